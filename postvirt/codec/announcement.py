@@ -1,0 +1,42 @@
+"""The first words of every Postfix service since 3.6: which protocol it speaks.
+
+A client that connects to the wrong socket finds out at once instead of
+misunderstanding what follows.
+
+Parity: the MAIL_ATTR_PROTO lines of src/global/mail_proto.h.
+"""
+
+from __future__ import annotations
+
+from postvirt.codec.attributes import Field, NeedData, decode, encode
+from postvirt.errors import ProtocolError
+from postvirt.model.text import text
+
+DELIVERY_REQUEST = b"delivery_request_protocol"
+DELIVERY_STATUS = b"delivery_status_protocol"  # bounce, defer and trace
+ADDRESS_VERIFICATION = b"address_verification_prrotocol"  # sic; compared exactly
+QUEUE_FLUSH = b"queue_flush_protocol"
+
+_FIELDS = (Field(b"protocol"),)
+
+
+def encode_announcement(protocol: bytes) -> bytes:
+    """What a service sends first."""
+    return encode(_FIELDS, (protocol,))
+
+
+def decode_announcement(
+    expected: bytes, buffer: bytes | bytearray, start: int, peer: str
+) -> int | NeedData:
+    """Check that the peer speaks the expected protocol; the offset behind the list."""
+    result = decode(_FIELDS, buffer, start, peer)
+    if isinstance(result, NeedData):
+        return result
+    (protocol,), end = result
+    assert isinstance(protocol, bytes)
+    if protocol != expected:
+        raise ProtocolError(
+            f"unexpected protocol {text(protocol)} from {peer} "
+            f"(expected: {text(expected)})"
+        )
+    return end

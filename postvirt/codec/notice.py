@@ -1,0 +1,77 @@
+"""What a delivery agent tells the bounce, defer, trace, verify and flush services.
+
+Parity: src/global/bounce.c, defer.c, trace.c, verify_clnt.c, flush_clnt.c.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from postvirt.codec.attributes import Field, Kind, NeedData, decode, encode
+from postvirt.codec.delivery import DSN_FIELDS, RECIPIENT_FIELDS, recipient_values
+from postvirt.model.outcome import Dsn
+from postvirt.model.request import Recipient, RequestFlag
+from postvirt.model.text import wire
+
+APPEND = 0  # the request number of "append to the log of this message"
+
+APPEND_FIELDS = (
+    Field(b"nrequest", Kind.INTEGER),
+    Field(b"flags", Kind.INTEGER),
+    Field(b"queue_id"),
+    *RECIPIENT_FIELDS,
+    *DSN_FIELDS,
+)
+
+VERIFY_FIELDS = (
+    Field(b"request"),
+    Field(b"address"),
+    Field(b"recipient_status", Kind.INTEGER),
+    Field(b"reason"),
+)
+
+FLUSH_FIELDS = (Field(b"request"), Field(b"site"), Field(b"queue_id"))
+
+STATUS_FIELDS = (Field(b"status", Kind.INTEGER),)
+
+
+def encode_append(
+    flags: RequestFlag, queue_id: bytes, recipient: Recipient, dsn: Dsn
+) -> bytes:
+    """One recipient's outcome, for the bounce, defer or trace service."""
+    values = (
+        APPEND,
+        flags,
+        queue_id,
+        *recipient_values(recipient),
+        wire(dsn.status),
+        b"",
+        b"",
+        b"",
+        b"",
+        wire(dsn.action),
+        wire(dsn.reason),
+    )
+    return encode(APPEND_FIELDS, values)
+
+
+def encode_verify_update(address: bytes, recipient_status: int, reason: str) -> bytes:
+    """What was found out about an address: status 0 ok, 1 defer, 2 bounce."""
+    values = (b"update", address, recipient_status, wire(reason))
+    return encode(VERIFY_FIELDS, values)
+
+
+def encode_flush_add(site: bytes, queue_id: bytes) -> bytes:
+    """There is deferred mail for this domain."""
+    return encode(FLUSH_FIELDS, (b"add", site, queue_id))
+
+
+def encode_status(status: int) -> bytes:
+    """How a service answers."""
+    return encode(STATUS_FIELDS, (status,))
+
+
+def decode_status(buffer: bytes | bytearray, start: int, peer: str) -> int | NeedData:
+    """Decode the service's answer."""
+    result = decode(STATUS_FIELDS, buffer, start, peer)
+    return result if isinstance(result, NeedData) else cast("int", result[0][0])

@@ -1,0 +1,33 @@
+"""RFC 822 quoting of an address's local part.
+
+Parity: src/global/quote_822_local.c with QUOTE_FLAG_DEFAULT (8-bit clean).
+"""
+
+from __future__ import annotations
+
+import re
+
+# What a local part may hold without quotes; bytes above 127 pass unchanged.
+_DOT_STRING = re.compile(
+    rb"[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+(?:\.[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+)*\Z"
+)
+_SPECIAL = re.compile(rb'["\\\r]')
+
+
+def quote_local(address: bytes, *, bare_local_part: bool = False) -> bytes:
+    """The address in external form: the local part in quotes where it needs them.
+
+    The local part ends at the last "@"; a source route ("@host:") before it is left
+    alone. bare_local_part says that there is no domain: every "@" is to be quoted.
+    """
+    start = 0
+    if address.startswith(b"@"):
+        start = address.find(b":") + 1
+    end = -1 if bare_local_part else address.rfind(b"@", start)
+    if end < 0:
+        end = len(address)
+    local = address[start:end]
+    if _DOT_STRING.match(local):
+        return address
+    quoted = _SPECIAL.sub(rb"\\\g<0>", local)
+    return address[:start] + b'"' + quoted + b'"' + address[end:]

@@ -1,0 +1,1 @@
+"""The configuration: main.cf and -o options in, one frozen `Settings` out."""

@@ -1,0 +1,53 @@
+"""The lark grammars, found and built once.
+
+In a checkout the grammar files are in grammar/ at the top; in an installed package
+they are in postvirt/grammar/. lark is imported with the first parser that is asked
+for; a process that will lose its rights calls `prepare` before that.
+
+Raises: FileNotFoundError when the package is incomplete.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lark import Lark
+
+_STARTS: dict[str, list[str]] = {
+    "main_cf": ["start"],
+    "value": ["text", "reference"],
+    "table_list": ["start"],
+}
+
+
+def grammar_text(name: str) -> str:
+    """The text of a grammar file, named without ".lark"."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "grammar" / f"{name}.lark"
+    checkout = package.parent / "grammar" / f"{name}.lark"
+    path = installed if installed.is_file() else checkout
+    return path.read_text("ascii")
+
+
+@cache
+def parser(name: str) -> Lark:
+    """The parser of a grammar; the same object every time."""
+    from lark import Lark
+
+    return Lark(
+        grammar_text(name),
+        parser="lalr",
+        lexer="contextual",
+        start=_STARTS[name],
+        maybe_placeholders=False,
+        keep_all_tokens=True,
+    )
+
+
+def prepare() -> None:
+    """Build every parser now, while the files can still be read."""
+    for name in _STARTS:
+        parser(name)

@@ -1,0 +1,391 @@
+"""The table of parameters: names, types, defaults, bounds and meanings.
+
+Every field of `Settings` is one row. The rows stand in the order in which virtual(8)
+reads its parameters. The order counts: a value can refer to $name when main.cf or -o
+sets it, or when its default was read before; else $name expands to nothing.
+A default is text as Postfix writes it, not yet expanded. A bound of 0 means no bound.
+
+Parity: src/global/mail_params.c, src/virtual/virtual.c (Postfix 3.7, Debian's build).
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+
+Kind = Literal["string", "integer", "long", "boolean", "time", "computed", "fixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One row of the table.
+
+    kind      how the text becomes a value; "computed" is a string whose default the
+              machine makes, "fixed" is a value that the process gives
+    default   as Postfix writes it, unexpanded
+    minimum   smallest value, shortest length in bytes, or fewest seconds
+    maximum   the same upwards
+    """
+
+    name: str
+    kind: Kind
+    default: str
+    minimum: int
+    maximum: int
+    meaning: str
+
+
+_ROW = "parameter"
+
+
+def _row(kind: Kind, default: str, minimum: int, maximum: int, meaning: str) -> Any:
+    return field(metadata={_ROW: (kind, default, minimum, maximum, meaning)})
+
+
+def string(default: str, *, minimum: int = 0, maximum: int = 0, meaning: str) -> str:
+    """A text; the bounds are lengths in bytes."""
+    return cast("str", _row("string", default, minimum, maximum, meaning))
+
+
+def integer(default: str, *, minimum: int = 0, maximum: int = 0, meaning: str) -> int:
+    """A whole number of 32 bits."""
+    return cast("int", _row("integer", default, minimum, maximum, meaning))
+
+
+def long(default: str, *, minimum: int = 0, maximum: int = 0, meaning: str) -> int:
+    """A whole number of 64 bits."""
+    return cast("int", _row("long", default, minimum, maximum, meaning))
+
+
+def boolean(default: str, *, meaning: str) -> bool:
+    """Either yes or no."""
+    return cast("bool", _row("boolean", default, 0, 0, meaning))
+
+
+def seconds(default: str, *, minimum: int = 0, maximum: int = 0, meaning: str) -> int:
+    """A time; its unit, when missing, is that of the default."""
+    return cast("int", _row("time", default, minimum, maximum, meaning))
+
+
+def computed(*, meaning: str) -> str:
+    """A text whose default depends on the machine."""
+    return cast("str", _row("computed", "", 1, 0, meaning))
+
+
+def fixed(*, meaning: str) -> str:
+    """A text that the process sets and main.cf cannot."""
+    return cast("str", _row("fixed", "", 0, 0, meaning))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that main.cf, -o and the defaults say, typed and checked."""
+
+    # What the process knows about itself.
+    process_name: str = fixed(meaning="The name of the program.")
+    process_id: str = fixed(meaning="The process id.")
+    service_name: str = fixed(meaning="The name of the service in master.cf.")
+    config_directory: str = fixed(meaning="Where main.cf and master.cf are.")
+
+    # Read first: other defaults depend on these.
+    compatibility_level: str = string(
+        "0", meaning="The Postfix version whose defaults apply."
+    )
+    mail_version: str = string("3.7.11", minimum=1, meaning="The version of Postfix.")
+    syslog_facility: str = string(
+        "mail", minimum=1, meaning="The syslog facility of the mail log."
+    )
+    inet_protocols: str = string("all", meaning="The network protocols in use.")
+    multi_instance_directories: str = string(
+        "", meaning="The configuration directories of further instances."
+    )
+    multi_instance_group: str = string("", meaning="The group of this instance.")
+    multi_instance_name: str = string("", meaning="The name of this instance.")
+    maillog_file: str = string(
+        "", meaning="The log file that postlogd(8) writes instead of syslog."
+    )
+    maillog_file_prefixes: str = string(
+        "/var, /dev/stdout", minimum=1, meaning="Where maillog_file may be."
+    )
+    postlog_service_name: str = string(
+        "postlog", minimum=1, meaning="The service that writes maillog_file."
+    )
+    daemon_table_open_error_is_fatal: bool = boolean(
+        "no", meaning="End the process when a table cannot be opened."
+    )
+    smtputf8_enable: bool = boolean(
+        "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+        meaning="Take UTF-8 in addresses and fold tables' keys by Unicode.",
+    )
+
+    # Defaults made from the name of the machine.
+    myhostname: str = computed(meaning="The name of this mail system.")
+    mydomain: str = computed(meaning="The domain of this mail system.")
+
+    # What nearly every Postfix program uses.
+    mail_name: str = string("Postfix", minimum=1, meaning="The name of the software.")
+    syslog_name: str = string(
+        "${multi_instance_name?{$multi_instance_name}:{postfix}}",
+        minimum=1,
+        meaning="The first part of the tag of every log line.",
+    )
+    mail_owner: str = string(
+        "postfix", minimum=1, meaning="The user who owns the queue and runs daemons."
+    )
+    setgid_group: str = string(
+        "postdrop", minimum=1, meaning="The group of the submission commands."
+    )
+    mydestination: str = string(
+        "$myhostname, localhost.$mydomain, localhost",
+        meaning="The domains delivered by the local transport.",
+    )
+    myorigin: str = string(
+        "$myhostname",
+        minimum=1,
+        meaning="The domain of addresses without one, or a /file that names it.",
+    )
+    relayhost: str = string("", meaning="The next hop for mail to other places.")
+    daemon_directory: str = string(
+        "/usr/lib/postfix/sbin", minimum=1, meaning="Where the daemon programs are."
+    )
+    data_directory: str = string(
+        "/var/lib/postfix", minimum=1, meaning="Where daemons keep their own files."
+    )
+    command_directory: str = string(
+        "/usr/sbin", minimum=1, meaning="Where the administrative commands are."
+    )
+    queue_directory: str = string(
+        "/var/spool/postfix", minimum=1, meaning="The top of the mail queue."
+    )
+    inet_interfaces: str = string(
+        "all", meaning="The network addresses that receive mail."
+    )
+    proxy_interfaces: str = string(
+        "", meaning="The addresses of proxies that forward mail to this machine."
+    )
+    double_bounce_sender: str = string(
+        "double-bounce", minimum=1, meaning="The sender of notices about bounces."
+    )
+    default_privs: str = string(
+        "nobody", minimum=1, meaning="The user for commands that belong to nobody."
+    )
+    mail_release_date: str = string(
+        "20240304", minimum=1, meaning="The release date of Postfix."
+    )
+    default_database_type: str = string(
+        "hash", minimum=1, meaning="The table type that postmap(1) makes by default."
+    )
+    hash_queue_names: str = string(
+        "deferred, defer", minimum=1, meaning="The queues that have subdirectories."
+    )
+    recipient_delimiter: str = string(
+        "", meaning="The characters that begin an address extension."
+    )
+    relay_domains: str = string(
+        "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
+        meaning="The domains that mail is relayed to.",
+    )
+    fast_flush_domains: str = string(
+        "$relay_domains", meaning="The domains that the flush service remembers."
+    )
+    export_environment: str = string(
+        "TZ MAIL_CONFIG LANG", meaning="The environment that commands receive."
+    )
+    import_environment: str = string(
+        "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C"
+        " POSTLOG_SERVICE POSTLOG_HOSTNAME",
+        meaning="The environment that a Postfix program keeps.",
+    )
+    default_verp_delimiters: str = string(
+        "+=", minimum=2, maximum=2, meaning="The two characters of a VERP address."
+    )
+    verp_delimiter_filter: str = string(
+        "-=+", minimum=1, meaning="The characters that VERP accepts as delimiters."
+    )
+    parent_domain_matches_subdomains: str = string(
+        "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,"
+        "qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
+        meaning="The lists where example.com also matches its subdomains.",
+    )
+    bounce_service_name: str = string(
+        "bounce", minimum=1, meaning="The service that returns mail."
+    )
+    defer_service_name: str = string(
+        "defer", minimum=1, meaning="The service that remembers why mail waits."
+    )
+    rewrite_service_name: str = string(
+        "rewrite", minimum=1, meaning="The service that rewrites addresses."
+    )
+    flush_service_name: str = string(
+        "flush", minimum=1, meaning="The service that remembers mail per domain."
+    )
+    address_verify_service_name: str = string(
+        "verify", minimum=1, meaning="The service that keeps address probe results."
+    )
+    trace_service_name: str = string(
+        "trace", minimum=1, meaning="The service that reports deliveries."
+    )
+    proxymap_service_name: str = string(
+        "proxymap", minimum=1, meaning="The service that looks up shared tables."
+    )
+    default_delivery_status_filter: str = string(
+        "", meaning="The tables that change delivery status codes and texts."
+    )
+    info_log_address_format: str = string(
+        "external", minimum=1, meaning="Whether logged addresses are quoted."
+    )
+    max_use: int = integer(
+        "100", minimum=1, meaning="How many clients a process serves before it ends."
+    )
+    line_length_limit: int = integer(
+        "2048", minimum=512, meaning="The bytes of the longest line kept in one piece."
+    )
+    hash_queue_depth: int = integer(
+        "1", minimum=1, meaning="How many levels of subdirectories a queue has."
+    )
+    deliver_lock_attempts: int = integer(
+        "20", minimum=1, meaning="How often a mailbox lock is tried."
+    )
+    berkeley_db_read_buffer_size: int = integer(
+        "131072", minimum=1, meaning="The cache of an open hash or btree table, bytes."
+    )
+    delay_logging_resolution_limit: int = integer(
+        "2", minimum=0, maximum=6, meaning="The most decimals of a logged delay."
+    )
+    message_size_limit: int = long(
+        "10240000", meaning="The bytes of the largest message; 0 is no limit."
+    )
+    lmdb_map_size: int = long(
+        "16777216", minimum=1, meaning="The first size of an lmdb table, bytes."
+    )
+    soft_bounce: bool = boolean("no", meaning="Defer what would bounce.")
+    owner_request_special: bool = boolean(
+        "yes", meaning="Keep owner-list and list-request addresses in one piece."
+    )
+    address_verify_negative_cache: bool = boolean(
+        "yes", meaning="Remember failed address probes."
+    )
+    helpful_warnings: bool = boolean("yes", meaning="Log warnings about questions.")
+    multi_instance_enable: bool = boolean(
+        "no", meaning="Let postmulti(1) start this instance."
+    )
+    enable_original_recipient: bool = boolean(
+        "yes", meaning="Add X-Original-To and keep equal recipients apart."
+    )
+    max_idle: int = seconds(
+        "100s", minimum=1, meaning="How long a process waits for a client."
+    )
+    ipc_timeout: int = seconds(
+        "3600s", minimum=1, meaning="How long another service may be silent."
+    )
+    ipc_idle: int = seconds(
+        "5s", minimum=1, meaning="How long an unused client connection is kept."
+    )
+    ipc_ttl: int = seconds(
+        "1000s", minimum=1, meaning="How long a client connection is used."
+    )
+    deliver_lock_delay: int = seconds(
+        "1s", minimum=1, meaning="The time between two tries of a mailbox lock."
+    )
+    stale_lock_time: int = seconds(
+        "500s", minimum=1, meaning="The age at which a lock file is removed."
+    )
+    daemon_timeout: int = seconds(
+        "18000s", minimum=1, meaning="The longest time for one request."
+    )
+    in_flow_delay: int = seconds(
+        "1s", maximum=10, meaning="The pause for input when mail arrives too fast."
+    )
+
+    # virtual(8)'s own.
+    debugger_command: str = string(
+        "", meaning="The command that -D runs for a process to be debugged."
+    )
+    virtual_minimum_uid: int = integer(
+        "100", minimum=1, meaning="The smallest uid that a mailbox may have."
+    )
+    virtual_mailbox_limit: int = long(
+        "51200000", meaning="The bytes of the largest mailbox file; 0 is no limit."
+    )
+    mail_spool_directory: str = string(
+        "/var/mail", meaning="Where local mailboxes are."
+    )
+    virtual_mailbox_maps: str = string(
+        "", meaning="The tables from recipient to mailbox, below virtual_mailbox_base."
+    )
+    virtual_uid_maps: str = string("", meaning="The tables from recipient to uid.")
+    virtual_gid_maps: str = string("", meaning="The tables from recipient to gid.")
+    virtual_mailbox_base: str = string(
+        "", minimum=1, meaning="What comes before every mailbox path."
+    )
+    virtual_mailbox_lock: str = string(
+        "fcntl, dotlock", minimum=1, meaning="How a mailbox file is locked."
+    )
+    virtual_delivery_status_filter: str = string(
+        "$default_delivery_status_filter",
+        meaning="As default_delivery_status_filter, for virtual(8) alone.",
+    )
+    strict_mailbox_ownership: bool = boolean(
+        "yes", meaning="Defer when the recipient does not own the mailbox file."
+    )
+
+    # Used by other programs: known here, so that they can be shown and checked.
+    mailbox_delivery_lock: str = string(
+        "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."
+    )
+    virtual_maps: str = string("", meaning="The old name of virtual_alias_maps.")
+    virtual_alias_maps: str = string(
+        "$virtual_maps", meaning="The tables from address to other addresses."
+    )
+    virtual_alias_domains: str = string(
+        "$virtual_alias_maps", meaning="The domains whose addresses are all aliases."
+    )
+    virtual_mailbox_domains: str = string(
+        "$virtual_mailbox_maps", meaning="The domains sent to virtual_transport."
+    )
+    virtual_transport: str = string(
+        "virtual", minimum=1, meaning="The transport of virtual_mailbox_domains."
+    )
+    default_destination_concurrency_limit: int = integer(
+        "20", meaning="The most deliveries to one destination at the same time."
+    )
+    default_destination_recipient_limit: int = integer(
+        "50", meaning="The most recipients in one delivery."
+    )
+    virtual_destination_concurrency_limit: int = integer(
+        "$default_destination_concurrency_limit",
+        meaning="The same for the virtual transport.",
+    )
+    virtual_destination_recipient_limit: int = integer(
+        "$default_destination_recipient_limit",
+        meaning="The same for the virtual transport.",
+    )
+
+
+PARAMETERS: dict[str, Parameter] = {
+    row.name: Parameter(row.name, *row.metadata[_ROW]) for row in fields(Settings)
+}
+
+# Names that other programs use and postvirt does not: not a spelling mistake.
+OTHER_VIRTUAL_NAMES = frozenset(
+    {
+        "virtual_alias_address_length_limit",
+        "virtual_alias_expansion_limit",
+        "virtual_alias_recursion_limit",
+        "virtual_delivery_slot_cost",
+        "virtual_delivery_slot_discount",
+        "virtual_delivery_slot_loan",
+        "virtual_destination_concurrency_failed_cohort_limit",
+        "virtual_destination_concurrency_negative_feedback",
+        "virtual_destination_concurrency_positive_feedback",
+        "virtual_destination_rate_delay",
+        "virtual_extra_recipient_limit",
+        "virtual_initial_destination_concurrency",
+        "virtual_minimum_delivery_slots",
+        "virtual_recipient_limit",
+        "virtual_recipient_refill_delay",
+        "virtual_recipient_refill_limit",
+        "virtual_transport_rate_delay",
+    }
+)

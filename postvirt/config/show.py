@@ -1,0 +1,30 @@
+"""A configuration error as a person reads it: place, line, caret, remedy.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from postvirt.errors import ConfigError
+
+# A longer line is shown from some characters before the mistake.
+_MAX_WIDTH = 100
+_LEAD = 40
+
+
+def render(error: ConfigError) -> str:
+    """The lines to print, without a newline at the end."""
+    prefix = "warning: " if error.severity == "warning" else ""
+    place = f"{error.file}:{error.line}: " if error.file and error.line else ""
+    lines = [f"{place}{prefix}{error.warnings[-1] if error.warnings else error.text}"]
+    if error.source:
+        begin = max(0, error.column - _LEAD) if len(error.source) > _MAX_WIDTH else 0
+        lines.append("    " + error.source[begin : begin + _MAX_WIDTH])
+        if error.column >= 0:
+            # Tabs stay tabs, so that the caret stands below its character.
+            before = error.source[begin : error.column]
+            blank = "".join("\t" if c == "\t" else " " for c in before)
+            lines.append(f"    {blank}^")
+    if error.remedy:
+        lines.append(f"    {error.remedy}")
+    return "\n".join(lines)

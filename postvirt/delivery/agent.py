@@ -1,0 +1,133 @@
+"""Serve one delivery request: every recipient, one report each, one status for all.
+
+Parity: local_deliver() and local_service() in src/virtual/virtual.c.
+Raises: nothing. What nobody foresaw defers the recipient with 4.3.0: mail is neither
+lost nor bounced because of a mistake in this program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postvirt.config.lists import words
+from postvirt.config.parameters import Settings
+from postvirt.delivery.recipient import Postman
+from postvirt.errors import QueueFileError
+from postvirt.mailbox.message import Content
+from postvirt.model.effects import Steps
+from postvirt.model.outcome import CorruptQueueFile, Deferred, Dsn, Outcome
+from postvirt.model.request import (
+    PROBE_FLAGS,
+    DeliveryRequest,
+    Recipient,
+    RequestFlag,
+)
+from postvirt.model.text import text, wire
+from postvirt.queuefile.content import QueueFileContent
+from postvirt.queuefile.open import QueueFile, open_queue_file
+from postvirt.report.reporter import Reporter
+from postvirt.system import log
+
+DONE = 0
+TRY_AGAIN = -1
+
+_SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A delivery agent, ready for any number of requests."""
+
+    postman: Postman
+    reporter: Reporter
+    hashed_queues: tuple[bytes, ...]
+    hash_depth: int
+
+    @classmethod
+    def of(cls, settings: Settings, postman: Postman, reporter: Reporter) -> Agent:
+        """An agent who finds queue files where the settings say."""
+        hashed_queues = tuple(wire(name) for name in words(settings.hash_queue_names))
+        return cls(postman, reporter, hashed_queues, settings.hash_queue_depth)
+
+    def serve(self, request: DeliveryRequest) -> Steps[int]:
+        """Deliver to all recipients: DONE, or TRY_AGAIN when one has to wait."""
+        if not request.recipients:
+            log.warning(
+                f"{text(request.queue_id)}: no recipients in delivery request for "
+                f"destination {text(request.nexthop)}"
+            )
+            return TRY_AGAIN
+        queue_file = open_queue_file(request, self.hashed_queues, self.hash_depth)
+        if queue_file is None:
+            return TRY_AGAIN
+        content = QueueFileContent(queue_file.fd, request.data_offset)
+        try:
+            status = DONE
+            for recipient in request.recipients:
+                if not (
+                    yield from self._serve_one(request, recipient, queue_file, content)
+                ):
+                    status = TRY_AGAIN
+            return status
+        finally:
+            queue_file.close()
+
+    def _serve_one(
+        self,
+        request: DeliveryRequest,
+        recipient: Recipient,
+        queue_file: QueueFile,
+        content: Content,
+    ) -> Steps[bool]:
+        """Whether the recipient is done with, and crossed off where that is asked."""
+        try:
+            outcome = yield from self._deliver(request, recipient, queue_file, content)
+            is_done = yield from self.reporter.report(request, recipient, outcome)
+        except Exception as error:
+            _log_bug(request, recipient, error)
+            return False
+        if is_done and request.flags & RequestFlag.SUCCESS:
+            return queue_file.cross_off(recipient.offset)
+        return is_done
+
+    def _deliver(
+        self,
+        request: DeliveryRequest,
+        recipient: Recipient,
+        queue_file: QueueFile,
+        content: Content,
+    ) -> Steps[Outcome]:
+        try:
+            return (
+                yield from self.postman.deliver(
+                    request.sender,
+                    recipient,
+                    content,
+                    probe_only=bool(request.flags & PROBE_FLAGS),
+                )
+            )
+        except QueueFileError as error:
+            path = text(queue_file.path)
+            if error.detail:
+                log.warning(f"{path}: {error.detail}")
+            log.warning(f"bad record type: {error.record_type} in message content")
+            queue_file.mark_corrupt()
+            return CorruptQueueFile()
+        except Exception as error:
+            _log_bug(request, recipient, error)
+            return Deferred(_SOFTWARE_ERROR)
+
+
+def _log_bug(request: DeliveryRequest, recipient: Recipient, error: Exception) -> None:
+    """One line that says what happened and where; the mail stays queued."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = ""
+    if place is not None:
+        code = place.tb_frame.f_code
+        where = f" at {code.co_filename}:{place.tb_lineno}"
+    log.error(
+        f"{text(request.queue_id)}: to=<{text(recipient.address)}>: unexpected "
+        f"{type(error).__name__}: {error}{where}; the mail stays queued, please report"
+    )

@@ -1,0 +1,90 @@
+"""Deliver one message to one recipient.
+
+Parity: src/virtual/recipient.c, unknown.c and the end of deliver_mailbox().
+Raises: QueueFileError for damaged content; otherwise whatever happens is an Outcome.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from postvirt.config.lists import mailbox_locks
+from postvirt.config.parameters import Settings
+from postvirt.delivery.resolve import Misconfigured, Resolver
+from postvirt.mailbox import maildir, mbox
+from postvirt.mailbox.message import Content, Envelope
+from postvirt.mailbox.status import CONFIGURATION
+from postvirt.model.effects import Steps
+from postvirt.model.mailbox import Mailbox, Unknown
+from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome
+from postvirt.model.request import Recipient
+from postvirt.model.text import text
+from postvirt.system import log
+
+
+@dataclass(frozen=True, slots=True)
+class Postman:
+    """Delivers to mailboxes; hostname is this host's, for the names in a maildir."""
+
+    settings: Settings
+    resolver: Resolver
+    locking: mbox.Locking
+    hostname: bytes
+
+    @classmethod
+    def of(cls, settings: Settings, resolver: Resolver) -> Postman:
+        """A postman who works as the settings say."""
+        locking = mbox.Locking(
+            styles=mailbox_locks(settings.virtual_mailbox_lock),
+            attempts=settings.deliver_lock_attempts,
+            delay_seconds=settings.deliver_lock_delay,
+            stale_seconds=settings.stale_lock_time,
+        )
+        return cls(settings, resolver, locking, socket.gethostname().encode())
+
+    def deliver(
+        self,
+        sender: bytes,
+        recipient: Recipient,
+        content: Content,
+        *,
+        probe_only: bool = False,
+    ) -> Steps[Outcome]:
+        """Deliver, or say what would happen when it is only a probe."""
+        place = self.resolver.resolve(recipient.address)
+        match place:
+            case Unknown(user):
+                return Bounced(Dsn("5.1.1", f'unknown user: "{text(user)}"'))
+            case Misconfigured(problem):
+                log.warning(problem)
+                return Deferred(CONFIGURATION)
+            case Mailbox():
+                if probe_only:
+                    if place.is_maildir:
+                        return maildir.WOULD_DELIVER
+                    return mbox.WOULD_DELIVER
+                return (yield from self._write(place, sender, recipient, content))
+
+    def _write(
+        self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
+    ) -> Steps[Outcome]:
+        original = recipient.original_recipient
+        if not self.settings.enable_original_recipient:
+            original = b""
+        envelope = Envelope(sender, original, recipient.address)
+        if mailbox.is_maildir:
+            return (
+                yield from maildir.deliver_to_maildir(
+                    mailbox, envelope, content, self.hostname
+                )
+            )
+        return (
+            yield from mbox.deliver_to_mbox(
+                mailbox,
+                envelope,
+                content,
+                self.locking,
+                strict_ownership=self.settings.strict_mailbox_ownership,
+            )
+        )

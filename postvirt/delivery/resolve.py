@@ -1,0 +1,105 @@
+"""From a recipient to the mailbox, or to the reason why there is none.
+
+Three searches with the same order of keys: the mailbox, its uid, its gid. The recipient
+is folded first, so that case does not matter.
+
+Parity: deliver_mailbox() in src/virtual/mailbox.c with the rules of Postfix 3.12 for
+uid, gid and "/../" in every version: a number is a whole decimal number in range.
+Raises: nothing. What the tables get wrong is a Misconfigured value.
+Security: a path that climbs out of virtual_mailbox_base is refused, and so are uid and
+gid 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postvirt.config.parameters import Settings
+from postvirt.errors import TableError
+from postvirt.model.mailbox import Mailbox, Owner, Unknown
+from postvirt.model.text import text, wire
+from postvirt.tables.folding import fold
+from postvirt.tables.maps import Maps
+from postvirt.tables.search import find_address
+
+# The largest uid and gid; (uid_t) -1 has a meaning of its own in many system calls.
+_MAX_ID = 2**32 - 2
+_WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?[0-9]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """The tables do not make sense for this recipient; problem is for the log."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """The three searches; is_local_domain tells an own domain ($myorigin and so on)."""
+
+    settings: Settings
+    mailbox_maps: Maps
+    uid_maps: Maps
+    gid_maps: Maps
+    is_local_domain: Callable[[bytes], bool]
+
+    def resolve(self, recipient: bytes) -> Mailbox | Unknown | Misconfigured:
+        """Find the mailbox of a recipient, given in internal form."""
+        user = fold(recipient, self.settings.smtputf8_enable)
+        try:
+            result = self._search(self.mailbox_maps, user)
+        except TableError as error:
+            title = self.mailbox_maps.title
+            return Misconfigured(f"table {title}: lookup {text(user)}: {error}")
+        if result is None:
+            return Unknown(user)
+        base = wire(self.settings.virtual_mailbox_base)
+        path = base + b"/" + result
+        if b"/../" in path[len(base) :]:
+            return Misconfigured(
+                f"recipient {text(user)}: bad mailbox path {text(result)} in "
+                f"{self.mailbox_maps.title}"
+            )
+        minimum_uid = self.settings.virtual_minimum_uid
+        uid = self._find_id("uid", self.uid_maps, user, minimum_uid)
+        if isinstance(uid, Misconfigured):
+            return uid
+        gid = self._find_id("gid", self.gid_maps, user, 1)
+        if isinstance(gid, Misconfigured):
+            return gid
+        return Mailbox(path, Owner(uid, gid))
+
+    def _find_id(
+        self, what: str, maps: Maps, user: bytes, minimum: int
+    ) -> int | Misconfigured:
+        try:
+            result = self._search(maps, user)
+        except TableError:
+            result = None  # logged by Maps
+        if result is None:
+            return Misconfigured(f"recipient {text(user)}: not found in {maps.title}")
+        # Twenty characters hold every number in range, with room for leading zeros.
+        number = (
+            int(result) if len(result) <= 20 and _WHOLE_NUMBER.match(result) else -1
+        )
+        if not minimum <= number <= _MAX_ID:
+            return Misconfigured(
+                f"recipient {text(user)}: bad {what} {text(result)} in {maps.title}"
+            )
+        return number
+
+    def _search(self, maps: Maps, user: bytes) -> bytes | None:
+        settings = self.settings
+        return find_address(
+            maps,
+            user,
+            delimiter=wire(settings.recipient_delimiter),
+            owner_request_special=settings.owner_request_special,
+            double_bounce_sender=fold(
+                wire(settings.double_bounce_sender), settings.smtputf8_enable
+            ),
+            is_local_domain=self.is_local_domain,
+        )

@@ -1,0 +1,75 @@
+"""The exceptions that cross a module border.
+
+PostvirtError
+├── ConfigError      the configuration cannot be used; a person has to change it
+├── TableError       a lookup could not be answered (never "not found")
+├── ProtocolError    a peer sent something the protocol does not allow
+└── QueueFileError   a queue file cannot be read as one
+
+An expected failure of a delivery is not an exception but a value (model.outcome).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+class PostvirtError(Exception):
+    """Base of all errors that postvirt raises on purpose; never raised itself."""
+
+
+class ConfigError(PostvirtError):
+    """A mistake in the configuration, with everything a person needs to mend it.
+
+    text      what is wrong, in Postfix's words where Postfix has words for it
+    file      the file it is in, or "" when it is in no file (a -o option)
+    line      1-based number of the line where the logical line begins, 0 when unknown
+    source    the offending physical line, without its newline, "" when unknown
+    column    0-based offset into source of the offending character, -1 when unknown
+    remedy    one sentence: what to do about it, "" when the text already says it
+    severity  "warning" when the configuration can be used all the same
+    warnings  what Postfix logs as warnings before it calls `text` fatal
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        file: str = "",
+        line: int = 0,
+        source: str = "",
+        column: int = -1,
+        remedy: str = "",
+        severity: Literal["error", "warning"] = "error",
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.file = file
+        self.line = line
+        self.source = source
+        self.column = column
+        self.remedy = remedy
+        self.severity = severity
+        self.warnings = warnings
+
+
+class TableError(PostvirtError):
+    """A table could not answer; the mail that depends on it is deferred."""
+
+
+class ProtocolError(PostvirtError):
+    """A peer broke the protocol; the text names the attribute and what was expected."""
+
+
+class QueueFileError(PostvirtError):
+    """The message content ends early or holds a record that does not belong there.
+
+    record_type is the type byte, or -1 at the end of the file, or -2 for a record that
+    cannot be read; detail says what is wrong with that one, "" otherwise.
+    """
+
+    def __init__(self, record_type: int, detail: str = "") -> None:
+        super().__init__(detail or f"bad record type: {record_type}")
+        self.record_type = record_type
+        self.detail = detail

@@ -1,0 +1,193 @@
+"""Deliver one message to a maildir.
+
+The message is written to tmp/ as its owner, so that quotas count, and linked into new/
+under a name that cannot repeat on this host: device, inode and time. Missing
+directories are made once. The recipient is reported as delivered only when the file and
+its name in new/ are on disk; virtual(8) does not wait for the name.
+
+Parity: src/virtual/maildir.c.
+Raises: QueueFileError when the content is damaged, with nothing left behind. A delivery
+that fails is an Outcome.
+Security: every step on the recipient's side is made as the owner.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from postvirt.mailbox.message import (
+    Content,
+    Envelope,
+    envelope_headers,
+    write_message,
+)
+from postvirt.mailbox.status import COMMIT, PLACE, WRITE, DeliveryFailedError, step
+from postvirt.model.effects import Durable, Steps, Written
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import Delivered, Dsn, Outcome, undelivered
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.system.directories import make_directories, open_directory
+from postvirt.system.privileges import acting_as
+
+WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
+_DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
+
+_DIRECTORY_MODE = 0o700
+_FILE_MODE = 0o600
+
+
+def deliver_to_maildir(
+    mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
+) -> Steps[Outcome]:
+    """Deliver; hostname becomes the last part of the file's name."""
+    owner = mailbox.owner
+    file = _MaildirFile(mailbox.path, hostname)
+    try:
+        with step(PLACE, f"create maildir file {text(file.tmp)}"), acting_as(owner):
+            file.create()
+        with step(WRITE, "error writing message"), acting_as(owner):
+            chunks = content.chunks(quote_from=False)
+            write_message(file.fd, envelope_headers(envelope), chunks, b"")
+        with step(COMMIT, "error writing message"):
+            yield Written(file.fd)
+        with step(PLACE, f"create maildir file {text(file.new)}"), acting_as(owner):
+            file.publish()
+        with step(COMMIT, "error writing message"):
+            yield file.durable()
+    except DeliveryFailedError as failed:
+        if failed.errno == errno.EACCES:
+            log.warning(
+                f"maildir access problem for UID/GID={owner.uid}/{owner.gid}: "
+                f"{failed.dsn.reason}"
+            )
+            log.warning("perhaps you need to create the maildirs in advance")
+        reason = f"maildir delivery failed: {failed.dsn.reason}"
+        return undelivered(Dsn(failed.dsn.status, reason))
+    else:
+        file.is_kept = True
+        return _DELIVERED
+    finally:
+        if file.fd >= 0 and not file.is_kept:
+            with acting_as(owner):
+                file.remove()
+        file.close()
+
+
+class _MaildirFile:
+    """One file on its way from tmp/ to new/; its methods run as the owner."""
+
+    def __init__(self, maildir: bytes, hostname: bytes) -> None:
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        self._maildir = maildir
+        self._hostname = hostname
+        self._seconds = seconds
+        self._microseconds = nanoseconds // 1000
+        # The process id is this process's alone for as long as the file is in tmp/.
+        self.tmp = b"%btmp/%d.P%d.%b" % (maildir, seconds, os.getpid(), hostname)
+        self.new = b""
+        self.fd = -1
+        self.is_kept = False
+        self._is_in_tmp = self._is_in_new = False
+        self._made: list[bytes] = []
+        self._directories: list[int] = []
+        self._everything = False
+
+    def create(self) -> None:
+        """Create the file in tmp/, with the directories it needs, and name it for new/.
+
+        Raises: OSError.
+        """
+        try:
+            self._create()
+        except FileNotFoundError:
+            self._make(b"tmp")
+            self._create()
+        self._is_in_tmp = True
+        status = os.fstat(self.fd)
+        self.new = b"%bnew/%d.V%xI%xM%d.%b" % (
+            self._maildir,
+            self._seconds,
+            status.st_dev,
+            status.st_ino,
+            self._microseconds,
+            self._hostname,
+        )
+
+    def publish(self) -> None:
+        """Move the file to new/ and open the directories whose names changed.
+
+        Raises: OSError when the name in new/ cannot be made.
+        """
+        try:
+            self._link()
+        except FileNotFoundError:
+            self._make(b"cur")
+            self._make(b"new")
+            self._link()
+        self._is_in_new = True
+        self._remove_from_tmp()
+        self._open_directory(self._maildir + b"new")
+        for path in reversed(self._made):  # from the leaf up
+            self._open_directory(os.path.dirname(path) or b"/")
+
+    def durable(self) -> Durable:
+        """What to wait for before the message may be reported as delivered."""
+        return Durable(self.fd, tuple(self._directories), self._everything)
+
+    def remove(self) -> None:
+        """Take back a file that must not be delivered."""
+        if self._is_in_new:
+            try:
+                os.unlink(self.new)
+            except OSError as error:
+                log.warning(f"remove {text(self.new)}: {log.errno_text(error)}")
+        if self._is_in_tmp:
+            self._remove_from_tmp()
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        for fd in self._directories:
+            os.close(fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+
+    def _create(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self.fd = os.open(self.tmp, flags, _FILE_MODE)
+
+    def _make(self, name: bytes) -> None:
+        self._made += make_directories(self._maildir + name, _DIRECTORY_MODE)
+
+    def _link(self) -> None:
+        try:
+            os.link(self.tmp, self.new)
+        except OSError:
+            # Over NFS a link may be made and its answer be lost: it is there when both
+            # names are the same file.
+            if not _is_same_file(self.tmp, self.new):
+                raise
+
+    def _remove_from_tmp(self) -> None:
+        self._is_in_tmp = False
+        try:
+            os.unlink(self.tmp)
+        except OSError as error:
+            log.warning(f"remove {text(self.tmp)}: {log.errno_text(error)}")
+
+    def _open_directory(self, path: bytes) -> None:
+        fd = open_directory(path)
+        if fd is None:
+            self._everything = True
+        else:
+            self._directories.append(fd)
+
+
+def _is_same_file(one: bytes, other: bytes) -> bool:
+    try:
+        a, b = os.stat(one), os.stat(other)
+    except OSError:
+        return False
+    return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)

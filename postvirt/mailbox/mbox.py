@@ -1,0 +1,243 @@
+"""Append one message to an mbox file.
+
+The file is locked as virtual_mailbox_lock says (dot lock, then flock, then fcntl),
+opened with the care that a file in a user's hands needs, looked at again once it is
+locked, and cut back to its old length when anything fails before the message is durable.
+
+Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
+Raises: QueueFileError when the content is damaged, with the file as it was. A delivery
+that fails is an Outcome.
+Security: every step on the recipient's side is made as the owner; see system.safe_open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from postvirt.mailbox.message import (
+    Content,
+    Envelope,
+    envelope_headers,
+    from_line,
+    write_message,
+)
+from postvirt.mailbox.status import (
+    COMMIT,
+    PLACE,
+    WRITE,
+    DeliveryFailedError,
+    step,
+)
+from postvirt.model.effects import Durable, Pause, Steps
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import Delivered, Dsn, Outcome, undelivered
+from postvirt.model.text import text
+from postvirt.system import locks, log
+from postvirt.system.directories import open_directory
+from postvirt.system.privileges import acting_as
+from postvirt.system.safe_open import UnsafeFileError, open_or_create
+
+WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
+_DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
+
+_FILE_MODE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Locking:
+    """How to lock an mbox file.
+
+    styles are words of virtual_mailbox_lock; a lock that is taken is tried
+    `attempts` times, about delay_seconds apart; a dot lock that nobody touched for
+    stale_seconds is removed.
+    """
+
+    styles: AbstractSet[str]
+    attempts: int
+    delay_seconds: float
+    stale_seconds: int
+
+
+def deliver_to_mbox(
+    mailbox: Mailbox,
+    envelope: Envelope,
+    content: Content,
+    locking: Locking,
+    *,
+    strict_ownership: bool,
+) -> Steps[Outcome]:
+    """Append the message; strict_ownership refuses a file that somebody else owns."""
+    box = _Mbox(mailbox)
+    try:
+        yield from box.open(locking)
+        box.check(envelope, strict_ownership=strict_ownership)
+        with step(WRITE, "error writing message"), acting_as(mailbox.owner):
+            head = from_line(envelope, time.time()) + envelope_headers(envelope)
+            write_message(box.fd, head, content.chunks(quote_from=True), b"\n")
+        with step(COMMIT, "error writing message"):
+            yield box.durable()
+    except DeliveryFailedError as failed:
+        place = f"delivery failed to mailbox {text(mailbox.path)}: "
+        return undelivered(Dsn(failed.dsn.status, place + failed.dsn.reason))
+    else:
+        box.is_kept = True
+        return _DELIVERED
+    finally:
+        box.release()
+
+
+class _Mbox:
+    """An mbox file, locked, and what it takes to leave it as it was."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._path = mailbox.path
+        self._owner = mailbox.owner
+        self.fd = -1
+        self.is_kept = False
+        self._length = -1  # before the message; -1: nothing is written yet
+        self._has_dot_lock = False
+        self._directory: int | None = None
+        self._is_new = False
+
+    def open(self, locking: Locking) -> Steps[None]:
+        """Lock and open the file.
+
+        Raises: DeliveryFailedError.
+        """
+        if "dotlock" in locking.styles:
+            yield from self._dot_lock(locking)
+        flags = os.O_WRONLY | os.O_APPEND
+        try:
+            with acting_as(self._owner):
+                self.fd, status, self._is_new = open_or_create(
+                    self._path, flags, _FILE_MODE
+                )
+                if self._is_new:
+                    self._directory = open_directory(os.path.dirname(self._path))
+        except UnsafeFileError as error:
+            raise DeliveryFailedError(error.errno or 0, PLACE, error.reason) from None
+        except OSError as error:
+            reason = f"cannot open file: {log.errno_text(error)}"
+            raise DeliveryFailedError(error.errno or 0, PLACE, reason) from None
+        if stat.S_ISREG(status.st_mode):
+            yield from self._kernel_locks(locking)
+            self._look_again()
+
+    def check(self, envelope: Envelope, *, strict_ownership: bool) -> None:
+        """Refuse what is no mailbox of this recipient.
+
+        Raises: DeliveryFailedError.
+        """
+        status = os.fstat(self.fd)
+        if not stat.S_ISREG(status.st_mode):
+            log.warning(
+                f"recipient {text(envelope.recipient)}: destination "
+                f"{text(self._path)} is not a regular file"
+            )
+            reason = "mail system configuration error"
+            raise DeliveryFailedError(0, "5.3.5", reason)
+        if strict_ownership and status.st_uid != self._owner.uid:
+            log.warning(
+                'specify "strict_mailbox_ownership = no" '
+                "to ignore mailbox ownership mismatch"
+            )
+            reason = f"destination {text(self._path)} is not owned by recipient"
+            raise DeliveryFailedError(0, "4.2.0", reason)
+        self._length = status.st_size
+
+    def durable(self) -> Durable:
+        """What to wait for before the message may be reported as delivered."""
+        if self._directory is not None:
+            return Durable(self.fd, (self._directory,))
+        return Durable(self.fd, everything=self._is_new)
+
+    def release(self) -> None:
+        """Undo what must not stay, and give up the locks."""
+        if self._length >= 0 and not self.is_kept:
+            try:
+                os.ftruncate(self.fd, self._length)
+            except OSError as error:
+                log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
+        if self._directory is not None:
+            os.close(self._directory)
+        if self.fd >= 0:
+            os.close(self.fd)
+        if self._has_dot_lock:
+            with acting_as(self._owner):
+                locks.remove_dot_lock(self._path)
+
+    def _dot_lock(self, locking: Locking) -> Steps[None]:
+        with acting_as(self._owner):
+            if not _is_missing_or_regular(self._path):
+                return  # a dot lock beside a device makes no sense
+
+        def attempt() -> None:
+            with acting_as(self._owner):
+                locks.try_dot_lock(self._path)
+
+        def after_failure() -> None:
+            with acting_as(self._owner):
+                locks.remove_stale_dot_lock(self._path, locking.stale_seconds)
+
+        lock = text(locks.dot_lock_path(self._path))
+        try:
+            yield from _repeat(attempt, FileExistsError, locking, after_failure)
+        except OSError as error:
+            number = error.errno or 0
+            reason = f"unable to create lock file {lock}: {log.errno_text(error)}"
+            if number == errno.EEXIST:  # somebody else has it: try again later
+                number = errno.EAGAIN
+            raise DeliveryFailedError(number, PLACE, reason) from None
+        self._has_dot_lock = True
+
+    def _kernel_locks(self, locking: Locking) -> Steps[None]:
+        with step(PLACE, "unable to lock for exclusive access"):
+            if "flock" in locking.styles:
+                yield from _repeat(lambda: locks.try_flock(self.fd), OSError, locking)
+            if "fcntl" in locking.styles:
+                yield from _repeat(
+                    lambda: locks.try_fcntl_lock(self.fd), OSError, locking
+                )
+
+    def _look_again(self) -> None:
+        """Some mail readers replace the file; the one we locked may be gone by now."""
+        if os.fstat(self.fd).st_nlink != 1:
+            log.warning(f"{text(self._path)}: file status changed unexpectedly")
+            reason = "target file status changed unexpectedly"
+            raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
+
+
+def _is_missing_or_regular(path: bytes) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
+def _repeat(
+    attempt: Callable[[], None],
+    taken: type[OSError],
+    locking: Locking,
+    after_failure: Callable[[], None] = lambda: None,
+) -> Steps[None]:
+    """Try to get a lock until it is not taken, as often as the configuration says.
+
+    Raises: the OSError of the last attempt, or at once one that is not `taken`.
+    """
+    for remaining in range(locking.attempts - 1, -1, -1):
+        try:
+            return attempt()
+        except taken:
+            if not remaining:
+                raise
+        after_failure()
+        # Not all at the same moment: whoever waits for the same lock is moved apart.
+        yield Pause(locking.delay_seconds * random.uniform(0.75, 1.25))
+    return None

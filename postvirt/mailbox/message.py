@@ -1,0 +1,83 @@
+"""The message as it is written: the lines in front, then the content.
+
+Parity: the first half of src/global/mail_copy.c.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from postvirt.codec.quoting import quote_local
+
+
+class Content(Protocol):
+    """Message content that can be read once for every recipient."""
+
+    def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
+        """The text, ending with a newline; quote_from puts ">" before From lines.
+
+        Raises: QueueFileError when it turns out to be damaged.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the lines in front of the message say; addresses in internal form.
+
+    original_recipient is empty when no X-Original-To line is wanted.
+    """
+
+    sender: bytes
+    original_recipient: bytes
+    recipient: bytes
+
+
+def envelope_headers(envelope: Envelope) -> bytes:
+    """Return-Path, X-Original-To and Delivered-To."""
+    lines = [b"Return-Path: <%b>\n" % _quoted_sender(envelope)]
+    if envelope.original_recipient:
+        lines.append(b"X-Original-To: %b\n" % quote_local(envelope.original_recipient))
+    lines.append(b"Delivered-To: %b\n" % quote_local(envelope.recipient))
+    return b"".join(lines)
+
+
+def from_line(envelope: Envelope, now: float) -> bytes:
+    """The line that starts a message in an mbox file, in local time."""
+    sender = _quoted_sender(envelope) or b"MAILER-DAEMON"
+    return b"From %b  %b\n" % (sender, time.asctime(time.localtime(now)).encode())
+
+
+def _quoted_sender(envelope: Envelope) -> bytes:
+    return quote_local(envelope.sender) if envelope.sender else b""
+
+
+def write_message(fd: int, head: bytes, content: Iterable[bytes], tail: bytes) -> None:
+    """Write everything, the head together with the first of the content.
+
+    Raises: OSError; what was written so far stays for the caller to undo.
+    """
+    pending = head
+    for chunk in content:
+        if pending:
+            _write_all(fd, (pending, chunk))
+            pending = b""
+        else:
+            _write_all(fd, (chunk,))
+    if pending or tail:
+        _write_all(fd, (pending, tail))
+
+
+def _write_all(fd: int, parts: tuple[bytes, ...]) -> None:
+    size = sum(map(len, parts))
+    written = os.writev(fd, parts)
+    if written == size:
+        return
+    # A short write: the file reached its size limit or the disk is full. The next
+    # write says which.
+    rest = memoryview(b"".join(parts))[written:]
+    while rest:
+        rest = rest[os.write(fd, rest) :]

@@ -1,0 +1,52 @@
+"""What became of one recipient.
+
+Parity: src/global/dsn.h. Postfix keeps a status and a reason that whoever knows fills
+in; here the whole result is one value, made once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """An enhanced status code (RFC 3463) and its reason, as text for a person."""
+
+    status: str
+    reason: str
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The message is in the mailbox, durably; or, for a probe, it would be."""
+
+    dsn: Dsn
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Try again later."""
+
+    dsn: Dsn
+
+
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """Give up and tell the sender."""
+
+    dsn: Dsn
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptQueueFile:
+    """The queue file is marked as corrupt; nobody is told, the queue manager acts."""
+
+
+Outcome = Delivered | Deferred | Bounced | CorruptQueueFile
+
+
+def undelivered(dsn: Dsn) -> Deferred | Bounced:
+    """The failure that the first digit of the status code stands for."""
+    return Deferred(dsn) if dsn.status.startswith("4") else Bounced(dsn)

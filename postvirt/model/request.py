@@ -1,0 +1,97 @@
+"""What the queue manager asks for: one message, some of its recipients.
+
+Parity: src/global/deliver_request.h, recipient_list.h, msg_stats.h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+
+class RequestFlag(IntFlag):
+    """The `flags` attribute of a delivery request."""
+
+    SUCCESS = 1  # cross recipients off in the queue file
+    BOUNCE = 2
+    MTA_VRFY = 256  # probe for the verify service, deliver nothing
+    USR_VRFY = 512  # "sendmail -bv", deliver nothing
+    RECORD = 1024  # "sendmail -v", report every outcome to the trace service
+    REC_DLY_SENT = 8192  # report the delivery of mail whose delay was reported
+
+
+PROBE_FLAGS = RequestFlag.MTA_VRFY | RequestFlag.USR_VRFY
+TRACE_FLAGS = PROBE_FLAGS | RequestFlag.RECORD | RequestFlag.REC_DLY_SENT
+
+# The notify_flags attribute of a recipient (RFC 3461).
+NOTIFY_NEVER = 1
+NOTIFY_SUCCESS = 2
+NOTIFY_FAILURE = 4
+NOTIFY_DELAY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """Seconds and microseconds since the epoch; 0 seconds means "not yet"."""
+
+    seconds: int = 0
+    microseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStats:
+    """When the message passed each stage (msg_stats.h)."""
+
+    incoming_arrival: Timestamp = Timestamp()
+    active_arrival: Timestamp = Timestamp()
+    agent_handoff: Timestamp = Timestamp()
+    connection_setup_done: Timestamp = Timestamp()
+    delivery_done: Timestamp = Timestamp()
+    reuse_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One recipient of a delivery request; addresses are in internal (unquoted) form.
+
+    offset is the place of its record in the queue file, -1 when there is none.
+    """
+
+    original_recipient: bytes
+    address: bytes
+    offset: int
+    dsn_original_recipient: bytes = b""
+    notify_flags: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRequest:
+    """One message and the recipients to deliver it to.
+
+    data_offset is where the message content begins in the queue file, data_size its
+    size as the queue manager counts it, both in bytes.
+    """
+
+    flags: RequestFlag
+    queue_name: bytes
+    queue_id: bytes
+    data_offset: int
+    data_size: int
+    nexthop: bytes
+    encoding: bytes
+    sendopts: int
+    sender: bytes
+    envelope_id: bytes
+    ret_flags: int
+    stats: MessageStats
+    client_name: bytes
+    client_address: bytes
+    client_port: bytes
+    client_protocol: bytes
+    client_helo: bytes
+    sasl_method: bytes
+    sasl_username: bytes
+    sasl_sender: bytes
+    log_ident: bytes
+    rewrite_context: bytes
+    recipients: tuple[Recipient, ...] = ()

@@ -1,0 +1,1 @@
+"""The queue file: open it, read the message, cross off recipients, mark it corrupt."""

@@ -1,0 +1,92 @@
+"""Read the message content of a queue file, decoded once whatever the recipients.
+
+A small message is kept decoded for the request's other recipients; a large one is read
+again for each, so that memory stays bounded.
+
+Parity: rec_get() with pointers followed and padding skipped, src/global/record.c.
+Raises: QueueFileError, also for a read that fails: Postfix treats both as corruption.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from postvirt.codec.from_lines import quote_from_lines
+from postvirt.codec.records import ERROR, Stop, cut_short, decode_content
+from postvirt.errors import QueueFileError
+
+# Large enough that a message of usual size takes one read and becomes one write, small
+# enough that several deliveries side by side do not matter.
+BLOCK_BYTES = 262_144
+
+# What a request may keep decoded.
+KEEP_BYTES = 4_194_304
+
+# Postfix's own bound (REVERSE_JUMP_LIMIT) on pointers that do not lead forward, so that
+# a circle of them comes to an end.
+MAX_REVERSE_JUMPS = 10_000
+
+
+class QueueFileContent:
+    """The content that begins at `offset` of the open queue file."""
+
+    def __init__(self, fd: int, offset: int) -> None:
+        self._fd = fd
+        self._offset = offset
+        self._kept: list[bytes] | None = None
+
+    def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
+        """The message text in pieces of moderate size; for mbox with From lines quoted.
+
+        A last line without a newline gets one.
+        """
+        plain = iter(self._kept) if self._kept is not None else self._decode()
+        return quote_from_lines(plain) if quote_from else plain
+
+    def _decode(self) -> Iterator[bytes]:
+        kept: list[bytes] | None = []
+        size = 0
+        for chunk in self._read():
+            size += len(chunk)
+            if kept is not None:
+                kept.append(chunk)
+                if size > KEEP_BYTES:
+                    kept = None
+            yield chunk
+        self._kept = kept
+
+    def _read(self) -> Iterator[bytes]:
+        position = self._offset
+        rest = b""
+        in_line = False
+        reverse_jumps = last_jump = 0
+        while True:
+            block = self._pread(BLOCK_BYTES, position + len(rest))
+            buffer = rest + block if rest else block
+            decoded = decode_content(buffer, in_line=in_line)
+            if decoded.pieces:
+                yield b"".join(decoded.pieces)
+            if decoded.stop is None:
+                return
+            in_line = decoded.in_line
+            if decoded.stop is Stop.JUMP:
+                position, rest = position + decoded.used, b""
+                if decoded.jump:
+                    position = decoded.jump
+                    if position <= last_jump:
+                        reverse_jumps += 1
+                        if reverse_jumps > MAX_REVERSE_JUMPS:
+                            raise QueueFileError(ERROR, "too many reverse jump records")
+                    last_jump = position
+                continue
+            rest = buffer[decoded.used :]
+            position += decoded.used
+            if not block:
+                raise cut_short(rest)
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise QueueFileError(ERROR, os.strerror(error.errno or 0)) from None

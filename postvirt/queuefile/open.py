@@ -1,0 +1,119 @@
+"""Open the queue file that a request names, and lock it against the queue manager.
+
+The shared lock keeps a queue manager that was just restarted from starting a second
+delivery of the same message.
+
+Parity: src/global/mail_open_ok.c, mail_queue.c and the end of deliver_request_get().
+Postfix ends the process when a queue file cannot be opened or locked; here that is one
+warning and the request is answered with "try again": the mail stays queued just so, and
+nobody else's mail waits for a new process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+
+from postvirt.model.request import DeliveryRequest
+from postvirt.model.text import text
+from postvirt.queuefile.path import queue_path
+from postvirt.system import locks, log
+
+_QUEUE_NAME = re.compile(rb"[A-Za-z0-9]{1,100}\Z")
+_QUEUE_ID = re.compile(rb"[A-Za-z0-9_]{1,255}\Z")
+
+# A queue file with a second name is normal for a moment while it is moved.
+_LINK_GRACE_SECONDS = 60
+
+
+class QueueFile:
+    """An open, locked queue file; path is relative to the queue directory."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, fd: int, path: bytes) -> None:
+        self.fd = fd
+        self.path = path
+
+    def close(self) -> None:
+        """Close the file, which also gives up the lock."""
+        os.close(self.fd)
+
+    def cross_off(self, offset: int) -> bool:
+        """Mark the recipient record at `offset` as done; whether that succeeded.
+
+        Parity: src/global/deliver_completed.c.
+        """
+        if offset == -1:
+            return True
+        if offset <= 0:
+            log.warning(f"{text(self.path)}: bad recipient offset {offset}")
+            return False
+        try:
+            os.pwrite(self.fd, b"D", offset)
+        except OSError as error:
+            log.warning(f"update queue file {text(self.path)}: {log.errno_text(error)}")
+            return False
+        return True
+
+    def mark_corrupt(self) -> None:
+        """Take the execute bit away: the queue manager moves the file to corrupt/.
+
+        Parity: src/global/mark_corrupt.c.
+        """
+        log.warning(f"corrupted queue file: {text(self.path)}")
+        try:
+            os.fchmod(self.fd, stat.S_IRUSR | stat.S_IWUSR)
+        except OSError as error:
+            log.warning(f"fchmod {text(self.path)}: {log.errno_text(error)}")
+
+
+def open_queue_file(
+    request: DeliveryRequest, hashed_queues: tuple[bytes, ...], hash_depth: int
+) -> QueueFile | None:
+    """Open and lock the file; None, with the reason logged, when it cannot be used."""
+    if not _QUEUE_NAME.match(request.queue_name):
+        log.warning(f"bad mail queue name: {text(request.queue_name)}")
+        return None
+    if not _QUEUE_ID.match(request.queue_id):
+        log.warning(f"bad mail queue id: {text(request.queue_id)}")
+        return None
+    path = queue_path(request.queue_name, request.queue_id, hashed_queues, hash_depth)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        log.warning(
+            f"open {text(request.queue_name)} {text(request.queue_id)}: "
+            f"{log.errno_text(error)}"
+        )
+        return None
+    if _is_ready(fd, path) and _locked(fd, path):
+        return QueueFile(fd, path)
+    os.close(fd)
+    return None
+
+
+def _is_ready(fd: int, path: bytes) -> bool:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        log.warning(f"{text(path)}: uid {status.st_uid}: not a regular file")
+        return False
+    if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        log.warning(f"{text(path)}: not ready for delivery (mode {status.st_mode:o})")
+        return False
+    if status.st_nlink > 1 and status.st_ctime < time.time() - _LINK_GRACE_SECONDS:
+        log.warning(
+            f"{text(path)}: uid {status.st_uid}: file has {status.st_nlink} links"
+        )
+    return True
+
+
+def _locked(fd: int, path: bytes) -> bool:
+    try:
+        locks.try_shared_flock(fd)
+    except OSError as error:
+        log.warning(f"shared lock {text(path)}: {log.errno_text(error)}")
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""Where a queue file lies below the queue directory.
+
+Queues named in hash_queue_names are spread over hash_queue_depth levels of directories
+named after the first characters of the queue id, or, for a long queue id, after the
+hexadecimal microseconds in it, so that both kinds spread the same way.
+
+Parity: src/global/mail_queue.c, mail_queue.h, src/util/dir_forest.c, safe_ultostr.c.
+"""
+
+from __future__ import annotations
+
+# Digits of the number system that long queue ids use: no vowels, no words.
+_SAFE_DIGITS = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+_MICROSECOND_DIGITS = 4
+_TIME_DIGITS = 10  # seconds and microseconds, in front of the inode number
+_INODE_SEPARATOR = b"z"
+
+
+def queue_path(
+    queue_name: bytes, queue_id: bytes, hashed_queues: tuple[bytes, ...], depth: int
+) -> bytes:
+    """The path of a queue file, relative to the queue directory."""
+    if queue_name.lower() not in (name.lower() for name in hashed_queues):
+        return queue_name + b"/" + queue_id
+    spread = _spread_by(queue_id).ljust(depth, b"_")[:depth]
+    levels = [spread[level : level + 1] for level in range(depth)]
+    return b"/".join((queue_name, *levels, queue_id))
+
+
+def _spread_by(queue_id: bytes) -> bytes:
+    separator = queue_id.rfind(_INODE_SEPARATOR)
+    if separator < _TIME_DIGITS:
+        return queue_id
+    microseconds = 0
+    for digit in queue_id[separator - _MICROSECOND_DIGITS : separator]:
+        value = _SAFE_DIGITS.find(digit)
+        if value < 0:
+            return b"00000"
+        microseconds = microseconds * len(_SAFE_DIGITS) + value
+    return b"%05X" % microseconds

@@ -1,0 +1,1 @@
+"""Tell the rest of Postfix, and the log, what became of each recipient."""

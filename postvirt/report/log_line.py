@@ -1,0 +1,124 @@
+"""The log line of one recipient.
+
+Parity: src/global/log_adhoc.c, src/util/format_tv.c, info_log_addr_form.c. Programs
+read these lines (pflogsumm and many others), so they match to the letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postvirt.codec.quoting import quote_local
+from postvirt.model.outcome import Dsn
+from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.model.text import text
+
+_MICRO = 1_000_000
+_SIGNIFICANT_DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """How this instance writes addresses and delays.
+
+    max_decimals      delay_logging_resolution_limit
+    external_address  info_log_address_format = external: quoted where needed
+    """
+
+    max_decimals: int
+    external_address: bool
+
+
+def recipient_line(
+    queue_id: bytes,
+    recipient: Recipient,
+    relay: str,
+    stats: MessageStats,
+    now: Timestamp,
+    dsn: Dsn,
+    word: str,
+    style: LineFormat,
+) -> str:
+    """The line, without severity; `word` is sent, bounced, deferred and the like."""
+
+    def shown(address: bytes) -> str:
+        return text(quote_local(address) if style.external_address else address)
+
+    line = f"{text(queue_id)}: to=<{shown(recipient.address)}>"
+    original = recipient.original_recipient
+    if original and _folded(original) != _folded(recipient.address):
+        line += f", orig_to=<{shown(original)}>"
+    line += f", relay={relay}"
+    if stats.reuse_count > 0:
+        line += f", conn_use={stats.reuse_count + 1}"
+    total, *stages = (
+        format_delay(delay, style.max_decimals) for delay in _delays(stats, now)
+    )
+    return (
+        f"{line}, delay={total}, delays={'/'.join(stages)}, dsn={dsn.status}, "
+        f"status={word} ({dsn.reason})"
+    )
+
+
+def _folded(address: bytes) -> str:
+    return text(address).casefold()
+
+
+def _delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:
+    """Microseconds: in all, before the queue manager, in it, connecting, delivering."""
+    if stats.delivery_done.seconds > 0:
+        now = stats.delivery_done
+    total = _between(now, stats.incoming_arrival)
+    if stats.active_arrival.seconds <= 0:
+        return total, total, 0, 0, 0
+    before = _between(stats.active_arrival, stats.incoming_arrival)
+    if stats.agent_handoff.seconds <= 0:
+        return total, before, _between(now, stats.active_arrival), 0, 0
+    queued = _between(stats.agent_handoff, stats.active_arrival)
+    if stats.connection_setup_done.seconds <= 0:
+        return total, before, queued, 0, _between(now, stats.agent_handoff)
+    return (
+        total,
+        before,
+        queued,
+        _between(stats.connection_setup_done, stats.agent_handoff),
+        _between(now, stats.connection_setup_done),
+    )
+
+
+def _between(later: Timestamp, earlier: Timestamp) -> int:
+    delay = (later.seconds - earlier.seconds) * _MICRO
+    return max(0, delay + later.microseconds - earlier.microseconds)
+
+
+def format_delay(microseconds: int, max_decimals: int) -> str:
+    """A delay in seconds: two significant digits, at most so many decimals.
+
+    Zeros at the end are left out: 1, 1.5, 0.02, 0.
+    """
+    seconds, rest = divmod(microseconds, _MICRO)
+    resolution = _MICRO // 10**max_decimals
+    if resolution < _MICRO:
+        limit = 10**_SIGNIFICANT_DIGITS
+        if seconds > 0:
+            scale = 1
+            while seconds >= scale and scale <= limit // 10:
+                scale *= 10
+            resolution = _MICRO // limit * scale
+        else:
+            while rest >= limit * resolution:
+                resolution *= 10
+    if resolution > 1:
+        rest += resolution // 2
+        if rest >= _MICRO:
+            seconds += 1
+            rest -= _MICRO
+    if rest < resolution:
+        return str(seconds)
+    decimals = ""
+    unit = _MICRO // 10
+    while rest >= resolution and unit > 0:
+        digit, rest = divmod(rest, unit)
+        decimals += str(digit)
+        unit //= 10
+    return f"{seconds}.{decimals}"

@@ -1,0 +1,228 @@
+"""Report one recipient's outcome to Postfix, and say whether the recipient is done.
+
+sent, bounced and deferred each have their service; probes go to the verify or trace
+service instead. A recipient counts as done only when everybody who had to be told was
+told: a bounce that the bounce service did not take becomes a deferral, and so does a
+delivery whose trace record was lost.
+
+Parity: src/global/sent.c, bounce.c, defer.c, trace.c, verify.c, flush_clnt.c.
+Raises: nothing. A service that fails is logged and leaves the recipient in the queue.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from postvirt.codec import announcement
+from postvirt.codec.notice import (
+    encode_append,
+    encode_flush_add,
+    encode_verify_update,
+)
+from postvirt.config.parameters import Settings
+from postvirt.model.effects import Exchange, Steps
+from postvirt.model.outcome import (
+    Bounced,
+    CorruptQueueFile,
+    Deferred,
+    Delivered,
+    Dsn,
+    Outcome,
+)
+from postvirt.model.request import (
+    NOTIFY_DELAY,
+    NOTIFY_SUCCESS,
+    TRACE_FLAGS,
+    DeliveryRequest,
+    Recipient,
+    RequestFlag,
+    Timestamp,
+)
+from postvirt.model.text import text
+from postvirt.report.log_line import LineFormat, recipient_line
+from postvirt.report.status_filter import filtered
+from postvirt.system import log
+from postvirt.tables.maps import Maps
+from postvirt.tables.match_list import DomainList
+
+# recipient_status for the verify service.
+_VERIFY_OK = 0
+_VERIFY_DEFER = 1
+_VERIFY_BOUNCE = 2
+
+# What the flush service answers when it is content.
+_FLUSH_OK = 0
+_FLUSH_DENY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Reports in the name of one transport; relay is its name in master.cf."""
+
+    settings: Settings
+    relay: str
+    status_filter: Maps | None
+    flush_domains: DomainList
+
+    def report(
+        self, request: DeliveryRequest, recipient: Recipient, outcome: Outcome
+    ) -> Steps[bool]:
+        """Tell whoever has to know; True when the recipient can be crossed off."""
+        notice = _Notice(self, request, recipient)
+        match outcome:
+            case Delivered(dsn):
+                return (yield from notice.sent(filtered(self.status_filter, dsn)))
+            case Deferred(dsn) | Bounced(dsn):
+                dsn = filtered(self.status_filter, dsn)
+                if dsn.status.startswith("5"):
+                    return (yield from notice.bounced(dsn))
+                return (yield from notice.deferred(dsn))
+            case CorruptQueueFile():
+                return False
+
+
+class _Notice:
+    """Everything that has to be said about one recipient."""
+
+    def __init__(
+        self, reporter: Reporter, request: DeliveryRequest, recipient: Recipient
+    ) -> None:
+        self._settings = reporter.settings
+        self._relay = reporter.relay
+        self._flush_domains = reporter.flush_domains
+        self._request = request
+        self._recipient = recipient
+        self._flags = request.flags & TRACE_FLAGS
+        self._id = text(request.queue_id)
+
+    def sent(self, dsn: Dsn) -> Steps[bool]:
+        if self._flags & RequestFlag.MTA_VRFY:
+            return (yield from self._verify(dsn, "deliverable", _VERIFY_OK))
+        if self._flags & RequestFlag.USR_VRFY:
+            return (yield from self._trace(replace(dsn, action="deliverable")))
+        dsn = replace(dsn, action=dsn.action or "delivered")
+        if (yield from self._trace_delivery(dsn)):
+            self._log(dsn, "sent")
+            return True
+        reason = f"{self._id}: {self._settings.trace_service_name} service failed"
+        return (yield from self.deferred(Dsn("4.3.0", reason)))
+
+    def bounced(self, dsn: Dsn) -> Steps[bool]:
+        if self._flags & RequestFlag.MTA_VRFY:
+            return (yield from self._verify(dsn, "undeliverable", _VERIFY_BOUNCE))
+        if self._flags & RequestFlag.USR_VRFY:
+            return (yield from self._trace(replace(dsn, action="undeliverable")))
+        names = self._settings
+        if names.soft_bounce:
+            service, word = names.defer_service_name, "SOFTBOUNCE"
+            dsn = Dsn("4" + dsn.status[1:], dsn.reason, "delayed")
+        else:
+            service, word = names.bounce_service_name, "bounced"
+            dsn = replace(dsn, action="failed")
+        if (yield from self._append(service, dsn)) and (
+            not self._flags & RequestFlag.RECORD or (yield from self._trace(dsn))
+        ):
+            self._log(dsn, word)
+            return not names.soft_bounce
+        reason = (
+            f"{names.bounce_service_name} or {names.trace_service_name} service failure"
+        )
+        return (yield from self.deferred(Dsn("4.3.0", reason)))
+
+    def deferred(self, dsn: Dsn) -> Steps[bool]:
+        if self._flags & RequestFlag.MTA_VRFY:
+            return (yield from self._verify(dsn, "undeliverable", _VERIFY_DEFER))
+        if self._flags & RequestFlag.USR_VRFY:
+            return (yield from self._trace(replace(dsn, action="undeliverable")))
+        dsn = replace(dsn, action="delayed")
+        service = self._settings.defer_service_name
+        if not (yield from self._append(service, dsn)):
+            log.warning(f"{self._id}: {service} service failure")
+        self._log(dsn, "deferred")
+        if self._flags & RequestFlag.RECORD:
+            yield from self._trace(dsn)
+        yield from self._flush_hint()
+        return False
+
+    def _trace_delivery(self, dsn: Dsn) -> Steps[bool]:
+        """Trace a delivery as often as the sender asked for it."""
+        notify = self._recipient.notify_flags
+        wants_record = self._flags & RequestFlag.RECORD or (
+            self._flags & RequestFlag.REC_DLY_SENT
+            and (notify == 0 or notify & NOTIFY_DELAY)
+        )
+        if wants_record and not (yield from self._trace(dsn)):
+            return False
+        return not notify & NOTIFY_SUCCESS or (yield from self._trace(dsn))
+
+    def _trace(self, dsn: Dsn) -> Steps[bool]:
+        service = self._settings.trace_service_name
+        told = replace(dsn, reason=f"delivery via {self._relay}: {dsn.reason}")
+        if not (yield from self._append(service, told)):
+            log.warning(f"{self._id}: {service} service failure")
+            return False
+        if self._flags & RequestFlag.USR_VRFY:
+            self._log(dsn, dsn.action)
+        return True
+
+    def _verify(self, dsn: Dsn, word: str, status: int) -> Steps[bool]:
+        recipient = self._recipient
+        if status == _VERIFY_OK or self._settings.address_verify_negative_cache:
+            addresses = [recipient.address]
+            original = recipient.original_recipient
+            if original and original != recipient.address:
+                addresses.insert(0, original)
+            service = self._settings.address_verify_service_name
+            for address in addresses:
+                update = encode_verify_update(address, status, dsn.reason)
+                protocol = announcement.ADDRESS_VERIFICATION
+                answer = yield Exchange(f"private/{service}", protocol, update)
+                if answer != 0:
+                    log.warning(f"{self._id}: {service} service failure")
+                    return False
+        else:
+            word = "undeliverable-but-not-cached"
+        self._log(dsn, word)
+        return True
+
+    def _append(self, service: str, dsn: Dsn) -> Steps[bool]:
+        request = encode_append(
+            self._flags, self._request.queue_id, self._recipient, dsn
+        )
+        protocol = announcement.DELIVERY_STATUS
+        answer: int = yield Exchange(f"private/{service}", protocol, request)
+        return answer == 0
+
+    def _flush_hint(self) -> Steps[None]:
+        domain = self._recipient.address.rpartition(b"@")[2]
+        if b"@" not in self._recipient.address or not domain:
+            return
+        if not self._flush_domains.matches(domain):
+            return
+        service = self._settings.flush_service_name
+        request = encode_flush_add(domain, self._request.queue_id)
+        answer = yield Exchange(f"public/{service}", announcement.QUEUE_FLUSH, request)
+        if answer not in (_FLUSH_OK, _FLUSH_DENY):
+            log.warning(f"{self._id}: {service} service failure")
+
+    def _log(self, dsn: Dsn, word: str) -> None:
+        settings = self._settings
+        style = LineFormat(
+            max_decimals=settings.delay_logging_resolution_limit,
+            external_address=settings.info_log_address_format == "external",
+        )
+        microseconds = time.time_ns() // 1000
+        now = Timestamp(*divmod(microseconds, 1_000_000))
+        log.info(
+            recipient_line(
+                self._request.queue_id,
+                self._recipient,
+                self._relay,
+                self._request.stats,
+                now,
+                dsn,
+                word,
+                style,
+            )
+        )

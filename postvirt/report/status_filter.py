@@ -1,0 +1,38 @@
+"""virtual_delivery_status_filter: rewrite a status code and its text.
+
+The key is "CODE TEXT", the value replaces both. A filter may turn 4 into 5 and back,
+never a success into a failure or a failure into a success.
+
+Parity: src/global/dsn_filter.c, dsn_util.c.
+"""
+
+from __future__ import annotations
+
+import re
+
+from postvirt.errors import TableError
+from postvirt.model.outcome import Dsn
+from postvirt.model.text import text, wire
+from postvirt.system import log
+from postvirt.tables.maps import Maps
+
+_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t\r\n\v\f]+|\Z)")
+_ACTIONS = {"4": "delayed", "5": "failed"}
+
+
+def filtered(maps: Maps | None, dsn: Dsn) -> Dsn:
+    """What the filter makes of a status; the same one when it has nothing to say."""
+    if maps is None:
+        return dsn
+    try:
+        result = maps.find(wire(f"{dsn.status} {dsn.reason}"))
+    except TableError:
+        return dsn  # logged; a filter that fails changes nothing
+    if result is None:
+        return dsn
+    match = _STATUS.match(text(result))
+    if match is None or (match[1][0] == "2") != (dsn.status[0] == "2"):
+        log.warning(f"{maps.title}: bad status code: {text(result)}")
+        return dsn
+    action = _ACTIONS.get(match[1][0], dsn.action)
+    return Dsn(match[1], text(result)[match.end() :], action)

@@ -1,0 +1,1 @@
+"""The processes: launcher, watchdog process, worker, and what drives a delivery."""

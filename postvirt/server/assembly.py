@@ -1,0 +1,103 @@
+"""Put an agent together: settings, tables, postman, reporter.
+
+`prepare` imports the drivers of all tables. It runs while the process is still root:
+later, as mail_owner, it may not be able to read its own Python installation.
+`Assembly` opens the tables. It runs in the worker and with mail_owner's rights: no
+database handle may cross a fork, and a table that mail_owner cannot read must not work.
+
+Parity: post_init() in src/virtual/virtual.c.
+"""
+
+from __future__ import annotations
+
+from postvirt.config.lists import split
+from postvirt.config.parameters import Settings
+from postvirt.delivery.agent import Agent
+from postvirt.delivery.recipient import Postman
+from postvirt.delivery.resolve import Resolver
+from postvirt.report.reporter import Reporter
+from postvirt.tables import registry
+from postvirt.tables.local_domains import LocalDomains
+from postvirt.tables.maps import Maps, open_maps
+from postvirt.tables.match_list import DomainList, table_names
+from postvirt.tables.table import TableOptions
+
+
+def prepare(settings: Settings) -> None:
+    """Import what the tables of these settings need."""
+    registry.prepare(all_table_names(settings))
+
+
+def all_table_names(settings: Settings) -> list[str]:
+    """Every "type:name" that the delivery agent may open."""
+    lists = ("mydestination", "fast_flush_domains", "parent_domain_matches_subdomains")
+    names = [
+        name
+        for parameter in lists
+        for name in table_names(parameter, getattr(settings, parameter))
+    ]
+    for value in (
+        settings.virtual_mailbox_maps,
+        settings.virtual_uid_maps,
+        settings.virtual_gid_maps,
+        settings.virtual_delivery_status_filter,
+    ):
+        names += split(value)
+    return names
+
+
+class Assembly:
+    """An agent with its open tables."""
+
+    def __init__(self, settings: Settings, service_name: str) -> None:
+        self._opened = registry.OpenTables()
+        utf8 = settings.smtputf8_enable
+        paranoid = TableOptions(utf8=utf8, paranoid=True)
+
+        def owner_maps(parameter: str, value: str) -> Maps:
+            return open_maps(parameter, value, paranoid, self._opened)
+
+        local_domains = LocalDomains(
+            myorigin=settings.myorigin,
+            mydestination=settings.mydestination,
+            inet_interfaces=settings.inet_interfaces,
+            proxy_interfaces=settings.proxy_interfaces,
+            utf8=utf8,
+            opened=self._opened,
+        )
+        resolver = Resolver(
+            settings,
+            owner_maps("virtual_mailbox_maps", settings.virtual_mailbox_maps),
+            owner_maps("virtual_uid_maps", settings.virtual_uid_maps),
+            owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
+            local_domains.is_local,
+        )
+        flush_domains = DomainList(
+            "fast_flush_domains",
+            settings.fast_flush_domains,
+            parent_domain_matches_subdomains=settings.parent_domain_matches_subdomains,
+            utf8=utf8,
+            opened=self._opened,
+        )
+        self.postman = Postman.of(settings, resolver)
+        self.agent = Agent.of(
+            settings,
+            self.postman,
+            Reporter(
+                settings,
+                service_name,
+                self._status_filter(settings),
+                flush_domains,
+            ),
+        )
+
+    def changed_table(self) -> str | None:
+        """The first table that is not what it was when it was opened, for the log."""
+        return self._opened.changed()
+
+    def _status_filter(self, settings: Settings) -> Maps | None:
+        value = settings.virtual_delivery_status_filter
+        if not value:
+            return None
+        options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
+        return open_maps("virtual_delivery_status_filter", value, options, self._opened)

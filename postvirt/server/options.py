@@ -1,0 +1,122 @@
+"""The command line that master(8) gives a server process.
+
+Parity: the option letters and the order of checks of src/master/single_server.c.
+Raises: ConfigError with the text that Postfix calls fatal.
+"""
+
+from __future__ import annotations
+
+import getopt
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from postvirt.config.load import parse_override
+from postvirt.errors import ConfigError
+
+_LETTERS = "cdDi:lm:n:o:r:s:St:uvVz"
+_TRANSPORTS = ("inet", "unix", "pass")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line and the environment say.
+
+    process_name     basename of the program as it was started (argv[0])
+    service_name     -n, the first column of master.cf
+    transport        -t, the second column; "" with -S
+    overrides        -o, -i and -m in their order, as (name, value)
+    socket_count     -s, the number of listen sockets
+    serves_stdin     -S, one client on standard input and output
+    wants_chroot     -c
+    wants_debugger   -D
+    by_hand          -d, do not mind a terminal
+    verbose          the number of -v
+    logs_to_stderr   -V
+    arguments        what is left over; virtual takes none
+    generation       of master(8)'s status records
+    """
+
+    process_name: str
+    service_name: str
+    transport: str
+    overrides: tuple[tuple[str, str], ...]
+    socket_count: int
+    serves_stdin: bool
+    wants_chroot: bool
+    wants_debugger: bool
+    by_hand: bool
+    verbose: int
+    logs_to_stderr: bool
+    arguments: tuple[str, ...]
+    generation: int
+
+
+def parse_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Read the command line; argv[0] is the program."""
+    process_name = os.path.basename(argv[0])
+    try:
+        found, arguments = getopt.getopt(list(argv[1:]), _LETTERS)
+    except getopt.GetoptError as error:
+        raise ConfigError(f"invalid option: {error.opt}") from None
+    overrides: list[tuple[str, str]] = []
+    last: dict[str, str] = {}
+    for letter, value in found:
+        last[letter] = value
+        match letter:
+            case "-i":
+                overrides.append(("max_idle", value))
+            case "-m":
+                overrides.append(("max_use", value))
+            case "-o":
+                overrides.append(parse_override(value))
+            case "-r":
+                _positive(value, "retirement time")
+    service_name = last.get("-n", process_name)
+    options = Options(
+        process_name=process_name,
+        service_name=service_name,
+        transport=last.get("-t", ""),
+        overrides=tuple(overrides),
+        socket_count=_positive(last.get("-s", "1"), "socket_count"),
+        serves_stdin="-S" in last,
+        wants_chroot="-c" in last,
+        wants_debugger="-D" in last or "MAIL_DEBUG" in environment,
+        by_hand="-d" in last,
+        verbose=sum(letter == "-v" for letter, _ in found)
+        + ("MAIL_VERBOSE" in environment),
+        logs_to_stderr="-V" in last,
+        arguments=tuple(arguments),
+        generation=_generation(environment.get("GENERATION", "0")),
+    )
+    if "-u" in last:
+        raise ConfigError(f"service {service_name} requires privileged operation")
+    if not options.serves_stdin:
+        _check_transport(options.transport, is_given="-t" in last)
+    return options
+
+
+def _positive(value: str, what: str) -> int:
+    # As atoi(3): digits count up to the first other character.
+    digits = value.strip()
+    end = len(digits) - len(digits.lstrip("0123456789"))
+    number = int(digits[:end] or "0")
+    if number <= 0:
+        raise ConfigError(f"invalid {what}: {value}")
+    return number
+
+
+def _generation(value: str) -> int:
+    if not value.isascii() or not value.isdigit():
+        raise ConfigError(f"bad generation: {value}")
+    generation = 0
+    for digit in value:
+        generation = (generation << 3 | int(digit)) & 0xFFFF_FFFF
+    return generation
+
+
+def _check_transport(transport: str, *, is_given: bool) -> None:
+    if not is_given:
+        raise ConfigError("no transport type specified")
+    if transport.lower() not in _TRANSPORTS:
+        raise ConfigError(f"unsupported transport type: {transport}")

@@ -1,0 +1,140 @@
+"""A throw-away Postfix instance below one directory.
+
+    etc/      main.cf and tables
+    spool/    the queue directory
+    mail/     where mailboxes are made, owned by the recipients
+    data/     data_directory
+
+It has everything a delivery agent checks at start-up, the genuine one's included, and
+nothing of it touches the machine's own Postfix. As root, owners and modes are those of
+a real installation; otherwise everything belongs to the current user.
+
+Raises: OSError; subprocess.CalledProcessError when postmap(1) fails.
+Security: every directory above `root` has to let the mail owner and the recipients
+through; tempfile's directories do not, so `root` itself is made open to all.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from postvirt.model.request import Recipient
+from postvirt.standin import identity
+from postvirt.standin.queue_file import QueueFile, write_queue_file
+
+HOST = "mail.example.org"
+
+# Readers of main.cf wait until the file is "cold", so that they do not use one that is
+# being written; this one is always complete.
+_MAIN_CF_AGE_SECONDS = 10
+
+_PRIVATE_QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "incoming")
+
+
+class Instance:
+    """The directory and everything below it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.etc = root / "etc"
+        self.spool = root / "spool"
+        self.mail = root / "mail"
+        self.mail_owner = identity.mail_owner()
+        self.setgid_group = identity.setgid_group()
+        self.recipient_owner = identity.recipient_owner()
+        self._make_directories()
+        self.main_cf({})
+
+    def _make_directories(self) -> None:
+        self.root.mkdir(exist_ok=True)
+        self.root.chmod(0o755)
+        for path in (self.etc, self.spool, self.spool / "pid"):
+            path.mkdir(mode=0o755)
+        for name in (*_PRIVATE_QUEUES, "private"):
+            self._make(self.spool / name, 0o700, self.mail_owner)
+        self._make(self.root / "data", 0o700, self.mail_owner)
+        self._make(self.mail, 0o755, self.recipient_owner)
+        self._make(self.spool / "public", 0o710, self.setgid_group)
+
+    @staticmethod
+    def _make(path: Path, mode: int, owner: identity.Identity) -> None:
+        path.mkdir()
+        path.chmod(mode)
+        owner.give(path)
+
+    def main_cf(self, parameters: Mapping[str, str]) -> None:
+        """Write main.cf: what the instance needs, and `parameters` over it."""
+        values = self._base_parameters() | dict(parameters)
+        path = self.etc / "main.cf"
+        lines = (f"{name} = {value}\n" for name, value in values.items())
+        self._write(path, lines)
+
+    def _base_parameters(self) -> dict[str, str]:
+        owner = self.recipient_owner
+        return {
+            "compatibility_level": "3.6",
+            "queue_directory": str(self.spool),
+            "data_directory": str(self.root / "data"),
+            "mail_owner": self.mail_owner.user,
+            "setgid_group": self.setgid_group.group,
+            "myhostname": HOST,
+            "mydestination": "",
+            "mynetworks": "127.0.0.1/32",
+            "inet_interfaces": "127.0.0.1",
+            "inet_protocols": "ipv4",
+            "maillog_file": str(self.root / "maillog"),
+            "maillog_file_prefixes": str(self.root),
+            "virtual_mailbox_domains": "example.com",
+            "virtual_mailbox_base": str(self.mail),
+            "virtual_uid_maps": f"static:{owner.uid}",
+            "virtual_gid_maps": f"static:{owner.gid}",
+        }
+
+    @staticmethod
+    def _write(path: Path, lines: Iterable[str]) -> None:
+        path.write_text("".join(lines), "utf-8", "surrogateescape")
+        path.chmod(0o644)
+        past = time.time() - _MAIN_CF_AGE_SECONDS
+        os.utime(path, (past, past))
+
+    def add_table(
+        self,
+        kind: str,
+        name: str,
+        entries: Mapping[str, str] | Iterable[tuple[str, str]],
+    ) -> str:
+        """Write a table below etc/ and index it if its type needs that: "type:path"."""
+        pairs = entries.items() if isinstance(entries, Mapping) else entries
+        lines = (f"{key}\t{value}\n" for key, value in pairs)
+        path = self.etc / name
+        self._write(path, lines)
+        table = f"{kind}:{path}"
+        if kind in ("hash", "btree", "lmdb", "cdb"):
+            command = ["postmap", "-c", os.fspath(self.etc), table]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        return table
+
+    def add_message(
+        self,
+        queue_id: bytes,
+        sender: bytes,
+        recipients: Sequence[Recipient],
+        content_records: bytes,
+    ) -> QueueFile:
+        """Put a message into the active queue."""
+        return write_queue_file(
+            self.spool,
+            queue_id,
+            sender,
+            recipients,
+            content_records,
+            owner=self.mail_owner,
+        )
+
+    def socket(self, name: str) -> Path:
+        """The place of a service's socket, for "private/bounce" and the like."""
+        return self.spool / name

@@ -1,0 +1,108 @@
+"""The queue manager's side of the delivery request protocol.
+
+Parity: src/qmgr/qmgr_deliver.c.
+Raises: OSError when there is nobody to connect to; TimeoutError when the agent takes
+too long; ProtocolError when it answers nonsense.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from postvirt.codec.announcement import DELIVERY_REQUEST, decode_announcement
+from postvirt.codec.attributes import NeedData
+from postvirt.codec.delivery import decode_reply, encode_request
+from postvirt.model.request import DeliveryRequest
+
+_MAX_READ_BYTES = 65_536
+_PEER = "delivery agent socket"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the agent said after its announcement.
+
+    status   0 when no recipient has to be tried again, -1 otherwise, None when the
+             agent hung up instead
+    raw      all bytes, the announcement included
+    """
+
+    status: int | None
+    raw: bytes
+
+
+def deliver(
+    path: Path, request: DeliveryRequest, timeout_seconds: float = 60.0
+) -> Reply:
+    """Ask the agent that listens on the socket at `path` to deliver a message."""
+    return exchange(path, encode_request(request), timeout_seconds=timeout_seconds)
+
+
+def exchange(
+    path: Path,
+    data: bytes,
+    *,
+    hang_up: bool = False,
+    timeout_seconds: float = 60.0,
+) -> Reply:
+    """Wait for the announcement, send any bytes, wait for the status.
+
+    hang_up says that nothing more will come, so that an agent that waits for more
+    sees the end.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout_seconds)
+        connection.connect(os.fspath(path))
+        return converse(connection, data, hang_up=hang_up)
+
+
+def converse(
+    connection: socket.socket, data: bytes, *, hang_up: bool = False
+) -> Reply:
+    """As `exchange`, on a connection that exists already."""
+    buffer = bytearray()
+    end = _receive_announcement(connection, buffer)
+    if end is None:
+        return Reply(None, bytes(buffer))
+    try:
+        connection.sendall(data)
+        if hang_up:
+            connection.shutdown(socket.SHUT_WR)
+    except ConnectionError:
+        pass  # the agent has seen enough; its answer may still be there
+    status = _receive_status(connection, buffer, end)
+    return Reply(status, bytes(buffer))
+
+
+def _receive_announcement(
+    connection: socket.socket, buffer: bytearray
+) -> int | None:
+    while True:
+        end = decode_announcement(DELIVERY_REQUEST, buffer, 0, _PEER)
+        if not isinstance(end, NeedData):
+            return end
+        if not _receive(connection, buffer):
+            return None
+
+
+def _receive_status(
+    connection: socket.socket, buffer: bytearray, start: int
+) -> int | None:
+    while True:
+        status = decode_reply(buffer, start, _PEER)
+        if not isinstance(status, NeedData):
+            return status
+        if not _receive(connection, buffer):
+            return None
+
+
+def _receive(connection: socket.socket, buffer: bytearray) -> bool:
+    try:
+        data = connection.recv(_MAX_READ_BYTES)
+    except ConnectionError:
+        return False
+    buffer += data
+    return bool(data)

@@ -1,0 +1,1 @@
+"""The machine, one hazard per file."""

@@ -1,0 +1,59 @@
+"""Make directories on demand, and open directories to make names in them durable.
+
+Parity: src/util/make_dirs.c.
+Raises: OSError, with the errno that Postfix would report.
+Security: called while acting as the owner, so that nothing is made where the owner
+could not make it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+
+def make_directories(path: bytes, mode: int) -> list[bytes]:
+    """Make `path` and whatever is missing above it; the directories that are new.
+
+    A new directory gets the group that this process acts as, also below a directory
+    that would hand down its own.
+    """
+    made: list[bytes] = []
+    end = 0
+    while end < len(path):
+        end = path.find(b"/", end + 1)
+        if end < 0:
+            end = len(path)
+        place = path[:end]
+        if place.strip(b"/"):
+            _make_one(place, mode, made)
+    return made
+
+
+def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
+    try:
+        status = os.stat(place)
+    except FileNotFoundError:
+        try:
+            os.mkdir(place, mode)
+            made.append(place)
+        except FileExistsError:
+            pass  # somebody else was faster
+        status = os.stat(place)
+        if stat.S_ISDIR(status.st_mode) and status.st_gid != os.getegid():
+            os.chown(place, -1, os.getegid())
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def open_directory(path: bytes) -> int | None:
+    """Open a directory in order to sync it; None when its owner may not read it.
+
+    A directory that may be searched and written but not read (mode 0300) cannot be
+    opened, and so not be synced by itself.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return None

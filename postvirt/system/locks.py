@@ -1,0 +1,78 @@
+"""One attempt at each kind of lock; whoever needs the lock decides when to try again.
+
+The kernel's record locks belong to the open file here (F_OFD_SETLK) and not to the
+process: they exclude the classical fcntl locks of every other program just the same,
+and in addition two deliveries of this process to one mbox; and closing another
+descriptor of the same file does not drop them.
+
+Parity: src/util/myflock.c, src/global/dot_lockfile.c.
+Raises: OSError; BlockingIOError (EAGAIN) when somebody else holds the kernel's lock,
+FileExistsError when the dot lock is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import time
+
+# struct flock of a 64-bit Linux: type, whence, start, length, pid (0 for OFD locks).
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+def try_fcntl_lock(fd: int) -> None:
+    """Lock the whole file for writing."""
+    whole_file = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, whole_file)
+    except PermissionError:
+        # Some systems say EACCES for "taken", POSIX allows both.
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+
+
+def try_flock(fd: int) -> None:
+    """Lock the open file with flock(2)."""
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_shared_flock(fd: int) -> None:
+    """Lock the open file for reading, as the queue manager expects of us."""
+    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def dot_lock_path(path: bytes) -> bytes:
+    """The name of a file's dot lock."""
+    return path + b".lock"
+
+
+def try_dot_lock(path: bytes) -> None:
+    """Create PATH.lock; it is the lock, its content and mode mean nothing."""
+    lock = dot_lock_path(path)
+    os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
+
+
+def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:
+    """Remove PATH.lock when nobody touched it for so long that its owner must be dead.
+
+    Raises: OSError when it is stale and cannot be removed.
+    """
+    lock = dot_lock_path(path)
+    try:
+        changed = os.stat(lock).st_ctime
+    except OSError:
+        return
+    if time.time() > changed + stale_seconds:
+        try:
+            os.unlink(lock)
+        except FileNotFoundError:
+            pass
+
+
+def remove_dot_lock(path: bytes) -> None:
+    """Give the dot lock back; one that is gone already is none of our business."""
+    try:
+        os.unlink(dot_lock_path(path))
+    except OSError:
+        pass

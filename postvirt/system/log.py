@@ -1,0 +1,197 @@
+"""The mail log, exactly as Postfix writes it.
+
+A process has one log. Until `start` is called, lines go to standard error. The
+severities have Postfix's meaning: info is normal, a warning does not stop the program,
+an error is a problem that it goes on with, fatal ends it.
+
+Parity: src/util/msg.c, msg_logger.c, msg_syslog.c, printable.c and
+src/global/maillog_client.c.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import syslog
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from postvirt.model.text import wire
+
+# Postfix cuts the text of a line here (MSG_LOGGER_RECLEN), so that a datagram suffices.
+MAX_TEXT_BYTES = 2000
+
+# A fatal daemon waits before it exits, so that master(8) does not restart it in a loop.
+FATAL_PAUSE_SECONDS = 1.0
+
+Sink = Callable[[str, bytes], None]  # severity ("" for info), printable text
+
+_FACILITIES = {
+    name[4:].lower(): getattr(syslog, name)
+    for name in dir(syslog)
+    if name.startswith("LOG_")
+    and name[4:]
+    in (
+        "AUTH AUTHPRIV CRON DAEMON FTP KERN LPR MAIL NEWS SYSLOG USER UUCP"
+        " LOCAL0 LOCAL1 LOCAL2 LOCAL3 LOCAL4 LOCAL5 LOCAL6 LOCAL7"
+    ).split()
+}
+_PRIORITIES = {
+    "": syslog.LOG_INFO,
+    "warning": syslog.LOG_WARNING,
+    "error": syslog.LOG_ERR,
+    "fatal": syslog.LOG_CRIT,
+    "panic": syslog.LOG_CRIT,
+}
+
+_ASCII_ONLY = re.compile(rb"[^ -~]")
+# A lead byte and its continuation bytes pass; any other byte outside ASCII does not.
+_UTF8 = re.compile(rb"([\xc2-\xfe][\x80-\xbf]+)|[^ -~]")
+
+
+def to_stderr(program: str) -> Sink:
+    """Lines for a person at a terminal: "program: severity: text"."""
+
+    def write(severity: str, text: bytes) -> None:
+        head = f"{program}: {severity}: " if severity else f"{program}: "
+        sys.stderr.buffer.write(wire(head) + text + b"\n")
+        sys.stderr.buffer.flush()
+
+    return write
+
+
+def to_syslog(tag: str, facility: str) -> Sink:
+    """syslog(3) with the process id.
+
+    Raises: KeyError for a facility that syslog(3) does not have.
+    """
+    syslog.openlog(tag, syslog.LOG_PID, _FACILITIES[facility])
+
+    def write(severity: str, text: bytes) -> None:
+        head = f"{severity}: " if severity else ""
+        line = head + text[:MAX_TEXT_BYTES].decode("utf-8", "surrogateescape")
+        try:
+            syslog.syslog(_PRIORITIES[severity], line)
+        except UnicodeEncodeError:  # a character was cut in two
+            syslog.syslog(_PRIORITIES[severity], line.encode(errors="replace").decode())
+
+    return write
+
+
+def to_postlog(tag: str, hostname: str, path: str) -> Sink:
+    """Datagrams to postlogd(8), which writes $maillog_file."""
+    host = hostname.split(".", 1)[0]
+    connection: socket.socket | None = None
+
+    def connect() -> None:
+        nonlocal connection
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        connection.connect(path)
+
+    try:
+        connect()  # now: later the path may be out of reach (chroot)
+    except OSError:
+        connection = None
+
+    def write(severity: str, text: bytes) -> None:
+        nonlocal connection
+        stamp = time.strftime("%b %d %H:%M:%S")
+        head = f"{stamp} {host} {tag}[{os.getpid()}]: "
+        if severity:
+            head += f"{severity}: "
+        try:
+            if connection is None:
+                connect()
+            assert connection is not None
+            connection.send(wire(head) + text[:MAX_TEXT_BYTES])
+        except OSError:
+            # As Postfix: a line that postlogd does not take is lost; the next one
+            # tries a new connection, because postlogd may have been restarted.
+            if connection is not None:
+                connection.close()
+                connection = None
+
+    return write
+
+
+def to_both(one: Sink, other: Sink) -> Sink:
+    """Every line to two places."""
+
+    def write(severity: str, text: bytes) -> None:
+        one(severity, text)
+        other(severity, text)
+
+    return write
+
+
+_sink: Sink = to_stderr("postvirt")
+_utf8 = False
+_verbose = 0
+_is_daemon = False
+
+
+def start(
+    sink: Sink, *, utf8: bool = False, verbose: int = 0, daemon: bool = False
+) -> None:
+    """Send all further lines to `sink`.
+
+    utf8 lets UTF-8 pass unchanged (smtputf8_enable), verbose is the number of -v
+    options, daemon makes `fatal` wait a second before the process ends.
+    """
+    global _sink, _utf8, _verbose, _is_daemon
+    _sink, _utf8, _verbose, _is_daemon = sink, utf8, verbose, daemon
+
+
+def is_facility(name: str) -> bool:
+    """Whether syslog_facility may have this value."""
+    return name in _FACILITIES
+
+
+def printable(line: str, *, utf8: bool) -> bytes:
+    """The line with "?" in place of every byte that a terminal should not see."""
+    if line.isascii() and line.isprintable():
+        return line.encode("ascii")
+    pattern = _UTF8 if utf8 else _ASCII_ONLY
+    keep = (lambda match: match[1] or b"?") if utf8 else (lambda _: b"?")
+    return pattern.sub(keep, wire(line))
+
+
+def _write(severity: str, line: str) -> None:
+    _sink(severity, printable(line, utf8=_utf8))
+
+
+def info(line: str) -> None:
+    """Log what is normal."""
+    _write("", line)
+
+
+def debug(line: str) -> None:
+    """Log what only -v asks for."""
+    if _verbose:
+        _write("", line)
+
+
+def warning(line: str) -> None:
+    """Log a problem that somebody should look at."""
+    _write("warning", line)
+
+
+def error(line: str) -> None:
+    """Log a problem that reduces what the program can do."""
+    _write("error", line)
+
+
+def fatal(line: str) -> NoReturn:
+    """Log why the program cannot go on and end it with status 1."""
+    _write("fatal", line)
+    if _is_daemon:
+        time.sleep(FATAL_PAUSE_SECONDS)
+    raise SystemExit(1)
+
+
+def errno_text(error: OSError) -> str:
+    """What Postfix's %m prints: the system's words for the error, nothing else."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,100 @@
+"""The one door through which this process changes its identity.
+
+A process that master(8) starts as root keeps root as its real user and works as
+mail_owner. All file work on the recipient's side happens inside `acting_as(owner)`,
+so that the kernel applies the recipient's rights and quota, and nobody can lure the
+mail system into writing where the recipient may not.
+
+The effective identity belongs to the whole process: the block must not wait for
+anything (no yield inside), and workers have one thread.
+
+Parity: src/util/set_eugid.c: group, that one supplementary group, then user.
+Raises: PermissionError when the identity cannot be taken.
+Security: refuses uid 0 and gid 0. A process that cannot come back ends at once,
+without running any handler as somebody else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from types import TracebackType
+from typing import NoReturn
+
+from postvirt.model.mailbox import Owner
+from postvirt.system import log
+
+# What the process works as between deliveries; None: it was not started as root and
+# cannot be anybody else.
+_home: Owner | None = None
+
+
+def is_root() -> bool:
+    """Whether the process may take other identities."""
+    return os.getuid() == 0
+
+
+def settle(owner: Owner) -> None:
+    """Work as this user from now on; root stays the real user.
+
+    Does nothing for a process that was not started as root.
+    """
+    global _home
+    if is_root():
+        _take(owner)
+        _home = owner
+
+
+class acting_as:  # noqa: N801 - used like a function
+    """Do the work of the block with the owner's rights and nobody else's."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> None:
+        owner = self._owner
+        if owner.uid == 0 or owner.gid == 0:
+            raise PermissionError(errno.EPERM, "refused to act as root")
+        if _home is None:
+            if (owner.uid, owner.gid) != (os.geteuid(), os.getegid()):
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            return
+        try:
+            _take(owner)
+        except OSError:
+            _come_home(_home)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if _home is not None:
+            _come_home(_home)
+
+
+def _take(owner: Owner) -> None:
+    if os.geteuid() != 0:
+        os.seteuid(0)
+    os.setegid(owner.gid)
+    os.setgroups((owner.gid,))
+    if owner.uid != 0:
+        os.seteuid(owner.uid)
+
+
+def _come_home(home: Owner) -> None:
+    try:
+        _take(home)
+    except BaseException as problem:
+        _end(problem)
+
+
+def _end(problem: BaseException) -> NoReturn:
+    try:
+        log.error(f"cannot return to the identity of the mail system: {problem}")
+    finally:
+        os._exit(1)

@@ -1,0 +1,108 @@
+"""Open a file that a hostile user may have put in place.
+
+The file is opened first and examined then: it must have exactly one name, must not be
+a directory, and the name must still lead to the opened file. A symbolic link counts
+only when root owns it and the directory it is in, and nobody else can write there.
+Opening never blocks, whatever is behind the name.
+
+Parity: src/util/safe_open.c.
+Raises: UnsafeFileError, an OSError with the errno that decides the delivery status and
+Postfix's words in `reason`.
+Security: a hard link could lead us into somebody else's file, a link owned by a user
+anywhere; a link in a directory that root alone can write was put there on purpose.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+
+class UnsafeFileError(OSError):
+    """The file was not opened; `reason` says why, in Postfix's words."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(number, reason)
+        self.reason = reason
+
+
+def open_or_create(
+    path: bytes, flags: int, mode: int
+) -> tuple[int, os.stat_result, bool]:
+    """Open an existing file, or create it: descriptor, status, and whether it is new.
+
+    Only "no such file" leads from opening to creating, and only "file exists" back.
+    """
+    try:
+        return (*_open_existing(path, flags), False)
+    except UnsafeFileError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    try:
+        return (*_create(path, flags, mode), True)
+    except UnsafeFileError as error:
+        if error.errno != errno.EEXIST:
+            raise
+    return (*_open_existing(path, flags), False)
+
+
+def _create(path: bytes, flags: int, mode: int) -> tuple[int, os.stat_result]:
+    try:
+        # O_EXCL does not follow a symbolic link.
+        fd = os.open(
+            path, flags | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC, mode
+        )
+    except OSError as error:
+        raise _refusal(error, "cannot create file exclusively") from None
+    return fd, os.fstat(fd)
+
+
+def _open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refusal(error, "cannot open file") from None
+    try:
+        return fd, _examined(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _examined(fd: int, path: bytes) -> os.stat_result:
+    opened = os.fstat(fd)
+    if opened.st_nlink != 1:
+        raise UnsafeFileError(errno.EPERM, f"file has {opened.st_nlink} hard links")
+    if stat.S_ISDIR(opened.st_mode):
+        raise UnsafeFileError(errno.EISDIR, "file is a directory")
+    try:
+        named = os.lstat(path)
+    except OSError as error:
+        refusal = _refusal(error, "file status changed unexpectedly")
+        raise UnsafeFileError(errno.EPERM, refusal.reason) from None
+    if stat.S_ISLNK(named.st_mode):
+        if named.st_uid == 0 and _only_root_writes(os.path.dirname(path) or b"."):
+            return opened
+        raise UnsafeFileError(errno.EPERM, "file is a symbolic link")
+    if (opened.st_dev, opened.st_ino, opened.st_nlink, opened.st_mode) != (
+        named.st_dev,
+        named.st_ino,
+        named.st_nlink,
+        named.st_mode,
+    ):
+        raise UnsafeFileError(errno.EPERM, "file status changed unexpectedly")
+    return opened
+
+
+def _only_root_writes(directory: bytes) -> bool:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return False
+    return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _refusal(error: OSError, what: str) -> UnsafeFileError:
+    number = error.errno or errno.EIO
+    return UnsafeFileError(number, f"{what}: {os.strerror(number)}")

@@ -1,0 +1,96 @@
+"""What the table types that read an index file have in common.
+
+postmap may be rewriting the file at any time, in place: it is read under the lock that
+postmap takes. Keys and values may have been written with a NUL at their end (Postfix
+does) or without (other programs do).
+
+Parity: the common part of src/util/dict_db.c and src/util/dict_lmdb.c. Where Postfix
+    ends the process because the file cannot be read, the lookup fails.
+Raises: TableError.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.system import log
+from postvirt.tables.table import FileVersion, Table, TableOptions
+
+# A source file that changed this recently is probably being indexed.
+GRACE_SECONDS = 100
+
+Lock = Callable[[int, int], None]  # fcntl.flock or fcntl.lockf
+
+
+class IndexTable(Table):
+    """Keys and values in a file; a type adds `get` and `close`.
+
+    fd is an open descriptor of the file. With multi_writer the file may be written
+    while it is open, so that only its removal counts as a change.
+    """
+
+    def __init__(
+        self,
+        type_: str,
+        name: str,
+        options: TableOptions,
+        *,
+        fd: int,
+        lock: Lock,
+        multi_writer: bool,
+    ) -> None:
+        super().__init__(type_, name, options)
+        self.fd = fd
+        self._version = FileVersion.of(fd)
+        self._lock = lock
+        self._multi_writer = multi_writer
+        # What to append to a key. Once an entry is found, all others are taken to be
+        # like it (DICT_FLAG_TRY1NULL and DICT_FLAG_TRY0NULL).
+        self._endings: tuple[bytes, ...] = (b"\0", b"")
+
+    @abstractmethod
+    def get(self, key: bytes) -> bytes | None:
+        """Read one entry of the file; OSError when that fails."""
+
+    def find(self, key: bytes) -> bytes | None:
+        """Try the key with its NUL, then without; the value ends at its first NUL."""
+        try:
+            if self.options.lock:
+                self._lock(self.fd, fcntl.LOCK_SH)
+            try:
+                for ending in self._endings:
+                    value = self.get(key + ending)
+                    if value is not None:
+                        self._endings = (ending,)
+                        return value.split(b"\0", 1)[0]
+            finally:
+                if self.options.lock:
+                    self._lock(self.fd, fcntl.LOCK_UN)
+        except OSError as error:
+            reason = f"error reading {self.title}: {error.strerror}"
+            log.error(reason)
+            raise TableError(reason) from None
+        return None
+
+    def changed(self) -> bool:
+        """Whether the file was rewritten or removed."""
+        return self._version.is_outdated(multi_writer=self._multi_writer)
+
+
+def warn_if_older(index: str, source: str, index_fd: int) -> None:
+    """Tell people who forgot to run postmap; a missing source is no reason to."""
+    try:
+        written = os.stat(wire(source)).st_mtime
+    except OSError:
+        return
+    if (
+        int(written) > int(os.fstat(index_fd).st_mtime)
+        and written < time.time() - GRACE_SECONDS
+    ):
+        log.warning(f"database {index} is older than source file {source}")

@@ -1,0 +1,119 @@
+"""Whether this machine is a domain's final destination.
+
+Such a domain is myorigin, is in mydestination, or is the address of an own interface
+in [brackets].
+
+Parity: src/global/resolve_local.c, src/global/own_inet_addr.c. Postfix ends the process
+    for an interface that cannot be found; here the lookup fails, and the mail waits.
+Raises: TableError when that cannot be found out.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.system import log
+from postvirt.tables.folding import fold
+from postvirt.tables.interfaces import (
+    Address,
+    host_addresses,
+    is_loopback,
+    own_addresses,
+)
+from postvirt.tables.match_list import MatchList
+from postvirt.tables.registry import OpenTables
+
+_IPV6_PREFIX = b"ipv6:"
+_SEPARATORS = str.maketrans(",\t", "  ")
+
+
+class LocalDomains:
+    """Answers for the parameters that it is made of, which are given as text.
+
+    Nothing is opened or looked up before the first question that needs it.
+    """
+
+    def __init__(
+        self,
+        *,
+        myorigin: str,
+        mydestination: str,
+        inet_interfaces: str,
+        proxy_interfaces: str,
+        utf8: bool,
+        opened: OpenTables,
+    ) -> None:
+        self._myorigin = fold(wire(myorigin), utf8)
+        self._mydestination = mydestination
+        self._inet_interfaces = inet_interfaces
+        self._proxy_interfaces = proxy_interfaces
+        self._utf8 = utf8
+        self._opened = opened
+        self._destinations: MatchList | None = None
+        self._addresses: frozenset[Address] | None = None
+
+    def is_local(self, domain: bytes) -> bool:
+        """Whether the domain is local; one dot at its end is ignored."""
+        if fold(domain, self._utf8) == self._myorigin:
+            return True
+        domain = domain.removesuffix(b".")
+        if not domain or domain.endswith(b"."):
+            return False
+        if self._destinations is None:
+            self._destinations = MatchList(
+                "mydestination",
+                self._mydestination,
+                utf8=self._utf8,
+                opened=self._opened,
+            )
+        if self._destinations.contains(domain):
+            return True
+        if not (domain.startswith(b"[") and domain.endswith(b"]")):
+            return False
+        address = _literal(domain[1:-1])
+        return address is not None and address in self._own()
+
+    def _own(self) -> frozenset[Address]:
+        if self._addresses is None:
+            try:
+                self._addresses = self._find_own()
+            except OSError as error:
+                reason = f"cannot find the own network addresses: {error.strerror}"
+                log.warning(reason)
+                raise TableError(reason) from None
+        return self._addresses
+
+    def _find_own(self) -> frozenset[Address]:
+        proxies = _listed("proxy_interfaces", self._proxy_interfaces)
+        if self._inet_interfaces == "all":
+            return own_addresses() | proxies
+        if self._inet_interfaces == "loopback-only":
+            return frozenset(filter(is_loopback, own_addresses())) | proxies
+        return _listed("inet_interfaces", self._inet_interfaces) | proxies
+
+
+def _listed(parameter: str, value: str) -> frozenset[Address]:
+    """The addresses of all hosts in a list."""
+    found: frozenset[Address] = frozenset()
+    for host in value.translate(_SEPARATORS).split():
+        try:
+            found |= host_addresses(host)
+        except OSError:
+            log.warning(f"config variable {parameter}: host not found: {host}")
+            raise
+    return found
+
+
+def _literal(inside: bytes) -> Address | None:
+    """The address in [1.2.3.4] or [IPv6:1::4]; None if it is not one."""
+    family = socket.AF_INET
+    if inside[: len(_IPV6_PREFIX)].lower() == _IPV6_PREFIX:
+        family, inside = socket.AF_INET6, inside[len(_IPV6_PREFIX) :]
+    if not inside.isascii():
+        return None
+    try:
+        return socket.inet_pton(family, inside.decode("ascii"))
+    except (OSError, ValueError):  # ValueError: a NUL
+        return None

@@ -1,0 +1,95 @@
+"""A list of tables that are asked one after the other.
+
+The first table that knows the key answers. A table that fails ends the search: the
+answer that it would have given is unknown, and a later table must not stand in for it.
+
+Parity: src/global/maps.c.
+Raises: TableError for a table that fails and for an empty value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postvirt.errors import TableError
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.registry import OpenTables
+from postvirt.tables.syntax import split_list
+from postvirt.tables.table import Table, TableOptions
+
+
+class Maps:
+    """The tables of one parameter; title is the parameter's name."""
+
+    def __init__(
+        self, title: str, tables: Sequence[Table], labels: Sequence[str] = ()
+    ) -> None:
+        """Chain open tables; labels are their names for `changed`."""
+        self.title = title
+        self.tables = tuple(tables)
+        self._labels = tuple(labels) or tuple(table.title for table in tables)
+
+    def find(self, key: bytes, *, partial: bool = False) -> bytes | None:
+        """The value of the key, or None.
+
+        partial says that the key is a part of an address, which only tables of fixed
+        keys may see.
+        """
+        if not key:
+            return None
+        for table in self.tables:
+            if partial and not table.fixed:
+                continue
+            try:
+                value = table.lookup(key)
+            except TableError:
+                log.warning(f'{table.title} lookup error for "{text(key)}"')
+                raise
+            if value is None:
+                continue
+            if not value:
+                complaint = (
+                    f"{self.title} lookup of {text(key)} returns an empty string result"
+                )
+                log.warning(complaint)
+                log.warning(
+                    f"{self.title} should return NO RESULT in case of NOT FOUND"
+                )
+                raise TableError(complaint)
+            return value
+        return None
+
+    def changed(self) -> str | None:
+        """The first table whose file has changed, as Postfix logs it, or None."""
+        for label, table in zip(self._labels, self.tables, strict=True):
+            if table.changed():
+                return label
+        return None
+
+    def close(self) -> None:
+        """Close all tables."""
+        for table in self.tables:
+            table.close()
+
+
+def open_maps(
+    title: str,
+    names: Sequence[str] | str,
+    options: TableOptions,
+    opened: OpenTables | None = None,
+) -> Maps:
+    """Open the tables of a list, given as text or as its "type:name" items.
+
+    With `opened`, a table that is open already is not opened again; then its owner is
+    `opened`, which is to be closed in place of the Maps.
+    """
+    if isinstance(names, str):
+        names = tuple(split_list(names))
+    if opened is None:
+        opened = OpenTables()
+    return Maps(
+        title,
+        [opened.open(name, options) for name in names],
+        [f"{name}(0,{options.flags})" for name in names],
+    )

@@ -1,0 +1,177 @@
+"""Lists of domains: which are local, and which flush(8) keeps a log for.
+
+A list has patterns, "type:name" tables and "/files" of more patterns. "!" in front
+means that what matches is not in the list. The first match decides.
+
+Parity: src/util/match_list.c, src/util/match_ops.c.
+Raises: TableError when a table fails; ConfigError for "!" with nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from postvirt.errors import ConfigError, TableError
+from postvirt.model.text import text, wire
+from postvirt.system import log
+from postvirt.tables.folding import fold
+from postvirt.tables.registry import OpenTables
+from postvirt.tables.syntax import split_list
+from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.unavailable import Unavailable
+
+Pattern = bytes | Table
+
+
+def _is_table(item: str) -> bool:
+    return ":" in item and not item.startswith("[")
+
+
+def _items(
+    title: str, value: str, is_match: bool = True, files: tuple[str, ...] = ()
+) -> Iterator[tuple[bool, str, OSError | None]]:
+    """The items of a list and of the files in it.
+
+    Each comes with whether a match puts a domain into the list, and with the error if
+    it is a file that cannot be read.
+    """
+    words = list(split_list(value))
+    for number, word in enumerate(words):
+        if word.startswith("#"):
+            rest = " ".join(words[number:])
+            log.warning(f"{title}: comment at end of line is not supported: {rest}")
+            return
+        item = word.lstrip("!")
+        wanted = is_match ^ ((len(word) - len(item)) % 2 == 1)
+        if not item:
+            raise ConfigError(f"{title}: no pattern after '!'")
+        if not item.startswith("/"):
+            yield wanted, item, None
+            continue
+        if item in files:
+            raise ConfigError(f"{title}: file {item} includes itself")
+        try:
+            with open(wire(item), "rb") as file:
+                lines = [text(line) for line in file if not line.startswith(b"#")]
+        except OSError as error:
+            yield wanted, item, error
+            continue
+        for line in lines:
+            yield from _items(title, line, wanted, (*files, item))
+
+
+def table_names(title: str, value: str) -> list[str]:
+    """The "type:name"s in a list, for `registry.prepare`."""
+    return [
+        item for _, item, error in _items(title, value) if not error and _is_table(item)
+    ]
+
+
+class MatchList:
+    """An open list; title is the parameter's name, utf8 is smtputf8_enable.
+
+    opened holds the tables, so that they are shared and watched for changes.
+    """
+
+    def __init__(
+        self, title: str, value: str, *, utf8: bool, opened: OpenTables
+    ) -> None:
+        self.title = title
+        self._utf8 = utf8
+        self._patterns: list[tuple[bool, Pattern]] = []
+        options = TableOptions(utf8=utf8)
+        for wanted, item, error in _items(title, value):
+            pattern: Pattern
+            if error:
+                reason = f"open file {item}: {error.strerror}"
+                log.error(reason)
+                pattern = Unavailable("non-existent", item, TableOptions(), reason)
+            elif _is_table(item):
+                pattern = opened.open(item, options)
+            else:
+                pattern = fold(wire(item), utf8)
+            self._patterns.append((wanted, pattern))
+
+    def contains(self, subject: bytes) -> bool:
+        """Whether the subject is in the list, as a whole."""
+        return self.decide(subject, _is_equal)
+
+    def decide(self, subject: bytes, matches: Callable[[bytes, Pattern], bool]) -> bool:
+        """Whether the first pattern that matches is one without "!"."""
+        subject = fold(subject, self._utf8)
+        for wanted, pattern in self._patterns:
+            try:
+                if matches(subject, pattern):
+                    return wanted
+            except TableError:
+                if isinstance(pattern, Table):
+                    log.warning(f"{self.title}: {pattern.title}: table lookup problem")
+                raise
+        return False
+
+
+def _is_equal(subject: bytes, pattern: Pattern) -> bool:
+    if isinstance(pattern, Table):
+        return pattern.lookup(subject) is not None
+    return subject == pattern
+
+
+class DomainList:
+    """fast_flush_domains: a domain matches itself and what is below it.
+
+    parent_domain_matches_subdomains lists the parameters in which "example.com" stands
+    for its subdomains, too; in the others, ".example.com" does.
+
+    Parity: src/global/domain_list.c, src/global/match_parent_style.c.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        value: str,
+        *,
+        parent_domain_matches_subdomains: str,
+        utf8: bool,
+        opened: OpenTables,
+    ) -> None:
+        style = MatchList(
+            "parent_domain_matches_subdomains",
+            parent_domain_matches_subdomains,
+            utf8=utf8,
+            opened=opened,
+        )
+        self._parent_matches = style.contains(title.encode())
+        self._list = MatchList(title, value, utf8=utf8, opened=opened)
+
+    def matches(self, domain: bytes) -> bool:
+        """Whether the domain is in the list; False when a table fails.
+
+        A failure is in the log. It costs flush(8) a hint, and nothing else.
+        """
+        try:
+            return self._list.decide(domain, self._matches)
+        except TableError:
+            return False
+
+    def _matches(self, domain: bytes, pattern: Pattern) -> bool:
+        if isinstance(pattern, Table):
+            for key in self._parents(domain):
+                if pattern.lookup(key) is not None:
+                    return True
+                if not pattern.fixed:
+                    break
+            return False
+        if domain == pattern:
+            return True
+        if self._parent_matches:
+            return domain.endswith(b"." + pattern)
+        return pattern.startswith(b".") and domain.endswith(pattern)
+
+    def _parents(self, domain: bytes) -> Iterator[bytes]:
+        """a.b.c, then b.c and c, or .b.c and .c."""
+        while domain:
+            yield domain
+            dot = domain.find(b".", 1)
+            if dot < 0:
+                return
+            domain = domain[dot + 1 if self._parent_matches else dot :]

@@ -1,0 +1,35 @@
+"""A table that is made in memory, for the types that read all of it when opened.
+
+Parity: src/util/dict_ht.c.
+"""
+
+from __future__ import annotations
+
+from postvirt.tables.folding import fold
+from postvirt.tables.table import Table, TableOptions
+
+
+class MemoryTable(Table):
+    """Keys and values in a dictionary.
+
+    As in Postfix, keys are stored as they are written unless the options say fold: with
+    virtual(8), which asks for folded addresses only, a key with capitals never matches.
+    """
+
+    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+        super().__init__(type_, name, options)
+        self._values: dict[bytes, bytes] = {}
+
+    def __contains__(self, key: bytes) -> bool:
+        return self._stored(key) in self._values
+
+    def store(self, key: bytes, value: bytes) -> None:
+        """Add an entry, or replace the entry that has this key."""
+        self._values[self._stored(key)] = value
+
+    def _stored(self, key: bytes) -> bytes:
+        return fold(key, self.options.utf8_active) if self.options.fold else key
+
+    def find(self, key: bytes) -> bytes | None:
+        """Look in the dictionary."""
+        return self._values.get(key)

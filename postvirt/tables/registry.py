@@ -1,0 +1,141 @@
+"""The table types, and how "type:name" becomes an open table.
+
+A type is a module with a function `open_table(type, name, options)` that raises
+TableError when the table cannot be used. The module is imported when the first table of
+its type is opened or, in a process that is going to give up its privileges, by
+`prepare` before that: afterwards the Python installation may be out of reach.
+
+Parity: src/util/dict_open.c, and the list of open tables of src/util/dict.c.
+Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a table
+    that cannot be opened: it is logged and replaced by one that fails when it is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from postvirt.errors import ConfigError, TableError
+from postvirt.system import log
+from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.unavailable import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class TableType:
+    """Where a type lives, and what has to be installed for it.
+
+    module  in postvirt.tables
+    extra   the optional dependency of postvirt that brings the driver, "" for none
+    """
+
+    module: str
+    extra: str = ""
+
+
+TYPES = {
+    "btree": TableType("bdb", extra="bdb"),
+    "hash": TableType("bdb", extra="bdb"),
+    "inline": TableType("inline"),
+    "lmdb": TableType("lmdb", extra="lmdb"),
+    "static": TableType("static"),
+    "texthash": TableType("texthash"),
+}
+
+Opener = Callable[[str, str, TableOptions], Table]
+
+
+def split_type(spec: str) -> tuple[str, str]:
+    """The type and the name of "type:name"; "proxy:" in front is dropped.
+
+    proxymap(8) exists to share tables and to reach them from a chroot jail. virtual(8)
+    does not trust it, and opens the table itself.
+    """
+    type_, colon, name = spec.partition(":")
+    if not type_ or not name:
+        shown = spec if not colon else f"{type_}:{name}"
+        raise ConfigError(
+            f'open dictionary: expecting "type:name" form instead of "{shown}"'
+        )
+    return split_type(name) if type_ == "proxy" else (type_, name)
+
+
+def _opener(type_: str) -> Opener:
+    """The function that opens tables of a type; TableError when there is none."""
+    unsupported = f"unsupported dictionary type: {type_}"
+    if type_ not in TYPES:
+        raise TableError(unsupported)
+    known = TYPES[type_]
+    try:
+        module = import_module(f"postvirt.tables.{known.module}")
+    except ImportError as error:
+        if not known.extra:
+            raise
+        raise TableError(
+            f"{unsupported} ({error}; try: pip install 'postvirt[{known.extra}]')"
+        ) from None
+    return cast("Opener", module.open_table)
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Import what tables of these "type:name"s need, while that is still possible.
+
+    Says nothing about types that are unknown or miss their driver: opening does.
+    """
+    for spec in names:
+        try:
+            _opener(split_type(spec)[0])
+        except (ConfigError, TableError):
+            pass  # opening it will complain, once, in the process that uses it
+
+
+def open_table(type_name: str, options: TableOptions) -> Table:
+    """Open "type:name" for lookups."""
+    type_, name = split_type(type_name)
+    try:
+        opener = _opener(type_)
+    except TableError as error:
+        # Postfix has no UTF-8 rules for a type that does not exist: any key fails.
+        return _unavailable(type_, name, TableOptions(utf8=False), str(error))
+    try:
+        return opener(type_, name, options)
+    except TableError as error:
+        return _unavailable(type_, name, options, str(error))
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return _unavailable(type_, name, options, f"cannot open {type_}:{name}: {why}")
+
+
+def _unavailable(type_: str, name: str, options: TableOptions, reason: str) -> Table:
+    log.error(reason)
+    return Unavailable(type_, name, options, reason)
+
+
+class OpenTables:
+    """The tables that a process has open, each once however often it is named."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, Table] = {}
+
+    def open(self, type_name: str, options: TableOptions) -> Table:
+        """The open table for this text and these options."""
+        label = f"{type_name}(0,{options.flags})"
+        if label not in self._tables:
+            self._tables[label] = open_table(type_name, options)
+        return self._tables[label]
+
+    def changed(self) -> str | None:
+        """The first changed table as Postfix logs it, "TYPE:NAME(0,FLAGS)"."""
+        for label, table in self._tables.items():
+            if table.changed():
+                return label
+        return None
+
+    def close(self) -> None:
+        """Close all of them."""
+        for table in self._tables.values():
+            table.close()
+        self._tables.clear()

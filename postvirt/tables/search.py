@@ -1,0 +1,105 @@
+"""The order in which the forms of an address are looked up.
+
+For user+ext@domain:
+
+    user+ext@domain     the whole address; tables of patterns see nothing else
+    user@domain         without the extension
+    user+ext, user      if this machine is the domain's final destination
+    @domain             everybody in the domain
+
+Each form goes through all tables of the list before the next one is tried. A form whose
+local part needs quotes is tried with them first, then without.
+
+Parity: mail_addr_find() of src/global/mail_addr_find.c, src/global/strip_addr.c,
+    src/global/split_addr.c.
+Raises: TableError when a table fails; the forms that follow are not tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from postvirt.codec.quoting import quote_local
+from postvirt.tables.folding import fold
+from postvirt.tables.maps import Maps
+
+__all__ = ["find_address", "fold", "without_extension"]
+
+# Never split at a delimiter, as is double_bounce_sender.
+_WHOLE_NAMES = (b"postmaster", b"mailer-daemon")
+
+
+def find_address(
+    maps: Maps,
+    address: bytes,
+    *,
+    delimiter: bytes,
+    owner_request_special: bool,
+    double_bounce_sender: bytes,
+    is_local_domain: Callable[[bytes], bool],
+) -> bytes | None:
+    """The value for an address in internal (unquoted) form, or None.
+
+    The address, and double_bounce_sender with it, are expected to be folded. delimiter
+    is recipient_delimiter: any of its bytes separates the extension.
+    """
+    bare = without_extension(
+        address,
+        delimiter=delimiter,
+        owner_request_special=owner_request_special,
+        double_bounce_sender=double_bounce_sender,
+    )
+    value = _ask(maps, address, partial=False)
+    if value is None and bare is not None:
+        value = _ask(maps, bare)
+    local, at, domain = address.rpartition(b"@")
+    if value is not None or not at:
+        return value
+    if is_local_domain(domain):
+        value = _ask(maps, local, bare_local_part=True)
+        if value is None and bare is not None:
+            bare_local = bare.rpartition(b"@")[0]
+            value = _ask(maps, bare_local, bare_local_part=True)
+        if value is not None:
+            return value
+    return maps.find(at + domain, partial=True)
+
+
+def _ask(
+    maps: Maps, key: bytes, *, partial: bool = True, bare_local_part: bool = False
+) -> bytes | None:
+    """Look the key up in quoted form, then as it is."""
+    quoted = quote_local(key, bare_local_part=bare_local_part)
+    value = maps.find(quoted, partial=partial)
+    if value is None and quoted != key:
+        value = maps.find(key, partial=partial)
+    return value
+
+
+def without_extension(
+    address: bytes,
+    *,
+    delimiter: bytes,
+    owner_request_special: bool,
+    double_bounce_sender: bytes,
+) -> bytes | None:
+    """user@domain for user+ext@domain; None if there is no extension to take away.
+
+    A local part that begins with the delimiter has none, nor have the names that
+    belong to the mail system.
+    """
+    local, at, domain = address.rpartition(b"@")
+    if not at:
+        local, domain = domain, b""
+    name = local.lower()
+    if name in _WHOLE_NAMES or name == double_bounce_sender.lower():
+        return None
+    if owner_request_special and b"-" in delimiter:
+        # Names of mailing lists' helpers; "-request" alone is not one.
+        if name.startswith(b"owner-"):
+            return None
+        if name.endswith(b"-request") and name != b"-request":
+            return None
+    found = (local.find(byte) for byte in delimiter)
+    end = min((index for index in found if index >= 0), default=0)
+    return local[:end] + at + domain if end > 0 else None

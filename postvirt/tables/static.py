@@ -1,0 +1,37 @@
+"""static:VALUE answers every key with the same value.
+
+Parity: src/util/dict_static.c.
+Raises: TableError when the braces around the value do not match.
+"""
+
+from __future__ import annotations
+
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.tables.syntax import strip_braces
+from postvirt.tables.table import Table, TableOptions
+
+
+class StaticTable(Table):
+    """One value for all keys."""
+
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, value: bytes
+    ) -> None:
+        super().__init__(type_, name, options)
+        self._value = value
+
+    def find(self, key: bytes) -> bytes:  # noqa: ARG002 - every key is as good
+        """Return the value."""
+        return self._value
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Take the name as the value; {...} around it allow white space inside."""
+    value = name
+    if name.startswith("{"):
+        try:
+            value = strip_braces(name)
+        except ValueError as error:
+            raise TableError(f"bad {type_}:name syntax: {error}") from None
+    return StaticTable(type_, name, options, wire(value))

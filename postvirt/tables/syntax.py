@@ -1,0 +1,90 @@
+"""The small syntax of names and lists that tables share: braces, separators, pairs.
+
+Parity: src/util/balpar.c, extpar.c, mystrtok.c (mystrtokq), split_qnameval.c.
+Raises: ValueError with Postfix's text for what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+# isspace(3) in the C locale: Postfix trims these. Lists are split at SEPARATORS only.
+SPACE = " \t\r\n\v\f"
+SEPARATORS = ", \t\r\n"
+
+
+def balanced(text: str) -> int:
+    """How many characters the {...} at the start takes; 0 when it is not closed."""
+    if not text.startswith("{"):
+        return 0
+    level = 0
+    for index, character in enumerate(text):
+        if character == "{":
+            level += 1
+        elif character == "}":
+            level -= 1
+            if level == 0:
+                return index + 1
+    return 0
+
+
+def strip_braces(text: str) -> str:
+    """What is inside {...}, without white space around it."""
+    length = balanced(text)
+    if length == 0:
+        raise ValueError(f"missing '}}' in \"{text}\"")
+    if length != len(text):
+        raise ValueError(f"syntax error after '}}' in \"{text}\"")
+    return text[1:-1].strip(SPACE)
+
+
+def split_list(text: str) -> Iterator[str]:
+    """The items of a list; {...} groups keep together and keep their braces."""
+    level = 0
+    item = ""
+    for character in text:
+        if level == 0 and character in SEPARATORS:
+            if item:
+                yield item
+            item = ""
+            continue
+        if character == "{":
+            level += 1
+        elif level > 0 and character == "}":
+            level -= 1
+        item += character
+    if item:
+        yield item
+
+
+def end_of_key(text: str, stop: str) -> int:
+    """Where the key at the start of text ends: at the first `stop` outside quotes.
+
+    Quotes and backslashes are part of the key.
+    """
+    in_quotes = False
+    index = 0
+    while index < len(text):
+        character = text[index]
+        if character == "\\":
+            index += 1
+        elif character == '"':
+            in_quotes = not in_quotes
+        elif character in stop and not in_quotes:
+            break
+        index += 1
+    if in_quotes:
+        raise ValueError("unbalanced '\"'")
+    return min(index, len(text))
+
+
+def split_pair(text: str) -> tuple[str, str]:
+    """The key and the value of "key = value"."""
+    text = text.lstrip(SPACE)
+    if not text:
+        raise ValueError("no key found; expected format: key = value")
+    end = end_of_key(text, SPACE + "=")
+    rest = text[end:].lstrip(SPACE)
+    if not rest.startswith("="):
+        raise ValueError("missing '=' after attribute name")
+    return text[:end], rest[1:].strip(SPACE)

@@ -1,0 +1,141 @@
+"""A lookup table: a key goes in, a value or nothing comes out.
+
+What all types have in common is here: the rules for UTF-8, case folding of the key, and
+how a table file shows that it has changed. A type adds `find`.
+
+Parity: src/util/dict.h, src/util/dict_utf8.c, dict_changed_name() of src/util/dict.c.
+Raises: TableError when a table cannot answer.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from postvirt.errors import TableError
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.folding import fold, is_utf8
+
+_NOT_UTF8 = "malformed UTF-8 or invalid codepoint"
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How to open a table; Postfix's DICT_FLAG_* where a caller has a choice.
+
+    utf8             smtputf8_enable
+    paranoid         refuse what its owner does not control (virtual(8)'s three maps)
+    lock             lock the file while it is read
+    fold             fold the key, and the keys of a table that is made in memory
+    utf8_request     whether this user of the table cares for utf8 at all
+    warn_duplicates  a duplicate key in a text file is a warning, not an error
+
+    virtual(8) does not fold, because the recipient already is. `postmap -q` folds, and
+    only warns about duplicates.
+    """
+
+    utf8: bool = False
+    paranoid: bool = False
+    lock: bool = True
+    fold: bool = False
+    utf8_request: bool = True
+    warn_duplicates: bool = False
+
+    @property
+    def utf8_active(self) -> bool:
+        """Whether keys and values must be UTF-8."""
+        return self.utf8 and self.utf8_request
+
+    @property
+    def flags(self) -> str:
+        """The options as Postfix logs them, for example "lock|utf8_request"."""
+        names = (
+            ("warn_dup", self.warn_duplicates),
+            ("lock", self.lock),
+            ("no_regsub", self.paranoid),
+            ("no_proxy", self.paranoid),
+            ("no_unauth", self.paranoid),
+            ("fold_fix", self.fold),
+            ("utf8_request", self.utf8_request),
+        )
+        return "|".join(name for name, is_set in names if is_set) or "0"
+
+
+class Table(ABC):
+    """An open table.
+
+    type   what is before the colon, "hash"
+    name   what is after it; some types append the suffix of the file that they read
+    fixed  keys are compared as a whole, so that a part of an address is a sensible key;
+           tables of patterns must not see parts
+    """
+
+    fixed = True
+
+    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+        self.type = type_
+        self.name = name
+        self.options = options
+
+    @property
+    def title(self) -> str:
+        """The table as log lines name it."""
+        return f"{self.type}:{self.name}"
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """The value, or None when there is no such key.
+
+        A key that is not UTF-8 cannot exist; a value that is not UTF-8 is an error.
+        """
+        utf8 = self.options.utf8_active
+        if utf8 and not is_utf8(key):
+            log.warning(f'{self.title}: non-UTF-8 key "{text(key)}": {_NOT_UTF8}')
+            return None
+        if self.options.fold and self.fixed:
+            key = fold(key, utf8)
+        value = self.find(key)
+        if utf8 and value is not None and not is_utf8(value):
+            reason = (
+                f'{self.title}: key "{text(key)}":'
+                f' non-UTF-8 value "{text(value)}": {_NOT_UTF8}'
+            )
+            log.warning(reason)
+            raise TableError(reason)
+        return value
+
+    @abstractmethod
+    def find(self, key: bytes) -> bytes | None:
+        """Answer for `lookup`, which has seen to UTF-8 and case."""
+
+    def changed(self) -> bool:
+        """Whether the file is not the one that was opened; False without a file."""
+        return False
+
+    def close(self) -> None:  # noqa: B027 - most types have nothing to close
+        """Give back descriptors; the table answers no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """What tells one version of an open table file from the next.
+
+    Parity: Postfix compares whole seconds; nanoseconds find a second write in the same
+    second, too.
+    """
+
+    fd: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, fd: int) -> FileVersion:
+        """The version that is open now."""
+        return cls(fd, os.fstat(fd).st_mtime_ns)
+
+    def is_outdated(self, *, multi_writer: bool = False) -> bool:
+        """Whether the file was removed, or written unless many may write it safely."""
+        now = os.fstat(self.fd)
+        if now.st_nlink == 0:
+            return True
+        return not multi_writer and now.st_mtime_ns != self.mtime_ns

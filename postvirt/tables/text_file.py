@@ -1,0 +1,50 @@
+"""Logical lines of a text file: comments gone, continuation lines joined.
+
+Parity: readllines() of src/util/readlline.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.syntax import SPACE
+
+_SPACE = SPACE.encode()
+
+
+def logical_lines(content: bytes, path: str) -> Iterator[tuple[int, bytes]]:
+    """Pairs of a 1-based line number and the logical line that begins there.
+
+    Blank lines and lines whose first character is "#" are dropped, also between a line
+    and its continuation. A line that begins with white space continues the one before;
+    only the newline between them goes. A continuation of nothing is dropped with a
+    warning. path is for that warning.
+    """
+    physical_lines = content.split(b"\n")
+    if not physical_lines[-1]:
+        del physical_lines[-1]
+    begin = 0
+    pending = b""
+    for number, line in enumerate(physical_lines, start=1):
+        stripped = line.lstrip(_SPACE)
+        if not stripped or stripped.startswith(b"#"):
+            continue
+        if not pending:
+            begin, pending = number, line
+        elif line[:1] in _SPACE:
+            pending += line
+        else:
+            yield from _complete(begin, pending, path)
+            begin, pending = number, line
+    if pending:
+        yield from _complete(begin, pending, path)
+
+
+def _complete(begin: int, line: bytes, path: str) -> Iterator[tuple[int, bytes]]:
+    if line[:1] not in _SPACE:
+        yield begin, line
+        return
+    shown = text(line[:30]) + ("..." if len(line) > 30 else "")
+    log.warning(f'{path}: logical line must not start with whitespace: "{shown}"')

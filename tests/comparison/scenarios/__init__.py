@@ -1,0 +1,7 @@
+"""All scenarios, grouped by topic."""
+
+from __future__ import annotations
+
+from tests.comparison.scenarios import delivery
+
+SCENARIOS = (*delivery.SCENARIOS,)

@@ -1,0 +1,36 @@
+"""virtual(8) and postvirt do the same in every scenario, to the byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.comparison.scenarios import SCENARIOS
+from tests.harness.comparison import (
+    GENUINE,
+    POSTVIRT,
+    Observation,
+    difference,
+    observe,
+)
+from tests.harness.scenario import Scenario
+
+pytestmark = pytest.mark.postfix
+
+
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(one, id=one.name) for one in SCENARIOS]
+)
+def test_postvirt_does_what_virtual_does(scenario: Scenario) -> None:
+    genuine = observe(scenario, GENUINE)
+    expected = Observation({**genuine.sections, **scenario.expected})
+    found = difference(expected, observe(scenario, POSTVIRT))
+    assert not found, f"{scenario.name}:\n{found}"
+
+
+def test_scenarios_have_different_names() -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_a_difference_is_always_explained() -> None:
+    assert all(bool(one.reason) == bool(one.expected) for one in SCENARIOS)

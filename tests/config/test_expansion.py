@@ -1,0 +1,174 @@
+"""Values expand as Postfix expands them."""
+
+import pytest
+
+from postvirt.config.expansion import compatibility_level, expand
+from postvirt.config.reference import ExpansionError
+
+NAMES = {
+    "a": "A",
+    "empty": "",
+    "n": "12",
+    "nested": "[$a]",
+    "level": "3.6",
+    "dollar": "$$a",
+    "loop": "x$loop",
+    "u": "\u00e4",
+}
+
+GOOD = [
+    ("", ""),
+    ("plain, text", "plain, text"),
+    ("$a", "A"),
+    ("${a}$(a)", "AA"),
+    ("$a.b-$a_b", "A.b-"),
+    ("$$a $$$a", "$a $A"),
+    ("$nested ${nested}", "[A] [A]"),
+    ("<$dollar>", "<$a>"),
+    ("<$unknown${unknown}>", "<>"),
+    ("$u", "\u00e4"),
+    ("${a?set}${a:unset}", "set"),
+    ("${empty?set}${empty:unset}", "unset"),
+    ("${unknown?set}${unknown:unset}", "unset"),
+    ("${a?{yes}:{no}} ${empty?{yes}:{no}}", "yes no"),
+    ("${a ? {yes} : {no}}", "yes"),
+    ("${ a ?{ y e s }}", " y e s "),
+    ("${a?x:y}", "x:y"),
+    ("${a??x}", "?x"),
+    ("${a? x}|", " x|"),
+    ("${a?{x}:y}", "x"),
+    ("${empty?{x}:y z}", "y z"),
+    ("$(a?(b))", "(b)"),
+    ("$(a?{b})", "b"),
+    ("${a?{{b}}}", "{b}"),
+    ("${a?{$nested}:{${}}}", "[A]"),
+    ("${empty?{$}:{fine}}", "fine"),
+    ("${a?}${a:}${empty?}", ""),
+    ("${ }${?x}${:y}", "y"),
+    ("${{a} == {a}}", "true"),
+    ("<${{a} == {b}}>", "<>"),
+    ("${{$n} == {012} ? {same} : {different}}", "same"),
+    ("${{9} < {$n}?{number}:{text}}", "number"),
+    ("${{9x} < {$n}?{number}:{text}}", "text"),
+    ("${{a}!={b}?{1}}${{a}<={a}?{2}}${{b}>={a}?{3}}${{b}>{a}?{4}}", "1234"),
+    ("${{} == {}:{x}}", ""),
+    ("${{$level} <level {3.10} ? {older} : {newer}}", "older"),
+    ("${{3.6} ==level {3.6.0}?{1}}${{ 03} <=level {+3.0.1}?{2}}", "12"),
+    ("${{$a}=={A}?{${{x}=={x}?{deep}}}}", "deep"),
+    ("${{\u00e4} > {z}?{bytes}}", "bytes"),
+]
+
+BAD = [
+    ("$", 'empty macro name: "$"', 0),
+    ("a$-b", 'empty macro name: "a$-b"', 1),
+    ("${}", 'empty macro name: "${}"', 2),
+    ("x${a", 'truncated macro reference: "x${a"', 4),
+    ("$(a", 'truncated macro reference: "$(a"', 3),
+    ("${a?{b}", 'truncated macro reference: "${a?{b}"', 7),
+    ("$({a)", 'unbalanced {} in attribute expression: "{a"', 2),
+    ("$(a?{b)", 'unbalanced {} in attribute expression: "{b"', 4),
+    ("${a b}", 'attribute name syntax error at: "...a>>> b"', 3),
+    ("${-}", 'attribute name syntax error at: "...>>>-"', 2),
+    ("${a.b?c}", 'attribute name syntax error at: "...a>>>.b?c"', 3),
+    ("${a?{b}c}", '":" expected at: "...b}>>>c"', 7),
+    ("${a?{b}:{c}d}", 'unexpected input at: "...c}>>>d"', 11),
+    ("${a:{b}c}", 'unexpected input at: "...b}>>>c"', 7),
+    ("${a:{b}:{c}}", 'unexpected input at: "...b}>>>:{c}"', 7),
+    ("${{a} == {b} x}", '"?" or ":" expected at: "...}>>>x"', 13),
+    ("${{a} == b}", '"{expression}" expected at: "...{a} ==>>> b"', 8),
+    ("${{a} ==foo {b}}", 'bad operator suffix at: "...==>>>foo"', 8),
+    ("${{x} ==level {3}}", 'malformed compatibility level syntax: "x"', 3),
+    ("$loop", 'unreasonable macro call nesting: "x"', 0),
+]
+ANY = '"==" or "!="" or "<"" or "<="" or ">="" or ">"'
+BAD += [
+    ("${{a}}", f'{ANY} expected at: "...a}}>>>"', 5),
+    ("${{a}?b}", f'{ANY} expected at: "...a}}>>>?b"', 5),
+    ("${{a} =! {b}}", f'{ANY} expected at: "...a}}>>>=! {{b}}"', 6),
+    ("${{{a}} x {b}}", f'{ANY} expected at: "...{{a}}}}>>>x {{b}}"', 8),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), GOOD)
+def test_a_good_value_expands(value, expected):
+    assert expand(value, NAMES.get) == expected
+
+
+@pytest.mark.parametrize(("value", "message", "offset"), BAD)
+def test_a_bad_value_is_refused_with_postfix_text_and_its_place(value, message, offset):
+    with pytest.raises(ExpansionError) as caught:
+        expand(value, NAMES.get, "given")
+    assert caught.value.text == message
+    assert caught.value.offset == offset
+
+
+def test_the_error_names_the_parameter_that_holds_the_mistake():
+    names = {"a": "$b", "b": "x $"}
+    with pytest.raises(ExpansionError) as caught:
+        expand("$a", names.get, "given")
+    assert (caught.value.name, caught.value.offset) == ("b", 2)
+
+
+@pytest.mark.parametrize("depth", [100, 101, 102])
+def test_nesting_is_limited_where_postfix_limits_it(depth):
+    names = {f"p{number}": f"$p{number + 1}" for number in range(depth - 1)}
+    names[f"p{depth - 1}"] = "end"
+    if depth <= 100:
+        assert expand("$p0", names.get) == "end"
+    else:
+        with pytest.raises(ExpansionError, match="unreasonable"):
+            expand("$p0", names.get)
+
+
+def test_a_loop_through_a_comparison_ends():
+    with pytest.raises(ExpansionError, match="unreasonable"):
+        expand("$a", {"a": "${{$a} == {}}"}.get)
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("0", 0),
+        ("1", 1 << 20),
+        ("3.6", (3 << 20) | (6 << 10)),
+        ("3.6.1", (3 << 20) | (6 << 10) | 1),
+        (" +3", 3 << 20),
+        ("3.1024", None),
+        ("3.", None),
+        ("-1", None),
+        ("1.2.3.4", None),
+        ("", None),
+        ("x", None),
+    ],
+)
+def test_a_level_becomes_an_ordered_number(text, level):
+    assert compatibility_level(text) == level
+
+
+def definitions():
+    return "".join(
+        f"{name} = {value}\n" for name, value in NAMES.items() if name != "loop"
+    )
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize(("value", "expected"), GOOD)
+def test_postconf_expands_it_to_the_same(value, expected, main_cf, postconf):
+    directory = main_cf(f"{definitions()}mail_spool_directory = <{value}>\n")
+    shown = postconf("-c", directory, "-x", "-h", "mail_spool_directory")
+    assert shown == [" ".join(f"<{expected}>".split())]
+
+
+@pytest.mark.postfix
+def test_postfix_refuses_bad_values_with_the_same_words(
+    main_cf, complaints, our_complaints
+):
+    directories = [
+        main_cf(f"{definitions()}loop=x$loop\nrelayhost = {value}\n")
+        for value, _, _ in BAD
+    ]
+    for directory, case, theirs in zip(
+        directories, BAD, complaints(directories), strict=True
+    ):
+        assert theirs[0] == f"warning: {case[1]}"
+        assert our_complaints(directory) == [theirs[0], theirs[-1]]

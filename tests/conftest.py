@@ -1,0 +1,40 @@
+"""What tests need from the machine.
+
+A test that needs the genuine Postfix or root's rights says so with a marker and is
+skipped where they are missing. With POSTVIRT_REQUIRE_ALL in the environment, which the
+continuous build sets, it fails instead: nothing is left out unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+_NEEDED_COMMANDS = ("postconf", "postmap")
+_VIRTUAL = "/usr/lib/postfix/sbin/virtual"
+
+
+def _missing(item: pytest.Item) -> str:
+    """Why the test cannot run here, or an empty string."""
+    needs_postfix = item.get_closest_marker("postfix") is not None
+    needs_root = needs_postfix or item.get_closest_marker("root") is not None
+    if needs_root and os.geteuid() != 0:
+        return "needs root's rights"
+    if needs_postfix:
+        for command in _NEEDED_COMMANDS:
+            if shutil.which(command) is None:
+                return f"needs the genuine Postfix ({command})"
+        if not os.access(_VIRTUAL, os.X_OK):
+            return f"needs the genuine Postfix ({_VIRTUAL})"
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    reason = _missing(item)
+    if not reason:
+        return
+    if os.environ.get("POSTVIRT_REQUIRE_ALL"):
+        pytest.fail(f"{reason}, and POSTVIRT_REQUIRE_ALL is set")
+    pytest.skip(reason)

@@ -1,0 +1,46 @@
+"""Take out of an observation what no two runs have in common.
+
+Clocks, process ids, inode numbers and the directory of the instance; nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+\.([A-Za-z0-9.-]+)")
+_NEW_NAME = re.compile(rb"\b\d{9,}\.V([0-9a-f]+)I([0-9a-f]+)M\d+\.([A-Za-z0-9.-]+)")
+_FROM_LINE = re.compile(
+    rb"^(From .*  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.M
+)
+_LOG_LINE = re.compile(
+    rb"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+) (.*?)\[\d+\]: (.*)\Z", re.S
+)
+_DELAYS = re.compile(rb"delay=[\d.]+, delays=[\d.]+/[\d.]+/[\d.]+/[\d.]+,")
+
+
+def names(data: bytes, root: bytes) -> bytes:
+    """Without the instance's directory and the changing parts of maildir names."""
+    data = data.replace(root, b"/ROOT")
+    data = _NEW_NAME.sub(rb"SECONDS.VdevIinoMusec.\3", data)
+    return _TMP_NAME.sub(rb"SECONDS.Ppid.\1", data)
+
+
+def maildir_name(name: bytes, device: int, inode: int) -> bytes:
+    """A file name in new/, normalised only if it names the file's true inode."""
+    match = _NEW_NAME.fullmatch(name)
+    if match and (int(match[1], 16), int(match[2], 16)) == (device, inode):
+        return names(name, b"\0")
+    return name
+
+
+def mailbox_content(content: bytes, root: bytes) -> bytes:
+    """Without the dates of the lines that begin a message in an mbox file."""
+    return names(_FROM_LINE.sub(rb"\1DATE", content), root)
+
+
+def log_line(line: bytes, root: bytes, *, delays: bool) -> bytes:
+    """Without date and process id, and without delays unless they are wanted."""
+    line = _LOG_LINE.sub(rb"\1 \2[PID]: \3", line)
+    if not delays:
+        line = _DELAYS.sub(b"delay=D, delays=A/B/C/D,", line)
+    return names(line, root)

@@ -1,0 +1,100 @@
+"""One situation that a delivery agent is put into.
+
+Strings in parameters and table entries may hold @root@, @etc@ and @mail@: the
+directories of the throw-away instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from postvirt.model.request import (
+    DeliveryRequest,
+    MessageStats,
+    Recipient,
+    RequestFlag,
+    Timestamp,
+)
+from postvirt.standin.instance import Instance
+from postvirt.standin.queue_file import QueueFile
+from postvirt.standin.services import Behaviour
+
+CONTENT = b"Subject: greetings\nFrom: alice@example.org\n\nHello.\n"
+NORMAL = RequestFlag.SUCCESS | RequestFlag.BOUNCE
+ARRIVAL = Timestamp(1_700_000_000, 250_000)
+
+MAILBOXES = {
+    "bob@example.com": "bob/",
+    "mbox@example.com": "mbox",
+    "carol@example.com": "carol/",
+}
+
+
+def to(
+    address: bytes | str, original: bytes | str = b"", notify: int = 0, orcpt: bytes = b""
+) -> Recipient:
+    """A recipient; its place in the queue file is filled in later."""
+    return Recipient(
+        original_recipient=original.encode() if isinstance(original, str) else original,
+        address=address.encode() if isinstance(address, str) else address,
+        offset=0,
+        dsn_original_recipient=orcpt,
+        notify_flags=notify,
+    )
+
+
+BOB = to("bob@example.com")
+MBOX = to("mbox@example.com")
+NOBODY = to("nobody@example.com")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One message in the queue and the request to deliver it.
+
+    records   content records as they are to be, instead of `content`
+    before    called when the message is in the queue and nothing has been asked yet
+    change    the request as it is to be
+    edit      the request's bytes as they are to be
+    hang_up   send nothing more after the request
+    """
+
+    recipients: tuple[Recipient, ...] = (BOB,)
+    sender: bytes = b"alice@example.org"
+    content: bytes = CONTENT
+    records: bytes | None = None
+    flags: RequestFlag = NORMAL
+    stats: MessageStats = MessageStats(ARRIVAL, Timestamp(1_700_000_001, 500_000))
+    before: Callable[[Instance, QueueFile], None] | None = None
+    change: Callable[[DeliveryRequest], DeliveryRequest] | None = None
+    edit: Callable[[bytes], bytes] | None = None
+    hang_up: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A configuration, what is in the file system, and what is asked of the agent.
+
+    tables      "type:name" and the entries; the file is @etc@/name
+    arguments   instead of "-n SERVICE -t unix" and `options`
+    on_stdin    the client is on standard input and output (-S)
+    delays      the log's delays are compared too; the stats must have all timestamps
+    reason      why postvirt differs from virtual(8) on purpose, "" when it does not
+    expected    with a reason: what the sections that differ are for postvirt
+    """
+
+    name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    mailboxes: Mapping[str, str] = field(default_factory=lambda: MAILBOXES)
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    prepare: Callable[[Instance], None] | None = None
+    mails: tuple[Mail, ...] = (Mail(),)
+    services: Mapping[str, Behaviour] = field(default_factory=dict)
+    service: str = "virtual"
+    options: tuple[str, ...] = ()
+    arguments: tuple[str, ...] | None = None
+    on_stdin: bool = False
+    delays: bool = False
+    reason: str = ""
+    expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,0 +1,131 @@
+"""hash: and btree: files that other programs wrote."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+
+import pytest
+
+from postvirt.errors import TableError
+from postvirt.tables.registry import open_table
+from postvirt.tables.table import TableOptions
+
+db = pytest.importorskip("berkeleydb.db")
+OPTIONS = TableOptions(paranoid=True)
+
+
+def write(path, entries: dict[bytes, bytes], method) -> None:
+    database = db.DB()
+    database.open(str(path), dbtype=method, flags=db.DB_CREATE)
+    for key, value in entries.items():
+        database.put(key, value)
+    database.close()
+
+
+@pytest.fixture(params=["hash", "btree"])
+def made(request, tmp_path):
+    """Make an index without postmap; returns "type:name"."""
+
+    def make(entries: dict[bytes, bytes]) -> str:
+        method = db.DB_HASH if request.param == "hash" else db.DB_BTREE
+        write(tmp_path / "t.db", entries, method)
+        return f"{request.param}:{tmp_path}/t"
+
+    return make
+
+
+def test_keys_without_a_nul_are_found(made):
+    table = open_table(made({b"a@b": b"x", b"c@d": b"y"}), OPTIONS)
+    assert [table.lookup(key) for key in (b"a@b", b"c@d", b"e")] == [b"x", b"y", None]
+    table.close()
+
+
+def test_the_form_of_the_first_entry_found_is_the_form_of_all(made):
+    table = open_table(made({b"a\0": b"1\0", b"a": b"2", b"b": b"3"}), OPTIONS)
+    assert table.lookup(b"b") == b"3"
+    assert table.lookup(b"a") == b"2"
+    table.close()
+    table = open_table(made({}), OPTIONS)
+    assert table.lookup(b"a") == b"1"
+    assert table.lookup(b"b") is None
+    table.close()
+
+
+def test_a_value_ends_at_its_first_nul(made):
+    table = open_table(made({b"a\0": b"1\x002\0"}), OPTIONS)
+    assert table.lookup(b"a") == b"1"
+    table.close()
+
+
+def test_the_title_names_the_file(made):
+    spec = made({b"a": b"1"})
+    table = open_table(spec, OPTIONS)
+    assert table.title == f"{spec}.db"
+    table.close()
+
+
+def test_a_relative_name_is_looked_up_in_the_working_directory(made, monkeypatch):
+    type_, _, path = made({b"a": b"1"}).partition(":")
+    monkeypatch.chdir(os.path.dirname(path))
+    table = open_table(f"{type_}:t", OPTIONS)
+    assert table.lookup(b"a") == b"1"
+    table.close()
+
+
+def test_a_configuration_file_in_the_working_directory_is_not_read(
+    made, monkeypatch, tmp_path
+):
+    spec = made({b"a": b"1"})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "DB_CONFIG").write_text("no such command\n")
+    monkeypatch.chdir(elsewhere)
+    table = open_table(spec, OPTIONS)
+    assert table.lookup(b"a") == b"1"
+    table.close()
+
+
+def test_a_lookup_waits_for_a_writer(made):
+    spec = made({b"a": b"1"})
+    table = open_table(spec, OPTIONS)
+    found = []
+    with open(f"{spec.partition(':')[2]}.db", "rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        reader = threading.Thread(target=lambda: found.append(table.lookup(b"a")))
+        reader.start()
+        reader.join(timeout=0.05)
+        assert reader.is_alive()
+        assert found == []
+    reader.join()
+    assert found == [b"1"]
+    table.close()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_a_file_that_lost_its_last_pages_is_an_error(made, logged, keep):
+    entries = {b"key%d" % n: b"v" * 100 for n in range(1000)}
+    spec = made(entries)
+    path = f"{spec.partition(':')[2]}.db"
+    os.truncate(path, keep * 4096)
+    table = open_table(spec, OPTIONS)
+    with pytest.raises(TableError):
+        table.lookup(b"key1")
+    assert logged.take()[0].startswith(f"error: open database {path}: ")
+
+
+def test_a_file_that_is_truncated_while_open_is_an_error(made, logged):
+    spec = made({b"key%d" % n: b"v" * 100 for n in range(1000)})
+    table = open_table(spec, OPTIONS)
+    path = f"{spec.partition(':')[2]}.db"
+    size = os.stat(path).st_size
+    os.truncate(path, 4096)
+    os.utime(path, (1, 1))
+    with pytest.raises(TableError):
+        table.lookup(b"key1")
+    assert "the file is truncated" in logged.take()[0]
+    with pytest.raises(TableError):
+        table.lookup(b"key1")
+    assert size > 4096
+    table.close()

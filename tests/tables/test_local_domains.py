@@ -1,0 +1,110 @@
+"""Which domains are local, against the genuine resolve_local()."""
+
+from __future__ import annotations
+
+import pytest
+
+from postvirt.errors import TableError
+from postvirt.tables import local_domains
+from postvirt.tables.local_domains import LocalDomains
+from postvirt.tables.registry import OpenTables
+
+DOMAINS = [
+    b"dest.test",
+    b"DEST.test",
+    b"dest.test.",
+    b"dest.test..",
+    b".",
+    b"",
+    b"other.test",
+    b"[127.0.0.1]",
+    b"[127.0.0.1].",
+    b"[127.0.0.2]",
+    b"[127.0.0]",
+    b"[::1]",
+    b"[IPv6:::1]",
+    b"[ipv6:0:0::1]",
+    b"[IPv6:127.0.0.1]",
+    b"[1.2.3.4]",
+    b"[0.0.0.0]",
+    b"[]",
+    b"[",
+    b"]",
+    b"[1.2.3.4",
+    b"[\xff]",
+    "[IPv6:é]".encode(),
+]
+SETTINGS = (
+    {"inet_interfaces": "all"},
+    {"inet_interfaces": "loopback-only"},
+    {"inet_interfaces": "127.0.0.1"},
+    {"inet_interfaces": "localhost, 127.0.0.1"},
+    {"inet_interfaces": "127.0.0.1", "proxy_interfaces": "1.2.3.4 [::1]"},
+    {"inet_interfaces": "all", "mydestination": ""},
+    {"inet_interfaces": "all", "mydestination": "inline:{dest.test=x}, !other.test"},
+)
+
+
+def make(**parameters: str) -> LocalDomains:
+    settings = {
+        "myorigin": "origin.test",
+        "mydestination": "Dest.test",
+        "inet_interfaces": "all",
+        "proxy_interfaces": "",
+    } | parameters
+    return LocalDomains(**settings, utf8=True, opened=OpenTables())
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_domains_are_local_as_in_postfix(postfix, setting):
+    postfix.configure(**{"mydestination": "Dest.test"} | setting)
+    expected, _ = postfix.ask("local", DOMAINS)
+    local = make(**setting)
+    assert [local.is_local(domain) for domain in DOMAINS] == [
+        result == 1 for result in expected
+    ]
+
+
+@pytest.mark.postfix
+def test_own_addresses_are_those_that_postfix_finds(postfix):
+    found = local_domains.own_addresses()
+    literals = []
+    for address in found:
+        family = "socket.AF_INET" if len(address) == 4 else "socket.AF_INET6"
+        prefix = "" if len(address) == 4 else "IPv6:"
+        import socket
+
+        shown = socket.inet_ntop(getattr(socket, family.partition(".")[2]), address)
+        literals.append(f"[{prefix}{shown}]".encode())
+    postfix.configure(inet_interfaces="all", mydestination="")
+    expected, _ = postfix.ask("local", literals)
+    assert expected == [1] * len(found)
+
+
+def test_myorigin_is_local():
+    assert make().is_local(b"ORIGIN.test")
+
+
+def test_a_table_that_fails_is_an_error(logged):
+    with pytest.raises(TableError):
+        make(mydestination="hash:/none").is_local(b"x.test")
+
+
+def test_nothing_is_opened_before_it_is_needed(logged):
+    local = make(mydestination="hash:/none", inet_interfaces="no.such.invalid")
+    assert local.is_local(b"origin.test")
+    assert logged.take() == []
+
+
+def test_a_host_that_cannot_be_found_is_an_error(monkeypatch, logged):
+    def fail(host: str) -> frozenset[bytes]:
+        raise OSError(2, "Name or service not known")
+
+    monkeypatch.setattr(local_domains, "host_addresses", fail)
+    local = make(inet_interfaces="mail.invalid")
+    with pytest.raises(TableError):
+        local.is_local(b"[1.2.3.4]")
+    assert logged.take()[0] == (
+        "warning: config variable inet_interfaces: host not found: mail.invalid"
+    )

@@ -1,0 +1,94 @@
+"""Lists of domains, against the genuine program."""
+
+from __future__ import annotations
+
+import pytest
+
+from postvirt.errors import ConfigError, TableError
+from postvirt.tables.match_list import DomainList, MatchList, table_names
+from postvirt.tables.registry import OpenTables
+
+DOMAINS = [
+    b"example.com",
+    b"EXAMPLE.com",
+    b"sub.example.com",
+    b"a.sub.example.com",
+    b"xexample.com",
+    b".example.com",
+    b"com",
+    b"example.org",
+    "é.example.org".encode(),
+    "É.example.org".encode(),
+    b"[1.2.3.4]",
+    b"",
+]
+LISTS = (
+    "",
+    "example.com",
+    ".example.com",
+    "Example.COM, example.org",
+    "!sub.example.com, example.com",
+    "!!example.com",
+    "example.com !example.com",
+    "inline:{example.com=x}",
+    "inline:{{.example.com=x}}",
+    "!inline:{sub.example.com=x} static:all",
+    "É.example.org",
+    "[1.2.3.4]",
+    "com # comment",
+    "FILE",
+    "!FILE com",
+    "/nonexistent/file com",
+    "com /nonexistent/file",
+    "hash:/nonexistent/table com",
+)
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("parents", ["", "fast_flush_domains", "static:x"])
+@pytest.mark.parametrize("value", LISTS)
+def test_a_domain_list_matches_as_in_postfix(
+    postfix, logged, text_table, value, parents
+):
+    file = text_table(b"# comment\nexample.com, !example.org\n  com\n")
+    value = value.replace("FILE", file)
+    postfix.configure(
+        fast_flush_domains=value, parent_domain_matches_subdomains=parents
+    )
+    expected, lines = postfix.ask("domain", DOMAINS)
+    domains = DomainList(
+        "fast_flush_domains",
+        value,
+        parent_domain_matches_subdomains=parents,
+        utf8=True,
+        opened=OpenTables(),
+    )
+    ours = [domains.matches(domain) for domain in DOMAINS]
+    assert ours == [bool(result) for result in expected]
+    assert logged.take() == lines
+
+
+def test_a_failing_table_fails_the_match(logged):
+    names = MatchList("title", "hash:/none", utf8=True, opened=OpenTables())
+    with pytest.raises(TableError):
+        names.contains(b"a")
+    assert logged.take()[-1] == "warning: title: hash:/none: table lookup problem"
+
+
+def test_an_exclamation_mark_needs_a_pattern():
+    with pytest.raises(ConfigError, match="title: no pattern after '!'"):
+        MatchList("title", "a, !", utf8=True, opened=OpenTables())
+
+
+def test_a_file_that_includes_itself_is_refused(tmp_path):
+    path = tmp_path / "list"
+    path.write_text(f"a\n{path}\n")
+    with pytest.raises(ConfigError, match="includes itself"):
+        MatchList("title", str(path), utf8=True, opened=OpenTables())
+
+
+def test_the_tables_of_a_list_are_known_without_opening_them(text_table):
+    path = text_table(b"hash:/in/file\nplain\n")
+    value = f"plain, !btree:/a, [::1], {path}, /nonexistent, inline:{{a=b, c=d}}"
+    names = ["btree:/a", "hash:/in/file", "inline:{a=b, c=d}"]
+    assert table_names("title", value) == names

@@ -1,0 +1,138 @@
+"""The search order, against mail_addr_find() of the genuine libraries."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from postvirt.errors import TableError
+from postvirt.tables.folding import fold
+from postvirt.tables.local_domains import LocalDomains
+from postvirt.tables.maps import open_maps
+from postvirt.tables.registry import OpenTables
+from postvirt.tables.search import find_address
+from postvirt.tables.table import TableOptions
+
+LOCALS = (
+    "user",
+    "user+ext",
+    "user+ext+more",
+    "user-ext",
+    "+ext",
+    "user+",
+    "us er",
+    "us er+ext",
+    'qu"ote',
+    "back\\slash+x",
+    ".dot",
+    "a@b",
+    "a@b+c",
+    "",
+    "postmaster+x",
+    "mailer-daemon",
+    "MAILER-DAEMON",
+    "double-bounce",
+    "owner-list",
+    "list-request",
+    "-request",
+    "x-owner-y",
+    "é+ext",
+    "e",
+)
+DOMAINS = (
+    "example.com",
+    "sub.example.com",
+    "LOCAL.test",
+    "local.test",
+    "origin.test",
+    "origin.test.",
+    "local.test.",
+    "local.test..",
+    "[127.0.0.1]",
+    "[127.0.0.2]",
+    "[IPv6:::1]",
+    "[::1]",
+    "[192.0.2.255]",
+    "[192.0.2.300]",
+    "dash-domain.test",
+    "",
+)
+ADDRESSES = [
+    f"{local}@{domain}".encode() for local, domain in itertools.product(LOCALS, DOMAINS)
+] + [local.encode() for local in LOCALS if local]
+
+# One table for each form that a search can end with.
+TABLES = {
+    "everything": "inline:{user@example.com=u, user+ext@example.com=ue, user=local,"
+    " @sub.example.com=all}",
+    "quoted": 'inline:{{"us er"@example.com = q}, {"us er" = lq},'
+    ' {us er@sub.example.com = unquoted}, {"qu\\"ote"@example.com = qq},'
+    ' {".dot" = dot}, {"a@b" = at}, {a@b@example.com = at2}}',
+    "domains": "inline:{@example.com=1, @local.test=2, @origin.test=3, @=4,"
+    " @[127.0.0.1]=5}",
+    "locals": "inline:{user=1, user+ext=2, e=3, postmaster=4, owner=5, list=6, é=7}",
+    "special": "inline:{mailer@example.com=1, double@example.com=2,"
+    " owner@example.com=3, list@example.com=4, postmaster@example.com=5}",
+    "list": "inline:{user@example.com=first} static:rest",
+    "broken first": "nonesuch:x inline:{user@example.com=u}",
+    "broken last": "inline:{user@example.com=u} nonesuch:x",
+    "empty value": "inline:{{user@example.com=}} static:rest",
+    "none": "",
+}
+SETTINGS = {
+    "plus": {"recipient_delimiter": "+"},
+    "both": {"recipient_delimiter": "+-"},
+    "lists are not special": {
+        "recipient_delimiter": "-",
+        "owner_request_special": "no",
+    },
+    "no delimiter": {"recipient_delimiter": ""},
+    "ascii": {"recipient_delimiter": "-+", "smtputf8_enable": "no"},
+}
+COMMON = {
+    "myorigin": "Origin.test",
+    "mydestination": "Local.test, !sub.example.com, sub.example.com",
+    "inet_interfaces": "all",
+}
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("tables", TABLES)
+def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
+    parameters = COMMON | SETTINGS[setting]
+    postfix.configure(**parameters)
+    utf8 = parameters.get("smtputf8_enable", "yes") == "yes"
+    keys = [fold(address, utf8) for address in ADDRESSES]
+    maps_text = TABLES[tables]
+    expected, _ = postfix.ask("address", keys, maps=maps_text)
+
+    options = TableOptions(utf8=utf8, paranoid=True)
+    opened = OpenTables()
+    maps = open_maps("virtual_mailbox_maps", maps_text, options, opened)
+    local = LocalDomains(
+        myorigin=parameters["myorigin"],
+        mydestination=parameters["mydestination"],
+        inet_interfaces=parameters["inet_interfaces"],
+        proxy_interfaces="",
+        utf8=utf8,
+        opened=opened,
+    )
+
+    def find(address: bytes) -> bytes | str | None:
+        try:
+            return find_address(
+                maps,
+                address,
+                delimiter=parameters["recipient_delimiter"].encode(),
+                owner_request_special=parameters.get("owner_request_special") != "no",
+                double_bounce_sender=b"double-bounce",
+                is_local_domain=local.is_local,
+            )
+        except TableError:
+            return "error"
+
+    for address, genuine in zip(keys, expected, strict=True):
+        wanted = "error" if isinstance(genuine, int) else genuine
+        assert find(address) == wanted, address
