@@ -97,5 +97,6 @@ def _default(
             return f"{hostname}.{expand(known['mydomain'], known.get, 'mydomain')}"
         return f"{hostname}.{DEFAULT_DOMAIN}"
     if row.name == "mydomain":
-        return str(values.get("myhostname", "")).partition(".")[2] or DEFAULT_DOMAIN
+        _, dot, domain = str(values.get("myhostname", "")).partition(".")
+        return domain if dot else DEFAULT_DOMAIN
     return row.default

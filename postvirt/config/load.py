@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from postvirt.config.evaluation import Problem, evaluate
 from postvirt.config.main_cf import MainCf, parse, split_nameval
@@ -43,10 +43,39 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The settings, None when a problem is an error, and every problem."""
+    """The settings, None when a problem is an error, and every problem.
+
+    main_cf is None when there is no file to read.
+    """
 
     settings: Settings | None
     problems: tuple[ConfigError, ...]
+    main_cf: MainCf | None = None
+
+    def blame(
+        self,
+        parameter: str,
+        text: str,
+        *,
+        item: str = "",
+        remedy: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> ConfigError:
+        """A problem with a parameter's value, or with one item in it, and its place."""
+        found = self.main_cf.last_assignment(parameter) if self.main_cf else None
+        if self.main_cf is None or found is None:
+            return ConfigError(text, remedy=remedy, severity=severity)
+        offset = max(0, found.value.find(item))
+        place = self.main_cf.value_place(found, offset)
+        return ConfigError(
+            text,
+            file=self.main_cf.path,
+            line=place.line,
+            source=place.source,
+            column=place.column,
+            remedy=remedy,
+            severity=severity,
+        )
 
 
 def load(
@@ -151,7 +180,7 @@ def _read(
         problems += _misspelled(main_cf)
     if any(problem.severity == "error" for problem in problems):
         settings = None
-    return Checked(settings, tuple(problems))
+    return Checked(settings, tuple(problems), main_cf)
 
 
 def _content(path: str, *, wait: bool) -> str:
@@ -202,11 +231,11 @@ def _located(
 ) -> ConfigError:
     """The problem with its place in main.cf, if it is there, and what to do."""
     warnings = (problem.warning,) if problem.warning else ()
-    found = [a for a in main_cf.assignments if a.name == problem.holder]
+    found = main_cf.last_assignment(problem.holder)
     remedy = _remedy(problem, assigned)
-    if not found or problem.holder in dict(overrides):
+    if found is None or problem.holder in dict(overrides):
         return ConfigError(problem.text, remedy=remedy, warnings=warnings)
-    place = main_cf.value_place(found[-1], problem.offset)
+    place = main_cf.value_place(found, problem.offset)
     return ConfigError(
         problem.text,
         file=main_cf.path,

@@ -62,6 +62,11 @@ class MainCf:
     assignments: tuple[Assignment, ...]
     problems: tuple[ConfigError, ...]
 
+    def last_assignment(self, name: str) -> Assignment | None:
+        """The assignment that counts for a parameter, None when there is none."""
+        found = [one for one in self.assignments if one.name == name]
+        return found[-1] if found else None
+
     def place(self, offset: int) -> Place:
         """The place of the character at an offset into the text."""
         line = self.text.count("\n", 0, offset) + 1

@@ -1,8 +1,8 @@
 """Append one message to an mbox file.
 
 The file is locked as virtual_mailbox_lock says (dot lock, then flock, then fcntl),
-opened with the care that a file in a user's hands needs, looked at again once it is
-locked, and cut back to its old length when anything fails before the message is durable.
+opened with the care that a file in a user's hands needs, and looked at again once it is
+locked. It is cut back to its old length when anything fails before the message is safe.
 
 Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
 Raises: QueueFileError when the content is damaged, with the file as it was. A delivery

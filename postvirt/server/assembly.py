@@ -10,12 +10,16 @@ Parity: post_init() in src/virtual/virtual.c.
 
 from __future__ import annotations
 
+from postvirt.config import grammar
+from postvirt.config.identities import identities
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.agent import Agent
 from postvirt.delivery.recipient import Postman
 from postvirt.delivery.resolve import Resolver
+from postvirt.model.mailbox import Owner
 from postvirt.report.reporter import Reporter
+from postvirt.system import privileges
 from postvirt.tables import registry
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
@@ -25,7 +29,18 @@ from postvirt.tables.table import TableOptions
 
 def prepare(settings: Settings) -> None:
     """Import what the tables of these settings need."""
+    grammar.prepare()
     registry.prepare(all_table_names(settings))
+
+
+def settle_as_mail_owner(settings: Settings) -> None:
+    """Take mail_owner's identity, if this process can take any.
+
+    Raises: ConfigError when the accounts of the configuration make no sense.
+    """
+    if privileges.is_root():
+        accounts = identities(settings)
+        privileges.settle(Owner(accounts.owner_uid, accounts.owner_gid))
 
 
 def all_table_names(settings: Settings) -> list[str]:

@@ -12,8 +12,6 @@ Raises: nothing; what makes a start impossible is one fatal log line and exit st
 from __future__ import annotations
 
 import os
-import pwd
-import resource
 import socket
 import stat
 import sys
@@ -22,12 +20,12 @@ from dataclasses import dataclass
 from postvirt.config.load import load
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
-from postvirt.model.mailbox import Owner
-from postvirt.server.assembly import Assembly, prepare
+from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
 from postvirt.server.options import Options, parse_options
 from postvirt.server.watchdog import RunWorker, watch
 from postvirt.server.worker import Leave, Limits, StatusChannel, Worker
-from postvirt.system import log, privileges
+from postvirt.system import log
+from postvirt.system.limits import limit_file_size
 
 # master_proto.h: where master(8) leaves its descriptors.
 STATUS_FD = 5
@@ -116,12 +114,11 @@ class _Configuration:
 def _settled_worker(options: Options, settings: Settings) -> Worker:
     """A worker with mail_owner's identity and its tables open."""
     prepare(settings)
-    _limit_file_size(settings.virtual_mailbox_limit)
-    account = pwd.getpwnam(settings.mail_owner)
+    limit_file_size(settings.virtual_mailbox_limit)
     if options.wants_chroot:
         os.chroot(settings.queue_directory)
         os.chdir("/")
-    privileges.settle(Owner(account.pw_uid, account.pw_gid))
+    settle_as_mail_owner(settings)
     if options.arguments:
         log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
     limits = Limits(settings.max_use, settings.max_idle, settings.ipc_timeout)
@@ -141,15 +138,6 @@ def _listeners(count: int) -> list[socket.socket]:
         except OSError as error:
             log.fatal(f"file descriptor {fd}: {log.errno_text(error)}")
     return listeners
-
-
-def _limit_file_size(limit: int) -> None:
-    """Let a write that would make a mailbox too large fail with EFBIG.
-
-    Python ignores SIGXFSZ, which would end the process instead.
-    """
-    if limit > 0:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def _start_debugger(settings: Settings) -> None:

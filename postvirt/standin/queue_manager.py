@@ -59,9 +59,7 @@ def exchange(
         return converse(connection, data, hang_up=hang_up)
 
 
-def converse(
-    connection: socket.socket, data: bytes, *, hang_up: bool = False
-) -> Reply:
+def converse(connection: socket.socket, data: bytes, *, hang_up: bool = False) -> Reply:
     """As `exchange`, on a connection that exists already."""
     buffer = bytearray()
     end = _receive_announcement(connection, buffer)
@@ -77,9 +75,7 @@ def converse(
     return Reply(status, bytes(buffer))
 
 
-def _receive_announcement(
-    connection: socket.socket, buffer: bytearray
-) -> int | None:
+def _receive_announcement(connection: socket.socket, buffer: bytearray) -> int | None:
     while True:
         end = decode_announcement(DELIVERY_REQUEST, buffer, 0, _PEER)
         if not isinstance(end, NeedData):

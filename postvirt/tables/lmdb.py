@@ -24,6 +24,14 @@ from postvirt.tables.table import Table, TableOptions
 _META_PAGES = 2
 
 
+# Some versions of the driver import a part of themselves when they first open a file:
+# let that be now, while it is possible, with a file that cannot exist.
+try:
+    lmdb.open(f"{os.devnull}/none", subdir=False, readonly=True, create=False)
+except lmdb.Error:
+    pass
+
+
 @dataclass(slots=True)
 class _Shared:
     """An environment and how many tables use it."""
@@ -61,13 +69,14 @@ class LmdbTable(IndexTable):
         if not 0 < len(key) <= self._environment.max_key_size():
             return None  # cannot have been written
         try:
-            return self._get(key)
-        except lmdb.MapResizedError:
-            # A writer made the file larger than we expected; 0 takes over its size.
-            self._environment.set_mapsize(0)
+            try:
+                return self._get(key)
+            except lmdb.MapResizedError:
+                # A writer made the file larger than we expected; 0 takes over its size.
+                self._environment.set_mapsize(0)
+                return self._get(key)
         except lmdb.Error as error:
             raise OSError(errno.EIO, str(error)) from None
-        return self._get(key)
 
     def _get(self, key: bytes) -> bytes | None:
         with self._environment.begin() as transaction:

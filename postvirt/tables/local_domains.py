@@ -15,13 +15,13 @@ import socket
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.system import log
-from postvirt.tables.folding import fold
-from postvirt.tables.interfaces import (
+from postvirt.system.interfaces import (
     Address,
     host_addresses,
     is_loopback,
     own_addresses,
 )
+from postvirt.tables.folding import fold
 from postvirt.tables.match_list import MatchList
 from postvirt.tables.registry import OpenTables
 

@@ -28,7 +28,12 @@ def _is_table(item: str) -> bool:
 
 
 def _items(
-    title: str, value: str, is_match: bool = True, files: tuple[str, ...] = ()
+    title: str,
+    value: str,
+    *,
+    warn: bool,
+    is_match: bool = True,
+    files: tuple[str, ...] = (),
 ) -> Iterator[tuple[bool, str, OSError | None]]:
     """The items of a list and of the files in it.
 
@@ -39,7 +44,8 @@ def _items(
     for number, word in enumerate(words):
         if word.startswith("#"):
             rest = " ".join(words[number:])
-            log.warning(f"{title}: comment at end of line is not supported: {rest}")
+            if warn:
+                log.warning(f"{title}: comment at end of line is not supported: {rest}")
             return
         item = word.lstrip("!")
         wanted = is_match ^ ((len(word) - len(item)) % 2 == 1)
@@ -57,13 +63,17 @@ def _items(
             yield wanted, item, error
             continue
         for line in lines:
-            yield from _items(title, line, wanted, (*files, item))
+            yield from _items(
+                title, line, warn=warn, is_match=wanted, files=(*files, item)
+            )
 
 
 def table_names(title: str, value: str) -> list[str]:
     """The "type:name"s in a list, for `registry.prepare`."""
     return [
-        item for _, item, error in _items(title, value) if not error and _is_table(item)
+        item
+        for _, item, error in _items(title, value, warn=False)
+        if not error and _is_table(item)
     ]
 
 
@@ -80,7 +90,7 @@ class MatchList:
         self._utf8 = utf8
         self._patterns: list[tuple[bool, Pattern]] = []
         options = TableOptions(utf8=utf8)
-        for wanted, item, error in _items(title, value):
+        for wanted, item, error in _items(title, value, warn=True):
             pattern: Pattern
             if error:
                 reason = f"open file {item}: {error.strerror}"

@@ -29,7 +29,7 @@ def main_cf(tmp_path: Path) -> Callable[[bytes | str], str]:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         old = path.stat().st_mtime - COLD_SECONDS
         os.utime(path, (old, old))
-        (directory / "master.cf").touch()
+        (directory / "master.cf").write_text("virtual unix - n n - - virtual\n")
         return str(directory)
 
     return write

@@ -167,7 +167,7 @@ def test_check_finds_every_problem_with_its_place(main_cf):
     assert checked.settings is None
     assert sorted(found) == [
         ("error", 2, 22),
-        ("error", 4, 10),
+        ("error", 4, 9),
         ("error", 5, 7),
         ("error", 7, 26),
         ("warning", 6, 0),

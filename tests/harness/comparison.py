@@ -199,9 +199,10 @@ class _Run:
         queued = self._instance.add_message(
             queue_id, mail.sender, mail.recipients, records
         )
-        self._before[queued.path] = queued.path.read_bytes()
         if mail.before is not None:
             mail.before(self._instance, queued)
+        exists = queued.path.is_file()
+        self._before[queued.path] = queued.path.read_bytes() if exists else b""
         request = _request(mail, queued)
         if mail.change is not None:
             request = mail.change(request)
@@ -241,8 +242,8 @@ class _Run:
 
     def _show_queue(self) -> Iterator[str]:
         for path, before in self._before.items():
-            if not path.exists():
-                yield f"{path.name} is gone"
+            if not path.is_file():
+                yield f"{path.name} is no file"
                 continue
             mode = stat.filemode(path.stat().st_mode)
             yield f"{path.name} {mode}"

@@ -9,8 +9,8 @@ import re
 
 _TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+\.([A-Za-z0-9.-]+)")
 _NEW_NAME = re.compile(rb"\b\d{9,}\.V([0-9a-f]+)I([0-9a-f]+)M\d+\.([A-Za-z0-9.-]+)")
-_FROM_LINE = re.compile(
-    rb"^(From .*  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.M
+_FROM_DATE = re.compile(
+    rb"(?<=  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.M
 )
 _LOG_LINE = re.compile(
     rb"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+) (.*?)\[\d+\]: (.*)\Z", re.S
@@ -35,7 +35,7 @@ def maildir_name(name: bytes, device: int, inode: int) -> bytes:
 
 def mailbox_content(content: bytes, root: bytes) -> bytes:
     """Without the dates of the lines that begin a message in an mbox file."""
-    return names(_FROM_LINE.sub(rb"\1DATE", content), root)
+    return names(_FROM_DATE.sub(b"DATE", content), root)
 
 
 def log_line(line: bytes, root: bytes, *, delays: bool) -> bytes:

@@ -87,8 +87,9 @@ def test_a_file_that_includes_itself_is_refused(tmp_path):
         MatchList("title", str(path), utf8=True, opened=OpenTables())
 
 
-def test_the_tables_of_a_list_are_known_without_opening_them(text_table):
+def test_the_tables_of_a_list_are_known_without_opening_them(text_table, logged):
     path = text_table(b"hash:/in/file\nplain\n")
     value = f"plain, !btree:/a, [::1], {path}, /nonexistent, inline:{{a=b, c=d}}"
     names = ["btree:/a", "hash:/in/file", "inline:{a=b, c=d}"]
-    assert table_names("title", value) == names
+    assert table_names("title", f"{value} # end") == names
+    assert logged.take() == []

@@ -11,7 +11,7 @@ from postvirt.tables.folding import fold
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import open_maps
 from postvirt.tables.registry import OpenTables
-from postvirt.tables.search import find_address
+from postvirt.tables.search import find_address, without_extension
 from postvirt.tables.table import TableOptions
 
 LOCALS = (
@@ -67,7 +67,7 @@ TABLES = {
     "everything": "inline:{user@example.com=u, user+ext@example.com=ue, user=local,"
     " @sub.example.com=all}",
     "quoted": 'inline:{{"us er"@example.com = q}, {"us er" = lq},'
-    ' {us er@sub.example.com = unquoted}, {"qu\\"ote"@example.com = qq},'
+    ' {"qu\\"ote"@example.com = qq},'
     ' {".dot" = dot}, {"a@b" = at}, {a@b@example.com = at2}}',
     "domains": "inline:{@example.com=1, @local.test=2, @origin.test=3, @=4,"
     " @[127.0.0.1]=5}",
@@ -136,3 +136,41 @@ def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
     for address, genuine in zip(keys, expected, strict=True):
         wanted = "error" if isinstance(genuine, int) else genuine
         assert find(address) == wanted, address
+
+
+@pytest.mark.parametrize(
+    ("address", "bare"),
+    [
+        (b"user+ext@example.com", b"user@example.com"),
+        (b"user+a-b+c@example.com", b"user@example.com"),
+        (b"user-ext", b"user"),
+        (b"user@dash-domain.test", None),
+        (b"+ext@example.com", None),
+        (b"user+@example.com", b"user@example.com"),
+        (b"mailer-daemon@example.com", None),
+        (b"double-bounce@example.com", None),
+        (b"owner-list@example.com", None),
+        (b"list-request@example.com", None),
+        (b"list-request+x@example.com", b"list@example.com"),
+        (b"a@b+c@example.com", b"a@b@example.com"),
+    ],
+)
+def test_an_extension_is_what_follows_the_first_delimiter(address, bare):
+    stripped = without_extension(
+        address,
+        delimiter=b"+-",
+        owner_request_special=True,
+        double_bounce_sender=b"double-bounce",
+    )
+    assert stripped == bare
+
+
+def test_no_delimiter_means_no_extension():
+    for delimiter in (b"", b"%"):
+        stripped = without_extension(
+            b"user+ext@example.com",
+            delimiter=delimiter,
+            owner_request_special=True,
+            double_bounce_sender=b"double-bounce",
+        )
+        assert stripped is None

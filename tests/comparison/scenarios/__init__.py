@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.comparison.scenarios import delivery
+from tests.comparison.scenarios import delivery, lookup, places
 
-SCENARIOS = (*delivery.SCENARIOS,)
+SCENARIOS = (*delivery.SCENARIOS, *lookup.SCENARIOS, *places.SCENARIOS)

@@ -1,0 +1,1 @@
+"""The `postvirt` command: one subcommand per file."""

@@ -1,0 +1,137 @@
+"""postvirt deliver: deliver one message now, without Postfix.
+
+For a pipe(8) transport of any mail system, for scripts and for tests. The delivery is
+the daemon's own; only its result goes to standard output instead of to Postfix.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+SUMMARY = "deliver a message from standard input"
+DESCRIPTION = """\
+Read a message from standard input and deliver it to the recipients, for example
+
+    postvirt deliver -f sender@example.org user@example.com < message
+
+One line per recipient says what happened: status code, recipient, text. Exit status:
+
+    0   delivered to every recipient
+    67  a recipient is unknown (EX_NOUSER)
+    69  a recipient cannot be delivered to for another reason (EX_UNAVAILABLE)
+    75  try again later (EX_TEMPFAIL): a recipient has to wait, or nothing was done
+        because the configuration or the command line is wrong
+
+75 wins over the others. With several recipients a repeated call delivers a second time
+to those that succeeded, so give a pipe(8) transport one recipient at a time
+(NAME_destination_recipient_limit = 1).
+
+As root, mail is delivered with the recipient's rights. Other users can only deliver to
+mailboxes whose uid and gid are their own.
+"""
+
+EX_OK = 0
+EX_NOUSER = 67
+EX_UNAVAILABLE = 69
+EX_TEMPFAIL = 75
+# Whatever keeps this command from trying must not bounce anybody's mail.
+CANNOT_RUN = EX_TEMPFAIL
+
+_BLOCK_BYTES = 262_144
+_KEEP_IN_MEMORY_BYTES = 4_194_304
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    from postvirt.cli.configuration import add_configuration_options
+
+    add_configuration_options(parser)
+    parser.add_argument(
+        "-f",
+        dest="sender",
+        metavar="SENDER",
+        required=True,
+        help='the envelope sender; "" for the null sender',
+    )
+    parser.add_argument("recipients", metavar="RECIPIENT", nargs="+")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deliver; the exit status."""
+    import time
+    from tempfile import SpooledTemporaryFile
+
+    from postvirt.cli.configuration import load_settings
+    from postvirt.model.outcome import CorruptQueueFile, Delivered
+    from postvirt.model.request import Recipient
+    from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
+    from postvirt.server.driver import Driver
+    from postvirt.system.limits import limit_file_size
+
+    settings = load_settings(arguments)
+    with SpooledTemporaryFile(_KEEP_IN_MEMORY_BYTES) as message:
+        _copy(sys.stdin.buffer, message)
+        content = _Message(message)
+        limit_file_size(settings.virtual_mailbox_limit)
+        prepare(settings)
+        settle_as_mail_owner(settings)
+        postman = Assembly(settings, "virtual").postman
+        driver = Driver(time.sleep, settings.ipc_timeout)
+        codes = set()
+        for argument in arguments.recipients:
+            address = os.fsencode(argument)
+            recipient = Recipient(
+                original_recipient=address, address=address, offset=-1
+            )
+            outcome = driver.run(
+                postman.deliver(os.fsencode(arguments.sender), recipient, content)
+            )
+            if isinstance(outcome, CorruptQueueFile):
+                raise AssertionError("there is no queue file")
+            dsn = outcome.dsn
+            line = f"{dsn.status} {argument}: {dsn.reason}\n"
+            sys.stdout.buffer.write(os.fsencode(line))
+            if not isinstance(outcome, Delivered):
+                codes.add(_exit_status(dsn.status))
+    for code in (EX_TEMPFAIL, EX_NOUSER, EX_UNAVAILABLE):
+        if code in codes:
+            return code
+    return EX_OK
+
+
+def _exit_status(status: str) -> int:
+    if status.startswith("4"):
+        return EX_TEMPFAIL
+    return EX_NOUSER if status == "5.1.1" else EX_UNAVAILABLE
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while block := source.read(_BLOCK_BYTES):
+        target.write(block)
+
+
+class _Message:
+    """Message content from a file, for any number of recipients."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
+        from postvirt.codec.from_lines import quote_from_lines
+
+        return quote_from_lines(self._plain()) if quote_from else self._plain()
+
+    def _plain(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        last = b"\n"
+        while block := self._file.read(_BLOCK_BYTES):
+            # Up to the end of the line, so that no "From " is cut in two.
+            block += self._file.readline(_BLOCK_BYTES)
+            yield block
+            last = block[-1:]
+        if last != b"\n":
+            yield b"\n"

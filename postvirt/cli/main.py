@@ -1,0 +1,102 @@
+"""postvirt: the command line.
+
+Each subcommand is a module with `add_arguments(parser)` and `run(arguments)`, which
+returns the exit status. What they need beyond argparse they import in `run`.
+
+Raises: nothing; a person never sees a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
+
+from postvirt import __version__
+from postvirt.cli import check_config, deliver, demo, lookup
+from postvirt.config.show import render
+from postvirt.errors import ConfigError
+
+
+class _Command(Protocol):
+    """What every subcommand's module has."""
+
+    SUMMARY: str
+    DESCRIPTION: str
+    CANNOT_RUN: int  # the exit status when it could not even try
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int: ...
+
+
+_COMMANDS: dict[str, _Command] = {
+    "check-config": check_config,
+    "deliver": deliver,
+    "demo": demo,
+    "lookup": lookup,
+}
+
+_EX_USAGE = 64  # sysexits(3)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; its exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    command = _COMMANDS[arguments.command]
+    try:
+        return command.run(arguments)
+    except ConfigError as error:
+        print(f"postvirt: {render(error)}", file=sys.stderr)
+        return command.CANNOT_RUN
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep Python from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return command.CANNOT_RUN
+    except OSError as error:
+        print(f"postvirt: {error}", file=sys.stderr)
+        return command.CANNOT_RUN
+    except Exception as error:
+        print(
+            f"postvirt: unexpected {type(error).__name__}: {error}; please report",
+            file=sys.stderr,
+        )
+        return command.CANNOT_RUN
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with the subcommand's own status for a command line that is wrong.
+
+    That matters where a mail system calls: to a pipe(8) transport, argparse's 2 means
+    "bounce the message".
+    """
+
+    usage_status = _EX_USAGE
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_status, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="postvirt",
+        description="A drop-in replacement for Postfix's virtual(8) delivery agent.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.usage_status = module.CANNOT_RUN
+        module.add_arguments(command)
+    return parser

@@ -1,0 +1,17 @@
+"""Limits that the kernel enforces on this process.
+
+Parity: src/util/file_limit.c.
+"""
+
+from __future__ import annotations
+
+import resource
+
+
+def limit_file_size(limit_bytes: int) -> None:
+    """Let a write that would make a file larger fail with EFBIG; 0 is no limit.
+
+    Python ignores SIGXFSZ, which would end the process instead.
+    """
+    if limit_bytes > 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
