@@ -38,14 +38,15 @@ def overrides_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     return [parse_override(option) for option in arguments.overrides]
 
 
-def load_settings(arguments: argparse.Namespace) -> Settings:
+def load_settings(arguments: argparse.Namespace, *more: tuple[str, str]) -> Settings:
     """Read the configuration that the options name; the log goes to standard error.
 
+    more are overrides of the subcommand's own, as (name, value).
     Raises: ConfigError.
     """
     loaded = load(
         arguments.config_directory,
-        overrides_of(arguments),
+        [*overrides_of(arguments), *more],
         process_name=DAEMON,
         service_name=DAEMON,
     )

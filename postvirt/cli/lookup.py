@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.tables.registry import open_table
     from postvirt.tables.table import TableOptions
 
-    settings = load_settings(arguments)
+    # The daemon insists on a place for mailboxes; a lookup has no use for it.
+    settings = load_settings(arguments, ("virtual_mailbox_base", "/"))
     options = TableOptions(
         utf8=settings.smtputf8_enable, fold=True, warn_duplicates=True
     )

@@ -125,22 +125,21 @@ class PrivatePostfix:
         self.stop()
 
     def stop(self) -> None:
-        """Stop it and wait for its processes."""
-        if self.master_pid() is not None:
+        """Stop it, if it runs, and wait for its processes."""
+        if self.is_running():
             self.command("postfix", "stop")
 
     def reload(self) -> None:
         """Have it read its configuration again."""
         self.command("postfix", "reload")
 
-    def master_pid(self) -> int | None:
-        """The process id of its master(8), None when it is not running."""
+    def is_running(self) -> bool:
+        """Whether its master(8) runs."""
         try:
-            pid = int((self.instance.spool / "pid" / "master.pid").read_text())
-            os.kill(pid, 0)
-        except (OSError, ValueError):
-            return None
-        return pid
+            self.command("postfix", "status")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def send(self, sender: str, recipients: Sequence[str], message: bytes) -> None:
         """Submit a message with sendmail(1)."""

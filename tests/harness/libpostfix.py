@@ -3,7 +3,7 @@
 `ask` runs this file as a program, because a fatal error or a panic ends a process that
 uses the libraries. The program reads a JSON object on standard input and writes a list
 of answers: the result of each call and the lines that it logged. Bytes travel as
-latin-1 text. The functions that can be called are those of `Calls`.
+latin-1 text, log lines as UTF-8. The functions that can be called are those of `Calls`.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ class Calls:
         ctypes.c_int.in_dll(self._global, name).value = value
 
     def _log_line(self, level: int, line: bytes) -> None:
-        self._log.append(_SEVERITIES[level] + line.decode("latin-1"))
+        text = line.decode("utf-8", "surrogateescape")
+        self._log.append(_SEVERITIES[level] + text)
         if level > 2:
             sys.stderr.write(f"{self._log[-1]}\n")
 
@@ -162,7 +163,9 @@ class Calls:
     def queue_path(self, queue_name: str, queue_id: str, depth: int) -> str:
         """mail_queue_path()."""
         self._set("var_hash_queue_depth", depth)
-        path = self._global.mail_queue_path(None, queue_name.encode(), queue_id.encode())
+        path = self._global.mail_queue_path(
+            None, queue_name.encode(), queue_id.encode()
+        )
         return path.decode()
 
     def format_tv(self, microseconds: int, max_decimals: int) -> str:
@@ -187,18 +190,18 @@ class Calls:
         places: list[Any] = []
         arguments: list[Any] = []
         for kind, name in fields:
-            place: Any = {"int": ctypes.c_int, "long": ctypes.c_long}.get(kind)
-            place = place() if place else self._util.vstring_alloc(10)
-            by_reference = ctypes.byref(place) if "value" in dir(place) else place
-            arguments += [_ATTRIBUTE_TYPES[kind], name.encode(), by_reference]
+            number = {"int": ctypes.c_int, "long": ctypes.c_long}.get(kind)
+            place = number() if number else self._util.vstring_alloc(10)
+            pointer = ctypes.byref(place) if number else place
+            arguments += [_ATTRIBUTE_TYPES[kind], name.encode(), pointer]
             places.append(place)
         count = self._util.attr_scan0(stream, _ATTR_STRICT, *arguments, 0)
         self._util.vstream_fclose(stream)
+        if count != len(fields):
+            return [count, []]
         values = [
-            place.value if isinstance(place, ctypes.c_int | ctypes.c_long)
-            # A value that was never read has no terminator and no length.
-            else place.contents.value
-            for place in places[: max(0, count)]
+            place.contents.value if kind in ("string", "data") else place.value
+            for (kind, _), place in zip(fields, places, strict=True)
         ]
         return [count, values]
 

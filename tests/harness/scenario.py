@@ -32,7 +32,10 @@ MAILBOXES = {
 
 
 def to(
-    address: bytes | str, original: bytes | str = b"", notify: int = 0, orcpt: bytes = b""
+    address: bytes | str,
+    original: bytes | str = b"",
+    notify: int = 0,
+    orcpt: bytes = b"",
 ) -> Recipient:
     """A recipient; its place in the queue file is filled in later."""
     return Recipient(

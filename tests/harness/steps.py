@@ -1,0 +1,101 @@
+"""Drive a delivery by hand, one effect at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from postvirt.errors import QueueFileError
+from postvirt.model.effects import Durable, Effect, Exchange, Steps, Written
+from tests.harness.child import open_descriptors
+
+T = TypeVar("T")
+
+# What a test does while a delivery waits for an effect.
+Look = Callable[[Effect], None]
+
+
+class Chunks:
+    """Message content in given pieces; `error`, if any, comes behind the last one."""
+
+    def __init__(self, *chunks: bytes, error: BaseException | None = None) -> None:
+        self._chunks = chunks
+        self._error = error
+        self.quoted_from: list[bool] = []
+
+    def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
+        self.quoted_from.append(quote_from)
+        yield from self._chunks
+        if self._error is not None:
+            raise self._error
+
+
+def damaged(*chunks: bytes) -> Chunks:
+    """Content that turns out to be damaged when some of it has been written."""
+    return Chunks(*chunks, error=QueueFileError(ord("Q")))
+
+
+@dataclass(slots=True)
+class Hand:
+    """Takes the engine's place: looks at each effect, then performs or fails it.
+
+    fail_at    the number of the effect (from 0) that ends with `failure`
+    failure    what is thrown in; None closes the delivery instead
+    effects    what was yielded so far
+    answers    the status that a service gives, all services 0 otherwise
+    """
+
+    look: Look = lambda _: None
+    fail_at: int = -1
+    failure: BaseException | None = None
+    effects: list[Effect] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
+
+    def run(self, steps: Steps[T]) -> T | None:
+        """The delivery's result; None when it was closed.
+
+        Whatever way it ends: nothing is yielded while the process is somebody else,
+        and no descriptor stays open.
+        """
+        home = _identity()
+        before = open_descriptors()
+        try:
+            return self._run(steps, home)
+        finally:
+            assert _identity() == home
+            assert open_descriptors() == before
+
+    def _run(self, steps: Steps[T], home: tuple[int, int, list[int]]) -> T | None:
+        try:
+            effect = next(steps)
+            while True:
+                assert _identity() == home, f"{effect} is yielded as somebody else"
+                self.effects.append(effect)
+                self.look(effect)
+                if len(self.effects) - 1 != self.fail_at:
+                    effect = steps.send(self._perform(effect))
+                elif self.failure is None:
+                    steps.close()
+                    return None
+                else:
+                    effect = steps.throw(self.failure)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _perform(self, effect: Effect) -> int | None:
+        match effect:
+            case Written(fd):
+                os.fsync(fd)
+            case Durable(fd, directories, _):
+                for descriptor in (fd, *directories):
+                    os.fsync(descriptor)
+            case Exchange(service):
+                return self.answers.get(service, 0)
+        return None
+
+
+def _identity() -> tuple[int, int, list[int]]:
+    return os.geteuid(), os.getegid(), os.getgroups()

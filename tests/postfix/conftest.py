@@ -1,0 +1,54 @@
+"""A private genuine Postfix whose `virtual` is postvirt."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from postvirt.standin.demonstration import launcher
+from postvirt.standin.instance import Instance
+from postvirt.standin.postfix import PrivatePostfix
+
+StartPostfix = Callable[..., PrivatePostfix]
+
+
+@pytest.fixture
+def instance() -> Iterator[Instance]:
+    # Not pytest's tmp_path: mail_owner and the recipients cannot get below it.
+    root = Path(tempfile.mkdtemp(prefix="postvirt-test-"))
+    root.chmod(0o755)
+    yield Instance(root / "instance")
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def start_postfix(instance: Instance) -> Iterator[StartPostfix]:
+    """Start a Postfix with these mailboxes and parameters; stopped at the end."""
+    started: list[PrivatePostfix] = []
+
+    def start(
+        mailboxes: Mapping[str, str], table_type: str = "hash", **parameters: str
+    ) -> PrivatePostfix:
+        maps = instance.add_table(table_type, "mailboxes", mailboxes)
+        domains = {address.rpartition("@")[2] for address in mailboxes}
+        postfix = PrivatePostfix(
+            instance,
+            launcher(),
+            {
+                "virtual_mailbox_maps": maps,
+                "virtual_mailbox_domains": " ".join(sorted(domains)),
+                "recipient_delimiter": "+",
+            }
+            | parameters,
+        )
+        started.append(postfix)
+        postfix.__enter__()
+        return postfix
+
+    yield start
+    for postfix in started:
+        postfix.stop()
