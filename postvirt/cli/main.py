@@ -44,8 +44,12 @@ _EX_USAGE = 64  # sysexits(3)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit status."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    parser, subparsers = _parsers()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        subparsers[arguments.command].error(
+            f"unrecognized arguments: {' '.join(unknown)}"
+        )
     command = _COMMANDS[arguments.command]
     try:
         return command.run(arguments)
@@ -83,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(self.usage_status, f"{self.prog}: {message}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     parser = _Parser(
         prog="postvirt",
         description="A drop-in replacement for Postfix's virtual(8) delivery agent.",
@@ -99,4 +103,4 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.usage_status = module.CANNOT_RUN
         module.add_arguments(command)
-    return parser
+    return parser, commands.choices

@@ -1,0 +1,57 @@
+"""A throw-away instance, and the command as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from postvirt.standin.instance import Instance
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def instance() -> Iterator[Instance]:
+    # Not pytest's tmp_path: mail_owner and the recipients cannot get below it.
+    root = Path(tempfile.mkdtemp(prefix="postvirt-test-"))
+    root.chmod(0o755)
+    made = Instance(root / "instance")
+    made.main_cf(
+        {
+            "virtual_mailbox_maps": made.add_table(
+                "texthash",
+                "mailboxes",
+                {"bob@example.com": "bob/", "mbox@example.com": "mbox"},
+            ),
+            "recipient_delimiter": "+",
+        }
+    )
+    yield made
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def postvirt(instance: Instance) -> Run:
+    """Run `postvirt` on the instance; never a traceback, whatever happens."""
+
+    def run(
+        command: str, *arguments: str, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(
+            [Path(sys.executable).parent / "postvirt", command, *arguments],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={**os.environ, "MAIL_CONFIG": str(instance.etc)},
+        )
+        assert b"Traceback" not in done.stderr, done.stderr.decode()
+        return done
+
+    return run

@@ -1,0 +1,121 @@
+"""postvirt check-config: every problem at once, each with its place and its remedy."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from postvirt.standin.instance import Instance
+from tests.cli.conftest import Run
+
+
+def test_a_sound_configuration_is_silent(postvirt: Run) -> None:
+    done = postvirt("check-config")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_all_problems_are_reported_with_line_and_caret(
+    instance: Instance, postvirt: Run
+) -> None:
+    main_cf = instance.etc / "main.cf"
+    main_cf.write_text(
+        f"virtual_mailbox_base = {instance.mail}\n"
+        "virtual_minimum_uid = many\n"
+        "# a comment\n"
+        "this is no assignment\n"
+        "max_idle = ${oops\n"
+        "virtual_mailbx_maps = static:x\n"
+    )
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    output = done.stdout.decode()
+    assert f"{main_cf}:2: bad numerical configuration" in output
+    assert "    virtual_minimum_uid = many\n                          ^\n" in output
+    assert f"{main_cf}:4: " in output
+    assert f"{main_cf}:5: " in output
+    assert f"{main_cf}:6: warning: " in output
+    assert "did you mean virtual_mailbox_maps?" in output
+    assert "3 errors, 1 warnings\n" in output
+
+
+def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None:
+    """The caret points at the table in the list."""
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": "static:x, texthash:/no/such/table",
+            "virtual_uid_maps": "nosuch:/table",
+            "virtual_gid_maps": "",
+        }
+    )
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    lines = done.stdout.decode().splitlines()
+    caret = next(n for n, line in enumerate(lines) if "texthash:/no/such" in line) + 2
+    assert lines[caret].index("^") == lines[caret - 1].index("texthash:")
+    text = "\n".join(lines)
+    assert "open database /no/such/table: No such file or directory" in text
+    assert "unsupported dictionary type: nosuch" in text
+    assert "virtual_gid_maps is empty" in text
+    assert "3 errors, 0 warnings" in text
+
+
+@pytest.mark.root
+def test_a_table_that_only_root_can_read(instance: Instance, postvirt: Run) -> None:
+    """Opened as mail_owner, as the daemon does; the remedy mends it."""
+    path = instance.etc / "mailboxes"
+    path.chmod(0o600)
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert b"Permission denied" in done.stdout
+    assert f"chmod a+r {path}".encode() in done.stdout
+    path.chmod(0o644)
+    assert postvirt("check-config").returncode == 0
+
+
+@pytest.mark.postfix
+def test_an_index_that_is_missing(instance: Instance, postvirt: Run) -> None:
+    """The remedy is the command that makes it."""
+    (instance.etc / "vmailbox").write_text("bob@example.com bob/\n")
+    table = f"hash:{instance.etc}/vmailbox"
+    instance.main_cf({"virtual_mailbox_maps": table})
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert f"postmap {table}".encode() in done.stdout
+    instance.add_table("hash", "vmailbox", {"bob@example.com": "bob/"})
+    assert postvirt("check-config").returncode == 0
+
+
+def test_a_mailbox_base_that_is_not_there(instance: Instance, postvirt: Run) -> None:
+    base = instance.root / "later"
+    instance.main_cf(
+        {"virtual_mailbox_maps": "static:x", "virtual_mailbox_base": str(base)}
+    )
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert f"virtual_mailbox_base = {base}: there is no such directory".encode() in (
+        done.stdout
+    )
+    base.mkdir()
+    assert postvirt("check-config").returncode == 0
+
+
+def test_warnings_count_only_when_asked(instance: Instance, postvirt: Run) -> None:
+    main_cf = instance.etc / "main.cf"
+    main_cf.write_text(main_cf.read_text() + "virtual_maibox_base = /x\n")
+    assert postvirt("check-config").returncode == 0
+    assert postvirt("check-config", "--strict").returncode == 1
+
+
+def test_no_main_cf(instance: Instance, postvirt: Run) -> None:
+    os.unlink(instance.etc / "main.cf")
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert b"main.cf: No such file or directory" in done.stdout
+
+
+def test_the_check_cannot_run(postvirt: Run) -> None:
+    done = postvirt("check-config", "-o", "nonsense")
+    assert done.returncode == 2
+    assert b'invalid "-o nonsense" option value' in done.stderr
+    assert postvirt("check-config", "--nonsense").returncode == 2
