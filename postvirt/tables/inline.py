@@ -6,11 +6,12 @@ Raises: TableError when the text between the braces cannot be used.
 
 from __future__ import annotations
 
+from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.memory import MemoryTable
-from postvirt.tables.syntax import balanced, split_list, split_pair, strip_braces
+from postvirt.tables.syntax import balanced, split_pair, strip_braces
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -26,7 +27,7 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
     length = balanced(name)
     if length <= len("{}") or length != len(name):
         raise unusable("bad syntax")
-    items = list(split_list(name[1:-1]))
+    items = list(split(name[1:-1]))
     if not items:
         raise unusable("empty table")
     table = MemoryTable(type_, name, options)

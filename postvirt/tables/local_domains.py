@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import socket
 
+from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.system import log
@@ -26,7 +27,6 @@ from postvirt.tables.match_list import MatchList
 from postvirt.tables.registry import OpenTables
 
 _IPV6_PREFIX = b"ipv6:"
-_SEPARATORS = str.maketrans(",\t", "  ")
 
 
 class LocalDomains:
@@ -97,7 +97,7 @@ class LocalDomains:
 def _listed(parameter: str, value: str) -> frozenset[Address]:
     """The addresses of all hosts in a list."""
     found: frozenset[Address] = frozenset()
-    for host in value.translate(_SEPARATORS).split():
+    for host in words(value):
         try:
             found |= host_addresses(host)
         except OSError:

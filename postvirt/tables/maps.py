@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.tables.registry import OpenTables
-from postvirt.tables.syntax import split_list
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -85,7 +85,7 @@ def open_maps(
     `opened`, which is to be closed in place of the Maps.
     """
     if isinstance(names, str):
-        names = tuple(split_list(names))
+        names = split(names)
     if opened is None:
         opened = OpenTables()
     return Maps(

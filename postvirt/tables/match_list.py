@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from postvirt.config.lists import split
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import text, wire
 from postvirt.system import log
 from postvirt.tables.folding import fold
 from postvirt.tables.registry import OpenTables
-from postvirt.tables.syntax import split_list
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.unavailable import Unavailable
 
@@ -40,7 +40,7 @@ def _items(
     Each comes with whether a match puts a domain into the list, and with the error if
     it is a file that cannot be read.
     """
-    words = list(split_list(value))
+    words = list(split(value))
     for number, word in enumerate(words):
         if word.startswith("#"):
             rest = " ".join(words[number:])

@@ -1,16 +1,13 @@
-"""The small syntax of names and lists that tables share: braces, separators, pairs.
+"""The small syntax of names that tables share: braces, keys, pairs.
 
-Parity: src/util/balpar.c, extpar.c, mystrtok.c (mystrtokq), split_qnameval.c.
+Parity: src/util/balpar.c, extpar.c, split_qnameval.c.
 Raises: ValueError with Postfix's text for what is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-# isspace(3) in the C locale: Postfix trims these. Lists are split at SEPARATORS only.
+# isspace(3) in the C locale: Postfix trims these.
 SPACE = " \t\r\n\v\f"
-SEPARATORS = ", \t\r\n"
 
 
 def balanced(text: str) -> int:
@@ -36,25 +33,6 @@ def strip_braces(text: str) -> str:
     if length != len(text):
         raise ValueError(f"syntax error after '}}' in \"{text}\"")
     return text[1:-1].strip(SPACE)
-
-
-def split_list(text: str) -> Iterator[str]:
-    """The items of a list; {...} groups keep together and keep their braces."""
-    level = 0
-    item = ""
-    for character in text:
-        if level == 0 and character in SEPARATORS:
-            if item:
-                yield item
-            item = ""
-            continue
-        if character == "{":
-            level += 1
-        elif level > 0 and character == "}":
-            level -= 1
-        item += character
-    if item:
-        yield item
 
 
 def end_of_key(text: str, stop: str) -> int:

@@ -175,8 +175,8 @@ def test_another_record_is_named_by_its_type(kind):
         (b"N" + b"\x80" * 5, "too many length bits, record type 78"),
         (b"N\x81\x80\x80\x08", "illegal length 16777217, record type 78"),
         (b"N\xff\xff\xff\xff\x7f", "illegal length 34359738367, record type 78"),
-        (record(b"p", b"  12x"), "malformed pointer record value: 12x"),
-        (record(b"p", b" -1"), "malformed pointer record value: -1"),
+        (record(b"p", b"12x"), "malformed pointer record value: 12x"),
+        (record(b"p", b"-1"), "malformed pointer record value: -1"),
         (record(b"p", b"9" * 19), "malformed pointer record value: " + "9" * 19),
     ],
 )

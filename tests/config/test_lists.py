@@ -23,6 +23,7 @@ from postvirt.config.lists import mailbox_locks, split, words
         ("{", ("{",)),
         ("{ { {", ("{ { {",)),
         ("a\fb", ("a\fb",)),
+        ("a\u00a0b \v", ("a\u00a0b", "\v")),
     ],
 )
 def test_items_are_separated_outside_braces(value, items):

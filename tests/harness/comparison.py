@@ -267,7 +267,8 @@ class _Run:
 
     def _show_output(self) -> Iterator[str]:
         if self._output.exists():
-            yield from text(self._output.read_bytes()).splitlines()
+            output = normalise.output(self._output.read_bytes(), self._root)
+            yield from text(output).splitlines()
 
 
 def _by_name(lines: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

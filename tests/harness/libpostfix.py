@@ -139,6 +139,7 @@ class Calls:
         self._set("var_owner_uid", os.geteuid())
         self._set("var_owner_gid", os.getegid())
         self._services: _Services | None = None
+        self._count = 0
 
     def _set(self, name: str, value: int) -> None:
         ctypes.c_int.in_dll(self._global, name).value = value
@@ -149,9 +150,9 @@ class Calls:
         if level > 2:
             sys.stderr.write(f"{self._log[-1]}\n")
 
-    def _stream(self, data: str) -> ctypes.c_void_p:
-        Path("socket").write_bytes(data.encode("latin-1"))
-        return ctypes.c_void_p(self._util.vstream_fopen(b"socket", os.O_RDWR, 0))
+    def _stream(self, name: str, data: str) -> ctypes.c_void_p:
+        Path(name).write_bytes(data.encode("latin-1"))
+        return ctypes.c_void_p(self._util.vstream_fopen(name.encode(), os.O_RDWR, 0))
 
     def quote(self, address: str, bare: bool) -> str:
         """quote_822_local_flags()."""
@@ -186,7 +187,7 @@ class Calls:
 
     def attr_scan(self, fields: list[list[str]], data: str) -> list[Any]:
         """attr_scan0(): how many values, and the values."""
-        stream = self._stream(data)
+        stream = self._stream("socket", data)
         places: list[Any] = []
         arguments: list[Any] = []
         for kind, name in fields:
@@ -207,7 +208,9 @@ class Calls:
 
     def mail_copy(self, data: str, offset: int, quote_from: bool) -> list[Any]:
         """mail_copy() of a queue file: what it returned, and what it wrote."""
-        source = self._stream(data)
+        # Postfix counts reverse jumps for as long as the name stays the same.
+        self._count += 1
+        source = self._stream(f"file{self._count}", data)
         self._util.vstream_fseek(source, offset, 0)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         copy = ctypes.c_void_p(self._util.vstream_fopen(b"copy", flags, 0o600))

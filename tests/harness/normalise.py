@@ -15,6 +15,7 @@ _FROM_DATE = re.compile(
 _LOG_LINE = re.compile(
     rb"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+) (.*?)\[\d+\]: (.*)\Z", re.S
 )
+_BERKELEY_DB = re.compile(rb"^BDB\d{4} .*\n", re.M)
 _DELAYS = re.compile(rb"delay=[\d.]+, delays=[\d.]+/[\d.]+/[\d.]+/[\d.]+,")
 
 
@@ -26,11 +27,11 @@ def names(data: bytes, root: bytes) -> bytes:
 
 
 def maildir_name(name: bytes, device: int, inode: int) -> bytes:
-    """A file name in new/, normalised only if it names the file's true inode."""
+    """A file name; one as in new/ is normalised only if it names the true inode."""
     match = _NEW_NAME.fullmatch(name)
-    if match and (int(match[1], 16), int(match[2], 16)) == (device, inode):
-        return names(name, b"\0")
-    return name
+    if match and (int(match[1], 16), int(match[2], 16)) != (device, inode):
+        return name
+    return names(name, b"\0")
 
 
 def mailbox_content(content: bytes, root: bytes) -> bytes:
@@ -44,3 +45,8 @@ def log_line(line: bytes, root: bytes, *, delays: bool) -> bytes:
     if not delays:
         line = _DELAYS.sub(b"delay=D, delays=A/B/C/D,", line)
     return names(line, root)
+
+
+def output(data: bytes, root: bytes) -> bytes:
+    """Without what Berkeley DB itself writes to standard error."""
+    return names(_BERKELEY_DB.sub(b"", data), root)

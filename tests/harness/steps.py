@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from postvirt.errors import QueueFileError
 from postvirt.model.effects import Durable, Effect, Exchange, Steps, Written
-from tests.harness.child import open_descriptors
+from tests.harness.child import all_rights, open_descriptors
 
 T = TypeVar("T")
 
@@ -73,7 +73,8 @@ class Hand:
             while True:
                 assert _identity() == home, f"{effect} is yielded as somebody else"
                 self.effects.append(effect)
-                self.look(effect)
+                with all_rights():
+                    self.look(effect)
                 if len(self.effects) - 1 != self.fail_at:
                     effect = steps.send(self._perform(effect))
                 elif self.failure is None:

@@ -23,7 +23,7 @@ LONG_ID = b"3XMbP50000zabc"
         (b"deferred", LONG_ID, 2, b"deferred/0/0/" + LONG_ID),
         # 1 microsecond, and 999,999: 7 * 52**3 + 5 * 52**2 + 42 * 52 + 39
         (b"deferred", b"3XMbP50001zabc", 5, b"deferred/0/0/0/0/1/3XMbP50001zabc"),
-        (b"deferred", b"3XMbP575nkzabc", 5, b"deferred/F/4/2/3/F/3XMbP575nkzabc"),
+        (b"deferred", b"3XMbP575plzabc", 5, b"deferred/F/4/2/3/F/3XMbP575plzabc"),
     ],
 )
 def test_examples(queue_name, queue_id, depth, path):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from postvirt.tables.syntax import balanced, split_list, split_pair, strip_braces
+from postvirt.tables.syntax import balanced, split_pair, strip_braces
 
 
 @pytest.mark.parametrize(
@@ -15,23 +15,6 @@ from postvirt.tables.syntax import balanced, split_list, split_pair, strip_brace
 )
 def test_the_group_at_the_start_is_measured(text, length):
     assert balanced(text) == length
-
-
-@pytest.mark.parametrize(
-    ("text", "items"),
-    [
-        ("", []),
-        (" , \t\r\n", []),
-        ("a, b\tc\nd", ["a", "b", "c", "d"]),
-        ("{a, b} c", ["{a, b}", "c"]),
-        ("x{a b}y, z", ["x{a b}y", "z"]),
-        ("a} b", ["a}", "b"]),
-        ("{a b", ["{a b"]),
-        ("a\u00a0b \x0b", ["a\u00a0b", "\x0b"]),
-    ],
-)
-def test_groups_keep_together_in_a_list(text, items):
-    assert list(split_list(text)) == items
 
 
 def test_braces_are_stripped_with_the_blanks_inside():

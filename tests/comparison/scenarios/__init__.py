@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from tests.comparison.scenarios import delivery, lookup, places
+from tests.comparison.scenarios import (
+    delivery,
+    lookup,
+    places,
+    process,
+    reports,
+    requests,
+)
 
-SCENARIOS = (*delivery.SCENARIOS, *lookup.SCENARIOS, *places.SCENARIOS)
+SCENARIOS = (
+    *delivery.SCENARIOS,
+    *lookup.SCENARIOS,
+    *places.SCENARIOS,
+    *reports.SCENARIOS,
+    *requests.SCENARIOS,
+    *process.SCENARIOS,
+)

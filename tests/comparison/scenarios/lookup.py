@@ -174,11 +174,6 @@ def _open_directory(instance: Instance) -> None:
     path.chmod(0o1777)
 
 
-_DEFERRED_ID = (
-    '-1 b"protocol\\x00delivery_request_protocol',
-)
-
-
 def _type(kind: str) -> Scenario:
     """Both mailboxes and owners from a table of one type."""
     return Scenario(
@@ -189,10 +184,10 @@ def _type(kind: str) -> Scenario:
             "virtual_gid_maps": f"{kind}:@etc@/ids",
         },
         tables={
-            f"{kind}:boxes": {**MAILBOXES, "Carol@Example.com": "carol/"},
+            f"{kind}:boxes": {**MAILBOXES, "Dave@Example.com": "dave/"},
             f"{kind}:ids": {"@example.com": "5000"},
         },
-        mails=(Mail(recipients=(BOB, MBOX, to("carol@example.com"), NOBODY)),),
+        mails=(Mail(recipients=(BOB, MBOX, to("dave@example.com"), NOBODY)),),
     )
 
 
@@ -217,7 +212,7 @@ def _no_index(instance: Instance) -> None:
 
 
 def _broken_index(instance: Instance) -> None:
-    (instance.etc / "boxes.db").write_bytes(b"this is no database" * 100)
+    (instance.etc / "boxes.db").write_bytes(b"this is no database")
 
 
 def _maps(name: str, value: str, **more: object) -> Scenario:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 
 from postvirt.standin.instance import Instance
@@ -100,7 +99,6 @@ _BASES = (
     _maildir("base-missing", virtual_mailbox_base="@mail@/not/yet"),
     _maildir("base-from-macro", virtual_mailbox_base="$my_base/sub", my_base="@mail@"),
     _maildir("base-empty", virtual_mailbox_base=""),
-    _maildir("base-unset"),
 )
 
 _NO_DOTLOCK = {"virtual_mailbox_lock": "fcntl"}
@@ -225,13 +223,13 @@ _MAILDIRS = (
 )
 
 
-def _dot_lock(age_seconds: float, uid: int = 5000) -> Prepare:
+def _dot_lock(uid: int = 5000) -> Prepare:
+    """A lock file; Postfix goes by its change time, so it cannot be made older."""
+
     def prepare(instance: Instance) -> None:
         path = instance.mail / "mbox.lock"
         path.touch()
         os.chown(path, uid, uid)
-        then = time.time() - age_seconds
-        os.utime(path, (then, then))
 
     return prepare
 
@@ -245,25 +243,23 @@ _LOCKS = (
     _mbox("lock-all", virtual_mailbox_lock="flock, fcntl, dotlock"),
     _mbox("lock-unknown", virtual_mailbox_lock="telepathy"),
     _mbox("lock-none", virtual_mailbox_lock=""),
-    _mbox("lock-held", _dot_lock(0), **_IMPATIENT),
-    _mbox("lock-held-not-ours", _dot_lock(0, uid=0), **_IMPATIENT),
-    _mbox("lock-stale", _dot_lock(10_000)),
-    _mbox("lock-stale-not-ours", _dot_lock(10_000, uid=0)),
-    _mbox("lock-stale-by-choice", _dot_lock(60), stale_lock_time="30s"),
+    _mbox("lock-held", _dot_lock(), **_IMPATIENT),
+    _mbox("lock-held-not-ours", _dot_lock(uid=0), **_IMPATIENT),
+    _mbox("lock-stale", _dot_lock(), stale_lock_time="1s"),
     _mbox(
-        "lock-held-not-asked-for",
-        _dot_lock(0),
+        "lock-held-but-not-asked-for",
+        _dot_lock(),
         virtual_mailbox_lock="fcntl",
         **_IMPATIENT,
     ),
 )
 
-_BIG = b"Subject: big\n\n" + b"0123456789abcde\n" * 4_000
-_LIMITS = {"message_size_limit": "20000", "virtual_mailbox_limit": "50000"}
+_BIG = b"Subject: big\n\n" + b"x" * 39_000 + b"\n"
+_LIMITS = {"message_size_limit": "50000", "virtual_mailbox_limit": "50000"}
 
 
 def _limit(name: str, prepare: Prepare | None = None, **parameters: str) -> Scenario:
-    """A message of 64,000 bytes and a small one, to a maildir and to an mbox file."""
+    """A message of 39,000 bytes and a small one, to a maildir and to an mbox file."""
     return Scenario(
         name=name,
         prepare=prepare,
@@ -271,17 +267,19 @@ def _limit(name: str, prepare: Prepare | None = None, **parameters: str) -> Scen
         mails=(
             Mail(content=_BIG, recipients=(BOB, MBOX)),
             Mail(content=CONTENT, recipients=(BOB, MBOX)),
+            Mail(content=_BIG, recipients=(BOB, MBOX)),
         ),
     )
 
 
 _SIZES = (
     _limit("limit-reached", **_LIMITS),
-    _limit("limit-reached-by-old-mail", _file("mbox", _OLD * 900), **_LIMITS),
+    _limit("limit-reached-by-old-mail", _file("mbox", _OLD * 300), **_LIMITS),
+    _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 1200), **_LIMITS),
     _limit(
         "limit-off", message_size_limit="0", virtual_mailbox_limit="0"
     ),
-    _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 2000), **_LIMITS),
+    _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 1200), **_LIMITS),
     _mbox("limit-below-message-limit", virtual_mailbox_limit="1000"),
     _mbox("limit-but-messages-unlimited", message_size_limit="0"),
     _mbox("limit-negative", virtual_mailbox_limit="-1"),

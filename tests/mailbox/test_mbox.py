@@ -1,0 +1,684 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from postvirt.errors import QueueFileError
+from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.message import Envelope
+from postvirt.model.effects import Durable, Effect, Pause, Steps
+from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
+from postvirt.system import locks
+from tests.harness.child import (
+    RECIPIENT,
+    STRANGER,
+    Log,
+    all_rights,
+    as_mail_system,
+    give,
+    mount_tmpfs,
+    recipient,
+    tree,
+)
+from tests.harness.steps import Chunks, Hand, damaged
+
+ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
+HEADERS = b"Return-Path: <alice@example.org>\nDelivered-To: bob@example.com\n"
+CONTENT = b"Subject: hello\n\nHello.\n"
+OLD = b"From somebody\n\nOld mail.\n\n"
+DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
+DATE = re.compile(
+    rb"From alice@example\.org  [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d "
+    rb"\d\d:\d\d:\d\d \d{4}\n"
+)
+
+ALL = Locking(
+    styles=frozenset({"fcntl", "flock", "dotlock"}),
+    attempts=3,
+    delay_seconds=8.0,
+    stale_seconds=500,
+)
+NO_LOCKS = replace(ALL, styles=frozenset())
+
+# Holds a lock, as other programs do, until standard input ends.
+_HOLDER = """
+import fcntl, sys
+file = open(sys.argv[2], "r+b")
+getattr(fcntl, sys.argv[1])(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(call: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", _HOLDER, call, path]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        yield holder
+        holder.communicate()
+
+
+@pytest.fixture
+def home(ground: Path) -> Path:
+    """A directory of the recipient's."""
+    path = ground / "home"
+    path.mkdir(mode=0o755)
+    give(path, recipient())
+    return path
+
+
+@pytest.fixture
+def mbox(home: Path) -> Path:
+    """The recipient's mbox, with old mail."""
+    path = home / "mbox"
+    path.write_bytes(OLD)
+    path.chmod(0o600)
+    give(path, recipient())
+    return path
+
+
+def deliver(
+    path: Path,
+    content: Chunks | None = None,
+    locking: Locking = ALL,
+    *,
+    strict: bool = True,
+    owner: Owner | None = None,
+) -> Steps[Outcome]:
+    mailbox = Mailbox(os.fsencode(path), owner or recipient())
+    return deliver_to_mbox(
+        mailbox, ENVELOPE, content or Chunks(CONTENT), locking, strict_ownership=strict
+    )
+
+
+def run(
+    hand: Hand, path: Path, locking: Locking = ALL, *, strict: bool = True
+) -> tuple[object, Log, list[Effect]]:
+    """One delivery by the mail system: its outcome, the log, what it waited for."""
+
+    def work(log: Log) -> tuple[object, Log, list[Effect]]:
+        outcome = hand.run(deliver(path, locking=locking, strict=strict))
+        return outcome, log, hand.effects
+
+    return as_mail_system(work)
+
+
+def failed(path: Path, status: str, reason: str) -> Deferred | Bounced:
+    kind = Deferred if status.startswith("4") else Bounced
+    return kind(Dsn(status, f"delivery failed to mailbox {path}: {reason}"))
+
+
+def is_free(path: Path, lock: Callable[[int], None]) -> bool:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        lock(fd)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(fd)
+
+
+def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> None:
+    def look(effect: Effect) -> None:
+        assert isinstance(effect, Durable)
+        assert os.path.samestat(os.fstat(effect.fd), mbox.stat())
+        assert not os.get_inheritable(effect.fd)
+        assert mbox.read_bytes().startswith(OLD + b"From ")
+        assert mbox.read_bytes().endswith(CONTENT + b"\n")
+        lock = mbox.with_name("mbox.lock").lstat()
+        assert stat.S_IMODE(lock.st_mode) == 0
+        assert Owner(lock.st_uid, lock.st_gid) == recipient()
+        assert not is_free(mbox, locks.try_fcntl_lock)
+        assert not is_free(mbox, locks.try_flock)
+
+    outcome, log, effects = run(Hand(look), mbox)
+    assert outcome == DELIVERED
+    assert log.lines == []
+    assert effects == [Durable(effects[0].fd)]  # no name changed
+    head, date, body = mbox.read_bytes().partition(b"From alice")
+    assert head == OLD
+    assert DATE.sub(b"DATE\n", date + body) == b"DATE\n" + HEADERS + CONTENT + b"\n"
+    assert os.listdir(mbox.parent) == ["mbox"]
+    assert is_free(mbox, locks.try_fcntl_lock)
+    assert is_free(mbox, locks.try_flock)
+
+
+@pytest.mark.parametrize("style", ["fcntl", "flock", "dotlock"])
+def test_only_the_locks_that_are_wanted_are_taken(mbox: Path, style: str) -> None:
+    def look(_: Effect) -> None:
+        assert is_free(mbox, locks.try_fcntl_lock) == (style != "fcntl")
+        assert is_free(mbox, locks.try_flock) == (style != "flock")
+        assert mbox.with_name("mbox.lock").exists() == (style == "dotlock")
+
+    locking = replace(ALL, styles=frozenset({style}))
+    assert run(Hand(look), mbox, locking)[0] == DELIVERED
+
+
+def test_a_new_mbox_is_the_recipients_alone_and_its_name_is_synced(home: Path) -> None:
+    path = home / "mbox"
+
+    def look(effect: Effect) -> None:
+        assert isinstance(effect, Durable)
+        (directory,) = effect.directories
+        assert os.path.samestat(os.fstat(directory), home.stat())
+
+    assert run(Hand(look), path)[0] == DELIVERED
+    status = path.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    assert Owner(status.st_uid, status.st_gid) == recipient()
+
+
+def test_from_lines_are_quoted(mbox: Path) -> None:
+    content = Chunks(CONTENT)
+
+    def work(_: Log) -> list[bool]:
+        assert Hand().run(deliver(mbox, content)) == DELIVERED
+        return content.quoted_from
+
+    assert as_mail_system(work) == [True]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (errno.EIO, "4.3.0"),
+        (errno.ENOSPC, "4.3.0"),
+        (errno.EDQUOT, "5.2.2"),
+        (errno.EFBIG, "5.2.2"),
+        (errno.ESTALE, "4.2.0"),
+    ],
+)
+def test_what_the_disk_does_not_keep_is_cut_off_again(
+    mbox: Path, number: int, status: str
+) -> None:
+    hand = Hand(fail_at=0, failure=OSError(number, "whatever"))
+    outcome, log, _ = run(hand, mbox)
+    reason = f"error writing message: {os.strerror(number)}"
+    assert outcome == failed(mbox, status, reason)
+    assert log.lines == []
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("bug"), KeyboardInterrupt()])
+def test_a_delivery_that_is_broken_off_is_cut_off_again(
+    mbox: Path, failure: BaseException | None
+) -> None:
+    def work(_: Log) -> None:
+        hand = Hand(fail_at=0, failure=failure)
+        if failure is None:
+            assert hand.run(deliver(mbox)) is None
+        else:
+            with pytest.raises(type(failure)):
+                hand.run(deliver(mbox))
+
+    as_mail_system(work)
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+def test_damaged_content_is_cut_off_again_and_goes_up(mbox: Path) -> None:
+    def work(_: Log) -> None:
+        hand = Hand()
+        with pytest.raises(QueueFileError):
+            hand.run(deliver(mbox, damaged(b"x" * 100_000, b"y")))
+        assert hand.effects == []
+
+    as_mail_system(work)
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+@pytest.mark.parametrize("size", [100, 9_900, 10_000, 12_000])
+def test_a_mailbox_that_reaches_the_limit_is_left_as_it_was(
+    mbox: Path, size: int
+) -> None:
+    mbox.write_bytes(b"x" * size)
+
+    def work(_: Log) -> object:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        return Hand().run(deliver(mbox, Chunks(b"y" * 9_000, b"y" * 9_000)))
+
+    expected = failed(mbox, "5.2.2", "error writing message: File too large")
+    assert as_mail_system(work) == expected
+    assert mbox.read_bytes() == b"x" * size
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+@pytest.mark.root
+def test_a_full_disk_defers_and_the_old_mail_stays(home: Path) -> None:
+    path = home / "disk" / "mbox"
+    path.parent.mkdir()
+
+    def work(_: Log) -> tuple[object, bytes, list[str]]:
+        with all_rights():
+            mount_tmpfs(path.parent, 65_536)
+            path.write_bytes(OLD)
+            give(path, RECIPIENT)
+        with all_rights():
+            pass
+        outcome = Hand().run(deliver(path, Chunks(b"x" * 200_000)))
+        with all_rights():
+            return outcome, path.read_bytes(), os.listdir(path.parent)
+
+    expected = failed(path, "4.3.0", "error writing message: No space left on device")
+    assert as_mail_system(work) == (expected, OLD, ["mbox"])
+
+
+@pytest.mark.parametrize("call", ["lockf", "flock"])
+def test_a_lock_held_elsewhere_is_tried_as_often_as_allowed(
+    mbox: Path, call: str
+) -> None:
+    with held_elsewhere(call, mbox):
+        outcome, _, effects = run(Hand(), mbox)
+    reason = "unable to lock for exclusive access: Resource temporarily unavailable"
+    assert outcome == failed(mbox, "4.2.0", reason)
+    assert len(effects) == ALL.attempts - 1
+    for effect in effects:
+        assert isinstance(effect, Pause)
+        assert 6.0 <= effect.seconds <= 10.0
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+@pytest.mark.parametrize("call", ["lockf", "flock"])
+def test_a_lock_that_is_given_up_meanwhile_is_taken(mbox: Path, call: str) -> None:
+    with held_elsewhere(call, mbox) as holder:
+
+        def look(effect: Effect) -> None:
+            if isinstance(effect, Pause):
+                assert holder.stdin is not None
+                assert holder.stdout is not None
+                holder.stdin.close()
+                assert holder.stdout.read() == b""  # it ended
+
+        def work(_: Log) -> tuple[object, list[type]]:
+            hand = Hand(look)
+            steps = deliver(mbox)
+            home = {"stdin", "stdout"}
+            assert home  # the holder's descriptors are this process's, too
+            outcome = hand._run(steps, (os.geteuid(), os.getegid(), os.getgroups()))
+            return outcome, [type(effect) for effect in hand.effects]
+
+        assert as_mail_system(work) == (DELIVERED, [Pause, Durable])
+
+
+def test_one_attempt_means_no_waiting(mbox: Path) -> None:
+    with held_elsewhere("flock", mbox):
+        outcome, _, effects = run(Hand(), mbox, replace(ALL, attempts=1))
+    assert isinstance(outcome, Deferred)
+    assert effects == []
+
+
+def test_a_fresh_dot_lock_is_respected_and_left_alone(mbox: Path) -> None:
+    lock = mbox.with_name("mbox.lock")
+    lock.write_bytes(b"42")
+    give(lock, recipient())
+    before = tree(mbox.parent)
+    outcome, _, effects = run(Hand(), mbox)
+    reason = f"unable to create lock file {lock}: File exists"
+    assert outcome == failed(mbox, "4.2.0", reason)
+    assert [type(effect) for effect in effects] == [Pause, Pause]
+    assert tree(mbox.parent) == before
+
+
+def test_a_delivery_that_is_broken_off_while_it_waits_leaves_the_others_lock(
+    mbox: Path,
+) -> None:
+    lock = mbox.with_name("mbox.lock")
+    lock.touch()
+    before = tree(mbox.parent)
+
+    def work(_: Log) -> None:
+        hand = Hand(fail_at=1)
+        assert hand.run(deliver(mbox)) is None
+        assert len(hand.effects) == 2
+
+    as_mail_system(work)
+    assert tree(mbox.parent) == before
+
+
+def test_a_stale_dot_lock_is_removed_and_the_mail_delivered(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = mbox.with_name("mbox.lock")
+    lock.touch()
+    give(lock, recipient())
+    later = lock.stat().st_ctime + 501
+    monkeypatch.setattr("time.time", lambda: later)
+    outcome, _, effects = run(Hand(), mbox)
+    assert outcome == DELIVERED
+    assert [type(effect) for effect in effects] == [Pause, Durable]
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+@pytest.mark.root
+def test_a_stale_dot_lock_that_cannot_be_removed_defers(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = mbox.with_name("mbox.lock")
+    lock.touch()
+    mbox.parent.chmod(0o1777)  # sticky: everybody removes his own
+    give(mbox.parent, STRANGER)
+    later = lock.stat().st_ctime + 501
+    monkeypatch.setattr("time.time", lambda: later)
+    before = tree(mbox.parent)
+    outcome, _, effects = run(Hand(), mbox)
+    reason = f"unable to create lock file {lock}: Operation not permitted"
+    assert outcome == failed(mbox, "4.2.0", reason)
+    assert effects == []
+    assert tree(mbox.parent) == before
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_dot_lock_that_is_a_symbolic_link_is_not_followed(
+    ground: Path, mbox: Path, monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    victim = ground / "victim"
+    victim.write_bytes(b"precious")
+    victim.chmod(0o666)
+    lock = mbox.with_name("mbox.lock")
+    lock.symlink_to(victim)
+    give(lock, RECIPIENT)
+    if stale:
+        later = victim.stat().st_ctime + 501
+        monkeypatch.setattr("time.time", lambda: later)
+    outcome, _, _ = run(Hand(), mbox)
+    if stale:
+        assert outcome == DELIVERED
+        assert not lock.is_symlink()
+    else:
+        reason = f"unable to create lock file {lock}: File exists"
+        assert outcome == failed(mbox, "4.2.0", reason)
+        assert lock.is_symlink()
+    assert victim.read_bytes() == b"precious"
+
+
+@pytest.mark.root
+def test_a_dangling_dot_lock_does_not_create_its_target(
+    ground: Path, mbox: Path
+) -> None:
+    ground.chmod(0o777)
+    lock = mbox.with_name("mbox.lock")
+    lock.symlink_to(ground / "target")
+    outcome, _, _ = run(Hand(), mbox)
+    assert isinstance(outcome, Deferred)
+    assert not (ground / "target").exists()
+    assert lock.is_symlink()
+
+
+@pytest.mark.parametrize("call", ["try_fcntl_lock", "try_flock"])
+@pytest.mark.parametrize("swap", [False, True])
+def test_an_mbox_that_is_replaced_before_it_is_locked_is_not_written(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, call: str, swap: bool
+) -> None:
+    real = getattr(locks, call)
+
+    def lock(fd: int) -> None:
+        with all_rights():
+            mbox.unlink()
+            if swap:
+                mbox.write_bytes(b"new")
+        real(fd)
+
+    monkeypatch.setattr(locks, call, lock)
+    locking = replace(ALL, styles=frozenset({"dotlock", call.split("_")[1]}))
+    outcome, log, effects = run(Hand(), mbox, locking)
+    reason = "target file status changed unexpectedly"
+    assert outcome == failed(mbox, "4.2.0", reason)
+    assert log.lines == [f"warning: {mbox}: file status changed unexpectedly"]
+    assert effects == []
+    assert os.listdir(mbox.parent) == (["mbox"] if swap else [])
+    assert not swap or mbox.read_bytes() == b"new"
+
+
+def test_a_second_name_that_appears_before_the_lock_is_refused(
+    ground: Path, mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = locks.try_flock
+
+    def lock(fd: int) -> None:
+        with all_rights():
+            os.link(mbox, ground / "second")
+        real(fd)
+
+    monkeypatch.setattr(locks, "try_flock", lock)
+    outcome, _, _ = run(Hand(), mbox)
+    reason = "target file status changed unexpectedly"
+    assert outcome == failed(mbox, "4.2.0", reason)
+    assert mbox.read_bytes() == OLD
+
+
+def device(path: Path, _: Path) -> None:
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))  # as /dev/null
+    except PermissionError:
+        pytest.skip("this process may not make device files")
+    path.chmod(0o666)
+
+
+def directory(path: Path, _: Path) -> None:
+    path.mkdir()
+    give(path, RECIPIENT)
+
+
+def fifo(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+    give(path, RECIPIENT)
+
+
+def unix_socket(path: Path, _: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as endpoint:
+        endpoint.bind(os.fspath(path))
+    give(path, RECIPIENT)
+
+
+def symlink(path: Path, victim: Path) -> None:
+    path.symlink_to(victim)
+    give(path, RECIPIENT)
+
+
+def symlink_to_nothing(path: Path, victim: Path) -> None:
+    victim.parent.chmod(0o777)
+    path.symlink_to(victim.with_name("new"))
+    give(path, RECIPIENT)
+
+
+def hard_link(path: Path, victim: Path) -> None:
+    os.link(victim, path)
+
+
+def read_only(path: Path, _: Path) -> None:
+    path.touch(0o400)
+    give(path, RECIPIENT)
+
+
+def strangers(path: Path, _: Path) -> None:
+    path.write_bytes(b"a stranger's\n")
+    path.chmod(0o666)
+    give(path, STRANGER)
+
+
+def closed_directory(path: Path, _: Path) -> None:
+    path.touch(0o600)
+    give(path, RECIPIENT)
+    path.parent.chmod(0o555)
+
+
+def unsearchable_directory(path: Path, _: Path) -> None:
+    path.parent.chmod(0o600)
+
+
+CONFIGURATION = ("5.3.5", "mail system configuration error")
+LINKED = ("4.2.0", "file is a symbolic link")
+HOSTILE: dict[Callable[[Path, Path], None], tuple[str, str]] = {
+    device: CONFIGURATION,
+    directory: ("4.2.0", "cannot open file: Is a directory"),
+    fifo: ("4.2.0", "cannot open file: No such device or address"),
+    unix_socket: ("4.2.0", "cannot open file: No such device or address"),
+    symlink: LINKED,
+    symlink_to_nothing: ("4.2.0", "cannot open file: No such file or directory"),
+    hard_link: ("4.2.0", "file has 2 hard links"),
+    read_only: ("4.2.0", "cannot open file: Permission denied"),
+    strangers: ("4.2.0", "destination @ is not owned by recipient"),
+    closed_directory: ("4.2.0", "unable to create lock file @.lock: Permission denied"),
+    unsearchable_directory: (
+        "4.2.0",
+        "unable to create lock file @.lock: Permission denied",
+    ),
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("prepare", HOSTILE, ids=lambda prepare: prepare.__name__)
+def test_what_a_recipient_puts_in_the_place_of_his_mbox_is_refused(
+    ground: Path, home: Path, prepare: Callable[[Path, Path], None]
+) -> None:
+    """Nothing changes, his directory and the dot lock included."""
+    others = ground / "others"
+    others.mkdir(mode=0o755)
+    victim = others / "victim"
+    victim.write_bytes(b"not his")
+    victim.chmod(0o666)
+    path = home / "mbox"
+    prepare(path, victim)
+    before = tree(ground)
+    outcome, log, effects = run(Hand(), path)
+    status, reason = HOSTILE[prepare]
+    assert outcome == failed(path, status, reason.replace("@", str(path)))
+    assert effects == []
+    assert tree(ground) == before
+    warnings = {
+        device: "warning: recipient bob@example.com: destination "
+        f"{path} is not a regular file",
+        strangers: 'warning: specify "strict_mailbox_ownership = no" '
+        "to ignore mailbox ownership mismatch",
+    }
+    assert log.lines == ([warnings[prepare]] if prepare in warnings else [])
+
+
+@pytest.mark.root
+def test_a_fifo_that_somebody_reads_is_no_mailbox(home: Path) -> None:
+    path = home / "mbox"
+    fifo(path, home)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    outcome, _, effects = run(Hand(), path)
+    assert outcome == failed(path, *CONFIGURATION)
+    assert effects == []
+    assert os.read(reader, 100) == b""
+    os.close(reader)
+    assert os.listdir(home) == ["mbox"]
+
+
+@pytest.mark.root
+def test_somebody_elses_mbox_is_taken_where_that_is_allowed(home: Path) -> None:
+    path = home / "mbox"
+    strangers(path, home)
+    assert run(Hand(), path, strict=False)[0] == DELIVERED
+    status = path.stat()
+    assert Owner(status.st_uid, status.st_gid) == STRANGER
+    assert stat.S_IMODE(status.st_mode) == 0o666
+
+
+def test_a_missing_directory_is_not_made(home: Path) -> None:
+    path = home / "missing" / "mbox"
+    what = "No such file or directory"
+    expected = failed(path, "4.2.0", f"unable to create lock file {path}.lock: {what}")
+    assert run(Hand(), path)[0] == expected
+    expected = failed(path, "4.2.0", f"cannot create file exclusively: {what}")
+    assert run(Hand(), path, NO_LOCKS)[0] == expected
+    assert os.listdir(home) == []
+
+
+@pytest.mark.root
+def test_an_mbox_in_a_directory_that_cannot_be_read_is_synced_with_all_the_rest(
+    home: Path,
+) -> None:
+    home.chmod(0o300)
+    path = home / "mbox"
+
+    def work(_: Log) -> None:
+        hand = Hand()
+        for everything in (True, False):  # the second time no name changes
+            assert hand.run(deliver(path)) == DELIVERED
+            (effect,) = hand.effects
+            assert effect == Durable(effect.fd, (), everything)
+            hand.effects.clear()
+
+    as_mail_system(work)
+
+
+def test_a_length_that_cannot_be_restored_is_a_warning(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    hand = Hand(fail_at=0, failure=OSError(errno.EIO, "disk"))
+    outcome, log, _ = run(hand, mbox)
+    assert isinstance(outcome, Deferred)
+    assert log.lines == [f"warning: truncate {mbox}: Input/output error"]
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+def test_two_deliveries_side_by_side_do_not_mix(mbox: Path) -> None:
+    """The second waits for the first, in one process and without dot locks."""
+    locking = replace(ALL, styles=frozenset({"fcntl"}), attempts=2)
+
+    def work(_: Log) -> None:
+        first = deliver(mbox, Chunks(b"first\n"), locking)
+        second = deliver(mbox, Chunks(b"second\n"), locking)
+        assert isinstance(next(first), Durable)
+        assert isinstance(next(second), Pause)
+        with pytest.raises(StopIteration) as end:
+            first.send(None)
+        assert end.value.value == DELIVERED
+        assert isinstance(second.send(None), Durable)
+        with pytest.raises(StopIteration) as end:
+            second.send(None)
+        assert end.value.value == DELIVERED
+
+    as_mail_system(work)
+    assert re.findall(rb"^(?:first|second)$", mbox.read_bytes(), re.MULTILINE) == [
+        b"first",
+        b"second",
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("owner", [Owner(0, 5001), Owner(5000, 0)])
+@pytest.mark.parametrize("locking", [ALL, NO_LOCKS], ids=["locks", "no locks"])
+def test_nothing_is_ever_written_as_root(
+    ground: Path, owner: Owner, locking: Locking
+) -> None:
+    path = ground / "mbox"
+
+    def work(_: Log) -> object:
+        return Hand().run(deliver(path, locking=locking, owner=owner))
+
+    with pytest.raises(pytest.fail.Exception, match="refused to act as root"):
+        outcome = as_mail_system(work)
+        assert isinstance(outcome, Deferred)
+        pytest.fail("refused to act as root")
+    assert list(ground.iterdir()) == []

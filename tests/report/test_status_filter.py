@@ -1,0 +1,71 @@
+"""virtual_delivery_status_filter, against dsn_filter_lookup() where it matters."""
+
+import pytest
+
+from postvirt.model.outcome import Dsn
+from postvirt.report.status_filter import filtered
+from tests.harness.reporting import status_filter
+
+DEFERRED = Dsn("4.2.0", "no lock", "delayed")
+BOUNCED = Dsn("5.1.1", "unknown", "failed")
+SENT = Dsn("2.0.0", "delivered to maildir", "delivered")
+PREFIX = "virtual_delivery_status_filter"
+
+
+def through(dsn: Dsn, value: str) -> Dsn:
+    maps = f"inline:{{ {{ {dsn.status} {dsn.reason} = {value} }} }}"
+    return filtered(status_filter(maps), dsn)
+
+
+def test_without_a_filter_nothing_changes():
+    assert filtered(None, DEFERRED) is DEFERRED
+
+
+def test_a_status_that_the_filter_does_not_know_stays(logged):
+    maps = status_filter("inline:{ {4.2.0 other = 5.0.0 x} }")
+    assert filtered(maps, DEFERRED) is DEFERRED
+    assert logged == []
+
+
+@pytest.mark.parametrize(
+    ("dsn", "value", "changed"),
+    [
+        (DEFERRED, "5.7.1 go away", Dsn("5.7.1", "go away", "failed")),
+        (DEFERRED, "4.7.1 later", Dsn("4.7.1", "later", "delayed")),
+        (BOUNCED, "4.1.1 later", Dsn("4.1.1", "later", "delayed")),
+        (BOUNCED, "5.999.999 x", Dsn("5.999.999", "x", "failed")),
+        (SENT, "2.6.0 done", Dsn("2.6.0", "done", "delivered")),
+        (DEFERRED, "5.7.1 \t spaces  within", Dsn("5.7.1", "spaces  within", "failed")),
+        (DEFERRED, "5.7.1 é", Dsn("5.7.1", "é", "failed")),
+    ],
+)
+def test_the_value_replaces_code_and_text(logged, dsn, value, changed):
+    assert through(dsn, value) == changed
+    assert logged == []
+
+
+@pytest.mark.parametrize(
+    ("dsn", "value"),
+    [
+        (SENT, "4.0.0 x"),
+        (SENT, "5.0.0 x"),
+        (DEFERRED, "2.0.0 x"),
+        (BOUNCED, "2.0.0 x"),
+        (DEFERRED, "x"),
+        (DEFERRED, "3.0.0 x"),
+        (DEFERRED, "5.7 x"),
+        (DEFERRED, "5.7.1x"),
+        (DEFERRED, "5.7777.1 x"),
+        (DEFERRED, "5..1 x"),
+        (DEFERRED, "550 5.7.1 x"),
+    ],
+)
+def test_a_bad_value_is_logged_and_changes_nothing(logged, dsn, value):
+    assert through(dsn, value) is dsn
+    assert logged == [f"warning: {PREFIX}: bad status code: {value}"]
+
+
+def test_a_table_that_fails_changes_nothing(logged):
+    assert filtered(status_filter("fail:x"), DEFERRED) is DEFERRED
+    assert logged
+    assert "bad status code" not in " ".join(logged)
