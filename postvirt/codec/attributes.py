@@ -102,6 +102,25 @@ def decode(
     return values, end + 1
 
 
+def end_of_input(
+    buffer: bytes | bytearray,
+    wanted: NeedData,
+    peer: str,
+    what: str = "premature end-of-input",
+) -> ProtocolError:
+    """The error for input that ends where `wanted` says; `what` may be a timeout.
+
+    Its text is empty where Postfix has nothing to say: between two lists.
+    """
+    if wanted is NeedData.LIST:
+        return ProtocolError("")
+    if buffer.endswith(b"\0"):
+        return ProtocolError(f"{what} on {peer} while reading {wanted.value}")
+    return ProtocolError(
+        f"unexpected end-of-input from {peer} while reading {wanted.value}"
+    )
+
+
 def _find_nul(buffer: bytes | bytearray, position: int, peer: str) -> int:
     end = buffer.find(b"\0", position, position + MAX_STRING_BYTES)
     if end < 0 and len(buffer) - position >= MAX_STRING_BYTES:

@@ -12,7 +12,15 @@ from __future__ import annotations
 
 from typing import cast
 
-from postvirt.codec.attributes import Field, Kind, NeedData, Value, decode, encode
+from postvirt.codec.attributes import (
+    Field,
+    Kind,
+    NeedData,
+    Value,
+    decode,
+    encode,
+    end_of_input,
+)
 from postvirt.codec.message_stats import decode_stats, encode_stats
 from postvirt.errors import ProtocolError
 from postvirt.model.request import DeliveryRequest, Recipient, RequestFlag
@@ -137,6 +145,10 @@ class RequestDecoder:
     def feed(self, data: bytes) -> None:
         """Take what the peer sent."""
         self._buffer += data
+
+    def end(self, wanted: NeedData, what: str) -> ProtocolError:
+        """The error for input that ends now, before `wanted` is complete."""
+        return end_of_input(self._buffer, wanted, self._peer, what)
 
     def next(self) -> DeliveryRequest | NeedData:
         """Decode as far as the input goes.

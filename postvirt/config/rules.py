@@ -135,6 +135,12 @@ def _locks(_name: str, value: str, _directory: str) -> None:
     mailbox_locks(value)
 
 
+def _absolute(name: str, value: str, config_directory: str) -> None:  # noqa: ARG001
+    # virtual(8) finds out at the first delivery, and ends.
+    if not value.startswith("/"):
+        raise ValueError(f"do not specify relative pathname: {name} = {value}")
+
+
 _CHECKS: dict[str, Callable[[str, str, str], None]] = {
     "compatibility_level": _level,
     "syslog_facility": _facility,
@@ -142,5 +148,6 @@ _CHECKS: dict[str, Callable[[str, str, str], None]] = {
     "myhostname": _hostname,
     "mydomain": _hostname,
     "info_log_address_format": _address_format,
+    "virtual_mailbox_base": _absolute,
     "virtual_mailbox_lock": _locks,
 }

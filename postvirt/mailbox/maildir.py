@@ -26,7 +26,7 @@ from postvirt.mailbox.message import (
 from postvirt.mailbox.status import COMMIT, PLACE, WRITE, DeliveryFailedError, step
 from postvirt.model.effects import Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.outcome import Delivered, Dsn, Outcome, undelivered
+from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.directories import make_directories, open_directory
@@ -64,8 +64,7 @@ def deliver_to_maildir(
                 f"{failed.dsn.reason}"
             )
             log.warning("perhaps you need to create the maildirs in advance")
-        reason = f"maildir delivery failed: {failed.dsn.reason}"
-        return undelivered(Dsn(failed.dsn.status, reason))
+        return failed.told_as("maildir delivery failed: ")
     else:
         file.is_kept = True
         return _DELIVERED

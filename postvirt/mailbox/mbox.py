@@ -37,7 +37,7 @@ from postvirt.mailbox.status import (
 )
 from postvirt.model.effects import Durable, Pause, Steps
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.outcome import Delivered, Dsn, Outcome, undelivered
+from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.text import text
 from postvirt.system import locks, log
 from postvirt.system.directories import open_directory
@@ -84,8 +84,7 @@ def deliver_to_mbox(
         with step(COMMIT, "error writing message"):
             yield box.durable()
     except DeliveryFailedError as failed:
-        place = f"delivery failed to mailbox {text(mailbox.path)}: "
-        return undelivered(Dsn(failed.dsn.status, place + failed.dsn.reason))
+        return failed.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
     else:
         box.is_kept = True
         return _DELIVERED

@@ -9,8 +9,9 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from postvirt.model.outcome import Dsn
+from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
 
 # Trouble with the place: somebody can mend it, so try again.
 PLACE = "4.2.0"
@@ -28,16 +29,28 @@ _CODES = {
     errno.EFBIG: "5.2.2",  # virtual_mailbox_limit
 }
 
+# What sysexits(3) calls EX_IOERR; the bounce service puts it into the notification.
+_INPUT_OUTPUT_ERROR = "input/output error"
+
 CONFIGURATION = Dsn("4.3.5", "mail system configuration error")
 
 
 class DeliveryFailedError(Exception):
-    """A step of a delivery failed as such steps do; carries what to tell the sender."""
+    """A step of a delivery failed as such steps do; carries what to tell the sender.
 
-    def __init__(self, number: int, default: str, reason: str) -> None:
+    number is the errno, or 0; default the code for one that is not in the table.
+    """
+
+    def __init__(
+        self, number: int, default: str, reason: str, diagnostic: str = ""
+    ) -> None:
         super().__init__(reason)
         self.errno = number
-        self.dsn = Dsn(_CODES.get(number, default), reason)
+        self.dsn = Dsn(_CODES.get(number, default), reason, diagnostic=diagnostic)
+
+    def told_as(self, prefix: str) -> Deferred | Bounced:
+        """The outcome, with the place in front of the reason."""
+        return undelivered(replace(self.dsn, reason=prefix + self.dsn.reason))
 
 
 @contextmanager
@@ -51,4 +64,5 @@ def step(default: str, what: str) -> Iterator[None]:
     except OSError as error:
         number = error.errno or errno.EIO
         reason = f"{what}: {os.strerror(number)}"
-        raise DeliveryFailedError(number, default, reason) from None
+        diagnostic = _INPUT_OUTPUT_ERROR if default in (WRITE, COMMIT) else ""
+        raise DeliveryFailedError(number, default, reason, diagnostic) from None

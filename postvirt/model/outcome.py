@@ -11,11 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Dsn:
-    """An enhanced status code (RFC 3463) and its reason, as text for a person."""
+    """An enhanced status code (RFC 3463) and its reason, as text for a person.
+
+    action           what a delivery status notification calls it
+    diagnostic       what the operating system said, "" when that is no matter; its kind
+                     is "x-unix"
+    """
 
     status: str
     reason: str
     action: str = ""
+    diagnostic: str = ""
 
 
 @dataclass(frozen=True, slots=True)

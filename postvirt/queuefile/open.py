@@ -59,13 +59,13 @@ class QueueFile:
         return True
 
     def mark_corrupt(self) -> None:
-        """Take the execute bit away: the queue manager moves the file to corrupt/.
+        """Leave it readable only: the queue manager moves such a file to corrupt/.
 
         Parity: src/global/mark_corrupt.c.
         """
         log.warning(f"corrupted queue file: {text(self.path)}")
         try:
-            os.fchmod(self.fd, stat.S_IRUSR | stat.S_IWUSR)
+            os.fchmod(self.fd, stat.S_IRUSR)
         except OSError as error:
             log.warning(f"fchmod {text(self.path)}: {log.errno_text(error)}")
 
@@ -89,19 +89,16 @@ def open_queue_file(
             f"{log.errno_text(error)}"
         )
         return None
-    if _is_ready(fd, path) and _locked(fd, path):
+    if _is_regular(fd, path) and _locked(fd, path):
         return QueueFile(fd, path)
     os.close(fd)
     return None
 
 
-def _is_ready(fd: int, path: bytes) -> bool:
+def _is_regular(fd: int, path: bytes) -> bool:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         log.warning(f"{text(path)}: uid {status.st_uid}: not a regular file")
-        return False
-    if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        log.warning(f"{text(path)}: not ready for delivery (mode {status.st_mode:o})")
         return False
     if status.st_nlink > 1 and status.st_ctime < time.time() - _LINK_GRACE_SECONDS:
         log.warning(

@@ -140,8 +140,9 @@ class _Notice:
         if not (yield from self._append(service, dsn)):
             log.warning(f"{self._id}: {service} service failure")
         self._log(dsn, "deferred")
-        if self._flags & RequestFlag.RECORD:
-            yield from self._trace(dsn)
+        if self._flags & RequestFlag.RECORD and not (yield from self._trace(dsn)):
+            service = self._settings.trace_service_name
+            log.warning(f"{self._id}: {service} service failure")
         yield from self._flush_hint()
         return False
 

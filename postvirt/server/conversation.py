@@ -68,7 +68,7 @@ class Connection:
         try:
             decoder.feed(first)
             while isinstance(request := decoder.next(), NeedData):
-                decoder.feed(self._receive_more(request))
+                decoder.feed(self._receive_more(decoder, request))
         except ProtocolError as error:
             if str(error):
                 log.warning(str(error))
@@ -81,19 +81,17 @@ class Connection:
             return replace(request, stats=replace(request.stats, agent_handoff=now))
         return request
 
-    def _receive_more(self, wanted: NeedData) -> bytes:
+    def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> bytes:
         """The next bytes of a request that has begun.
 
-        Raises: ProtocolError, with an empty text where Postfix has nothing to say.
+        Raises: ProtocolError when there are none.
         """
         is_readable = self.wait_readable(self.reads, self.ipc_timeout)
         data = self._receive() if is_readable else b""
-        if data:
-            return data
-        if wanted is NeedData.LIST:
-            raise ProtocolError("")
-        what = "premature end-of-input" if is_readable else "timeout"
-        raise ProtocolError(f"{what} on {self.peer} while reading {wanted.value}")
+        if not data:
+            what = "premature end-of-input" if is_readable else "timeout"
+            raise decoder.end(wanted, what)
+        return data
 
     def _receive(self) -> bytes:
         try:

@@ -64,14 +64,10 @@ def inspect(
 
 def _mailbox_base(checked: Checked, settings: Settings) -> list[ConfigError]:
     base = settings.virtual_mailbox_base
-    if not base.startswith("/"):
-        trouble = f"do not specify relative pathname: virtual_mailbox_base = {base}"
-        remedy = "write the whole path, from the root directory"
-    elif not os.path.isdir(base):
-        trouble = f"virtual_mailbox_base = {base}: there is no such directory"
-        remedy = f"make it, for example with: install -d -o vmail -g vmail {base}"
-    else:
+    if os.path.isdir(base):
         return []
+    trouble = f"virtual_mailbox_base = {base}: there is no such directory"
+    remedy = f"make it, for example with: install -d -o vmail -g vmail {base}"
     return [checked.blame("virtual_mailbox_base", trouble, remedy=remedy)]
 
 

@@ -68,7 +68,10 @@ def _start(options: Options) -> int:
         channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
 
         def run(watchdog_gone: int) -> Leave:
-            worker = _settled_worker(options, settings)
+            try:
+                worker = _settled_worker(options, settings)
+            except ConfigError as error:
+                log.fatal(error.text)
             return worker.run(listeners, channel, (STATUS_FD, watchdog_gone))
 
         return run

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 
 from postvirt.codec.announcement import decode_announcement
-from postvirt.codec.attributes import NeedData
+from postvirt.codec.attributes import NeedData, end_of_input
 from postvirt.codec.notice import decode_status
 from postvirt.errors import ProtocolError
 from postvirt.system import log
@@ -51,8 +51,9 @@ def exchange(service: str, protocol: bytes, request: bytes, timeout: float) -> i
                 connection, buffer, peer, lambda: decode_status(buffer, start, peer)
             )
         except ProtocolError as error:
-            log.warning(str(error))
-            log.warning(f"{doing} {peer}: protocol error")
+            if str(error):
+                log.warning(str(error))
+            log.warning(f"{doing} {peer}: no valid answer")
         except OSError as error:
             log.warning(f"{doing} {peer}: {log.errno_text(error)}")
         return FAILED
@@ -68,8 +69,6 @@ def _receive(
     while isinstance(result := decode(), NeedData):
         data = connection.recv(_RECEIVE_BYTES)
         if not data:
-            raise ProtocolError(
-                f"premature end-of-input on {peer} while reading {result.value}"
-            )
+            raise end_of_input(buffer, result, peer)
         buffer += data
     return result

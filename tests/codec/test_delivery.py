@@ -154,6 +154,16 @@ def test_what_is_missing_is_named():
     assert decoded(wire_list(COMMON)) is NeedData.LIST
 
 
+def test_the_end_of_the_input_is_told_from_a_timeout():
+    decoder = RequestDecoder("virtual socket")
+    decoder.feed(b"flags\0")
+    wanted = decoder.next()
+    for what in ("premature end-of-input", "timeout"):
+        assert str(decoder.end(wanted, what)) == (
+            f"{what} on virtual socket while reading input attribute value"
+        )
+
+
 def test_sendopts_is_the_name_of_the_eighth_attribute_since_postfix_3_10():
     renamed = changed(COMMON, b"smtputf8", b"1", b"sendopts")
     assert decoded(wire_list(renamed) + WIRE[len(wire_list(COMMON)) :]) == REQUEST

@@ -34,6 +34,12 @@ def test_an_append_request_is_the_recipient_and_its_status():
     )
 
 
+def test_what_the_system_said_goes_with_the_status():
+    dsn = Dsn("4.2.0", "no lock", "delayed", "File exists")
+    request = encode_append(RequestFlag(0), b"3F1A", RECIPIENT, dsn)
+    assert b"\0diag_type\0x-unix\0diag_text\0File exists\0mta_type\0\0" in request
+
+
 def test_a_verify_update_is_the_address_and_what_was_found():
     assert encode_verify_update(b"user@example.com", 2, "é") == (
         b"request\0update\0address\0user@example.com\0recipient_status\x002\0"

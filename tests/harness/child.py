@@ -93,7 +93,7 @@ def _be_child(work: Callable[[], object], writes: int) -> None:
         os._exit(0)
 
 
-def as_mail_system(work: Callable[[Log], T]) -> T:
+def as_mail_system(work: Callable[[Log], T], owner: Owner = MAIL_OWNER) -> T:
     """`work` in a child that has settled as the mail system does, with its log.
 
     Without root's rights the child stays who it is, and so must the recipient.
@@ -103,7 +103,7 @@ def as_mail_system(work: Callable[[Log], T]) -> T:
         os.umask(0)  # modes must come from the code, not from the umask
         lines = Log()
         log.start(lines, utf8=True)
-        privileges.settle(MAIL_OWNER)
+        privileges.settle(owner)
         return work(lines)
 
     return in_child(settled)

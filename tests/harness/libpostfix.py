@@ -207,10 +207,11 @@ class Calls:
         return [count, values]
 
     def mail_copy(self, data: str, offset: int, quote_from: bool) -> list[Any]:
-        """mail_copy() of a queue file: what it returned, and what it wrote."""
+        """mail_copy() of a queue file: its result, what it wrote, the file's mode."""
         # Postfix counts reverse jumps for as long as the name stays the same.
         self._count += 1
-        source = self._stream(f"file{self._count}", data)
+        name = f"file{self._count}"
+        source = self._stream(name, data)
         self._util.vstream_fseek(source, offset, 0)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         copy = ctypes.c_void_p(self._util.vstream_fopen(b"copy", flags, 0o600))
@@ -218,7 +219,8 @@ class Calls:
             b"", b"", b"", source, copy, _COPY_QUOTE * quote_from, b"\n", None
         )
         self._util.vstream_fclose(source)
-        return [status, Path("copy").read_bytes().decode("latin-1")]
+        mode = Path(name).stat().st_mode & 0o777
+        return [status, Path("copy").read_bytes().decode("latin-1"), mode]
 
     def log_adhoc(
         self, queue_id: str, times: list[int], reuse_count: int, recipient: list[str]
@@ -256,8 +258,8 @@ class Calls:
     ) -> list[Any]:
         """sent(), bounce_append() or defer_append(): the result and the requests.
 
-        recipient is original address, address and notify flags; answers are the
-        statuses of the services.
+        recipient is original address, address and notify flags; dsn is status, reason
+        and diagnostic; answers are the statuses of the services.
         """
         if self._services is None:
             self._services = _Services()
@@ -280,7 +282,10 @@ class Calls:
             ),
             b"virtual",
             ctypes.byref(
-                _Dsn(dsn[0].encode(), b"", dsn[1].encode(), b"", b"", b"", b"")
+                _Dsn(
+                    *(dsn[0].encode(), b"", dsn[1].encode()),
+                    *(b"x-unix" if dsn[2] else b"", dsn[2].encode(), b"", b""),
+                )
             ),
         )
         return [result, self._services.requests]

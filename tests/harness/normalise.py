@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import re
 
-_TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+\.([A-Za-z0-9.-]+)")
-_NEW_NAME = re.compile(rb"\b\d{9,}\.V([0-9a-f]+)I([0-9a-f]+)M\d+\.([A-Za-z0-9.-]+)")
+_TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+\.[A-Za-z0-9.-]+")
+_NEW_NAME = re.compile(rb"\b\d{9,}\.V([0-9a-f]+)I([0-9a-f]+)M\d+\.[A-Za-z0-9.-]+")
 _FROM_DATE = re.compile(
-    rb"(?<=  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.M
+    rb"(?<=  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.MULTILINE
 )
 _LOG_LINE = re.compile(
-    rb"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+) (.*?)\[\d+\]: (.*)\Z", re.S
+    rb"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+) (.*?)\[\d+\]: (.*)\Z", re.DOTALL
 )
-_BERKELEY_DB = re.compile(rb"^BDB\d{4} .*\n", re.M)
+_BERKELEY_DB = re.compile(rb"^BDB\d{4} .*\n", re.MULTILINE)
 _DELAYS = re.compile(rb"delay=[\d.]+, delays=[\d.]+/[\d.]+/[\d.]+/[\d.]+,")
 
 
 def names(data: bytes, root: bytes) -> bytes:
     """Without the instance's directory and the changing parts of maildir names."""
     data = data.replace(root, b"/ROOT")
-    data = _NEW_NAME.sub(rb"SECONDS.VdevIinoMusec.\3", data)
-    return _TMP_NAME.sub(rb"SECONDS.Ppid.\1", data)
+    data = _NEW_NAME.sub(b"SECONDS.VdevIinoMusec.HOST", data)
+    return _TMP_NAME.sub(b"SECONDS.Ppid.HOST", data)
 
 
 def maildir_name(name: bytes, device: int, inode: int) -> bytes:

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import resource
+import signal
 import socket
 import stat
 import subprocess
@@ -274,8 +275,6 @@ def test_a_full_disk_defers_and_the_old_mail_stays(home: Path) -> None:
             mount_tmpfs(path.parent, 65_536)
             path.write_bytes(OLD)
             give(path, RECIPIENT)
-        with all_rights():
-            pass
         outcome = Hand().run(deliver(path, Chunks(b"x" * 200_000)))
         with all_rights():
             return outcome, path.read_bytes(), os.listdir(path.parent)
@@ -306,20 +305,13 @@ def test_a_lock_that_is_given_up_meanwhile_is_taken(mbox: Path, call: str) -> No
 
         def look(effect: Effect) -> None:
             if isinstance(effect, Pause):
-                assert holder.stdin is not None
+                os.kill(holder.pid, signal.SIGKILL)
                 assert holder.stdout is not None
-                holder.stdin.close()
-                assert holder.stdout.read() == b""  # it ended
+                assert holder.stdout.read() == b""  # it is gone
 
-        def work(_: Log) -> tuple[object, list[type]]:
-            hand = Hand(look)
-            steps = deliver(mbox)
-            home = {"stdin", "stdout"}
-            assert home  # the holder's descriptors are this process's, too
-            outcome = hand._run(steps, (os.geteuid(), os.getegid(), os.getgroups()))
-            return outcome, [type(effect) for effect in hand.effects]
-
-        assert as_mail_system(work) == (DELIVERED, [Pause, Durable])
+        outcome, _, effects = run(Hand(look), mbox)
+    assert outcome == DELIVERED
+    assert [type(effect) for effect in effects] == [Pause, Durable]
 
 
 def test_one_attempt_means_no_waiting(mbox: Path) -> None:
@@ -674,11 +666,12 @@ def test_nothing_is_ever_written_as_root(
 ) -> None:
     path = ground / "mbox"
 
-    def work(_: Log) -> object:
-        return Hand().run(deliver(path, locking=locking, owner=owner))
+    def work(_: Log) -> bool:
+        try:
+            outcome = Hand().run(deliver(path, locking=locking, owner=owner))
+        except PermissionError:
+            return True
+        return isinstance(outcome, Deferred)
 
-    with pytest.raises(pytest.fail.Exception, match="refused to act as root"):
-        outcome = as_mail_system(work)
-        assert isinstance(outcome, Deferred)
-        pytest.fail("refused to act as root")
+    assert as_mail_system(work)
     assert list(ground.iterdir()) == []

@@ -27,15 +27,19 @@ from tests.harness.child import in_child
         ),
         (
             Envelope(b"", b"c@example.net", b"b@example.com"),
-            b"Return-Path: <>\n"
-            b"X-Original-To: c@example.net\n"
-            b"Delivered-To: b@example.com\n",
+            (
+                b"Return-Path: <>\n"
+                b"X-Original-To: c@example.net\n"
+                b"Delivered-To: b@example.com\n"
+            ),
         ),
         (
             Envelope(b"a b@example.org", b"c,d@example.net", b"b..b@example.com"),
-            b'Return-Path: <"a b"@example.org>\n'
-            b'X-Original-To: "c,d"@example.net\n'
-            b'Delivered-To: "b..b"@example.com\n',
+            (
+                b'Return-Path: <"a b"@example.org>\n'
+                b'X-Original-To: "c,d"@example.net\n'
+                b'Delivered-To: "b..b"@example.com\n'
+            ),
         ),
         (
             Envelope("ä@example.org".encode(), b"", b"\xff@example.com"),

@@ -273,7 +273,7 @@ def test_files_are_read_as_postfix_reads_them():
     answers = ask([("mail_copy", data, 0, quote) for data, quote in cases])
     corrupt = 0
     for (data, quote_from), answer in zip(cases, answers, strict=True):
-        status, text = answer.result
+        status, text, _ = answer.result
         if status == 0:
             found = read(data, quote_from=quote_from)
             assert found == text.encode("latin-1"), data
@@ -282,7 +282,7 @@ def test_files_are_read_as_postfix_reads_them():
         named = [re.search(r"bad record type: (-?\d+)", line) for line in answer.log]
         error = error_of(data)
         assert [int(m[1]) for m in named if m] == [error.record_type], data
-        if error.detail:
+        if error.detail and "pointer" not in error.detail:
             complaints = [
                 line.partition(": ")[2].partition(": ")[2] for line in answer.log
             ]

@@ -11,6 +11,7 @@ import pytest
 
 from postvirt.model.request import DeliveryRequest, MessageStats, RequestFlag
 from postvirt.queuefile.open import QueueFile, open_queue_file
+from tests.harness.libpostfix import ask
 from tests.harness.log_lines import logged_lines
 
 QUEUE_ID = b"3F1A2B4C5D"
@@ -139,13 +140,10 @@ def test_what_is_no_regular_file_is_refused_without_waiting(logged):
     )
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o500, 0o300, 0o400, 0o077])
-@pytest.mark.root
-def test_a_file_that_is_not_ready_is_refused(logged, mode):
-    PATH.chmod(mode)
-    assert refused(logged).startswith(
-        "warning: active/3F1A2B4C5D: not ready for delivery (mode "
-    )
+def test_the_mode_is_for_the_queue_manager_to_look_at(logged):
+    PATH.chmod(0o600)
+    opened().close()
+    assert logged == []
 
 
 def test_a_second_name_that_is_new_passes(logged):
@@ -209,10 +207,17 @@ def test_a_failed_write_is_reported(logged):
     file.close()
 
 
-def test_a_corrupt_file_loses_its_execute_bit(queue_file, logged):
+def test_a_corrupt_file_can_only_be_read(queue_file, logged):
     queue_file.mark_corrupt()
-    assert stat.S_IMODE(PATH.stat().st_mode) == 0o600
+    assert stat.S_IMODE(PATH.stat().st_mode) == 0o400
     assert logged == ["warning: corrupted queue file: active/3F1A2B4C5D"]
+
+
+@pytest.mark.postfix
+def test_a_corrupt_file_has_the_mode_that_postfix_gives_it(queue_file):
+    [answer] = ask([("mail_copy", b"no queue file", 0, False)])
+    queue_file.mark_corrupt()
+    assert stat.S_IMODE(PATH.stat().st_mode) == answer.result[2]
 
 
 def test_a_file_that_cannot_be_marked_is_reported(logged):

@@ -133,7 +133,7 @@ def test_delays_are_written_as_postfix_writes_them():
 def test_lines_are_those_of_postfix():
     """Any order of the clocks, any stage not reached, any two addresses."""
     chance = random.Random(1)
-    addresses = [b"user@example.com", b"USER@example.com", b"us er@x", b"", b"\xff@x"]
+    addresses = [b"user@example.com", b"USER@example.com", b"us er@x", b"\xff@x"]
     addresses += ["É@x".encode(), "é@x".encode(), "straße@x".encode(), b"STRASSE@x"]
     cases = []
     for _ in range(600):
@@ -146,7 +146,11 @@ def test_lines_are_those_of_postfix():
         # Without this time log_adhoc() would ask the clock.
         times[4] = (1000 + chance.randint(0, 200), times[4][1])
         cases.append(
-            (times, chance.choice([-1, 0, 1, 5]), chance.choices(addresses, k=2))
+            (
+                times,
+                chance.choice([-1, 0, 1, 5]),
+                [chance.choice([b"", *addresses]), chance.choice(addresses)],
+            )
         )
     calls = [
         ("log_adhoc", "3F1A", [part for time in times for part in time], reuse, pair)

@@ -1,4 +1,4 @@
-"""virtual_delivery_status_filter, against dsn_filter_lookup() where it matters."""
+"""virtual_delivery_status_filter replaces a code and its text."""
 
 import pytest
 
@@ -13,8 +13,7 @@ PREFIX = "virtual_delivery_status_filter"
 
 
 def through(dsn: Dsn, value: str) -> Dsn:
-    maps = f"inline:{{ {{ {dsn.status} {dsn.reason} = {value} }} }}"
-    return filtered(status_filter(maps), dsn)
+    return filtered(status_filter(f"static:{{{value}}}"), dsn)
 
 
 def test_without_a_filter_nothing_changes():
@@ -22,7 +21,7 @@ def test_without_a_filter_nothing_changes():
 
 
 def test_a_status_that_the_filter_does_not_know_stays(logged):
-    maps = status_filter("inline:{ {4.2.0 other = 5.0.0 x} }")
+    maps = status_filter("inline:{{other = 5.0.0 x}}")
     assert filtered(maps, DEFERRED) is DEFERRED
     assert logged == []
 
@@ -65,7 +64,20 @@ def test_a_bad_value_is_logged_and_changes_nothing(logged, dsn, value):
     assert logged == [f"warning: {PREFIX}: bad status code: {value}"]
 
 
+def test_the_key_is_the_code_and_the_text(logged):
+    class Asked:
+        title = PREFIX
+
+        def find(self, key: bytes) -> bytes:
+            self.key = key
+            return b"5.7.1 x"
+
+    asked = Asked()
+    filtered(asked, Dsn("4.2.0", "é \udcff", "delayed"))
+    assert asked.key == b"4.2.0 \xc3\xa9 \xff"
+
+
 def test_a_table_that_fails_changes_nothing(logged):
-    assert filtered(status_filter("fail:x"), DEFERRED) is DEFERRED
+    assert filtered(status_filter("nonesuch:x"), DEFERRED) is DEFERRED
     assert logged
     assert "bad status code" not in " ".join(logged)

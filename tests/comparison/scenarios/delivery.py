@@ -62,9 +62,7 @@ _PLACES = (
 )
 
 _ADDRESSES = (
-    Scenario(
-        name="null-sender", mails=(Mail(sender=b"", recipients=(BOB, MBOX)),)
-    ),
+    Scenario(name="null-sender", mails=(Mail(sender=b"", recipients=(BOB, MBOX)),)),
     Scenario(
         name="sender-that-needs-quotes",
         mails=(
@@ -141,7 +139,9 @@ _ADDRESSES = (
         name="control-characters-in-addresses",
         mailboxes=_EVERYBODY,
         mails=(
-            Mail(sender=b"a\tb\x7fc@example.org", recipients=(to("b\x01b@example.com"),)),
+            Mail(
+                sender=b"a\tb\x7fc@example.org", recipients=(to("b\x01b@example.com"),)
+            ),
         ),
     ),
     Scenario(
@@ -231,6 +231,7 @@ _RECORDS = (
     _records("content-with-tail", encode_content(CONTENT), encode_record(END)),
 )
 
+
 def _aim_pointer(instance: Instance, queued: QueueFile) -> None:
     """Let the pointer record lead to the line that is to be shown."""
     content = queued.path.read_bytes()
@@ -257,4 +258,39 @@ _POINTERS = (
     ),
 )
 
-SCENARIOS = (*_PLACES, *_ADDRESSES, *_CONTENT, *_RECORDS, *_POINTERS)
+_DIFFERENT = (
+    Scenario(
+        name="from-in-pieces",
+        mails=(
+            Mail(
+                recipients=(MBOX,),
+                records=_HEADER
+                + encode_record(PART_OF_LINE)
+                + _line(b"From behind an empty piece")
+                + encode_record(PART_OF_LINE, b"Fr")
+                + _line(b"om two pieces")
+                + _END_OF_CONTENT,
+            ),
+        ),
+        reason=(
+            "virtual(8) looks at records, so a line that is stored in odd pieces is not"
+            " quoted and starts a new message in the mbox file; postvirt looks at lines"
+        ),
+        expected={
+            "mail": (
+                "drwxr-xr-x 5000:5000 mail",
+                "-rw------- 5000:5000 mail/mbox links=1",
+                r"    b'From alice@example.org  DATE\n'",
+                r"    b'Return-Path: <alice@example.org>\n'",
+                r"    b'Delivered-To: mbox@example.com\n'",
+                r"    b'Subject: records\n'",
+                r"    b'\n'",
+                r"    b'>From behind an empty piece\n'",
+                r"    b'>From two pieces\n'",
+                r"    b'\n'",
+            )
+        },
+    ),
+)
+
+SCENARIOS = (*_PLACES, *_ADDRESSES, *_CONTENT, *_RECORDS, *_POINTERS, *_DIFFERENT)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
+from tests.comparison.scenarios.expectations import (
+    configuration_error,
+    configuration_error_log,
+    log,
+    sent,
+)
 from tests.harness.scenario import BOB, MAILBOXES, MBOX, NOBODY, Mail, Scenario, to
 
 
-def _one(name: str, address: str, mailboxes: dict[str, str], **parameters: str) -> Scenario:
+def _one(
+    name: str, address: str, mailboxes: dict[str, str], **parameters: str
+) -> Scenario:
     """One recipient, one table of mailboxes."""
     mail = Mail(recipients=(to(address),))
-    return Scenario(name=name, mailboxes=mailboxes, parameters=parameters, mails=(mail,))
+    return Scenario(
+        name=name, mailboxes=mailboxes, parameters=parameters, mails=(mail,)
+    )
 
 
 _PLUS = {"recipient_delimiter": "+"}
@@ -53,7 +64,9 @@ _SEARCH = (
         "bob@example.com",
         {"@example.com": "all/", "bob@example.com": "bob/"},
     ),
-    _one("catch-all-with-extension", "x+y@example.com", {"@example.com": "all/"}, **_PLUS),
+    _one(
+        "catch-all-with-extension", "x+y@example.com", {"@example.com": "all/"}, **_PLUS
+    ),
     _one("catch-all-of-another-domain", "bob@example.net", {"@example.com": "all/"}),
     _one(
         "local-part-of-own-domain",
@@ -69,7 +82,9 @@ _SEARCH = (
     ),
     _one("local-part-of-another-domain", "bob@example.com", {"bob": "local/"}),
     _one(
-        "local-part-of-interface", "bob@[127.0.0.1]", {"bob": "local/"},
+        "local-part-of-interface",
+        "bob@[127.0.0.1]",
+        {"bob": "local/"},
     ),
     _one("no-domain", "bob", {"bob": "local/", "bob@mail.example.org": "full/"}),
     _one(
@@ -110,7 +125,9 @@ _SEARCH = (
         **_PLUS,
     ),
     _one("quoted-key", "b ob@example.com", {'"b ob"@example.com': "quoted/"}),
-    _one("unquoted-key-of-quoted-name", ".bob@example.com", {".bob@example.com": "dot/"}),
+    _one(
+        "unquoted-key-of-quoted-name", ".bob@example.com", {".bob@example.com": "dot/"}
+    ),
 )
 
 
@@ -168,10 +185,55 @@ _IDS = (
 
 
 def _open_directory(instance: Instance) -> None:
-    """Make a place where everybody can write, linked into the mail folder."""
+    """Make a place where everybody can write."""
     path = instance.root / "open"
     path.mkdir()
     path.chmod(0o1777)
+
+
+def _strict(name: str, which: str, value: str) -> Scenario:
+    """A uid or gid that Postfix 3.12 refuses and older versions misread."""
+    return Scenario(
+        name=name,
+        parameters={f"virtual_{which}_maps": f"static:{{{value}}}"},
+        reason=(
+            "Postfix 3.12 wants a whole decimal number in range and nothing else;"
+            " postvirt does so for every version, because a misread number is a"
+            " mailbox of the wrong owner"
+        ),
+        expected={
+            **configuration_error(
+                f"recipient bob@example.com: bad {which} {value}"
+                f" in virtual_{which}_maps"
+            ),
+            "processes": ("reports 0 1; exit 0",),
+        },
+    )
+
+
+def _dots(name: str, result: str) -> Scenario:
+    """A path that leads out of the mailbox base."""
+    return Scenario(
+        name=name,
+        mailboxes={"bob@example.com": result},
+        reason="Postfix 3.12 refuses such a path; postvirt does so for every version",
+        expected=configuration_error(
+            f"recipient bob@example.com: bad mailbox path {result}"
+            " in virtual_mailbox_maps"
+        ),
+    )
+
+
+_STRICT = (
+    _strict("uid-with-tail", "uid", "5000x"),
+    _strict("gid-with-tail", "gid", "5000 staff"),
+    _strict("uid-with-fraction", "uid", "5000.5"),
+    _strict("uid-out-of-range", "uid", "4294972296"),
+    _strict("gid-out-of-range", "gid", "4294972296"),
+    _strict("uid-that-means-nobody", "uid", "4294967295"),
+    _dots("path-out-of-base", "../bob/"),
+    _dots("path-through-parent", "a/../bob/"),
+)
 
 
 def _type(kind: str) -> Scenario:
@@ -188,6 +250,43 @@ def _type(kind: str) -> Scenario:
             f"{kind}:ids": {"@example.com": "5000"},
         },
         mails=(Mail(recipients=(BOB, MBOX, to("dave@example.com"), NOBODY)),),
+    )
+
+
+_OWN_WORDS = (
+    "virtual(8) ends the second warning with the text of errno, which may be left over"
+    " from any earlier call; postvirt repeats what is wrong with the table"
+)
+
+
+_NOTHING = "open database /ROOT/etc/nothing: No such file or directory"
+_EMPTY = "virtual_mailbox_maps lookup of bob@example.com returns an empty string result"
+
+
+def _failing(
+    name: str,
+    table: str,
+    problem: str,
+    *,
+    prepare: Callable[[Instance], None] | None = None,
+    tables: Mapping[str, Mapping[str, str]] | None = None,
+) -> Scenario:
+    """A table that cannot be used."""
+    where = table.replace("@etc@", "/ROOT/etc")
+    problem = problem.replace("@etc@", "/ROOT/etc")
+    lines = configuration_error_log(
+        f"{where} is unavailable. {problem}",
+        f'{where} lookup error for "bob@example.com"',
+        "table virtual_mailbox_maps: lookup bob@example.com: "
+        f"{where} is unavailable. {problem}",
+    )
+    return Scenario(
+        name=name,
+        parameters={"virtual_mailbox_maps": table},
+        prepare=prepare,
+        tables=tables or {},
+        reason=_OWN_WORDS,
+        expected={"log": (log(f"error: {problem}"), *lines)},
     )
 
 
@@ -228,18 +327,50 @@ _TABLES = (
     _maps("table-inline-braces", "inline:{ { bob@example.com = in line/ } }"),
     _maps("table-inline-capitals", "inline:{Bob@example.com=inline/}"),
     _maps("no-mailbox-maps", ""),
-    _maps("table-missing", "texthash:@etc@/nothing"),
-    _maps("table-missing-hash", "hash:@etc@/nothing"),
-    _maps("table-missing-lmdb", "lmdb:@etc@/nothing"),
-    _maps("table-index-missing", "hash:@etc@/boxes", prepare=_no_index),
-    _maps("table-index-broken", "hash:@etc@/boxes", prepare=_broken_index),
-    _maps(
+    _failing(
+        "table-missing",
+        "texthash:@etc@/nothing",
+        "open database @etc@/nothing: No such file or directory",
+    ),
+    _failing(
+        "table-missing-hash",
+        "hash:@etc@/nothing",
+        "open database @etc@/nothing.db: No such file or directory",
+    ),
+    _failing(
+        "table-missing-lmdb",
+        "lmdb:@etc@/nothing",
+        "open database @etc@/nothing.lmdb: No such file or directory",
+    ),
+    _failing(
+        "table-index-missing",
+        "hash:@etc@/boxes",
+        "open database @etc@/boxes.db: No such file or directory",
+        prepare=_no_index,
+    ),
+    _failing(
+        "table-index-broken",
+        "hash:@etc@/boxes",
+        "open database @etc@/boxes.db: Invalid argument",
+        prepare=_broken_index,
+    ),
+    _failing(
         "table-index-of-another-type",
         "btree:@etc@/boxes",
+        "open database @etc@/boxes.db: Invalid argument",
         tables={"hash:boxes": MAILBOXES},
     ),
-    Scenario(name="table-unreadable", prepare=_make_unreadable),
-    _maps("table-type-unknown", "nosuchtype:@etc@/mailboxes"),
+    _failing(
+        "table-unreadable",
+        "texthash:@etc@/mailboxes",
+        "open database @etc@/mailboxes: Permission denied",
+        prepare=_make_unreadable,
+    ),
+    _failing(
+        "table-type-unknown",
+        "nosuchtype:@etc@/mailboxes",
+        "unsupported dictionary type: nosuchtype",
+    ),
     _maps("table-without-type", "@etc@/mailboxes"),
     _maps(
         "several-tables",
@@ -250,6 +381,20 @@ _TABLES = (
         "several-tables-one-missing",
         "inline:{bob@example.com=first/} texthash:@etc@/nothing static:rest/",
         mails=(Mail(recipients=(BOB, MBOX)),),
+        reason=_OWN_WORDS,
+        expected={
+            "log": (
+                log(f"error: {_NOTHING}"),
+                sent("3F1A2B4C50"),
+                *configuration_error_log(
+                    f"texthash:/ROOT/etc/nothing is unavailable. {_NOTHING}",
+                    'texthash:/ROOT/etc/nothing lookup error for "mbox@example.com"',
+                    "table virtual_mailbox_maps: lookup mbox@example.com: "
+                    f"texthash:/ROOT/etc/nothing is unavailable. {_NOTHING}",
+                    address="mbox@example.com",
+                ),
+            )
+        },
     ),
     _maps(
         "static-wins-over-catch-all",
@@ -264,7 +409,18 @@ _TABLES = (
         name="result-with-white-space",
         mailboxes={"bob@example.com": "with two  blanks/"},
     ),
-    _maps("result-empty", "inline:{bob@example.com=}"),
+    _maps(
+        "result-empty",
+        "inline:{bob@example.com=}",
+        reason=_OWN_WORDS,
+        expected={
+            "log": configuration_error_log(
+                _EMPTY,
+                "virtual_mailbox_maps should return NO RESULT in case of NOT FOUND",
+                f"table virtual_mailbox_maps: lookup bob@example.com: {_EMPTY}",
+            )
+        },
+    ),
     Scenario(
         name="uid-result-empty",
         parameters={"virtual_uid_maps": "inline:{{bob@example.com=}}"},
@@ -282,4 +438,4 @@ _TABLES = (
     ),
 )
 
-SCENARIOS = (*_SEARCH, *_IDS, *_TABLES)
+SCENARIOS = (*_SEARCH, *_IDS, *_STRICT, *_TABLES)

@@ -110,9 +110,7 @@ _MBOXES = (
     _mbox("mbox-of-another-mode", _file("mbox", mode=0o660)),
     _mbox("mbox-is-a-directory", _directory("mbox")),
     _mbox("mbox-is-a-directory-of-root", _directory("mbox", uid=0)),
-    _mbox(
-        "mbox-is-a-symlink", _together(_file("real"), _symlink("mbox", "real"))
-    ),
+    _mbox("mbox-is-a-symlink", _together(_file("real"), _symlink("mbox", "real"))),
     _mbox(
         "mbox-is-a-symlink-of-root",
         _together(_file("real"), _symlink("mbox", "real", uid=0)),
@@ -275,10 +273,7 @@ def _limit(name: str, prepare: Prepare | None = None, **parameters: str) -> Scen
 _SIZES = (
     _limit("limit-reached", **_LIMITS),
     _limit("limit-reached-by-old-mail", _file("mbox", _OLD * 300), **_LIMITS),
-    _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 1200), **_LIMITS),
-    _limit(
-        "limit-off", message_size_limit="0", virtual_mailbox_limit="0"
-    ),
+    _limit("limit-off", message_size_limit="0", virtual_mailbox_limit="0"),
     _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 1200), **_LIMITS),
     _mbox("limit-below-message-limit", virtual_mailbox_limit="1000"),
     _mbox("limit-but-messages-unlimited", message_size_limit="0"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from tests.harness.scenario import BOB, MBOX, NOBODY, Mail, Scenario
 
-_STANDARD = ("-n", "virtual", "-t", "unix")
-
 
 def _options(name: str, *options: str, **parameters: str) -> Scenario:
     """The standard arguments and more of them."""
@@ -15,6 +13,19 @@ def _options(name: str, *options: str, **parameters: str) -> Scenario:
 def _arguments(name: str, *arguments: str) -> Scenario:
     """These arguments and no others."""
     return Scenario(name=name, arguments=arguments)
+
+
+def _stray(name: str, *options: str) -> Scenario:
+    """An argument that belongs to no option."""
+    return Scenario(
+        name=name,
+        options=options,
+        reason=(
+            "virtual(8) sees the argument when the first client is there, postvirt when"
+            " it starts; the client is left alone by both"
+        ),
+        expected={"processes": ("reports nothing; exit 1",)},
+    )
 
 
 _OPTIONS = (
@@ -42,10 +53,12 @@ _OPTIONS = (
     _options("option-o-in-braces", "-o", "{ virtual_mailbox_base = @mail@/brace }"),
     _options("option-o-without-value", "-o", "virtual_mailbox_base"),
     _options("option-o-without-name", "-o", "=value"),
-    _options("option-o-macro", "-o", "virtual_mailbox_base=$my_base", my_base="@mail@/macro"),
+    _options(
+        "option-o-macro", "-o", "virtual_mailbox_base=$my_base", my_base="@mail@/macro"
+    ),
     _options("option-o-missing", "-o"),
-    _options("argument", "stray"),
-    _options("argument-after-dashes", "--", "stray"),
+    _stray("argument", "stray"),
+    _stray("argument-after-dashes", "--", "stray"),
     _arguments("no-transport", "-n", "virtual"),
     _arguments("transport-inet", "-n", "virtual", "-t", "inet"),
     _arguments("transport-unknown", "-n", "virtual", "-t", "pigeon"),
@@ -64,14 +77,29 @@ _OPTIONS = (
     ),
 )
 
+_ONE_PROCESS = (
+    "the process that master(8) started stays and replaces its worker, which costs"
+    " much less than to start Python again"
+)
+
 _LIFE = (
     Scenario(
         name="several-requests",
         mails=(Mail(), Mail(recipients=(MBOX,)), Mail(recipients=(NOBODY,)), Mail()),
     ),
-    Scenario(name="max-use-1", parameters={"max_use": "1"}, mails=(Mail(), Mail())),
     Scenario(
-        name="max-use-2", options=("-m", "2"), mails=(Mail(), Mail(), Mail())
+        name="max-use-1",
+        parameters={"max_use": "1"},
+        mails=(Mail(), Mail()),
+        reason=_ONE_PROCESS,
+        expected={"processes": ("reports 0 1 0 1; exit 0",)},
+    ),
+    Scenario(
+        name="max-use-2",
+        options=("-m", "2"),
+        mails=(Mail(), Mail(), Mail()),
+        reason=_ONE_PROCESS,
+        expected={"processes": ("reports 0 1 0 1 0 1; exit 0",)},
     ),
 )
 

@@ -15,6 +15,7 @@ from postvirt.model.request import (
     Timestamp,
 )
 from postvirt.standin.services import Behaviour
+from tests.comparison.scenarios.expectations import NO_REPLY, UNTOUCHED_MAIL, log
 from tests.harness.scenario import BOB, MBOX, NOBODY, NORMAL, Mail, Scenario, to
 
 # Delivered, unknown, deferred (there is no owner for dave).
@@ -94,8 +95,16 @@ _PROBES = (
 _TRACES = (
     _flags("record", RequestFlag.RECORD | NORMAL),
     _flags("delay-sent", RequestFlag.REC_DLY_SENT | NORMAL),
-    _flags("delay-sent-notify-delay", RequestFlag.REC_DLY_SENT | NORMAL, _notify(NOTIFY_DELAY)),
-    _flags("delay-sent-notify-never", RequestFlag.REC_DLY_SENT | NORMAL, _notify(NOTIFY_NEVER)),
+    _flags(
+        "delay-sent-notify-delay",
+        RequestFlag.REC_DLY_SENT | NORMAL,
+        _notify(NOTIFY_DELAY),
+    ),
+    _flags(
+        "delay-sent-notify-never",
+        RequestFlag.REC_DLY_SENT | NORMAL,
+        _notify(NOTIFY_NEVER),
+    ),
     _flags(
         "delay-sent-notify-success",
         RequestFlag.REC_DLY_SENT | NORMAL,
@@ -168,18 +177,64 @@ _DOWN = Behaviour(is_down=True)
 _FAILS = Behaviour(status=-1)
 _HANGS_UP = Behaviour(hangs_up=True)
 
+
+def _broken(
+    name: str, recipient: Recipient, service: str, behaviour: Behaviour, *lines: str
+) -> Scenario:
+    """A service that does not keep to the protocol, and the log it makes."""
+    return Scenario(
+        name=name,
+        mailboxes=_MAILBOXES,
+        parameters=_OWNERS,
+        services={f"private/{service}": behaviour},
+        mails=(Mail(recipients=(recipient,)),),
+        reason=(
+            "virtual(8) ends the warning with the text of errno, which is left over from"
+            " an earlier call; postvirt says what happened"
+        ),
+        expected={"log": tuple(map(log, lines))},
+    )
+
+
+_NOT_BOUNCED = (
+    "3F1A2B4C50: to=<nobody@example.com>, relay=virtual, delay=D, delays=A/B/C/D, "
+    "dsn=4.3.0, status=deferred (bounce or trace service failure)"
+)
+
 _SERVICES = (
     _flags("bounce-down", NORMAL, services={"private/bounce": _DOWN}),
     _flags("bounce-fails", NORMAL, services={"private/bounce": _FAILS}),
-    _flags("bounce-hangs-up", NORMAL, services={"private/bounce": _HANGS_UP}),
-    _flags(
-        "bounce-of-another-protocol",
-        NORMAL,
-        services={"private/bounce": Behaviour(protocol=b"strange_protocol")},
-    ),
     _flags("defer-down", NORMAL, services={"private/defer": _DOWN}),
     _flags("defer-fails", NORMAL, services={"private/defer": _FAILS}),
-    _flags("defer-hangs-up", NORMAL, services={"private/defer": _HANGS_UP}),
+    _broken(
+        "bounce-hangs-up",
+        NOBODY,
+        "bounce",
+        _HANGS_UP,
+        "warning: write/read private/bounce socket: no valid answer",
+        _NOT_BOUNCED,
+    ),
+    _broken(
+        "bounce-of-another-protocol",
+        NOBODY,
+        "bounce",
+        Behaviour(protocol=b"strange_protocol"),
+        "warning: unexpected protocol strange_protocol from private/bounce socket"
+        " (expected: delivery_status_protocol)",
+        "warning: read private/bounce socket: no valid answer",
+        _NOT_BOUNCED,
+    ),
+    _broken(
+        "defer-hangs-up",
+        _DAVE,
+        "defer",
+        _HANGS_UP,
+        "warning: recipient dave@example.com: not found in virtual_uid_maps",
+        "warning: write/read private/defer socket: no valid answer",
+        "warning: 3F1A2B4C50: defer service failure",
+        "3F1A2B4C50: to=<dave@example.com>, relay=virtual, delay=D, delays=A/B/C/D, "
+        "dsn=4.3.5, status=deferred (mail system configuration error)",
+    ),
     _flags(
         "bounce-and-defer-down",
         NORMAL,
@@ -244,9 +299,7 @@ _FLUSHES = (
     _flags(
         "fast-flush-fails", NORMAL, parameters=_FLUSH, services={"public/flush": _FAILS}
     ),
-    _flags(
-        "fast-flush-soft-bounce", NORMAL, (NOBODY,), parameters={**_FLUSH, **_SOFT}
-    ),
+    _flags("fast-flush-soft-bounce", NORMAL, (NOBODY,), parameters={**_FLUSH, **_SOFT}),
     _flags("fast-flush-no-domain", NORMAL, (to("dave"),), parameters=_FLUSH),
 )
 
@@ -268,7 +321,9 @@ def _delays(name: str, *stats: MessageStats, **parameters: str) -> Scenario:
 _T = 1_700_000_000
 _STATS = (
     _stamps((_T, 0), (_T, 4_000), (_T, 4_900), (_T, 5_000), (_T, 95_000)),
-    _stamps((_T, 900_000), (_T + 1, 0), (_T + 3, 250_000), (_T + 3, 250_000), (_T + 9, 0)),
+    _stamps(
+        (_T, 900_000), (_T + 1, 0), (_T + 3, 250_000), (_T + 3, 250_000), (_T + 9, 0)
+    ),
     _stamps((_T, 0), (_T + 10, 0), (_T + 11, 500_000), (_T + 100, 0), (_T + 20_000, 0)),
     # The clock went back, and nothing ever took any time.
     _stamps((_T, 0), (_T - 5, 0), (_T - 5, 1), (_T - 9, 0), (_T - 10, 0)),
@@ -292,6 +347,16 @@ _LOG = (
     Scenario(
         name="log-addresses-of-no-format",
         parameters={"info_log_address_format": "mixed"},
+        reason=(
+            "virtual(8) delivers, finds out when it logs that, and dies before it can"
+            " cross off the recipient: the message is delivered again and again;"
+            " postvirt finds out when it starts"
+        ),
+        expected={
+            "replies": (NO_REPLY,),
+            "mail": UNTOUCHED_MAIL,
+            "processes": ("reports nothing; exit 1",),
+        },
     ),
     Scenario(name="syslog-name", parameters={"syslog_name": "mx1"}),
     Scenario(

@@ -18,6 +18,13 @@ from postvirt.standin.queue_file import (
     QueueFile,
     encode_record,
 )
+from tests.comparison.scenarios.expectations import (
+    DELIVERED_MAIL,
+    REPLY_DONE,
+    log,
+    refused_then_delivered,
+    sent,
+)
 from tests.harness.scenario import BOB, MBOX, NOBODY, Mail, Scenario
 
 
@@ -46,6 +53,52 @@ def _change(name: str, **changes: object) -> Scenario:
     return Scenario(name=name, mails=(Mail(change=change), Mail()))
 
 
+_STOPS_EARLY = (
+    "virtual(8) complains about the extra attribute, goes on and stumbles over what"
+    " follows; postvirt stops at the first mistake"
+)
+_ALIAS = (
+    "the attribute has this name since Postfix 3.10; one postvirt serves all versions"
+)
+
+_DIFFERENT = (
+    Scenario(
+        name="attribute-extra-at-the-end",
+        mails=(
+            Mail(
+                edit=lambda data: data.replace(
+                    b"\0\0original", b"\0more\0x\0\0original", 1
+                ),
+                hang_up=True,
+            ),
+            Mail(),
+        ),
+        reason=_STOPS_EARLY,
+        expected={
+            "log": (
+                log(
+                    "warning: unexpected attribute more from virtual socket"
+                    " (expecting: (list terminator))"
+                ),
+                log("warning: deliver_request_get: error receiving common attributes"),
+                sent("3F1A2B4C51"),
+            )
+        },
+    ),
+    Scenario(
+        name="sendopts-of-3-10",
+        mails=(Mail(edit=lambda data: data.replace(b"smtputf8\0", b"sendopts\0", 1)),),
+        reason=_ALIAS,
+        expected={
+            "replies": (REPLY_DONE,),
+            "mail": DELIVERED_MAIL,
+            "queue": ("3F1A2B4C50 -rwx------", "  179: b'R' -> b'D'"),
+            "log": (sent("3F1A2B4C50"),),
+        },
+    ),
+)
+
+
 def _end_of_common(data: bytes) -> int:
     return data.index(b"\0\0original_recipient") + 2
 
@@ -54,8 +107,11 @@ _MALFORMED = (
     _edit("attribute-renamed", b"queue_id\0", b"queueid\0"),
     _edit("attribute-missing", b"nexthop\0example.com\0", b""),
     _edit("attribute-extra", b"sender\0", b"extra\0one\0sender\0"),
-    _edit("attribute-extra-at-the-end", b"\0\0original", b"\0more\0x\0\0original"),
-    _edit("attributes-swapped", b"flags\x003\0queue_name\0active\0", b"queue_name\0active\0flags\x003\0"),
+    _edit(
+        "attributes-swapped",
+        b"flags\x003\0queue_name\0active\0",
+        b"queue_name\0active\0flags\x003\0",
+    ),
     _edit("attributes-none", b"flags\0", b"\0flags\0"),
     _edit("number-is-text", b"flags\x003\0", b"flags\0three\0"),
     _edit("number-with-tail", b"flags\x003\0", b"flags\x003x\0"),
@@ -64,14 +120,24 @@ _MALFORMED = (
     _edit("number-large", b"smtputf8\x000\0", b"smtputf8\x004294967296\0"),
     _edit("number-with-blank", b"smtputf8\x000\0", b"smtputf8\0 0\0"),
     _edit("time-is-no-base64", b"time\0", b"time\0%%%"),
-    _edit("time-too-short", b"time\0", b"time\0AAAA\0x"),
     _edit("time-of-another-size", b"time\0", b"time\0AAAA"),
     _edit("recipient-attribute-renamed", b"dsn_orig_rcpt\0", b"dsn_orcpt\0"),
-    _edit("recipient-offset-is-text", b"recipient\0bob@example.com\0offset\0", b"recipient\0bob@example.com\0offset\0x"),
-    _edit("recipients-fewer-than-announced", b"recipient_count\x001\0", b"recipient_count\x002\0"),
+    _edit(
+        "recipient-offset-is-text",
+        b"recipient\0bob@example.com\0offset\0",
+        b"recipient\0bob@example.com\0offset\0x",
+    ),
+    _edit(
+        "recipients-fewer-than-announced",
+        b"recipient_count\x001\0",
+        b"recipient_count\x002\0",
+    ),
     _edit("recipients-none", b"recipient_count\x001\0", b"recipient_count\x000\0"),
-    _edit("recipients-negative", b"recipient_count\x001\0", b"recipient_count\x004294967295\0"),
-    _edit("sendopts-of-3-10", b"smtputf8\0", b"sendopts\0"),
+    _edit(
+        "recipients-negative",
+        b"recipient_count\x001\0",
+        b"recipient_count\x004294967295\0",
+    ),
     _cut("hang-up-at-once", lambda data: 0),
     _cut("hang-up-in-first-name", lambda data: 3),
     _cut("hang-up-in-first-value", lambda data: 6),
@@ -131,6 +197,32 @@ def _queue(name: str, before: Callable[[Instance, QueueFile], None]) -> Scenario
     return Scenario(name=name, mails=(Mail(before=before), Mail()))
 
 
+_STAYS_ALIVE = (
+    "virtual(8) ends with a fatal error; postvirt answers that the message is to be"
+    " tried again, so that one bad file does not stop the delivery of others"
+)
+_NOT_SAFE = (
+    "virtual(8) delivers from a file that is not marked as complete or is not a regular"
+    " file; postvirt leaves it in the queue"
+)
+
+
+def _refused(
+    name: str,
+    before: Callable[[Instance, QueueFile], None],
+    reason: str,
+    warning: str,
+    first_in_queue: str = "3F1A2B4C50 -rwx------",
+) -> Scenario:
+    """A queue file that postvirt refuses, and a good one after it."""
+    return Scenario(
+        name=name,
+        mails=(Mail(before=before), Mail()),
+        reason=reason,
+        expected=refused_then_delivered(warning, first_in_queue),
+    )
+
+
 def _without_offset(request: DeliveryRequest) -> DeliveryRequest:
     recipients = tuple(replace(one, offset=-1) for one in request.recipients)
     return replace(request, recipients=recipients)
@@ -138,12 +230,45 @@ def _without_offset(request: DeliveryRequest) -> DeliveryRequest:
 
 _QUEUE_FILES = (
     _queue("queue-file-missing", _remove),
-    _queue("queue-file-not-ready", _not_ready),
-    _queue("queue-file-is-a-directory", _directory),
-    _queue("queue-file-is-a-fifo", _fifo),
-    _queue("queue-file-is-a-symlink", _symlink),
-    _queue("queue-file-not-ours", _not_ours),
-    _queue("queue-file-locked", _lock),
+    _refused(
+        "queue-file-not-ready",
+        _not_ready,
+        _NOT_SAFE,
+        "active/3F1A2B4C50: not ready for delivery (mode 100600)",
+        "3F1A2B4C50 -rw-------",
+    ),
+    _refused(
+        "queue-file-is-a-symlink",
+        _symlink,
+        _NOT_SAFE,
+        "open active 3F1A2B4C50: Too many levels of symbolic links",
+    ),
+    _refused(
+        "queue-file-is-a-directory",
+        _directory,
+        _STAYS_ALIVE,
+        "open active 3F1A2B4C50: Is a directory",
+        "3F1A2B4C50 is no file",
+    ),
+    _refused(
+        "queue-file-is-a-fifo",
+        _fifo,
+        _STAYS_ALIVE,
+        "open active 3F1A2B4C50: Permission denied",
+        "3F1A2B4C50 is no file",
+    ),
+    _refused(
+        "queue-file-not-ours",
+        _not_ours,
+        _STAYS_ALIVE,
+        "open active 3F1A2B4C50: Permission denied",
+    ),
+    _refused(
+        "queue-file-locked",
+        _lock,
+        _STAYS_ALIVE,
+        "shared lock active/3F1A2B4C50: Resource temporarily unavailable",
+    ),
     _queue("queue-file-locked-shared", _lock_shared),
     _change("queue-id-of-another-queue", queue_name=b"deferred"),
     _change("queue-id-unknown", queue_id=b"0000000000"),
@@ -181,10 +306,12 @@ _CORRUPT = (
     _corrupt("corrupt-length-cut", _START, b"N\x80"),
     _corrupt("corrupt-after-piece", _START, encode_record(PART_OF_LINE, b"x"), b"Z\0"),
     _corrupt("corrupt-pointer", _START, encode_record(POINTER, b"not a number   "), _X),
-    _corrupt("corrupt-pointer-beyond-end", _START, encode_record(POINTER, b"%15d" % 99_999)),
+    _corrupt(
+        "corrupt-pointer-beyond-end", _START, encode_record(POINTER, b"%15d" % 99_999)
+    ),
     _corrupt("corrupt-at-once", b"\x01"),
     _corrupt("corrupt-after-much", encode_record(LINE, b"y" * 60) * 5000, b"Z\0"),
 )
 
 
-SCENARIOS = (*_MALFORMED, *_QUEUE_FILES, *_CORRUPT)
+SCENARIOS = (*_MALFORMED, *_DIFFERENT, *_QUEUE_FILES, *_CORRUPT)

@@ -1,0 +1,94 @@
+"""What postvirt is expected to do where it differs from virtual(8) on purpose.
+
+Each function gives the sections of an observation that differ; all of them are about
+the message to bob@example.com that scenarios have by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Sections = Mapping[str, tuple[str, ...]]
+
+_ANNOUNCEMENT = r"b'protocol\x00delivery_request_protocol\x00\x00"
+_HOP = (
+    r"status\x00\x00diag_type\x00\x00diag_text\x00\x00mta_type\x00\x00"
+    r"mta_mname\x00\x00action\x00\x00reason\x00\x00"
+)
+REPLY_DONE = rf"0 {_ANNOUNCEMENT}{_HOP}status\x000\x00\x00'"
+REPLY_DEFERRED = rf"-1 {_ANNOUNCEMENT}{_HOP}status\x004294967295\x00\x00'"
+NO_REPLY = "None b''"
+
+UNTOUCHED_MAIL = ("drwxr-xr-x 5000:5000 mail",)
+DELIVERED_MAIL = (
+    "drwxr-xr-x 5000:5000 mail",
+    "drwx------ 5000:5000 mail/bob",
+    "drwx------ 5000:5000 mail/bob/cur",
+    "drwx------ 5000:5000 mail/bob/new",
+    "-rw------- 5000:5000 mail/bob/new/SECONDS.VdevIinoMusec.HOST links=1",
+    r"    b'Return-Path: <alice@example.org>\n'",
+    r"    b'Delivered-To: bob@example.com\n'",
+    r"    b'Subject: greetings\n'",
+    r"    b'From: alice@example.org\n'",
+    r"    b'\n'",
+    r"    b'Hello.\n'",
+    "drwx------ 5000:5000 mail/bob/tmp",
+)
+
+SECOND_DELIVERED = ("3F1A2B4C51 -rwx------", "  179: b'R' -> b'D'")
+
+_REASON = "mail system configuration error"
+
+
+def log(text: str) -> str:
+    """A log line of the agent."""
+    return f"mail postfix/virtual[PID]: {text}"
+
+
+def sent(queue_id: str) -> str:
+    """The log line of a delivery to the maildir."""
+    return log(
+        f"{queue_id}: to=<bob@example.com>, relay=virtual, delay=D, delays=A/B/C/D, "
+        "dsn=2.0.0, status=sent (delivered to maildir)"
+    )
+
+
+def configuration_error(*warnings: str, address: str = "bob@example.com") -> Sections:
+    """The message is deferred after these warnings; nothing is written."""
+    return {
+        "replies": (REPLY_DEFERRED,),
+        "mail": UNTOUCHED_MAIL,
+        "queue": ("3F1A2B4C50 -rwx------",),
+        "requests": (
+            "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
+            f"original_recipient='' recipient='{address}' offset='179' "
+            "dsn_orig_rcpt='' notify_flags='0' status='4.3.5' diag_type='' "
+            "diag_text='' mta_type='' mta_mname='' action='delayed' "
+            f"reason='{_REASON}'",
+        ),
+        "log": configuration_error_log(*warnings, address=address),
+    }
+
+
+def configuration_error_log(
+    *warnings: str, address: str = "bob@example.com"
+) -> tuple[str, ...]:
+    """The log of a message that is deferred after these warnings."""
+    return (
+        *(log(f"warning: {warning}") for warning in warnings),
+        log(
+            f"3F1A2B4C50: to=<{address}>, relay=virtual, delay=D, "
+            f"delays=A/B/C/D, dsn=4.3.5, status=deferred ({_REASON})"
+        ),
+    )
+
+
+def refused_then_delivered(warning: str, first_in_queue: str) -> Sections:
+    """The first message stays in the queue after a warning, the second is delivered."""
+    return {
+        "replies": (REPLY_DEFERRED, REPLY_DONE),
+        "mail": DELIVERED_MAIL,
+        "queue": (first_in_queue, *SECOND_DELIVERED),
+        "log": (log(f"warning: {warning}"), sent("3F1A2B4C51")),
+        "processes": ("reports 0 1 0 1; exit 0",),
+    }

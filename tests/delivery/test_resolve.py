@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from postvirt.config.parameters import Settings
+from postvirt.delivery.resolve import Misconfigured, Resolver
+from postvirt.errors import TableError
+from postvirt.model.mailbox import Mailbox, Owner, Unknown
+from postvirt.tables.maps import Maps, open_maps
+from postvirt.tables.static import StaticTable
+from postvirt.tables.table import Table, TableOptions
+from tests.harness.child import Log
+
+MAILBOXES = "inline:{bob@example.com=bob/, mbox@example.com=dir/mbox, @catch.org=all/}"
+OPTIONS = TableOptions(utf8=True, paranoid=True)
+BOB = b"bob@example.com"
+
+Read = Callable[..., Settings]
+
+
+def maps(parameter: str, tables: str) -> Maps:
+    return open_maps(parameter, tables, OPTIONS)
+
+
+def value(parameter: str, data: bytes) -> Maps:
+    """A list with one table that answers every key with these very bytes."""
+    options = TableOptions(utf8=False)
+    return Maps(parameter, (StaticTable("static", "value", options, data),))
+
+
+def resolver(
+    settings: Settings,
+    *,
+    mailboxes: str | bytes = MAILBOXES,
+    uid: str | bytes = "static:5000",
+    gid: str | bytes = "static:5001",
+    is_local: Callable[[bytes], bool] = lambda _: False,
+) -> Resolver:
+    def table(parameter: str, tables: str | bytes) -> Maps:
+        make = value if isinstance(tables, bytes) else maps
+        return make(parameter, tables)  # type: ignore[operator]
+
+    return Resolver(
+        settings,
+        table("virtual_mailbox_maps", mailboxes),
+        table("virtual_uid_maps", uid),
+        table("virtual_gid_maps", gid),
+        is_local,
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipient", "expected"),
+    [
+        (BOB, b"/mail/bob/"),
+        (b"BoB@Example.COM", b"/mail/bob/"),
+        (b"bob+lists@example.com", b"/mail/bob/"),
+        (b"mbox@example.com", b"/mail/dir/mbox"),
+        (b"anybody@catch.org", b"/mail/all/"),
+    ],
+)
+def test_a_mailbox_is_base_slash_result(
+    settings: Read, recipient: bytes, expected: bytes
+) -> None:
+    found = resolver(settings(recipient_delimiter="+")).resolve(recipient)
+    assert found == Mailbox(expected, Owner(5000, 5001))
+    assert isinstance(found, Mailbox)
+    assert found.is_maildir == expected.endswith(b"/")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "user"),
+    [
+        (b"Nobody@Example.com", b"nobody@example.com"),
+        (b"BOB@other.example", b"bob@other.example"),
+        ("ÄRGER@example.com".encode(), "ärger@example.com".encode()),
+        (b"bob", b"bob"),
+        (b"", b""),
+    ],
+)
+def test_an_unknown_user_is_named_in_lower_case(
+    settings: Read, recipient: bytes, user: bytes
+) -> None:
+    assert resolver(settings()).resolve(recipient) == Unknown(user)
+
+
+def test_without_smtputf8_only_ascii_is_folded(settings: Read) -> None:
+    found = resolver(settings(smtputf8_enable="no")).resolve("ÄB@x".encode())
+    assert found == Unknown("Äb@x".encode())
+
+
+def test_the_local_part_alone_counts_in_own_domains(settings: Read) -> None:
+    asked = []
+
+    def is_local(domain: bytes) -> bool:
+        asked.append(domain)
+        return domain == b"own.example"
+
+    found = resolver(settings(), mailboxes="inline:{bob=bob/}", is_local=is_local)
+    assert found.resolve(b"Bob@Own.example") == Mailbox(
+        b"/mail/bob/", Owner(5000, 5001)
+    )
+    assert found.resolve(b"bob@other.example") == Unknown(b"bob@other.example")
+    assert asked == [b"own.example", b"other.example"]
+
+
+def test_uid_and_gid_are_searched_as_the_mailbox_is(settings: Read) -> None:
+    found = resolver(
+        settings(recipient_delimiter="+"),
+        uid="inline:{@example.com=6000, bob@example.com=6001}",
+        gid="inline:{@example.com=7000}",
+    )
+    place = found.resolve(b"bob+x@example.com")
+    assert place == Mailbox(b"/mail/bob/", Owner(6001, 7000))
+
+
+GOOD_NUMBERS = {
+    b"100": 100,
+    b"5000": 5000,
+    b" 5000": 5000,
+    b" \t\n\v\f\r5000": 5000,
+    b"+5000": 5000,
+    b" +5000": 5000,
+    b"0005000": 5000,
+    b"00000000000000005000": 5000,
+    b"2147483648": 2**31,
+    b"4294967294": 2**32 - 2,
+}
+BAD_NUMBERS = (
+    b"0",
+    b"-0",
+    b"-1",
+    b"-5000",
+    b"5000x",
+    b"x5000",
+    b"5000 ",
+    b"5000\n",
+    b"5000,",
+    b"50 00",
+    b"5_000",
+    b"5000.0",
+    b"5e3",
+    b"0x1388",
+    b"+",
+    b"+-5000",
+    b"++5000",
+    b"+ 5000",
+    b" ",
+    b"4294967295",
+    b"4294967296",
+    b"4294972296",  # 5000 modulo 2**32
+    b"18446744073709556616",  # 5000 modulo 2**64
+    b"9" * 5000,
+    "\N{ARABIC-INDIC DIGIT FIVE}000".encode(),
+    b"\xff",
+)
+
+
+@pytest.mark.parametrize("number", GOOD_NUMBERS)
+def test_a_uid_and_a_gid_are_whole_decimal_numbers(
+    settings: Read, number: bytes
+) -> None:
+    found = resolver(settings(), uid=number, gid=number).resolve(BOB)
+    expected = Owner(GOOD_NUMBERS[number], GOOD_NUMBERS[number])
+    assert found == Mailbox(b"/mail/bob/", expected)
+
+
+@pytest.mark.parametrize("number", [*BAD_NUMBERS, b"99", b"1"])
+def test_a_bad_uid_is_a_mistake_in_the_table(settings: Read, number: bytes) -> None:
+    found = resolver(settings(), uid=number).resolve(b"Bob@example.com")
+    shown = number.decode("utf-8", "surrogateescape")
+    assert found == Misconfigured(
+        f"recipient bob@example.com: bad uid {shown} in virtual_uid_maps"
+    )
+
+
+@pytest.mark.parametrize("number", BAD_NUMBERS)
+def test_a_bad_gid_is_a_mistake_in_the_table(settings: Read, number: bytes) -> None:
+    found = resolver(settings(), gid=number).resolve(b"Bob@example.com")
+    shown = number.decode("utf-8", "surrogateescape")
+    assert found == Misconfigured(
+        f"recipient bob@example.com: bad gid {shown} in virtual_gid_maps"
+    )
+
+
+def test_the_minimum_is_for_the_uid_alone(settings: Read) -> None:
+    strict = settings(virtual_minimum_uid="5000")
+    assert resolver(strict, uid="static:5000", gid="static:1").resolve(BOB) == Mailbox(
+        b"/mail/bob/", Owner(5000, 1)
+    )
+    assert isinstance(resolver(strict, uid="static:4999").resolve(BOB), Misconfigured)
+
+
+@pytest.mark.parametrize("which", ["uid", "gid"])
+def test_a_missing_owner_is_a_mistake_in_the_table(settings: Read, which: str) -> None:
+    table = {which: "inline:{other@example.com=5000}"}
+    found = resolver(settings(), **table).resolve(BOB)
+    assert found == Misconfigured(
+        f"recipient bob@example.com: not found in virtual_{which}_maps"
+    )
+
+
+@pytest.mark.parametrize("which", ["uid", "gid"])
+def test_an_empty_owner_is_a_mistake_in_the_table(
+    settings: Read, which: str, logged: Log
+) -> None:
+    found = resolver(settings(), **{which: b""}).resolve(BOB)
+    assert isinstance(found, Misconfigured)
+    title = f"virtual_{which}_maps"
+    assert logged.lines == [
+        f"warning: {title} lookup of bob@example.com returns an empty string result",
+        f"warning: {title} should return NO RESULT in case of NOT FOUND",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "result", "path"),
+    [
+        ("/mail", b"bob", b"/mail/bob"),
+        ("/mail/", b"bob/", b"/mail//bob/"),
+        ("/mail", b"/bob/", b"/mail//bob/"),
+        ("/mail", b"b o b/\xff", b"/mail/b o b/\xff"),
+        ("/", b"bob", b"//bob"),
+        ("/mail", b"a..b/", b"/mail/a..b/"),
+        ("/mail", b"a/...", b"/mail/a/..."),
+        ("/mail", b"..a/b", b"/mail/..a/b"),
+        # No slash behind the last part: a directory, refused when it is opened.
+        ("/mail", b"a/..", b"/mail/a/.."),
+        # Only what comes from the table can climb.
+        ("/mail/../mail", b"bob", b"/mail/../mail/bob"),
+    ],
+)
+def test_a_path_is_taken_as_it_is(
+    settings: Read, base: str, result: bytes, path: bytes
+) -> None:
+    found = resolver(settings(virtual_mailbox_base=base), mailboxes=result)
+    assert found.resolve(BOB) == Mailbox(path, Owner(5000, 5001))
+
+
+@pytest.mark.parametrize("base", ["/mail", "/mail/", "/"])
+@pytest.mark.parametrize(
+    "result", [b"../", b"../etc/passwd", b"/../x", b"a/../b", b"a/../", b"a/b/../../c"]
+)
+def test_a_path_that_climbs_is_a_mistake_in_the_table(
+    settings: Read, base: str, result: bytes
+) -> None:
+    found = resolver(settings(virtual_mailbox_base=base), mailboxes=result)
+    assert found.resolve(BOB) == Misconfigured(
+        f"recipient bob@example.com: bad mailbox path {result.decode()} in "
+        "virtual_mailbox_maps"
+    )
+
+
+class Broken(Table):
+    """A table that cannot answer."""
+
+    def find(self, key: bytes) -> bytes | None:
+        raise TableError(f"no answer for {key!r}")
+
+
+BROKEN = Broken("test", "broken", OPTIONS)
+
+
+def test_a_mailbox_table_that_fails_does_not_make_a_user_unknown(
+    settings: Read, logged: Log
+) -> None:
+    made = resolver(settings())
+    broken = Resolver(
+        made.settings,
+        Maps("virtual_mailbox_maps", (BROKEN, *made.mailbox_maps.tables)),
+        made.uid_maps,
+        made.gid_maps,
+        made.is_local_domain,
+    )
+    found = broken.resolve(BOB)
+    assert isinstance(found, Misconfigured)
+    assert found.problem.startswith(
+        "table virtual_mailbox_maps: lookup bob@example.com: "
+    )
+    assert logged.lines == ['warning: test:broken lookup error for "bob@example.com"']
+
+
+def test_tables_before_the_one_that_fails_still_answer(settings: Read) -> None:
+    made = resolver(settings())
+    broken = Resolver(
+        made.settings,
+        Maps("virtual_mailbox_maps", (*made.mailbox_maps.tables, BROKEN)),
+        made.uid_maps,
+        made.gid_maps,
+        made.is_local_domain,
+    )
+    assert broken.resolve(BOB) == Mailbox(b"/mail/bob/", Owner(5000, 5001))
+
+
+@pytest.mark.parametrize("which", ["uid_maps", "gid_maps"])
+def test_an_owner_table_that_fails_is_a_mistake(
+    settings: Read, which: str, logged: Log
+) -> None:
+    made = resolver(settings())
+    tables = {"uid_maps": made.uid_maps, "gid_maps": made.gid_maps}
+    tables[which] = Maps(f"virtual_{which}", (BROKEN,))
+    broken = Resolver(
+        made.settings, made.mailbox_maps, is_local_domain=lambda _: False, **tables
+    )
+    assert broken.resolve(BOB) == Misconfigured(
+        f"recipient bob@example.com: not found in virtual_{which}"
+    )
+    assert len(logged.lines) == 1

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from postvirt.codec.announcement import DELIVERY_REQUEST, encode_announcement
+from postvirt.codec.delivery import encode_reply, encode_request
+from postvirt.model.request import (
+    DeliveryRequest,
+    MessageStats,
+    Recipient,
+    RequestFlag,
+    Timestamp,
+)
+from postvirt.server.conversation import Connection
+from tests.harness.child import Log
+
+GREETING = encode_announcement(DELIVERY_REQUEST)
+TIMEOUT = 42.0
+
+
+def recipient(address: bytes) -> Recipient:
+    return Recipient(original_recipient=b"", address=address, offset=12)
+
+
+REQUEST = DeliveryRequest(
+    flags=RequestFlag(3),
+    queue_name=b"active",
+    queue_id=b"3F1A2B4C5D",
+    data_offset=700,
+    data_size=100,
+    nexthop=b"example.com",
+    encoding=b"8bit",
+    sendopts=0,
+    sender=b"alice@example.org",
+    envelope_id=b"",
+    ret_flags=0,
+    stats=MessageStats(Timestamp(1, 2), Timestamp(3, 4), Timestamp(5, 6)),
+    client_name=b"",
+    client_address=b"",
+    client_port=b"",
+    client_protocol=b"",
+    client_helo=b"",
+    sasl_method=b"",
+    sasl_username=b"",
+    sasl_sender=b"",
+    log_ident=b"",
+    rewrite_context=b"local",
+    recipients=(recipient(b"bob@example.com"), recipient(b"carol@example.com")),
+)
+WIRE = encode_request(REQUEST)
+
+
+class Client:
+    """The queue manager's end; it acts whenever the agent waits for it."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.setblocking(False)
+        self.waits: list[float | None] = []
+        self.served: list[DeliveryRequest] = []
+        self.status = 0
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+    def converse(self, act: Callable[[int], bool], status: int = 0) -> bytes:
+        """Have the conversation; `act(n)` is what happens at the n-th wait.
+
+        Its result is what the wait comes to. Returns what the agent has sent.
+        """
+
+        def wait_readable(fd: int, seconds: float | None) -> bool:
+            assert fd == self.ours.fileno()
+            self.waits.append(seconds)
+            return act(len(self.waits) - 1)
+
+        def serve(request: DeliveryRequest) -> int:
+            self.served.append(request)
+            return status
+
+        fd = self.ours.fileno()
+        connection = Connection(fd, fd, "virtual socket", TIMEOUT, wait_readable)
+        connection.converse(serve)
+        return self.received()
+
+    def received(self) -> bytes:
+        data = b""
+        try:
+            while piece := self.theirs.recv(65_536):
+                data += piece
+        except OSError:
+            pass
+        return data
+
+    def send(self, data: bytes) -> bool:
+        self.theirs.sendall(data)
+        return True
+
+    def hang_up(self) -> bool:
+        self.theirs.shutdown(socket.SHUT_WR)
+        return True
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    made = Client()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("status", [0, -1])
+def test_a_request_is_served_and_answered(client: Client, status: int) -> None:
+    acts = [lambda: client.send(WIRE), client.hang_up]
+    answer = client.converse(lambda n: acts[n](), status)
+    assert answer == GREETING + encode_reply(status)
+    assert client.served == [REQUEST]
+    # The client may take its time until it asks, and then until it hangs up.
+    assert client.waits == [None, TIMEOUT]
+
+
+def test_the_agent_speaks_first(client: Client) -> None:
+    def act(_: int) -> bool:
+        assert client.received() == GREETING
+        return False
+
+    client.converse(act)
+    assert client.served == []
+
+
+def test_a_request_that_comes_byte_by_byte_is_the_same_request(client: Client) -> None:
+    def act(n: int) -> bool:
+        return client.send(WIRE[n : n + 1]) if n < len(WIRE) else client.hang_up()
+
+    answer = client.converse(act)
+    assert answer == GREETING + encode_reply(0)
+    assert client.served == [REQUEST]
+    assert client.waits == [None] + [TIMEOUT] * len(WIRE)
+
+
+def test_a_client_that_changes_its_mind_is_no_error(
+    client: Client, logged: Log
+) -> None:
+    assert client.converse(lambda _: client.hang_up()) == GREETING
+    assert client.waits == [None]
+    assert logged.lines == []
+
+
+def test_a_client_that_is_gone_before_the_greeting_is_no_error(
+    client: Client, logged: Log
+) -> None:
+    client.theirs.close()
+    client.converse(lambda _: pytest.fail("nothing to wait for"))
+    assert logged.lines == []
+
+
+def test_a_client_that_is_reset_is_no_error(client: Client, logged: Log) -> None:
+    def act(_: int) -> bool:
+        client.theirs.close()  # with the greeting unread: ECONNRESET
+        return True
+
+    client.converse(act)
+    assert client.served == []
+    assert logged.lines == []
+
+
+def test_a_process_that_is_told_to_stop_hangs_up(client: Client, logged: Log) -> None:
+    assert client.converse(lambda _: False) == GREETING
+    assert client.served == []
+    assert logged.lines == []
+
+
+@pytest.mark.parametrize("length", range(1, len(WIRE)))
+def test_a_client_that_hangs_up_within_the_request_is_told_to_try_again(
+    client: Client, logged: Log, length: int
+) -> None:
+    acts = [lambda: client.send(WIRE[:length]), client.hang_up, client.hang_up]
+    answer = client.converse(lambda n: acts[n]())
+    assert client.served == []
+    assert answer == GREETING + encode_reply(-1)
+    *why, last = logged.lines
+    common = WIRE.index(b"original_recipient\0")
+    part = "common" if length < common else "recipient"
+    assert last == f"warning: deliver_request_get: error receiving {part} attributes"
+    if why:
+        assert why[0].startswith(
+            "warning: premature end-of-input on virtual socket while reading input "
+            "attribute "
+        )
+    assert len(why) <= 1
+
+
+@pytest.mark.parametrize("length", [1, 100, len(WIRE) - 1])
+def test_a_client_that_stops_within_the_request_is_told_to_try_again(
+    client: Client, logged: Log, length: int
+) -> None:
+    acts = [lambda: client.send(WIRE[:length]), lambda: False, lambda: False]
+    answer = client.converse(lambda n: acts[n]())
+    assert client.served == []
+    assert answer == GREETING + encode_reply(-1)
+    assert client.waits == [None, TIMEOUT, TIMEOUT]
+    assert logged.lines[0].startswith(
+        "warning: timeout on virtual socket while reading input attribute "
+    )
+    assert len(logged.lines) == 2
+
+
+def test_a_client_that_is_gone_when_the_answer_comes_is_no_error(
+    client: Client, logged: Log
+) -> None:
+    def act(n: int) -> bool:
+        assert n == 0
+        client.send(WIRE)
+        client.theirs.close()
+        return True
+
+    client.converse(act)
+    assert client.served == [REQUEST]
+    assert logged.lines == []
+
+
+def test_a_client_that_does_not_hang_up_is_left_after_a_while(
+    client: Client, logged: Log
+) -> None:
+    acts = [lambda: client.send(WIRE), lambda: False]
+    assert client.converse(lambda n: acts[n]()) == GREETING + encode_reply(0)
+    assert client.waits == [None, TIMEOUT]
+    assert logged.lines == []
+
+
+BAD = {
+    "nonsense": b"nonsense\0more\0\0",
+    "empty list": b"\0",
+    "missing": WIRE.replace(b"nexthop\0example.com\0", b""),
+    "extra": WIRE.replace(b"nexthop\0", b"extra\0x\0nexthop\0"),
+    "order": WIRE.replace(
+        b"nexthop\0example.com\0encoding\x008bit\0",
+        b"encoding\x008bit\0nexthop\0example.com\0",
+    ),
+    "bad integer": WIRE.replace(b"flags\x003\0", b"flags\0three\0"),
+    "bad time": WIRE.replace(b"time\0", b"time\0!"),
+    "too long": b"x" * 200_000,
+    "recipient": WIRE.replace(b"recipient\0carol", b"recip\0carol"),
+    "many recipients": WIRE.replace(
+        b"recipient_count\x002", b"recipient_count\x002000000000"
+    ),
+}
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
+def test_a_bad_request_is_told_to_try_again(
+    client: Client, logged: Log, data: bytes
+) -> None:
+    """It is not waited for the rest: what is wrong is wrong at once."""
+    assert data != WIRE
+
+    def act(n: int) -> bool:
+        if n == 0:
+            client.theirs.setblocking(True)
+            client.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 500_000)
+            return client.send(data)
+        assert n < 5
+        return (
+            bool(client.ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            if (n < 4 and _has_more(client.ours))
+            else False
+        )
+
+    answer = client.converse(act)
+    client.theirs.setblocking(False)
+    assert client.served == []
+    assert answer == GREETING + encode_reply(-1) or client.received()
+    part = "recipient" if b"carol" in data and data.count(b"\0") > 46 else "common"
+    assert logged.lines[-1].startswith("warning: deliver_request_get: error receiving ")
+    assert part in ("common", "recipient")
+    assert len(logged.lines) == 2
+
+
+def _has_more(connection: socket.socket) -> bool:
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
+
+
+def test_what_follows_the_request_is_ignored(client: Client) -> None:
+    acts = [lambda: client.send(WIRE + b"more\0"), client.hang_up]
+    assert client.converse(lambda n: acts[n]()) == GREETING + encode_reply(0)
+    assert client.served == [REQUEST]
+
+
+def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
+    stats = replace(REQUEST.stats, agent_handoff=Timestamp())
+    acts = [
+        lambda: client.send(encode_request(replace(REQUEST, stats=stats))),
+        client.hang_up,
+    ]
+    client.converse(lambda n: acts[n]())
+    (served,) = client.served
+    assert served.stats == replace(
+        stats, agent_handoff=Timestamp(1_700_000_000, 123_456)
+    )
+
+
+def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
+    """With -S the client is on standard input and standard output."""
+    to_agent, from_client = os.pipe()
+    to_client, from_agent = os.pipe()
+    os.write(from_client, WIRE)
+    os.close(from_client)
+    served = []
+
+    def serve(request: DeliveryRequest) -> int:
+        served.append(request)
+        return 0
+
+    Connection(to_agent, from_agent, "peer", 1.0, lambda *_: True).converse(serve)
+    os.close(from_agent)
+    assert os.read(to_client, 65_536) == GREETING + encode_reply(0)
+    assert served == [REQUEST]
+    os.close(to_agent)
+    os.close(to_client)

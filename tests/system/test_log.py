@@ -1,0 +1,214 @@
+"""Lines of the mail log, and where they go."""
+
+from __future__ import annotations
+
+import errno
+import random
+import re
+import socket
+import syslog
+from pathlib import Path
+
+import pytest
+
+from postvirt.system import log
+from tests.harness.libpostfix import ask
+from tests.harness.log_lines import logged_lines
+
+
+def test_severities_are_those_of_postfix():
+    with logged_lines() as lines:
+        log.info("normal")
+        log.warning("look")
+        log.error("trouble")
+    assert lines == ["normal", "warning: look", "error: trouble"]
+
+
+@pytest.mark.parametrize(
+    ("verbose", "expected"), [(0, []), (1, ["detail"]), (2, ["detail"])]
+)
+def test_details_are_for_those_who_ask(verbose, expected):
+    with logged_lines(verbose=verbose) as lines:
+        log.debug("detail")
+    assert lines == expected
+
+
+@pytest.mark.parametrize(("daemon", "pauses"), [(False, []), (True, [1.0])])
+def test_fatal_ends_the_process_and_a_daemon_waits_first(monkeypatch, daemon, pauses):
+    slept = []
+    monkeypatch.setattr("postvirt.system.log.time.sleep", slept.append)
+    with logged_lines(daemon=daemon) as lines, pytest.raises(SystemExit) as end:
+        log.fatal("cannot go on")
+    assert end.value.code == 1
+    assert lines == ["fatal: cannot go on"]
+    assert slept == pauses
+
+
+@pytest.mark.parametrize(("utf8", "shown"), [(True, "é??"), (False, "????")])
+def test_what_a_terminal_should_not_see_is_replaced(utf8, shown):
+    with logged_lines(utf8=utf8) as lines:
+        log.info("é\udcff\n")
+    assert lines == [shown]
+
+
+def test_the_text_of_an_error_is_the_systems():
+    assert log.errno_text(OSError(errno.ENOENT, "ours")) == "No such file or directory"
+    assert log.errno_text(OSError("ours")) == "ours"
+
+
+def test_a_line_can_go_to_two_places():
+    first, second = [], []
+    both = log.to_both(
+        lambda *line: first.append(line), lambda *line: second.append(line)
+    )
+    both("warning", b"text")
+    assert first == second == [("warning", b"text")]
+
+
+def test_standard_error_gets_the_program_and_the_severity(capfdbinary):
+    write = log.to_stderr("postvirt")
+    write("", b"normal")
+    write("fatal", b"bad \xc3\xa9")
+    assert capfdbinary.readouterr() == (
+        b"",
+        b"postvirt: normal\npostvirt: fatal: bad \xc3\xa9\n",
+    )
+
+
+class TestPrintable:
+    @pytest.mark.parametrize(
+        ("line", "plain", "utf8"),
+        [
+            ("abc ~", b"abc ~", b"abc ~"),
+            ("a\tb\r\n\0\x7f", b"a?b????", b"a?b????"),
+            ("é", b"??", "é".encode()),
+            ("€𝄞", b"???????", "€𝄞".encode()),
+            ("\udcc3", b"?", b"?"),
+            ("\udca9x", b"?x", b"?x"),
+            ("\udcc3\udca9", b"??", b"\xc3\xa9"),
+            ("é\x1b[31m", b"???[31m", "é?[31m".encode()),
+            ("", b"", b""),
+        ],
+    )
+    def test_examples(self, line, plain, utf8):
+        assert log.printable(line, utf8=False) == plain
+        assert log.printable(line, utf8=True) == utf8
+
+    @pytest.mark.postfix
+    def test_lines_are_cleaned_as_postfix_cleans_them(self):
+        chance = random.Random(1)
+        pieces = [bytes([byte]) for byte in range(1, 256)]
+        pieces += ["é€𝄞".encode()] * 60 + [b"abc"] * 60
+        lines = [
+            b"".join(chance.choices(pieces, k=chance.randint(0, 12)))
+            for _ in range(1000)
+        ]
+        cases = [(line, utf8) for line in lines for utf8 in (False, True)]
+        answers = ask([("printable", *case) for case in cases])
+        for (line, utf8), answer in zip(cases, answers, strict=True):
+            ours = log.printable(line.decode("utf-8", "surrogateescape"), utf8=utf8)
+            assert ours == answer.result.encode("latin-1"), line
+
+
+# The log stays open for as long as the process lives.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+class TestPostlog:
+    @pytest.fixture(autouse=True)
+    def directory(self, ground, monkeypatch):
+        monkeypatch.chdir(ground)
+
+    @staticmethod
+    def postlogd() -> socket.socket:
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        server.settimeout(20)
+        Path("postlog").unlink(missing_ok=True)
+        server.bind("postlog")
+        return server
+
+    def test_a_line_is_a_datagram_in_the_form_of_a_log_file(self):
+        with self.postlogd() as server:
+            write = log.to_postlog("postfix/virtual", "mail.example.com", "postlog")
+            write("", b"normal")
+            write("warning", b"look \xc3\xa9")
+            first, second = server.recv(4096), server.recv(4096)
+        head = rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d mail postfix/virtual\[\d+\]: "
+        assert re.fullmatch(head + b"normal", first)
+        assert re.fullmatch(head + b"warning: look \xc3\xa9", second)
+
+    def test_a_long_text_is_cut(self):
+        with self.postlogd() as server:
+            log.to_postlog("tag", "host", "postlog")("error", b"x" * 5000)
+            line = server.recv(8192)
+        assert line.partition(b"error: ")[2] == b"x" * 2000
+
+    def test_without_postlogd_a_line_is_lost_and_nothing_else(self):
+        log.to_postlog("tag", "host", "postlog")("", b"lost")
+
+    def test_a_postlogd_that_comes_later_is_found(self):
+        write = log.to_postlog("tag", "host", "postlog")
+        with self.postlogd() as server:
+            write("", b"found")
+            assert server.recv(4096).endswith(b": found")
+
+    def test_a_restarted_postlogd_is_found_with_the_second_line(self):
+        with self.postlogd():
+            write = log.to_postlog("tag", "host", "postlog")
+        with self.postlogd() as server:
+            write("", b"first")
+            write("", b"second")
+            assert server.recv(4096).endswith(b": second")
+
+    def test_the_connection_outlives_the_way_to_the_socket(self, monkeypatch):
+        with self.postlogd() as server:
+            write = log.to_postlog("tag", "host", "postlog")
+            monkeypatch.chdir("/")
+            write("", b"from elsewhere")
+            assert server.recv(4096).endswith(b": from elsewhere")
+
+
+class TestSyslog:
+    @pytest.fixture
+    def taken(self, monkeypatch):
+        """What reaches syslog(3), which takes no surrogates; no machine's log does."""
+        lines = []
+
+        def take(priority: int, line: str) -> None:
+            line.encode("utf-8")
+            lines.append((priority, line))
+
+        monkeypatch.setattr(syslog, "syslog", take)
+        monkeypatch.setattr(syslog, "openlog", lambda *options: lines.append(options))
+        return lines
+
+    def test_the_log_is_opened_with_tag_process_id_and_facility(self, taken):
+        log.to_syslog("postfix/virtual", "mail")
+        assert taken == [("postfix/virtual", syslog.LOG_PID, syslog.LOG_MAIL)]
+
+    @pytest.mark.parametrize(
+        ("severity", "priority", "line"),
+        [
+            ("", syslog.LOG_INFO, "text"),
+            ("warning", syslog.LOG_WARNING, "warning: text"),
+            ("error", syslog.LOG_ERR, "error: text"),
+            ("fatal", syslog.LOG_CRIT, "fatal: text"),
+            ("panic", syslog.LOG_CRIT, "panic: text"),
+        ],
+    )
+    def test_every_severity_has_its_priority(self, taken, severity, priority, line):
+        log.to_syslog("tag", "mail")(severity, b"text")
+        assert taken[1:] == [(priority, line)]
+
+    def test_a_character_that_is_cut_in_two_does_no_harm(self, taken):
+        log.to_syslog("tag", "mail")("", b"x" * 1999 + "é".encode())
+        [(_, line)] = taken[1:]
+        assert line.startswith("x" * 1999)
+        assert len(line) == 2000
+
+    def test_facilities_are_those_of_syslog(self):
+        known = "auth authpriv cron daemon kern lpr mail news syslog user uucp"
+        for name in known.split() + [f"local{number}" for number in range(8)]:
+            assert log.is_facility(name)
+        for name in ("MAIL", "pid", "err", "info", "", "local8", "upto"):
+            assert not log.is_facility(name)
+        with pytest.raises(KeyError):
+            log.to_syslog("tag", "nonsense")
