@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,7 @@ class _Run:
         self._program = root / "bin" / "virtual"
         self._program.symlink_to(program)
         self._before: dict[Path, bytes] = {}
+        self._cleanup = ExitStack()
 
     def observe(self) -> Observation:
         self._configure()
@@ -109,6 +111,7 @@ class _Run:
                 replies, processes = self._serve_under_master()
         finally:
             services.stop()
+            self._cleanup.close()
         return Observation(
             {
                 "replies": tuple(map(_show_reply, replies)),
@@ -200,7 +203,9 @@ class _Run:
             queue_id, mail.sender, mail.recipients, records
         )
         if mail.before is not None:
-            mail.before(self._instance, queued)
+            file = mail.before(self._instance, queued)
+            if file is not None:
+                self._cleanup.callback(file.close)
         exists = queued.path.is_file()
         self._before[queued.path] = queued.path.read_bytes() if exists else b""
         request = _request(mail, queued)

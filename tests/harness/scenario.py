@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
 from postvirt.model.request import (
     DeliveryRequest,
@@ -22,7 +23,12 @@ from postvirt.standin.services import Behaviour
 
 CONTENT = b"Subject: greetings\nFrom: alice@example.org\n\nHello.\n"
 NORMAL = RequestFlag.SUCCESS | RequestFlag.BOUNCE
-ARRIVAL = Timestamp(1_700_000_000, 250_000)
+STATS = MessageStats(
+    Timestamp(1_700_000_000, 250_000), Timestamp(1_700_000_001, 500_000)
+)
+
+# Called with a message in the queue; a file it returns stays open to the end.
+Before = Callable[[Instance, QueueFile], IO[bytes] | None]
 
 MAILBOXES = {
     "bob@example.com": "bob/",
@@ -68,8 +74,8 @@ class Mail:
     content: bytes = CONTENT
     records: bytes | None = None
     flags: RequestFlag = NORMAL
-    stats: MessageStats = MessageStats(ARRIVAL, Timestamp(1_700_000_001, 500_000))
-    before: Callable[[Instance, QueueFile], None] | None = None
+    stats: MessageStats = STATS
+    before: Before | None = None
     change: Callable[[DeliveryRequest], DeliveryRequest] | None = None
     edit: Callable[[bytes], bytes] | None = None
     hang_up: bool = False

@@ -32,9 +32,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 def steps(*effects: Effect) -> Steps[list[object]]:
-    answers = []
+    answers: list[object] = []
     for effect in effects:
-        answers.append((yield effect))
+        answer = yield effect
+        answers.append(answer)
     return answers
 
 

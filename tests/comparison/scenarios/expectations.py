@@ -53,19 +53,24 @@ def sent(queue_id: str) -> str:
     )
 
 
+def _defer(address: str) -> str:
+    """What the defer service is asked."""
+    return (
+        "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
+        f"original_recipient='' recipient='{address}' offset='179' "
+        "dsn_orig_rcpt='' notify_flags='0' status='4.3.5' diag_type='' "
+        "diag_text='' mta_type='' mta_mname='' action='delayed' "
+        f"reason='{_REASON}'"
+    )
+
+
 def configuration_error(*warnings: str, address: str = "bob@example.com") -> Sections:
     """The message is deferred after these warnings; nothing is written."""
     return {
         "replies": (REPLY_DEFERRED,),
         "mail": UNTOUCHED_MAIL,
         "queue": ("3F1A2B4C50 -rwx------",),
-        "requests": (
-            "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
-            f"original_recipient='' recipient='{address}' offset='179' "
-            "dsn_orig_rcpt='' notify_flags='0' status='4.3.5' diag_type='' "
-            "diag_text='' mta_type='' mta_mname='' action='delayed' "
-            f"reason='{_REASON}'",
-        ),
+        "requests": (_defer(address),),
         "log": configuration_error_log(*warnings, address=address),
     }
 

@@ -138,6 +138,13 @@ def _ids(name: str, uid: str = "static:5000", gid: str = "static:5000") -> Scena
     )
 
 
+def _open_directory(instance: Instance) -> None:
+    """Make a place where everybody can write."""
+    path = instance.root / "open"
+    path.mkdir()
+    path.chmod(0o1777)
+
+
 _IDS = (
     _ids("uid-map-not-set", uid=""),
     _ids("gid-map-not-set", gid=""),
@@ -178,17 +185,10 @@ _IDS = (
             "virtual_gid_maps": "static:5002",
             "virtual_mailbox_base": "@root@/open",
         },
-        prepare=lambda instance: _open_directory(instance),
+        prepare=_open_directory,
         mails=(Mail(recipients=(BOB, MBOX)),),
     ),
 )
-
-
-def _open_directory(instance: Instance) -> None:
-    """Make a place where everybody can write."""
-    path = instance.root / "open"
-    path.mkdir()
-    path.chmod(0o1777)
 
 
 def _strict(name: str, which: str, value: str) -> Scenario:

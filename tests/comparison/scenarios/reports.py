@@ -189,8 +189,8 @@ def _broken(
         services={f"private/{service}": behaviour},
         mails=(Mail(recipients=(recipient,)),),
         reason=(
-            "virtual(8) ends the warning with the text of errno, which is left over from"
-            " an earlier call; postvirt says what happened"
+            "virtual(8) ends the warning with the text of errno, which is left over"
+            " from an earlier call; postvirt says what happened"
         ),
         expected={"log": tuple(map(log, lines))},
     )

@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import IO
 
 from postvirt.model.request import DeliveryRequest
 from postvirt.standin.instance import Instance
@@ -25,7 +26,7 @@ from tests.comparison.scenarios.expectations import (
     refused_then_delivered,
     sent,
 )
-from tests.harness.scenario import BOB, MBOX, NOBODY, Mail, Scenario
+from tests.harness.scenario import BOB, MBOX, NOBODY, Before, Mail, Scenario
 
 
 def _edit(name: str, old: bytes, new: bytes, *, hang_up: bool = True) -> Scenario:
@@ -176,23 +177,19 @@ def _not_ours(instance: Instance, queued: QueueFile) -> None:
     os.chown(queued.path, 0, 0)
 
 
-_locked: list[int] = []
+def _lock(instance: Instance, queued: QueueFile) -> IO[bytes]:
+    file = queued.path.open("r+b")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
 
 
-def _lock(instance: Instance, queued: QueueFile) -> None:
-    # Held until the process that runs the tests opens its next one, or ends.
-    while _locked:
-        os.close(_locked.pop())
-    _locked.append(os.open(queued.path, os.O_RDWR))
-    fcntl.flock(_locked[0], fcntl.LOCK_EX)
+def _lock_shared(instance: Instance, queued: QueueFile) -> IO[bytes]:
+    file = queued.path.open("r+b")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
 
 
-def _lock_shared(instance: Instance, queued: QueueFile) -> None:
-    _lock(instance, queued)
-    fcntl.flock(_locked[0], fcntl.LOCK_SH)
-
-
-def _queue(name: str, before: Callable[[Instance, QueueFile], None]) -> Scenario:
+def _queue(name: str, before: Before) -> Scenario:
     """A queue file in some state, and a good one after it."""
     return Scenario(name=name, mails=(Mail(before=before), Mail()))
 
@@ -201,15 +198,15 @@ _STAYS_ALIVE = (
     "virtual(8) ends with a fatal error; postvirt answers that the message is to be"
     " tried again, so that one bad file does not stop the delivery of others"
 )
-_NOT_SAFE = (
-    "virtual(8) delivers from a file that is not marked as complete or is not a regular"
-    " file; postvirt leaves it in the queue"
+_NO_LINKS = (
+    "virtual(8) delivers from the file that the link leads to, after a warning; postvirt"
+    " leaves the message in the queue"
 )
 
 
 def _refused(
     name: str,
-    before: Callable[[Instance, QueueFile], None],
+    before: Before,
     reason: str,
     warning: str,
     first_in_queue: str = "3F1A2B4C50 -rwx------",
@@ -230,17 +227,11 @@ def _without_offset(request: DeliveryRequest) -> DeliveryRequest:
 
 _QUEUE_FILES = (
     _queue("queue-file-missing", _remove),
-    _refused(
-        "queue-file-not-ready",
-        _not_ready,
-        _NOT_SAFE,
-        "active/3F1A2B4C50: not ready for delivery (mode 100600)",
-        "3F1A2B4C50 -rw-------",
-    ),
+    _queue("queue-file-not-ready", _not_ready),
     _refused(
         "queue-file-is-a-symlink",
         _symlink,
-        _NOT_SAFE,
+        _NO_LINKS,
         "open active 3F1A2B4C50: Too many levels of symbolic links",
     ),
     _refused(
