@@ -129,8 +129,6 @@ class _Message:
         self._file.seek(0)
         last = b"\n"
         while block := self._file.read(_BLOCK_BYTES):
-            # Up to the end of the line, so that no "From " is cut in two.
-            block += self._file.readline(_BLOCK_BYTES)
             yield block
             last = block[-1:]
         if last != b"\n":

@@ -1,6 +1,11 @@
 """The ">" before lines that an mbox reader would take for the start of a message.
 
-Parity: MAIL_COPY_QUOTE in src/global/mail_copy.c.
+What counts is the text as it is written: every line in it that begins with "From " is
+quoted. Postfix looks at the records that the text is made of, and leaves such a line
+alone in two cases that cleanup(8) never produces: when the "From " itself is spread
+over two records, and when a record holds a newline.
+
+Parity: MAIL_COPY_QUOTE in src/global/mail_copy.c, but for these cases.
 """
 
 from __future__ import annotations
@@ -11,14 +16,21 @@ _FROM = b"From "
 
 
 def quote_from_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks with every line that begins with "From " quoted.
-
-    A chunk must not end inside a "From " at the start of a line; those of queuefile
-    end where a record ends.
-    """
+    """The chunks with every line that begins with "From " quoted."""
     at_line_start = True
+    held = b""  # the beginning of a line, as far as it may become "From "
     for chunk in chunks:
-        if at_line_start and chunk.startswith(_FROM):
+        text = held + chunk
+        held = b""
+        last_line = text.rfind(b"\n") + 1
+        if last_line or at_line_start:
+            beginning = text[last_line : last_line + len(_FROM)]
+            if len(beginning) < len(_FROM) and _FROM.startswith(beginning):
+                text, held = text[:last_line], beginning
+        if at_line_start and text.startswith(_FROM):
             yield b">"
-        yield chunk.replace(b"\n" + _FROM, b"\n>" + _FROM)
-        at_line_start = chunk.endswith(b"\n")
+        yield text.replace(b"\n" + _FROM, b"\n>" + _FROM)
+        if text:
+            at_line_start = text.endswith(b"\n")
+    if held:
+        yield held

@@ -120,10 +120,13 @@ def _long_length(buffer: bytes, position: int) -> tuple[int, int] | None:
 
 
 def _pointer(data: bytes) -> int:
-    digits = data.lstrip()
+    """Where to go on; 0, also written as nothing at all, means "behind this record"."""
+    digits = data.partition(b"\0")[0].lstrip()
+    if not digits:
+        return 0
     if not digits.isdigit() or len(digits) > 18:
         raise QueueFileError(
-            ERROR, f"malformed pointer record value: {data.decode('latin-1')}"
+            ERROR, f"malformed pointer record value: {digits.decode('latin-1')}"
         )
     return int(digits)
 

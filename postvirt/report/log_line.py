@@ -12,6 +12,7 @@ from postvirt.codec.quoting import quote_local
 from postvirt.model.outcome import Dsn
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.model.text import text
+from postvirt.tables.folding import fold
 
 _MICRO = 1_000_000
 _SIGNIFICANT_DIGITS = 2
@@ -23,10 +24,12 @@ class LineFormat:
 
     max_decimals      delay_logging_resolution_limit
     external_address  info_log_address_format = external: quoted where needed
+    utf8              smtputf8_enable: compare addresses by Unicode
     """
 
     max_decimals: int
     external_address: bool
+    utf8: bool
 
 
 def recipient_line(
@@ -42,11 +45,13 @@ def recipient_line(
     """The line, without severity; `word` is sent, bounced, deferred and the like."""
 
     def shown(address: bytes) -> str:
-        return text(quote_local(address) if style.external_address else address)
+        if style.external_address and address:
+            address = quote_local(address)
+        return text(address)
 
     line = f"{text(queue_id)}: to=<{shown(recipient.address)}>"
     original = recipient.original_recipient
-    if original and _folded(original) != _folded(recipient.address):
+    if original and fold(original, style.utf8) != fold(recipient.address, style.utf8):
         line += f", orig_to=<{shown(original)}>"
     line += f", relay={relay}"
     if stats.reuse_count > 0:
@@ -58,10 +63,6 @@ def recipient_line(
         f"{line}, delay={total}, delays={'/'.join(stages)}, dsn={dsn.status}, "
         f"status={word} ({dsn.reason})"
     )
-
-
-def _folded(address: bytes) -> str:
-    return text(address).casefold()
 
 
 def _delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:

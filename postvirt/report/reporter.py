@@ -21,6 +21,7 @@ from postvirt.codec.notice import (
     encode_verify_update,
 )
 from postvirt.config.parameters import Settings
+from postvirt.errors import TableError
 from postvirt.model.effects import Exchange, Steps
 from postvirt.model.outcome import (
     Bounced,
@@ -105,6 +106,8 @@ class _Notice:
         if (yield from self._trace_delivery(dsn)):
             self._log(dsn, "sent")
             return True
+        # Postfix filters this status, too. A filter that turned it into a bounce would
+        # bounce mail that was delivered.
         reason = f"{self._id}: {self._settings.trace_service_name} service failed"
         return (yield from self.deferred(Dsn("4.3.0", reason)))
 
@@ -116,7 +119,7 @@ class _Notice:
         names = self._settings
         if names.soft_bounce:
             service, word = names.defer_service_name, "SOFTBOUNCE"
-            dsn = Dsn("4" + dsn.status[1:], dsn.reason, "delayed")
+            dsn = replace(dsn, status="4" + dsn.status[1:], action="delayed")
         else:
             service, word = names.bounce_service_name, "bounced"
             dsn = replace(dsn, action="failed")
@@ -128,7 +131,8 @@ class _Notice:
         reason = (
             f"{names.bounce_service_name} or {names.trace_service_name} service failure"
         )
-        return (yield from self.deferred(Dsn("4.3.0", reason)))
+        dsn = replace(dsn, status="4.3.0", reason=reason)
+        return (yield from self.deferred(dsn))
 
     def deferred(self, dsn: Dsn) -> Steps[bool]:
         if self._flags & RequestFlag.MTA_VRFY:
@@ -199,9 +203,13 @@ class _Notice:
         domain = self._recipient.address.rpartition(b"@")[2]
         if b"@" not in self._recipient.address or not domain:
             return
-        if not self._flush_domains.matches(domain):
-            return
         service = self._settings.flush_service_name
+        try:
+            if not self._flush_domains.matches(domain):
+                return
+        except TableError:  # logged; it costs flush(8) a hint and nothing else
+            log.warning(f"{self._id}: {service} service failure")
+            return
         request = encode_flush_add(domain, self._request.queue_id)
         answer = yield Exchange(f"public/{service}", announcement.QUEUE_FLUSH, request)
         if answer not in (_FLUSH_OK, _FLUSH_DENY):
@@ -212,6 +220,7 @@ class _Notice:
         style = LineFormat(
             max_decimals=settings.delay_logging_resolution_limit,
             external_address=settings.info_log_address_format == "external",
+            utf8=settings.smtputf8_enable,
         )
         microseconds = time.time_ns() // 1000
         now = Timestamp(*divmod(microseconds, 1_000_000))

@@ -9,6 +9,7 @@ Parity: src/global/dsn_filter.c, dsn_util.c.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from postvirt.errors import TableError
 from postvirt.model.outcome import Dsn
@@ -35,4 +36,5 @@ def filtered(maps: Maps | None, dsn: Dsn) -> Dsn:
         log.warning(f"{maps.title}: bad status code: {text(result)}")
         return dsn
     action = _ACTIONS.get(match[1][0], dsn.action)
-    return Dsn(match[1], text(result)[match.end() :], action)
+    reason = text(result)[match.end() :]
+    return replace(dsn, status=match[1], reason=reason, action=action)

@@ -10,6 +10,7 @@ src/global/maillog_client.c.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -39,6 +40,7 @@ _FACILITIES = {
         " LOCAL0 LOCAL1 LOCAL2 LOCAL3 LOCAL4 LOCAL5 LOCAL6 LOCAL7"
     ).split()
 }
+_FACILITIES["ftp"] = 11 << 3  # which Python's module does not name
 _PRIORITIES = {
     "": syslog.LOG_INFO,
     "warning": syslog.LOG_WARNING,
@@ -91,10 +93,16 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         connection.connect(path)
 
+    def disconnect() -> None:
+        nonlocal connection
+        if connection is not None:
+            connection.close()
+            connection = None
+
     try:
         connect()  # now: later the path may be out of reach (chroot)
     except OSError:
-        connection = None
+        disconnect()
 
     def write(severity: str, text: bytes) -> None:
         nonlocal connection
@@ -110,9 +118,7 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
         except OSError:
             # As Postfix: a line that postlogd does not take is lost; the next one
             # tries a new connection, because postlogd may have been restarted.
-            if connection is not None:
-                connection.close()
-                connection = None
+            disconnect()
 
     return write
 
@@ -194,4 +200,7 @@ def fatal(line: str) -> NoReturn:
 
 def errno_text(error: OSError) -> str:
     """What Postfix's %m prints: the system's words for the error, nothing else."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    number = error.errno
+    if number is None and isinstance(error, TimeoutError):
+        number = errno.ETIMEDOUT  # Python's own time limit on a socket
+    return os.strerror(number) if number else str(error)

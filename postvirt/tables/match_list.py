@@ -154,14 +154,11 @@ class DomainList:
         self._list = MatchList(title, value, utf8=utf8, opened=opened)
 
     def matches(self, domain: bytes) -> bool:
-        """Whether the domain is in the list; False when a table fails.
+        """Whether the domain is in the list.
 
-        A failure is in the log. It costs flush(8) a hint, and nothing else.
+        Raises: TableError, with the reason in the log.
         """
-        try:
-            return self._list.decide(domain, self._matches)
-        except TableError:
-            return False
+        return self._list.decide(domain, self._matches)
 
     def _matches(self, domain: bytes, pattern: Pattern) -> bool:
         if isinstance(pattern, Table):

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from postvirt.codec.from_lines import quote_from_lines
 from tests.harness.decoding import fuzzed
 
-# What a record can end with: whole lines, and pieces that do not cut "From " in two.
+# Lines, and pieces of lines that may cut "From " in two.
 pieces = st.lists(
     st.sampled_from(
         (
             *(b"From a\n", b"From \n", b"From\n", b"\n", b" From b\n", b"from c\n"),
             *(b">From d\n", b"From e", b"x", b" ", b"line\nFrom f\n", b"line\nFrom g"),
+            *(b"", b"F", b"Fr", b"rom ", b"om h\n", b"m", b"From", b"line\nFro"),
         )
     )
 )

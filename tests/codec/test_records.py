@@ -66,8 +66,9 @@ def reference(data: bytes) -> tuple[bytes, object, int]:
             case b"w":
                 pass
             case b"p":
-                digits = body.lstrip(b" \t\n\r\v\f")
-                if not digits or digits.strip(b"0123456789") or len(digits) > 18:
+                # As a C string of digits; none at all is zero.
+                digits = body.split(b"\0")[0].lstrip(b" \t\n\r\v\f") or b"0"
+                if digits.strip(b"0123456789") or len(digits) > 18:
                     return text, ERROR, position
                 return text, int(digits), end
             case b"X":
@@ -175,7 +176,7 @@ def test_another_record_is_named_by_its_type(kind):
         (b"N" + b"\x80" * 5, "too many length bits, record type 78"),
         (b"N\x81\x80\x80\x08", "illegal length 16777217, record type 78"),
         (b"N\xff\xff\xff\xff\x7f", "illegal length 34359738367, record type 78"),
-        (record(b"p", b"12x"), "malformed pointer record value: 12x"),
+        (record(b"p", b"  12x"), "malformed pointer record value: 12x"),
         (record(b"p", b"-1"), "malformed pointer record value: -1"),
         (record(b"p", b"9" * 19), "malformed pointer record value: " + "9" * 19),
     ],

@@ -180,7 +180,7 @@ class _Run:
         with ours, self._output.open("wb") as output:
             with theirs:
                 process = subprocess.Popen(
-                    [self._program, *self._arguments()],
+                    [str(self._program), *self._arguments()],
                     stdin=theirs,
                     stdout=theirs,
                     stderr=output,

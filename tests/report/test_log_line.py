@@ -13,7 +13,7 @@ from postvirt.report.log_line import LineFormat, format_delay, recipient_line
 from tests.harness.libpostfix import ask
 
 SECOND = 1_000_000
-STYLE = LineFormat(max_decimals=2, external_address=True)
+STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
 STATS = MessageStats(
     Timestamp(100, 0), Timestamp(101, 0), Timestamp(102, SECOND // 2), Timestamp()
 )
@@ -65,8 +65,19 @@ def test_the_original_recipient_is_shown_when_it_differs(original, shown):
     ("external", "shown"), [(True, '"us er"@x'), (False, "us er@x")]
 )
 def test_addresses_are_quoted_as_configured(external, shown):
-    style = LineFormat(max_decimals=2, external_address=external)
+    style = LineFormat(max_decimals=2, external_address=external, utf8=True)
     assert line(b"us er@x", style=style).startswith(f"3F1A: to=<{shown}>")
+
+
+def test_an_empty_address_has_no_quotes():
+    assert line(b"").startswith("3F1A: to=<>, relay=")
+
+
+@pytest.mark.parametrize(("utf8", "shown"), [(True, ""), (False, ", orig_to=<É@x>")])
+def test_case_is_that_of_unicode_only_with_smtputf8(utf8, shown):
+    style = LineFormat(max_decimals=2, external_address=True, utf8=utf8)
+    found = line("é@x".encode(), "É@x".encode(), style=style)
+    assert found.startswith(f"3F1A: to=<é@x>{shown}, relay=")
 
 
 def test_a_reused_connection_is_counted():

@@ -416,7 +416,11 @@ class TestFlush:
         assert "public/flush" not in report(outcome, flush="example.com").services
 
 
-FUNCTIONS = {"sent": SENT, "defer_append": DEFERRED, "bounce_append": BOUNCED}
+FUNCTIONS = {
+    "sent": SENT,
+    "defer_append": Deferred(Dsn("4.3.0", "no space", diagnostic="i/o error")),
+    "bounce_append": Bounced(Dsn("5.2.2", "full", diagnostic="i/o error")),
+}
 SERVICES = ("private/bounce", "private/defer", "private/trace", "private/verify")
 
 

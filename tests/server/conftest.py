@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from postvirt.standin.instance import Instance
 from postvirt.system import log
 from tests.harness.child import Log, public_directory
+from tests.harness.drop_in import DropIn
 
 
 @pytest.fixture
@@ -25,3 +26,18 @@ def instance() -> Iterator[Instance]:
     """A throw-away instance."""
     with public_directory() as root:
         yield Instance(root)
+
+
+@pytest.fixture
+def start(instance: Instance) -> Iterator[Callable[..., DropIn]]:
+    """Start the program in the instance; it is ended with the test."""
+    started: list[DropIn] = []
+
+    def begin(*arguments: str, **options: object) -> DropIn:
+        command = ("-n", "virtual", "-t", "unix", *arguments)
+        started.append(DropIn(instance, command, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.close()

@@ -205,7 +205,7 @@ class TestSyslog:
         assert len(line) == 2000
 
     def test_facilities_are_those_of_syslog(self):
-        known = "auth authpriv cron daemon kern lpr mail news syslog user uucp"
+        known = "auth authpriv cron daemon ftp kern lpr mail news syslog user uucp"
         for name in known.split() + [f"local{number}" for number in range(8)]:
             assert log.is_facility(name)
         for name in ("MAIL", "pid", "err", "info", "", "local8", "upto"):

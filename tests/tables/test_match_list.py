@@ -63,7 +63,14 @@ def test_a_domain_list_matches_as_in_postfix(
         utf8=True,
         opened=OpenTables(),
     )
-    ours = [domains.matches(domain) for domain in DOMAINS]
+
+    def matches(domain):
+        try:
+            return domains.matches(domain)
+        except TableError:
+            return False  # as the caller in Postfix takes it
+
+    ours = [matches(domain) for domain in DOMAINS]
     assert ours == [bool(result) for result in expected]
     assert logged.take() == lines
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from postvirt.standin.instance import Instance
+from tests.comparison.scenarios.expectations import NO_REPLY
 from tests.harness.scenario import BOB, CONTENT, MBOX, Mail, Scenario
 
 Prepare = Callable[[Instance], None]
@@ -95,7 +96,15 @@ def _deep(name: str, result: str, prepare: Prepare, **parameters: str) -> Scenar
 _BASES = (
     _maildir("base-with-slash", virtual_mailbox_base="@mail@/"),
     _maildir("base-with-slashes", virtual_mailbox_base="@mail@//"),
-    _maildir("base-relative", virtual_mailbox_base="../mail"),
+    Scenario(
+        name="base-relative",
+        parameters={"virtual_mailbox_base": "../mail"},
+        reason="virtual(8) finds out with the first message, postvirt when it starts",
+        expected={
+            "replies": (NO_REPLY,),
+            "processes": ("reports nothing; exit 1",),
+        },
+    ),
     _maildir("base-missing", virtual_mailbox_base="@mail@/not/yet"),
     _maildir("base-from-macro", virtual_mailbox_base="$my_base/sub", my_base="@mail@"),
     _maildir("base-empty", virtual_mailbox_base=""),
@@ -271,7 +280,7 @@ def _limit(name: str, prepare: Prepare | None = None, **parameters: str) -> Scen
 
 
 _SIZES = (
-    _limit("limit-reached", **_LIMITS),
+    _limit("limit-reached", None, **_LIMITS),
     _limit("limit-reached-by-old-mail", _file("mbox", _OLD * 300), **_LIMITS),
     _limit("limit-off", message_size_limit="0", virtual_mailbox_limit="0"),
     _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 1200), **_LIMITS),

@@ -305,7 +305,8 @@ _FLUSHES = (
 
 
 def _stamps(*times: tuple[int, int], reuse: int = 0) -> MessageStats:
-    return MessageStats(*(Timestamp(*time) for time in times), reuse_count=reuse)
+    arrival, active, handoff, connected, delivered = (Timestamp(*t) for t in times)
+    return MessageStats(arrival, active, handoff, connected, delivered, reuse)
 
 
 def _delays(name: str, *stats: MessageStats, **parameters: str) -> Scenario:

@@ -199,8 +199,8 @@ _STAYS_ALIVE = (
     " tried again, so that one bad file does not stop the delivery of others"
 )
 _NO_LINKS = (
-    "virtual(8) delivers from the file that the link leads to, after a warning; postvirt"
-    " leaves the message in the queue"
+    "virtual(8) delivers from the file that the link leads to, after a warning;"
+    " postvirt leaves the message in the queue"
 )
 
 

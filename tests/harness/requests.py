@@ -1,0 +1,42 @@
+"""Delivery requests for messages that are in a queue."""
+
+from __future__ import annotations
+
+from postvirt.model.request import (
+    DeliveryRequest,
+    MessageStats,
+    RequestFlag,
+    Timestamp,
+)
+from postvirt.standin.queue_file import QueueFile
+
+_NOW = Timestamp(1_700_000_000)
+
+
+def request_for(queued: QueueFile, flags: int = 3) -> DeliveryRequest:
+    """What the queue manager asks for."""
+    return DeliveryRequest(
+        flags=RequestFlag(flags),
+        queue_name=queued.queue_name,
+        queue_id=queued.queue_id,
+        data_offset=queued.data_offset,
+        data_size=queued.data_size,
+        nexthop=b"example.com",
+        encoding=b"8bit",
+        sendopts=0,
+        sender=queued.sender,
+        envelope_id=b"",
+        ret_flags=0,
+        stats=MessageStats(_NOW, _NOW, _NOW),
+        client_name=b"",
+        client_address=b"",
+        client_port=b"",
+        client_protocol=b"",
+        client_helo=b"",
+        sasl_method=b"",
+        sasl_username=b"",
+        sasl_sender=b"",
+        log_ident=b"",
+        rewrite_context=b"local",
+        recipients=queued.recipients,
+    )

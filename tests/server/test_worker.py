@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from postvirt.codec.announcement import DELIVERY_REQUEST, encode_announcement
+from postvirt.codec.delivery import encode_reply, encode_request
+from postvirt.model.request import Recipient
+from postvirt.standin.instance import Instance
+from postvirt.standin.queue_file import encode_content
+from tests.harness.drop_in import TIMEOUT_SECONDS, DropIn, Opened, ends
+from tests.harness.requests import request_for
+from tests.harness.scenario import BOB, MBOX, to
+
+GREETING = encode_announcement(DELIVERY_REQUEST)
+TAKEN, AVAILABLE = 0, 1
+CONTENT = b"Subject: hello\n\nHello.\n"
+
+Start = Callable[..., DropIn]
+
+
+class Post:
+    """An instance with mailboxes, and requests to deliver to them."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self._messages = 0
+        self.configure()
+
+    def configure(self, **parameters: str) -> None:
+        mailboxes = self.instance.add_table(
+            "texthash",
+            "mailboxes",
+            {"bob@example.com": "bob/", "mbox@example.com": "mbox"},
+        )
+        values = {"virtual_mailbox_maps": mailboxes, "virtual_minimum_uid": "1"}
+        self.instance.main_cf(values | parameters)
+
+    def request(self, recipients: Sequence[Recipient] = (BOB,)) -> bytes:
+        """Put a message into the queue; the request to deliver it."""
+        self._messages += 1
+        queued = self.instance.add_message(
+            b"3F1A2B%04X" % self._messages,
+            b"alice@example.org",
+            recipients,
+            encode_content(CONTENT),
+        )
+        return encode_request(request_for(queued))
+
+    def arrived(self, mailbox: str = "bob") -> int:
+        """How many messages are in a maildir."""
+        new = self.instance.mail / mailbox / "new"
+        return len(list(new.iterdir())) if new.exists() else 0
+
+
+@pytest.fixture
+def post(instance: Instance) -> Post:
+    return Post(instance)
+
+
+def serve(agent: DropIn, post: Post) -> int:
+    """Let the agent deliver one message; the worker that did it."""
+    before = post.arrived()
+    assert agent.ask(post.request()).status == 0
+    assert [agent.report()[2], agent.report()[2]] == [TAKEN, AVAILABLE]
+    line = agent.log_line()
+    assert line.text.endswith("status=sent (delivered to maildir)")
+    assert post.arrived() == before + 1
+    return line.pid
+
+
+def test_the_reports_to_master_carry_the_pid_that_it_knows(
+    start: Start, post: Post
+) -> None:
+    agent = start(generation="37777777776")
+    reply = agent.ask(post.request())
+    assert reply.raw == GREETING + encode_reply(0)
+    assert agent.report() == (agent.pid, 0o37777777776, TAKEN)
+    assert agent.report() == (agent.pid, 0o37777777776, AVAILABLE)
+    line = agent.log_line()
+    assert line.pid == agent.worker()
+    assert line.pid != agent.pid
+    assert line.tag == "postfix/virtual"
+
+
+def test_the_process_is_taken_before_the_client_hears_anything(
+    start: Start, post: Post
+) -> None:
+    agent = start()
+    with agent.connect() as client:
+        assert agent.report() == (agent.pid, 5, TAKEN)
+        assert client.recv(1000) == GREETING
+        assert not select.select([agent.status], [], [], 0)[0]
+    assert agent.report() == (agent.pid, 5, AVAILABLE)
+
+
+@pytest.mark.root
+def test_the_worker_is_the_mail_owner_and_the_watchdog_is_root(
+    start: Start, post: Post
+) -> None:
+    post.configure(virtual_mailbox_limit="0", message_size_limit="0")
+    agent = start()
+    worker = serve(agent, post)
+    owner = post.instance.mail_owner
+
+    def ids(pid: int) -> dict[str, list[int]]:
+        fields = {}
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name in ("Uid", "Gid", "Groups"):
+                fields[name] = [int(number) for number in value.split()]
+        return fields
+
+    assert ids(worker) == {
+        "Uid": [0, owner.uid, 0, owner.uid],
+        "Gid": [0, owner.gid, 0, owner.gid],
+        "Groups": [owner.gid],
+    }
+    assert ids(agent.pid)["Uid"] == [0, 0, 0, 0]
+
+
+def test_only_the_worker_has_the_file_size_limit(start: Start, post: Post) -> None:
+    post.configure(virtual_mailbox_limit="12345678", message_size_limit="1234567")
+    agent = start()
+    worker = serve(agent, post)
+
+    def limit(pid: int) -> str:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        (line,) = [
+            line for line in limits.splitlines() if line.startswith("Max file size")
+        ]
+        return line.split()[3]
+
+    assert limit(worker) == "12345678"
+    own = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    assert limit(agent.pid) == ("unlimited" if own < 0 else str(own))
+
+
+def test_a_message_that_reaches_the_limit_bounces_with_nothing_left(
+    start: Start, post: Post
+) -> None:
+    post.configure(virtual_mailbox_limit="20000", message_size_limit="10000")
+    mbox = post.instance.mail / "mbox"
+    mbox.write_bytes(b"x" * 19_990)
+    mbox.chmod(0o600)
+    post.instance.recipient_owner.give(mbox)
+    agent = start()
+    # Nobody is there to take the bounce, so it is deferred after all.
+    assert agent.ask(post.request((MBOX,))).status == -1
+    texts = [agent.log_line().text for _ in range(3)]
+    assert texts[0] == "warning: connect to private/bounce: No such file or directory"
+    assert mbox.read_bytes() == b"x" * 19_990
+    assert not mbox.with_name("mbox.lock").exists()
+
+
+def test_after_max_use_clients_another_worker_goes_on(start: Start, post: Post) -> None:
+    agent = start("-m", "2")
+    workers = [serve(agent, post) for _ in range(5)]
+    assert workers[0] == workers[1]
+    assert workers[2] == workers[3]
+    assert len(set(workers)) == 3
+    assert agent.children() == [workers[4]]
+
+
+def test_without_work_for_max_idle_seconds_everybody_leaves(
+    start: Start, post: Post
+) -> None:
+    agent = start("-i", "1")
+    pidfd = os.pidfd_open(agent.pid)
+    serve(agent, post)
+    assert agent.wait() == 0
+    os.close(pidfd)
+    assert agent.log_texts() == []
+    assert agent.output == ""
+
+
+def test_a_changed_table_is_seen_before_the_next_client(
+    start: Start, post: Post
+) -> None:
+    agent = start()
+    before = serve(agent, post)
+    table = post.instance.add_table(
+        "texthash", "mailboxes", {"bob@example.com": "new/"}
+    )
+    assert agent.ask(post.request()).status == 0
+    restart, sent = agent.log_line(), agent.log_line()
+    assert restart.pid == before
+    assert restart.text.startswith(f"table {table}(0,lock|")
+    assert restart.text.endswith(") has changed -- restarting")
+    assert sent.pid not in (before, agent.pid)
+    assert (post.arrived("bob"), post.arrived("new")) == (1, 1)
+    assert agent.children() == [sent.pid]
+
+
+def test_a_changed_main_cf_holds_for_the_next_worker(start: Start, post: Post) -> None:
+    agent = start("-m", "1")
+    serve(agent, post)
+    post.configure(virtual_mailbox_base=str(post.instance.mail / "moved"))
+    assert agent.ask(post.request()).status == 0
+    assert post.arrived("moved/bob") == 1
+
+
+def test_main_cf_that_breaks_meanwhile_ends_the_process(
+    start: Start, post: Post
+) -> None:
+    agent = start("-m", "1")
+    post.configure(max_use="never")
+    (post.instance.etc / "main.cf").touch()
+    past = 1_000_000_000
+    os.utime(post.instance.etc / "main.cf", (past, past))
+    agent.ask(post.request())
+    while not (line := agent.log_line()).text.startswith("fatal: "):
+        pass
+    assert line.text == "fatal: bad numerical configuration: max_use = never"
+    assert agent.wait() == 1
+
+
+def test_when_master_goes_away_both_processes_leave(start: Start, post: Post) -> None:
+    agent = start()
+    worker = os.pidfd_open(serve(agent, post))
+    agent.stop_master()
+    assert agent.wait() == 0
+    assert ends(worker)
+    os.close(worker)
+    assert agent.log_texts() == []
+
+
+def test_when_master_goes_away_an_accepted_client_is_served_first(
+    start: Start, post: Post
+) -> None:
+    agent = start()
+    with agent.connect() as client:
+        assert client.recv(1000) == GREETING
+        agent.stop_master()
+        client.sendall(post.request())
+        assert client.recv(1000) == encode_reply(0)
+    assert agent.wait() == 0
+    assert post.arrived() == 1
+
+
+@pytest.mark.parametrize("target", ["watchdog", "worker", "both"])
+def test_sigterm_ends_both_processes(start: Start, post: Post, target: str) -> None:
+    agent = start()
+    pid = serve(agent, post)
+    worker = os.pidfd_open(pid)
+    match target:
+        case "watchdog":
+            os.kill(agent.pid, signal.SIGTERM)
+        case "worker":
+            os.kill(pid, signal.SIGTERM)
+        case "both":
+            os.killpg(agent.pid, signal.SIGTERM)
+    assert agent.wait() == 0
+    assert ends(worker)
+    os.close(worker)
+    assert agent.log_texts() == []
+    assert agent.output == ""
+
+
+def test_sigterm_hangs_up_on_a_client_that_has_not_asked_yet(
+    start: Start, post: Post
+) -> None:
+    agent = start()
+    with agent.connect() as client:
+        assert client.recv(1000) == GREETING
+        os.kill(agent.pid, signal.SIGTERM)
+        assert client.recv(1000) == b""
+    assert agent.wait() == 0
+    assert agent.log_texts() == []
+
+
+def test_sigterm_lets_a_delivery_come_to_its_end(start: Start, post: Post) -> None:
+    """It is not waited for a lock any more, and the mail stays in the queue."""
+    post.configure(deliver_lock_delay="3600s", deliver_lock_attempts="50")
+    mbox = post.instance.mail / "mbox"
+    (post.instance.mail / "mbox.lock").touch()
+    agent = start()
+    request = post.request((MBOX,))
+    with agent.connect() as client:
+        opened = Opened(post.instance.spool / "active" / "3F1A2B0001")
+        client.sendall(request)
+        opened.wait()
+        os.kill(agent.pid, signal.SIGTERM)
+        client.recv(len(GREETING))
+        assert client.recv(1000) == encode_reply(-1)
+    assert agent.wait() == 0
+    last = agent.log_texts()[-1]
+    assert f"unable to create lock file {mbox}.lock: File exists" in last
+    assert not mbox.exists()
+    assert (post.instance.mail / "mbox.lock").exists()
+
+
+def test_a_worker_that_is_killed_makes_the_watchdog_fail(
+    start: Start, post: Post
+) -> None:
+    agent = start()
+    pid = serve(agent, post)
+    os.kill(pid, signal.SIGKILL)
+    assert agent.wait() == 1
+    line = agent.log_line()
+    assert line.pid == agent.pid
+    assert line.text == f"warning: worker process {pid} killed by signal 9"
+
+
+def test_a_worker_without_its_watchdog_leaves(start: Start, post: Post) -> None:
+    agent = start()
+    worker = os.pidfd_open(serve(agent, post))
+    os.kill(agent.pid, signal.SIGKILL)
+    assert ends(worker)
+    os.close(worker)
+    assert agent.wait() == -signal.SIGKILL
+    assert agent.log_texts() == []
+
+
+def test_a_second_worker_notices_the_end_of_its_watchdog_too(
+    start: Start, post: Post
+) -> None:
+    agent = start("-m", "1")
+    first, second = serve(agent, post), serve(agent, post)
+    assert first != second
+    third = os.pidfd_open(agent.worker())
+    os.kill(agent.pid, signal.SIGKILL)
+    assert ends(third)
+    os.close(third)
+
+
+def test_a_client_that_is_silent_within_its_request_is_left_and_others_served(
+    start: Start, post: Post
+) -> None:
+    post.configure(ipc_timeout="1s")
+    agent = start()
+    with agent.connect() as client:
+        client.sendall(b"flags\x003\x00")
+        assert client.recv(len(GREETING)) == GREETING
+        assert client.recv(1000) == encode_reply(-1)
+        texts = [agent.log_line().text for _ in range(2)]
+    assert texts == [
+        "warning: timeout on virtual socket while reading input attribute name",
+        "warning: deliver_request_get: error receiving common attributes",
+    ]
+    assert [agent.report()[2], agent.report()[2]] == [TAKEN, AVAILABLE]
+    serve(agent, post)
+
+
+def test_two_hundred_clients_leave_no_zombie_and_no_descriptor(
+    start: Start, post: Post
+) -> None:
+    """Good ones, bad ones, and ones that hang up, all with one worker."""
+    agent = start("-m", "1000")
+    worker = serve(agent, post)
+
+    def descriptors() -> list[int]:
+        pids = (agent.pid, worker)
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+
+    before = descriptors()
+    good = post.request((BOB, to("nobody@example.com"), MBOX))
+    replies = []
+    for number in range(200):
+        match number % 4:
+            case 0:
+                agent.connect().close()
+            case 1:
+                replies.append(agent.ask(b"nonsense\0x\0").status)
+            case 2:
+                replies.append(agent.ask(good[: number * 3]).status)
+            case 3:
+                replies.append(agent.ask(good).status)
+        assert [agent.report()[2], agent.report()[2]] == [TAKEN, AVAILABLE]
+        agent.log_texts()
+    assert set(replies) == {-1}  # nobody takes the bounce for nobody@
+    assert len(replies) == 150
+    assert descriptors() == before
+    assert agent.children() == [worker]
+    assert post.arrived() == 1 + 50
+    assert agent.output == ""
+
+
+def test_replaced_workers_leave_no_zombie_and_no_descriptor(
+    start: Start, post: Post
+) -> None:
+    agent = start("-m", "1")
+    serve(agent, post)
+    fds = []
+    for _ in range(20):
+        serve(agent, post)
+        fds.append(len(os.listdir(f"/proc/{agent.pid}/fd")))
+        assert len(agent.children()) <= 1
+    assert len(set(fds)) == 1
+    assert agent.output == ""
+
+
+def test_every_listen_socket_is_served(start: Start, post: Post) -> None:
+    agent = start("-s", "2", listeners=2)
+    for number in (1, 0, 1):
+        assert agent.ask(post.request(), number).status == 0
+    assert post.arrived() == 3
+    assert TIMEOUT_SECONDS
