@@ -52,9 +52,10 @@ def mail_owner() -> Identity:
 
 
 def setgid_group() -> Identity:
-    """The group of the commands that submit mail (parameter setgid_group)."""
-    if os.geteuid() != 0:
-        return _myself()
+    """The group of the commands that submit mail (parameter setgid_group).
+
+    Postfix insists that it is not the mail owner's own.
+    """
     owner = mail_owner()
     known = {entry.gr_name: entry.gr_gid for entry in grp.getgrall()}
     for group in ("postdrop", "mail", "nogroup", "nobody"):

@@ -74,13 +74,14 @@ class Instance:
         self._write(path, lines)
 
     def _base_parameters(self) -> dict[str, str]:
-        owner = self.recipient_owner
+        mail_owner, owner = self.mail_owner.user, self.recipient_owner
         return {
             "compatibility_level": "3.6",
             "queue_directory": str(self.spool),
             "data_directory": str(self.root / "data"),
-            "mail_owner": self.mail_owner.user,
+            "mail_owner": mail_owner,
             "setgid_group": self.setgid_group.group,
+            "default_privs": "daemon" if mail_owner == "nobody" else "nobody",
             "myhostname": HOST,
             "mydestination": "",
             "mynetworks": "127.0.0.1/32",

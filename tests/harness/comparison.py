@@ -181,8 +181,8 @@ class _Run:
             with theirs:
                 process = subprocess.Popen(
                     [str(self._program), *self._arguments()],
-                    stdin=theirs,
-                    stdout=theirs,
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
                     stderr=output,
                     env=environment,
                     cwd=self._instance.spool,

@@ -26,14 +26,14 @@ NORMAL = ("-n", "virtual", "-t", "unix")
 PROJECT = Path(__file__).parents[2]
 
 _PROGRAM = f"""\
-#!{sys.executable} -I
+#!{sys.executable}
 import sys
-sys.path.insert(0, {str(PROJECT)!r})
+sys.path[:] = {[str(PROJECT), *sys.path]!r}
 from postvirt.server.launcher import main
 sys.exit(main())
 """
 _LOG_LINE = re.compile(
-    rb"\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+) (\S+)\[(\d+)\]: (.*)", re.S
+    rb"\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+) (\S+)\[(\d+)\]: (.*)", re.DOTALL
 )
 _FIRST_SPARE_FD = 100
 _IN_OPEN = 0x20

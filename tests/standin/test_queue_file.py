@@ -26,7 +26,7 @@ def test_postcat_reads_what_was_written(tmp_path: Path) -> None:
     )
 
     def postcat(*options: str) -> bytes:
-        command = ("postcat", "-c", instance.etc, *options, queued.path)
+        command = ["postcat", "-c", str(instance.etc), *options, str(queued.path)]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     assert postcat("-bh") == content

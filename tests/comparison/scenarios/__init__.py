@@ -9,11 +9,13 @@ from tests.comparison.scenarios import (
     process,
     reports,
     requests,
+    tables,
 )
 
 SCENARIOS = (
     *delivery.SCENARIOS,
     *lookup.SCENARIOS,
+    *tables.SCENARIOS,
     *places.SCENARIOS,
     *reports.SCENARIOS,
     *requests.SCENARIOS,
