@@ -117,6 +117,8 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> None:
 class _Message:
     """Message content from a file, for any number of recipients."""
 
+    queue_file_bytes = 0
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 

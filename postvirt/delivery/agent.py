@@ -60,7 +60,9 @@ class Agent:
         queue_file = open_queue_file(request, self.hashed_queues, self.hash_depth)
         if queue_file is None:
             return TRY_AGAIN
-        content = QueueFileContent(queue_file.fd, request.data_offset)
+        content = QueueFileContent(
+            queue_file.fd, request.data_offset, queue_file.size_bytes
+        )
         try:
             status = DONE
             for recipient in request.recipients:

@@ -69,6 +69,15 @@ class Postman:
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
     ) -> Steps[Outcome]:
+        limit = self.settings.virtual_mailbox_limit
+        if 0 < limit < content.queue_file_bytes:
+            # The limit holds for the queue file, too: no recipient could be crossed off
+            # in it. virtual(8) panics here.
+            log.warning(
+                f"virtual_mailbox_limit {limit} < queue file size "
+                f"{content.queue_file_bytes}: the message stays queued"
+            )
+            return Deferred(CONFIGURATION)
         original = recipient.original_recipient
         if not self.settings.enable_original_recipient:
             original = b""

@@ -15,7 +15,12 @@ from postvirt.codec.quoting import quote_local
 
 
 class Content(Protocol):
-    """Message content that can be read once for every recipient."""
+    """Message content that can be read once for every recipient.
+
+    queue_file_bytes is the size of the file that holds it, 0 when there is none.
+    """
+
+    queue_file_bytes: int
 
     def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
         """The text, ending with a newline; quote_from puts ">" before From lines.

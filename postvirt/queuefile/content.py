@@ -31,7 +31,8 @@ MAX_REVERSE_JUMPS = 10_000
 class QueueFileContent:
     """The content that begins at `offset` of the open queue file."""
 
-    def __init__(self, fd: int, offset: int) -> None:
+    def __init__(self, fd: int, offset: int, queue_file_bytes: int = 0) -> None:
+        self.queue_file_bytes = queue_file_bytes
         self._fd = fd
         self._offset = offset
         self._kept: list[bytes] | None = None

@@ -31,11 +31,12 @@ _LINK_GRACE_SECONDS = 60
 class QueueFile:
     """An open, locked queue file; path is relative to the queue directory."""
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("fd", "path", "size_bytes")
 
     def __init__(self, fd: int, path: bytes) -> None:
         self.fd = fd
         self.path = path
+        self.size_bytes = os.fstat(fd).st_size
 
     def close(self) -> None:
         """Close the file, which also gives up the lock."""
@@ -82,7 +83,7 @@ def open_queue_file(
         return None
     path = queue_path(request.queue_name, request.queue_id, hashed_queues, hash_depth)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         log.warning(
             f"open {text(request.queue_name)} {text(request.queue_id)}: "

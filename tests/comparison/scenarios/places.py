@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from postvirt.standin.instance import Instance
-from tests.comparison.scenarios.expectations import NO_REPLY
+from tests.comparison.scenarios.expectations import NO_REPLY, configuration_error
 from tests.harness.scenario import BOB, CONTENT, MBOX, Mail, Scenario
 
 Prepare = Callable[[Instance], None]
@@ -286,6 +286,16 @@ _SIZES = (
     _limit("limit-exceeded-by-old-mail", _file("mbox", _OLD * 1200), **_LIMITS),
     _mbox("limit-below-message-limit", virtual_mailbox_limit="1000"),
     _mbox("limit-but-messages-unlimited", message_size_limit="0"),
+    Scenario(
+        name="limit-below-queue-file",
+        parameters={"message_size_limit": "200", "virtual_mailbox_limit": "200"},
+        reason="virtual(8) panics, as it could not cross off a recipient; both leave the"
+        " message in the queue, and postvirt says so and goes on",
+        expected=configuration_error(
+            "virtual_mailbox_limit 200 < queue file size 272: the message stays queued"
+        )
+        | {"processes": ("reports 0 1; exit 0",)},
+    ),
     _mbox("limit-negative", virtual_mailbox_limit="-1"),
     _mbox("limit-is-no-number", virtual_mailbox_limit="much"),
 )
