@@ -292,7 +292,7 @@ _SIZES = (
         reason="virtual(8) panics, as it could not cross off a recipient; both leave the"
         " message in the queue, and postvirt says so and goes on",
         expected=configuration_error(
-            "virtual_mailbox_limit 200 < queue file size 272: the message stays queued"
+            "virtual_mailbox_limit 200 < queue file size 257: the message stays queued"
         )
         | {"processes": ("reports 0 1; exit 0",)},
     ),
