@@ -289,8 +289,8 @@ _SIZES = (
     Scenario(
         name="limit-below-queue-file",
         parameters={"message_size_limit": "200", "virtual_mailbox_limit": "200"},
-        reason="virtual(8) panics, as it could not cross off a recipient; both leave the"
-        " message in the queue, and postvirt says so and goes on",
+        reason="virtual(8) panics, as it could not cross off a recipient; both leave"
+        " the message in the queue, and postvirt says so and goes on",
         expected=configuration_error(
             "virtual_mailbox_limit 200 < queue file size 257: the message stays queued"
         )
