@@ -35,7 +35,7 @@ from postvirt.mailbox.status import (
     DeliveryFailedError,
     step,
 )
-from postvirt.model.effects import Durable, Pause, Steps
+from postvirt.model.effects import Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.text import text
@@ -82,6 +82,7 @@ def deliver_to_mbox(
             head = from_line(envelope, time.time()) + envelope_headers(envelope)
             write_message(box.fd, head, content.chunks(quote_from=True), b"\n")
         with step(COMMIT, "error writing message"):
+            yield Written(box.fd)
             yield box.durable()
     except DeliveryFailedError as failed:
         return failed.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")

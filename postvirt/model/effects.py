@@ -18,7 +18,11 @@ from typing import Any, TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """All data of the open file has been handed to the disk."""
+    """All data of the open file has been handed to the disk.
+
+    Every file is Written before it becomes Durable, with no write in between, so that a
+    driver may do the work in either of the two.
+    """
 
     fd: int
 

@@ -47,8 +47,8 @@ class Driver:
         match effect:
             case Written(fd):
                 durability.commit_file(fd)
-            case Durable(fd, directories, everything):
-                durability.commit_file(fd)
+            case Durable(_, directories, everything):
+                # The file is on disk since it was Written; its names follow.
                 durability.commit_directories(directories)
                 if everything:
                     durability.commit_everything()

@@ -274,7 +274,7 @@ def test_a_corrupt_queue_file_is_marked_and_nobody_is_told(
     assert result.crossed_off == [False, False]
     assert result.mail in ([], ["mbox"])  # an mbox that was made stays, empty
     assert result.told == []
-    assert result.mode == 0o600
+    assert result.mode == 0o400
     assert result.log.count("warning: corrupted queue file: active/3F1A2B4C5D") == 2
     assert not any("status=" in line for line in result.log)
 

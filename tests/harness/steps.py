@@ -21,6 +21,7 @@ class Chunks:
     """Message content in given pieces; `error`, if any, comes behind the last one."""
 
     def __init__(self, *chunks: bytes, error: BaseException | None = None) -> None:
+        self.queue_file_bytes = 0
         self._chunks = chunks
         self._error = error
         self.quoted_from: list[bool] = []

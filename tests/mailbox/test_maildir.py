@@ -34,6 +34,8 @@ ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 HEADERS = b"Return-Path: <alice@example.org>\nDelivered-To: bob@example.com\n"
 CONTENT = b"Subject: hello\n\nHello.\n"
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
+# What the bounce service is told of every trouble with the disk.
+IO_ERROR = "input/output error"
 
 NEW_NAME = re.compile(r"(\d+)\.V([0-9a-f]+)I([0-9a-f]+)M(\d{1,6})\.mail\.example\.org")
 TMP_NAME = re.compile(r"(\d+)\.P(\d+)\.mail\.example\.org")
@@ -215,6 +217,7 @@ def test_a_message_that_the_disk_does_not_keep_is_not_delivered(
     assert outcome.dsn == Dsn(
         expected.dsn.status,
         f"maildir delivery failed: error writing message: {expected.dsn.reason}",
+        diagnostic=IO_ERROR,
     )
     assert files(path) == []
     assert log.lines == []
@@ -260,7 +263,11 @@ def test_a_message_over_the_size_limit_bounces_and_leaves_nothing(home: Path) ->
         return Hand().run(deliver(path, Chunks(b"x" * 9_000, b"x" * 9_000)))
 
     assert as_mail_system(work) == Bounced(
-        Dsn("5.2.2", "maildir delivery failed: error writing message: File too large")
+        Dsn(
+            "5.2.2",
+            "maildir delivery failed: error writing message: File too large",
+            diagnostic=IO_ERROR,
+        )
     )
     assert files(path) == []
 
@@ -289,7 +296,10 @@ def test_a_full_disk_defers_and_leaves_nothing(home: Path) -> None:
             return outcome, files(path)
 
     reason = "maildir delivery failed: error writing message: No space left on device"
-    assert as_mail_system(work) == (Deferred(Dsn("4.3.0", reason)), [])
+    assert as_mail_system(work) == (
+        Deferred(Dsn("4.3.0", reason, diagnostic=IO_ERROR)),
+        [],
+    )
 
 
 @pytest.mark.root

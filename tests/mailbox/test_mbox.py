@@ -19,7 +19,7 @@ import pytest
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.mbox import Locking, deliver_to_mbox
 from postvirt.mailbox.message import Envelope
-from postvirt.model.effects import Durable, Effect, Pause, Steps
+from postvirt.model.effects import Durable, Effect, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.system import locks
@@ -123,7 +123,9 @@ def run(
 
 def failed(path: Path, status: str, reason: str) -> Deferred | Bounced:
     kind = Deferred if status.startswith("4") else Bounced
-    return kind(Dsn(status, f"delivery failed to mailbox {path}: {reason}"))
+    diagnostic = "input/output error" if reason.startswith("error writing") else ""
+    told = f"delivery failed to mailbox {path}: {reason}"
+    return kind(Dsn(status, told, diagnostic=diagnostic))
 
 
 def is_free(path: Path, lock: Callable[[int], None]) -> bool:
@@ -140,7 +142,7 @@ def is_free(path: Path, lock: Callable[[int], None]) -> bool:
 
 def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> None:
     def look(effect: Effect) -> None:
-        assert isinstance(effect, Durable)
+        assert isinstance(effect, Written | Durable)
         assert os.path.samestat(os.fstat(effect.fd), mbox.stat())
         assert not os.get_inheritable(effect.fd)
         assert mbox.read_bytes().startswith(OLD + b"From ")
@@ -154,7 +156,9 @@ def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> 
     outcome, log, effects = run(Hand(look), mbox)
     assert outcome == DELIVERED
     assert log.lines == []
-    assert effects == [Durable(effects[0].fd)]  # no name changed
+    written, durable = effects
+    assert written == Written(written.fd)
+    assert durable == Durable(written.fd)  # no name changed
     head, date, body = mbox.read_bytes().partition(b"From alice")
     assert head == OLD
     assert DATE.sub(b"DATE\n", date + body) == b"DATE\n" + HEADERS + CONTENT + b"\n"
@@ -178,11 +182,13 @@ def test_a_new_mbox_is_the_recipients_alone_and_its_name_is_synced(home: Path) -
     path = home / "mbox"
 
     def look(effect: Effect) -> None:
-        assert isinstance(effect, Durable)
-        (directory,) = effect.directories
-        assert os.path.samestat(os.fstat(directory), home.stat())
+        if isinstance(effect, Durable):
+            (directory,) = effect.directories
+            assert os.path.samestat(os.fstat(directory), home.stat())
 
-    assert run(Hand(look), path)[0] == DELIVERED
+    outcome, _, effects = run(Hand(look), path)
+    assert outcome == DELIVERED
+    assert [type(effect) for effect in effects] == [Written, Durable]
     status = path.stat()
     assert stat.S_IMODE(status.st_mode) == 0o600
     assert Owner(status.st_uid, status.st_gid) == recipient()
@@ -311,7 +317,7 @@ def test_a_lock_that_is_given_up_meanwhile_is_taken(mbox: Path, call: str) -> No
 
         outcome, _, effects = run(Hand(look), mbox)
     assert outcome == DELIVERED
-    assert [type(effect) for effect in effects] == [Pause, Durable]
+    assert [type(effect) for effect in effects] == [Pause, Written, Durable]
 
 
 def test_one_attempt_means_no_waiting(mbox: Path) -> None:
@@ -359,7 +365,7 @@ def test_a_stale_dot_lock_is_removed_and_the_mail_delivered(
     monkeypatch.setattr("time.time", lambda: later)
     outcome, _, effects = run(Hand(), mbox)
     assert outcome == DELIVERED
-    assert [type(effect) for effect in effects] == [Pause, Durable]
+    assert [type(effect) for effect in effects] == [Pause, Written, Durable]
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
@@ -613,8 +619,9 @@ def test_an_mbox_in_a_directory_that_cannot_be_read_is_synced_with_all_the_rest(
         hand = Hand()
         for everything in (True, False):  # the second time no name changes
             assert hand.run(deliver(path)) == DELIVERED
-            (effect,) = hand.effects
-            assert effect == Durable(effect.fd, (), everything)
+            written, durable = hand.effects
+            assert isinstance(written, Written)
+            assert durable == Durable(written.fd, (), everything)
             hand.effects.clear()
 
     as_mail_system(work)
@@ -641,11 +648,13 @@ def test_two_deliveries_side_by_side_do_not_mix(mbox: Path) -> None:
     def work(_: Log) -> None:
         first = deliver(mbox, Chunks(b"first\n"), locking)
         second = deliver(mbox, Chunks(b"second\n"), locking)
-        assert isinstance(next(first), Durable)
+        assert isinstance(next(first), Written)
         assert isinstance(next(second), Pause)
+        assert isinstance(first.send(None), Durable)
         with pytest.raises(StopIteration) as end:
             first.send(None)
         assert end.value.value == DELIVERED
+        assert isinstance(second.send(None), Written)
         assert isinstance(second.send(None), Durable)
         with pytest.raises(StopIteration) as end:
             second.send(None)

@@ -49,14 +49,16 @@ def test_steps_without_effects_have_a_result() -> None:
 
 def test_effects_are_performed_in_order(calls: Calls) -> None:
     result = driver(calls.note("pause")).run(
-        steps(Written(7), Pause(0.5), Durable(8, (9, 10)), Durable(11, (), True))
+        steps(
+            *(Written(7), Durable(7, (9, 10)), Pause(0.5)),
+            *(Written(11), Durable(11, (), True)),
+        )
     )
-    assert result == [None] * 4
+    assert result == [None] * 5
     assert calls == [
         ("commit_file", 7),
-        ("pause", 0.5),
-        ("commit_file", 8),
         ("commit_directories", (9, 10)),
+        ("pause", 0.5),
         ("commit_file", 11),
         ("commit_directories", ()),
         ("commit_everything",),
@@ -76,10 +78,11 @@ def test_a_real_file_and_its_directory_are_committed(tmp_path: Path) -> None:
 def test_an_error_is_thrown_where_the_effect_was_yielded(
     monkeypatch: pytest.MonkeyPatch, effect: Effect
 ) -> None:
-    def fail(_: int) -> None:
+    def fail(_: object) -> None:
         raise OSError(errno.EIO, "disk")
 
     monkeypatch.setattr(durability, "commit_file", fail)
+    monkeypatch.setattr(durability, "commit_directories", fail)
 
     def careful() -> Steps[str]:
         try:
