@@ -174,10 +174,6 @@ class _Mbox:
                 locks.remove_dot_lock(self._path)
 
     def _dot_lock(self, locking: Locking) -> Steps[None]:
-        with acting_as(self._owner):
-            if not _is_missing_or_regular(self._path):
-                return  # a dot lock beside a device makes no sense
-
         def attempt() -> None:
             with acting_as(self._owner):
                 locks.try_dot_lock(self._path)
@@ -188,6 +184,10 @@ class _Mbox:
 
         lock = text(locks.dot_lock_path(self._path))
         try:
+            with acting_as(self._owner):
+                is_sensible = _is_missing_or_regular(self._path)
+            if not is_sensible:
+                return  # a dot lock beside a device makes no sense
             yield from _repeat(attempt, FileExistsError, locking, after_failure)
         except OSError as error:
             number = error.errno or 0

@@ -10,6 +10,8 @@ Parity: post_init() in src/virtual/virtual.c.
 
 from __future__ import annotations
 
+import os
+
 from postvirt.config import grammar
 from postvirt.config.identities import identities
 from postvirt.config.lists import split
@@ -33,13 +35,18 @@ def prepare(settings: Settings) -> None:
     registry.prepare(all_table_names(settings))
 
 
-def settle_as_mail_owner(settings: Settings) -> None:
+def settle_as_mail_owner(settings: Settings, chroot: str = "") -> None:
     """Take mail_owner's identity, if this process can take any.
 
+    chroot is the directory to lock the process into first, "" for none.
     Raises: ConfigError when the accounts of the configuration make no sense.
     """
-    if privileges.is_root():
-        accounts = identities(settings)
+    # The accounts are looked up first: there may be no /etc/passwd in the jail.
+    accounts = identities(settings) if privileges.is_root() else None
+    if chroot:
+        os.chroot(chroot)
+        os.chdir("/")
+    if accounts:
         privileges.settle(Owner(accounts.owner_uid, accounts.owner_gid))
 
 

@@ -2,7 +2,7 @@
 
 Parity: deliver_request_read() and deliver_request_done() in
 src/global/deliver_request.c.
-Raises: nothing that the client does; a bad client never stops the next good one.
+Raises: nothing for what the client does; a bad client never stops the next good one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ _RECEIVE_BYTES = 65_536
 
 Serve = Callable[[DeliveryRequest], int]
 # Wait until a descriptor is readable, for so many seconds or (None) without a limit;
-# False when the time is over or the process is asked to stop.
+# False when the time is over. Raises StoppingError.
 WaitReadable = Callable[[int, float | None], bool]
+
+
+class StoppingError(Exception):
+    """The process is asked to stop, and what it waits for may never come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,17 @@ class Connection:
     wait_readable: WaitReadable
 
     def converse(self, serve: Serve) -> None:
-        """Have the whole conversation; `serve` delivers and returns the status."""
+        """Have the whole conversation; `serve` delivers and returns the status.
+
+        Raises: StoppingError between the steps; a delivery that has begun is finished.
+        """
         if not self._send(
             announcement.encode_announcement(announcement.DELIVERY_REQUEST)
         ):
             return
         # The queue manager may change its mind and hang up here; it may also take its
         # time, so there is no limit.
-        if not self.wait_readable(self.reads, None):
-            return
+        self.wait_readable(self.reads, None)
         first = self._receive()
         if not first:
             return

@@ -34,8 +34,7 @@ FIRST_LISTEN_FD = 6
 
 def main() -> int:
     """Start as master(8) wants it; the exit status."""
-    process_name = os.path.basename(sys.argv[0])
-    _log_as_environment_says(process_name)
+    _log_as_environment_says(os.path.basename(sys.argv[0]))
     try:
         return _start(parse_options(sys.argv, os.environ))
     except ConfigError as error:
@@ -118,10 +117,8 @@ def _settled_worker(options: Options, settings: Settings) -> Worker:
     """A worker with mail_owner's identity and its tables open."""
     prepare(settings)
     limit_file_size(settings.virtual_mailbox_limit)
-    if options.wants_chroot:
-        os.chroot(settings.queue_directory)
-        os.chdir("/")
-    settle_as_mail_owner(settings)
+    chroot = settings.queue_directory if options.wants_chroot else ""
+    settle_as_mail_owner(settings, chroot)
     if options.arguments:
         log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
     limits = Limits(settings.max_use, settings.max_idle, settings.ipc_timeout)
@@ -156,9 +153,13 @@ def _log_as_environment_says(process_name: str) -> None:
     path = os.environ.get("POSTLOG_SERVICE")
     if path:
         host = os.environ.get("POSTLOG_HOSTNAME") or "amnesiac"
-        log.start(log.to_postlog(tag, host, path), daemon=True)
+        sink = log.to_postlog(tag, host, path)
     else:
-        log.start(log.to_syslog(tag, "mail"), daemon=True)
+        sink = log.to_syslog(tag, "mail")
+    # A mistake in the command line is shown as well, before the options are read.
+    if "-V" in sys.argv:
+        sink = log.to_both(log.to_stderr(tag), sink)
+    log.start(sink, daemon=True)
 
 
 def _log_as_settings_say(settings: Settings, options: Options) -> None:
@@ -169,7 +170,7 @@ def _log_as_settings_say(settings: Settings, options: Options) -> None:
     else:
         sink = log.to_syslog(tag, settings.syslog_facility)
     if options.logs_to_stderr:
-        sink = log.to_both(log.to_stderr(options.process_name), sink)
+        sink = log.to_both(log.to_stderr(tag), sink)
     log.start(sink, utf8=settings.smtputf8_enable, verbose=options.verbose, daemon=True)
 
 

@@ -6,8 +6,8 @@ Raises: ConfigError with the text that Postfix calls fatal.
 
 from __future__ import annotations
 
-import getopt
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +16,9 @@ from postvirt.errors import ConfigError
 
 _LETTERS = "cdDi:lm:n:o:r:s:St:uvVz"
 _TRANSPORTS = ("inet", "unix", "pass")
+
+# What atoi(3) reads of a string.
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,52 +58,74 @@ class Options:
 def parse_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options:
     """Read the command line; argv[0] is the program."""
     process_name = os.path.basename(argv[0])
-    try:
-        found, arguments = getopt.getopt(list(argv[1:]), _LETTERS)
-    except getopt.GetoptError as error:
-        raise ConfigError(f"invalid option: {error.opt}") from None
-    overrides: list[tuple[str, str]] = []
     last: dict[str, str] = {}
-    for letter, value in found:
+    overrides: list[tuple[str, str]] = []
+    socket_count = 1
+    verbose = int("MAIL_VERBOSE" in environment)
+    arguments = list(argv[1:])
+    while arguments and arguments[0].startswith("-") and arguments[0] != "-":
+        # One option at a time: the first mistake is the one that is reported.
+        letter, value, arguments = _next_option(arguments)
         last[letter] = value
         match letter:
-            case "-i":
+            case "i":
                 overrides.append(("max_idle", value))
-            case "-m":
+            case "m":
                 overrides.append(("max_use", value))
-            case "-o":
+            case "o":
                 overrides.append(parse_override(value))
-            case "-r":
+            case "r":
                 _positive(value, "retirement time")
-    service_name = last.get("-n", process_name)
+            case "s":
+                socket_count = _positive(value, "socket_count")
+            case "v":
+                verbose += 1
+            case "-":
+                break
+    service_name = last.get("n", process_name)
     options = Options(
         process_name=process_name,
         service_name=service_name,
-        transport=last.get("-t", ""),
+        transport=last.get("t", ""),
         overrides=tuple(overrides),
-        socket_count=_positive(last.get("-s", "1"), "socket_count"),
-        serves_stdin="-S" in last,
-        wants_chroot="-c" in last,
-        wants_debugger="-D" in last or "MAIL_DEBUG" in environment,
-        by_hand="-d" in last,
-        verbose=sum(letter == "-v" for letter, _ in found)
-        + ("MAIL_VERBOSE" in environment),
-        logs_to_stderr="-V" in last,
+        socket_count=socket_count,
+        serves_stdin="S" in last,
+        wants_chroot="c" in last,
+        wants_debugger="D" in last or "MAIL_DEBUG" in environment,
+        by_hand="d" in last,
+        verbose=verbose,
+        logs_to_stderr="V" in last,
         arguments=tuple(arguments),
         generation=_generation(environment.get("GENERATION", "0")),
     )
-    if "-u" in last:
+    if "u" in last:
         raise ConfigError(f"service {service_name} requires privileged operation")
     if not options.serves_stdin:
-        _check_transport(options.transport, is_given="-t" in last)
+        _check_transport(options.transport, is_given="t" in last)
     return options
 
 
+def _next_option(arguments: list[str]) -> tuple[str, str, list[str]]:
+    """The first option's letter and value, and the arguments that follow it.
+
+    The letter is "-" for the "--" that ends the options.
+    """
+    letters, rest = arguments[0][1:], arguments[1:]
+    letter, attached = letters[0], letters[1:]
+    if letters == "-":
+        return "-", "", rest
+    if letter not in _LETTERS or letter == ":":
+        raise ConfigError(f"invalid option: {letter}")
+    if _LETTERS[_LETTERS.index(letter) + 1 :].startswith(":"):
+        if not attached and not rest:
+            raise ConfigError(f"invalid option: {letter}")
+        return (letter, attached, rest) if attached else (letter, rest[0], rest[1:])
+    return letter, "", [f"-{attached}", *rest] if attached else rest
+
+
 def _positive(value: str, what: str) -> int:
-    # As atoi(3): digits count up to the first other character.
-    digits = value.strip()
-    end = len(digits) - len(digits.lstrip("0123456789"))
-    number = int(digits[:end] or "0")
+    found = _NUMBER.match(value)
+    number = int(found[0]) if found else 0
     if number <= 0:
         raise ConfigError(f"invalid {what}: {value}")
     return number

@@ -33,6 +33,8 @@ def watch(next_worker: Callable[[], RunWorker]) -> int:
     next_worker is called before each fork, in this process: the place to read a changed
     configuration again.
     """
+    # Whoever started this process may have ignored SIGCHLD; then it would never come.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     lifeline, held = os.pipe2(os.O_CLOEXEC)
     while True:

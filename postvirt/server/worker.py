@@ -23,7 +23,7 @@ from enum import IntEnum
 from postvirt.codec import master
 from postvirt.model.request import DeliveryRequest
 from postvirt.server.assembly import Assembly
-from postvirt.server.conversation import Connection
+from postvirt.server.conversation import Connection, StoppingError
 from postvirt.server.driver import Driver
 from postvirt.system import log
 
@@ -125,7 +125,10 @@ class Worker:
         connection = Connection(
             reads, writes, self._peer, self._limits.ipc_timeout, self._wait_readable
         )
-        connection.converse(self._serve_request)
+        try:
+            connection.converse(self._serve_request)
+        except StoppingError:
+            pass  # the client finds the connection closed, and tries again later
 
     def _serve(
         self, client: socket.socket, status_channel: StatusChannel | None
@@ -150,13 +153,17 @@ class Worker:
 
     def _wait_readable(self, fd: int, seconds: float | None) -> bool:
         if self._is_stopping:
-            return False
+            raise StoppingError
         self._waiting.register(fd, selectors.EVENT_READ)
         try:
             ready = self._waiting.select(seconds)
         finally:
             self._waiting.unregister(fd)
-        return any(key.fd == fd for key, _ in ready)
+        if any(key.fd == fd for key, _ in ready):
+            return True
+        if ready:
+            raise StoppingError
+        return False
 
 
 def _accept(listener: socket.socket) -> socket.socket | None:

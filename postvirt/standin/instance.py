@@ -97,10 +97,13 @@ class Instance:
 
     @staticmethod
     def _write(path: Path, lines: Iterable[str]) -> None:
-        path.write_text("".join(lines), "utf-8", "surrogateescape")
-        path.chmod(0o644)
+        # Whoever reads it meanwhile sees the old file or the new one, both whole.
+        new = path.with_name(f"{path.name}.new")
+        new.write_text("".join(lines), "utf-8", "surrogateescape")
+        new.chmod(0o644)
         past = time.time() - _MAIN_CF_AGE_SECONDS
-        os.utime(path, (past, past))
+        os.utime(new, (past, past))
+        new.rename(path)
 
     def add_table(
         self,

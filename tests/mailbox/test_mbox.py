@@ -684,3 +684,20 @@ def test_nothing_is_ever_written_as_root(
 
     assert as_mail_system(work)
     assert list(ground.iterdir()) == []
+
+
+@pytest.mark.root
+def test_an_identity_that_cannot_be_taken_is_an_outcome() -> None:
+    locking = Locking(frozenset({"dotlock"}), 1, 1.0, 500)
+
+    def work(_: Log) -> object:
+        steps = deliver_to_mbox(
+            Mailbox(b"/nonexistent/mbox", Owner(0, 5001)),
+            Envelope(b"", b"", b"bob@example.com"),
+            Chunks(b"x\n"),
+            locking,
+            strict_ownership=True,
+        )
+        return Hand().run(steps)
+
+    assert isinstance(as_mail_system(work), Deferred)

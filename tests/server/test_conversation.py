@@ -17,7 +17,7 @@ from postvirt.model.request import (
     RequestFlag,
     Timestamp,
 )
-from postvirt.server.conversation import Connection
+from postvirt.server.conversation import Connection, StoppingError
 from tests.harness.child import Log
 
 GREETING = encode_announcement(DELIVERY_REQUEST)
@@ -129,7 +129,7 @@ def test_a_request_is_served_and_answered(client: Client, status: int) -> None:
 def test_the_agent_speaks_first(client: Client) -> None:
     def act(_: int) -> bool:
         assert client.received() == GREETING
-        return False
+        return client.hang_up()
 
     client.converse(act)
     assert client.served == []
@@ -171,8 +171,17 @@ def test_a_client_that_is_reset_is_no_error(client: Client, logged: Log) -> None
     assert logged.lines == []
 
 
-def test_a_process_that_is_told_to_stop_hangs_up(client: Client, logged: Log) -> None:
-    assert client.converse(lambda _: False) == GREETING
+@pytest.mark.parametrize("sent", [0, 1, 100, len(WIRE) - 1])
+def test_a_process_that_is_told_to_stop_leaves_without_a_word(
+    client: Client, logged: Log, sent: int
+) -> None:
+    def act(n: int) -> bool:
+        if n == 0 and sent:
+            return client.send(WIRE[:sent])
+        raise StoppingError
+
+    with pytest.raises(StoppingError):
+        client.converse(act)
     assert client.served == []
     assert logged.lines == []
 

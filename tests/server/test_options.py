@@ -136,6 +136,11 @@ ERRORS: dict[tuple[str, ...], str] = {
     ("-r", " 5"): "no transport type specified",
     ("--",): "no transport type specified",
     ("-", "-t", "unix"): "no transport type specified",
+    ("-r", "+5"): "no transport type specified",
+    ("-s", "+1"): "no transport type specified",
+    ("--foo",): "invalid option: -",
+    ("-r", "0", "-Q"): "invalid retirement time: 0",
+    ("-s", "0", "-s", "1"): "invalid socket_count: 0",
     ("-t", "fifo"): "unsupported transport type: fifo",
     ("-t", ""): "unsupported transport type: ",
 }

@@ -409,3 +409,17 @@ def test_every_listen_socket_is_served(start: Start, post: Post) -> None:
     for number in (1, 0, 1):
         assert agent.ask(post.request(), number).status == 0
     assert post.arrived() == 3
+
+
+def test_sigterm_within_a_request_is_no_timeout(
+    start: Start, instance: Instance
+) -> None:
+    instance.main_cf({"virtual_mailbox_maps": "inline:{bob@example.com=bob/}"})
+    agent = start()
+    with agent.connect() as client:
+        client.sendall(b"flags\x003\x00")
+        assert client.recv(1000) == encode_announcement(DELIVERY_REQUEST)
+        os.kill(agent.pid, signal.SIGTERM)
+        client.recv(1000)
+    assert agent.wait() == 0
+    assert not any("timeout" in text for text in agent.log_texts())

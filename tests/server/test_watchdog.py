@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import select
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from postvirt.errors import ConfigError
+from postvirt.server.watchdog import watch
+from postvirt.server.worker import Leave
+from postvirt.system import log
+from tests.harness.child import in_child, open_descriptors
+
+Work = Callable[[int], Leave]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a watchdog process came to its end; lines are those of all processes."""
+
+    status: int
+    lines: list[str]
+    workers: int
+
+
+def run(*works: Work) -> End:
+    """Watch workers that do this work, one after the other."""
+    reads, writes = os.pipe()
+
+    def note(severity: str, line: bytes) -> None:
+        os.write(writes, (f"{severity}: " if severity else "").encode() + line + b"\n")
+
+    def work() -> tuple[int, int]:
+        log.start(note)
+        count = 0
+        left = iter(works)
+
+        def next_worker() -> Work:
+            nonlocal count
+            count += 1
+            return next(left)
+
+        return watch(next_worker), count
+
+    try:
+        status, count = in_child(work)
+    finally:
+        os.close(writes)
+        with open(reads, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    return End(status, lines, count)
+
+
+def leave(_: int) -> Leave:
+    return Leave.FOR_GOOD
+
+
+def replace(_: int) -> Leave:
+    return Leave.REPLACE
+
+
+def test_a_worker_that_leaves_for_good_ends_the_watchdog() -> None:
+    assert run(leave) == End(0, [], 1)
+
+
+def test_a_worker_that_wants_to_be_replaced_is_replaced() -> None:
+    """However fast they leave: no end is missed, and none counts twice."""
+    assert run(*[replace] * 100, leave) == End(0, [], 101)
+
+
+def fail(_: int) -> Leave:
+    raise RuntimeError("boom")
+
+
+def interrupt(_: int) -> Leave:
+    raise KeyboardInterrupt
+
+
+def fatal(_: int) -> Leave:
+    log.fatal("cannot go on")
+
+
+def exit_with_3(_: int) -> Leave:
+    raise SystemExit(3)
+
+
+def exit_with_text(_: int) -> Leave:
+    raise SystemExit("text")
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "lines"),
+    [
+        (fail, 1, ["error: unexpected RuntimeError: boom; please report"]),
+        (interrupt, 1, ["error: unexpected KeyboardInterrupt: ; please report"]),
+        (fatal, 1, ["fatal: cannot go on"]),
+        (exit_with_3, 3, []),
+        (exit_with_text, 1, []),
+    ],
+)
+def test_a_worker_that_fails_makes_the_watchdog_fail(
+    work: Work, status: int, lines: list[str]
+) -> None:
+    assert run(work) == End(status, lines, 1)
+    assert run(replace, work) == End(status, lines, 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_worker_that_is_killed_is_reported(number: signal.Signals) -> None:
+    pids = os.pipe()
+
+    def die(_: int) -> Leave:
+        os.write(pids[1], b"%d" % os.getpid())
+        faulthandler.disable()  # pytest's; it would print where this happens
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), number)
+        return Leave.FOR_GOOD
+
+    end = run(die)
+    pid = int(os.read(pids[0], 100))
+    for fd in pids:
+        os.close(fd)
+    line = f"warning: worker process {pid} killed by signal {int(number)}"
+    assert end == End(1, [line], 1)
+
+
+def test_sigterm_is_passed_on_and_the_worker_waited_for() -> None:
+    def work(_: int) -> Leave:
+        os.kill(os.getppid(), signal.SIGTERM)
+        assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
+        return Leave.FOR_GOOD
+
+    assert run(work) == End(0, [], 1)
+
+
+def test_after_sigterm_nobody_is_replaced() -> None:
+    def work(_: int) -> Leave:
+        os.kill(os.getppid(), signal.SIGTERM)
+        assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
+        return Leave.REPLACE
+
+    assert run(work) == End(0, [], 1)
+
+
+def test_a_worker_that_dies_of_sigterm_is_no_failure_then() -> None:
+    def work(_: int) -> Leave:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.pause()
+        return Leave.FOR_GOOD
+
+    assert run(work) == End(0, [], 1)
+
+
+def test_a_failure_after_sigterm_is_still_a_failure() -> None:
+    def work(_: int) -> Leave:
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.sigwait({signal.SIGTERM})
+        raise RuntimeError("boom")
+
+    assert run(work).status == 1
+
+
+def test_sigterm_that_comes_while_a_worker_is_prepared_is_not_lost() -> None:
+    def work() -> int:
+        def next_worker() -> Work:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return wait
+
+        def wait(_: int) -> Leave:
+            assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
+            return Leave.REPLACE
+
+        # The first worker starts without; the signal comes before the second.
+        first: Iterator[Work] = iter([replace])
+        return watch(lambda: next(first, None) or next_worker())
+
+    assert in_child(work) == 0
+
+
+def test_the_worker_sees_the_end_of_children_and_waits_with_sigterm() -> None:
+    def work(_: int) -> Leave:
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGTERM}
+        return Leave.FOR_GOOD
+
+    assert run(work) == End(0, [], 1)
+
+
+def test_the_lifeline_is_open_as_long_as_the_watchdog_lives() -> None:
+    def work(lifeline: int) -> Leave:
+        assert not os.get_inheritable(lifeline)
+        assert not select.select([lifeline], [], [], 0)[0]
+        return Leave.FOR_GOOD
+
+    assert run(work) == End(0, [], 1)
+
+
+def test_every_worker_gets_the_same_descriptors() -> None:
+    seen = os.pipe()
+
+    def work(lifeline: int) -> Leave:
+        os.write(seen[1], f"{lifeline} {sorted(open_descriptors())}\n".encode())
+        return Leave.REPLACE
+
+    run(work, work, work, leave)
+    os.close(seen[1])
+    with open(seen[0], encoding="ascii") as file:
+        assert len(set(file.read().splitlines())) == 1
+
+
+def test_a_configuration_that_cannot_be_used_goes_up() -> None:
+    def work() -> str:
+        workers: Iterator[Work] = iter([replace])
+
+        def next_worker() -> Work:
+            found = next(workers, None)
+            if found is None:
+                raise ConfigError("broken meanwhile")
+            return found
+
+        with pytest.raises(ConfigError) as caught:
+            watch(next_worker)
+        return caught.value.text
+
+    assert in_child(work) == "broken meanwhile"
+
+
+def test_an_ignored_sigchld_does_not_matter() -> None:
+    def work() -> int:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(3)  # instead of waiting for ever
+        leaves: Iterator[Leave] = iter((Leave.REPLACE, Leave.FOR_GOOD))
+
+        def next_worker() -> Callable[[int], Leave]:
+            leave = next(leaves)
+            return lambda _: leave
+
+        return watch(next_worker)
+
+    assert in_child(work) == 0
