@@ -133,4 +133,4 @@ def _is_truncated(environment: lmdb.Environment, fd: int) -> bool:
     pages = (
         _META_PAGES + use["branch_pages"] + use["leaf_pages"] + use["overflow_pages"]
     )
-    return os.fstat(fd).st_size < pages * int(use["psize"])
+    return bool(os.fstat(fd).st_size < pages * int(use["psize"]))
