@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from postvirt import __version__
-from postvirt.cli import check_config, deliver, demo, lookup
+from postvirt.cli import check_config, config, deliver, demo, lookup
 from postvirt.config.show import render
 from postvirt.errors import ConfigError
 
@@ -34,6 +34,7 @@ class _Command(Protocol):
 
 _COMMANDS: dict[str, _Command] = {
     "check-config": check_config,
+    "config": config,
     "deliver": deliver,
     "demo": demo,
     "lookup": lookup,
@@ -100,6 +101,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
             help=module.SUMMARY,
             description=module.DESCRIPTION,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            conflict_handler="resolve",  # a subcommand may have its own -h
         )
         command.usage_status = module.CANNOT_RUN
         module.add_arguments(command)

@@ -9,17 +9,20 @@ Raises: nothing; the result holds every problem.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from postvirt.config.expansion import expand
-from postvirt.config.parameters import PARAMETERS, Parameter
-from postvirt.config.reference import ExpansionError
-from postvirt.config.rules import check_value, hostname_problem
+from postvirt.config.expansion import ExpansionError, HeldMistake, expand
+from postvirt.config.parameters import Parameter
+from postvirt.config.rules import CHECKS_AFTER, Values
+from postvirt.config.shared_parameters import reading_order
 from postvirt.config.types import Value, convert, default_unit
 
 DEFAULT_DOMAIN = "localdomain"
 MACRO_ERROR = "dictionary mail_dict: macro processing error"
+
+# The last of the parameters among which myorigin is; then its file is read.
+_LAST_WITH_MYORIGIN = "info_log_address_format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,18 @@ class Problem:
 
     name      the parameter
     text      what Postfix calls fatal
-    holder    the parameter whose value holds the mistake
-    offset    0-based place of the mistake in that value
-    warning   what Postfix warns with before, or ""
+    mistakes  where the mistakes are, and what Postfix warns with before ("" when it
+              does not warn); at least one
     """
 
     name: str
     text: str
-    holder: str
-    offset: int
-    warning: str
+    mistakes: tuple[HeldMistake, ...]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The parameter whose value holds the first mistake, and the offset in it."""
+        return self.mistakes[0].name, self.mistakes[0].offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +54,72 @@ class Evaluated:
 
 
 def evaluate(
-    assigned: Mapping[str, str], fixed: Mapping[str, str], hostname: str
+    assigned: Mapping[str, str],
+    fixed: Mapping[str, str],
+    hostname: str,
+    read_origin: Callable[[str], str],
 ) -> Evaluated:
     """Make the values of all parameters.
 
-    assigned   texts of main.cf and -o, unexpanded
-    fixed      the values of the "fixed" rows
-    hostname   what the machine calls itself
+    assigned      texts of main.cf and -o, unexpanded
+    fixed         the values of the "fixed" rows
+    hostname      what the machine calls itself
+    read_origin   gives what a file says that myorigin names, or raises ValueError
     """
     known = dict(assigned)
     values: dict[str, Value] = {}
     problems: list[Problem] = []
-    for row in PARAMETERS.values():
+    for row in reading_order().values():
         if row.kind == "fixed":
             values[row.name] = fixed[row.name]
             continue
-        holder = row.name
         try:
             if row.name not in known:
                 default = _default(row, known, values, hostname)
                 known[row.name] = expand(default, known.get, row.name)
             text = expand(known[row.name], known.get, row.name)
-            unit = default_unit(row.default)
-            value = values[row.name] = convert(row, text, unit)
-            if isinstance(value, str):
-                check_value(row.name, value, fixed["config_directory"])
+            values[row.name] = convert(row, text, default_unit(row.default))
         except ExpansionError as error:
-            holder = error.name or row.name
-            problems.append(
-                Problem(row.name, MACRO_ERROR, holder, error.offset, error.text)
-            )
+            fatal = error.fatal or MACRO_ERROR
+            problems.append(Problem(row.name, fatal, error.mistakes))
         except ValueError as error:
-            is_host = row.name in ("myhostname", "mydomain")
-            warning = hostname_problem(str(values.get(row.name))) if is_host else ""
-            problems.append(Problem(row.name, str(error), holder, 0, warning))
+            problems.append(_in_value(row.name, str(error)))
+        if row.name == _LAST_WITH_MYORIGIN:
+            problems += _origin_from_file(values, read_origin)
+        problems += _checked(row.name, values)
     return Evaluated(values, tuple(problems))
+
+
+def _in_value(name: str, text: str, warning: str = "") -> Problem:
+    return Problem(name, text, (HeldMistake(warning, 0, name),))
+
+
+def _checked(last: str, values: dict[str, Value]) -> list[Problem]:
+    """What Postfix finds when it has read everything up to a parameter."""
+    problems = []
+    for check in CHECKS_AFTER.get(last, ()):
+        try:
+            problems += [
+                _in_value(finding.name, finding.text, finding.warning)
+                for finding in check(Values(values))
+            ]
+        except KeyError:
+            pass  # a value that it looks at is a problem already
+    return problems
+
+
+def _origin_from_file(
+    values: dict[str, Value], read_origin: Callable[[str], str]
+) -> list[Problem]:
+    """Replace a myorigin that names a file, as Debian's Postfix can."""
+    origin = str(values.get("myorigin", ""))
+    if origin.startswith("/"):
+        try:
+            values["myorigin"] = read_origin(origin)
+        except ValueError as error:
+            del values["myorigin"]
+            return [_in_value("myorigin", str(error))]
+    return []
 
 
 def _default(

@@ -1,37 +1,64 @@
 """Replace $name, ${name?...} and the like in a parameter value.
 
 The caller says what a name stands for; None means that it is not known, which
-expands to nothing.
+expands to nothing. As in Postfix, a mistake does not end the work at once: what
+follows is still read, and may have mistakes of its own.
 
-Parity: src/util/mac_expand.c, src/global/compat_level.c.
-Raises: ExpansionError with the text that Postfix warns with.
+Unlike Postfix, an expansion ends with an error when it needs too many references, when
+its result is too long, or when comparisons are nested too deeply; in Postfix such a
+value takes all memory or crashes the program.
+
+Parity: src/util/mac_expand.c.
+Raises: ExpansionError with the texts that Postfix warns with.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from postvirt.config.comparing import TooBigError, compare
+from postvirt.config.domain_names import FUNCTIONS
 from postvirt.config.reference import (
+    Call,
     Comparison,
-    ExpansionError,
     Literal,
     Macro,
+    Mistake,
     Part,
     parts,
     reference,
 )
-from postvirt.model.text import wire
 
 Lookup = Callable[[str], str | None]
 
 # Postfix gives up beyond this depth; a loop is found that way too.
 MAX_NESTING = 101
+# In one value: far more than a configuration that people can still read.
+MAX_REFERENCES = 20_000
+MAX_CHARACTERS = 1 << 24
 
-_MAX_LONG = (1 << 63) - 1
-_LEVEL_BITS = 10
-_LEVEL_MAX = (1 << _LEVEL_BITS) - 1
-_LEVEL_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
+_SHOWN_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMistake(Mistake):
+    """A mistake, and the parameter whose value holds it."""
+
+    name: str
+
+
+class ExpansionError(Exception):
+    """A value that cannot be expanded.
+
+    mistakes  in the order in which Postfix warns about them, at least one
+    fatal     what Postfix ends with at once, or "" for its usual text
+    """
+
+    def __init__(self, mistakes: tuple[HeldMistake, ...], fatal: str = "") -> None:
+        super().__init__(fatal or mistakes[0].text)
+        self.mistakes = mistakes
+        self.fatal = fatal
 
 
 def expand(value: str, lookup: Lookup, name: str = "") -> str:
@@ -41,101 +68,160 @@ def expand(value: str, lookup: Lookup, name: str = "") -> str:
     """
     if "$" not in value:
         return value
-    return _Expansion(lookup).text(Part(value, 0), name, 0)
+    work = _Work(lookup, is_scan=False)
+    context = _Context(work, depth=0)
+    context.text(Part(value, 0), name)
+    if work.mistakes:
+        raise ExpansionError(tuple(work.mistakes))
+    return "".join(context.result)
 
 
-def compatibility_level(text: str) -> int | None:
-    """A number that orders levels such as "3.6", None when it is not a level."""
-    numbers: list[int] = []
-    for word in text.split("."):
-        if not _LEVEL_NUMBER.fullmatch(word):
-            return None
-        numbers.append(int(word))
-    if len(numbers) > 3 or min(numbers) < 0 or max(numbers[1:], default=0) > _LEVEL_MAX:
-        return None
-    if numbers[0] > _MAX_LONG >> 2 * _LEVEL_BITS:
-        return None
-    major, minor, patch = [*numbers, 0, 0][:3]
-    return (major << 2 * _LEVEL_BITS) | (minor << _LEVEL_BITS) | patch
+def scan(
+    value: str, visit: Callable[[str], object], name: str = ""
+) -> tuple[HeldMistake, ...]:
+    """Visit every name that a value refers to, in each operand; return the mistakes.
+
+    Names are not followed: what they stand for is not scanned.
+    """
+
+    def lookup(found: str) -> None:
+        visit(found)
+
+    work = _Work(lookup, is_scan=True)
+    if "$" in value:
+        _Context(work, depth=0).text(Part(value, 0), name)
+    return tuple(work.mistakes)
 
 
-def malformed_level(text: str) -> str:
-    """Postfix's text for a compatibility level that is none."""
-    return f'malformed compatibility level syntax: "{text}"'
+@dataclass(slots=True)
+class _Work:
+    """What all contexts of one expansion share."""
+
+    lookup: Lookup
+    is_scan: bool
+    mistakes: list[HeldMistake] = field(default_factory=list)
+    references: int = 0
+    characters: int = 0
+
+    def spend(
+        self, piece: Part, name: str, *, references: int = 0, characters: int = 0
+    ) -> None:
+        """Count what was done, and end an expansion that gets out of hand."""
+        self.references += references
+        self.characters += characters
+        if self.references > MAX_REFERENCES or self.characters > MAX_CHARACTERS:
+            shown = piece.text[:_SHOWN_CHARACTERS]
+            message = f'unreasonable macro expansion size: "{shown}"'
+            mistake = HeldMistake(message, piece.offset, name)
+            raise ExpansionError((*self.mistakes, mistake))
 
 
-class _Expansion:
-    def __init__(self, lookup: Lookup) -> None:
-        self.lookup = lookup
+class _Context:
+    """One text that is being expanded: a value, or an operand of a comparison.
 
-    def text(self, value: Part, name: str, depth: int) -> str:
+    As in Postfix each has its own result, nesting level and failure.
+    depth   the levels of the contexts that this one is in
+    """
+
+    def __init__(self, work: _Work, depth: int) -> None:
+        self.result: list[str] = []
+        self.failed = False
+        self._work = work
+        self._depth = depth
+        self._level = 0
+
+    def text(self, value: Part, name: str) -> None:
         """Expand a value, or an operand of one, that parameter `name` holds."""
-        try:
-            pieces = parts(value)
-        except ExpansionError as error:
-            raise ExpansionError(error.text, error.offset, name) from None
-        return "".join([self.part(piece, name, depth + 1) for piece in pieces])
+        for piece in parts(value):
+            if isinstance(piece, Mistake):
+                self._warn(piece, name)
+            else:
+                self._piece(piece, name)
 
-    def part(self, piece: Part, name: str, depth: int) -> str:
-        if depth > MAX_NESTING:
+    def _warn(self, mistake: Mistake, name: str) -> None:
+        held = HeldMistake(mistake.text, mistake.offset, name)
+        self._work.mistakes.append(held)
+        self.failed = True
+
+    def _piece(self, piece: Part, name: str) -> None:
+        # A mistake leaves the level where it was, which can cause more warnings.
+        if self._level + self._depth >= MAX_NESTING:
             message = f'unreasonable macro call nesting: "{piece.text}"'
-            raise ExpansionError(message, piece.offset, name)
+            self._warn(Mistake(message, piece.offset), name)
+        self._level += 1
+        if self.failed:
+            return
         if isinstance(piece, Literal):
-            return piece.text
-        try:
-            macro = reference(Macro(piece.text, piece.offset))
-        except ExpansionError as error:
-            raise ExpansionError(error.text, error.offset, name) from None
-        if isinstance(macro.subject, Comparison):
-            found: str | None = self.compare(macro.subject, name, depth)
+            if not self._work.is_scan:
+                length = len(piece.text)
+                self._work.spend(piece, name, characters=length)
+                self.result.append(piece.text)
         else:
-            found = self.lookup(macro.subject)
-        if macro.if_set is None and macro.if_empty is None:
-            if isinstance(macro.subject, Comparison):
-                return found or ""
-            return self.text(Part(found or "", 0), macro.subject, depth)
-        chosen = macro.if_set if found else macro.if_empty
-        return self.text(chosen, name, depth) if chosen is not None else ""
+            self._work.spend(piece, name, references=1)
+            if not self._macro(Macro(piece.text, piece.offset), name):
+                return
+        self._level -= 1
 
-    def compare(self, comparison: Comparison, name: str, depth: int) -> str:
-        """Postfix's truth values: "true" and the empty text."""
-        left = self.text(comparison.left, name, depth)
-        right = self.text(comparison.right, name, depth)
+    def _macro(self, macro: Macro, name: str) -> bool:
+        """Expand a reference; False when a mistake in itself stopped it."""
+        found = reference(macro)
+        if isinstance(found.subject, str):
+            value = self._work.lookup(found.subject)
+            if found.if_set is found.if_empty is found.mistake is None:
+                if value:
+                    self.text(Part(value, 0), found.subject)
+                return True
+        elif isinstance(found.subject, Comparison):
+            truth = self._compare(found.subject, name)
+            if truth is None:
+                return False
+            value = truth
+            if found.if_set is found.if_empty is found.mistake is None:
+                self.result.append(value)
+        elif isinstance(found.subject, Call):
+            value = None
+            self._call(found.subject, name)
+        else:
+            value = None
+        if found.if_set is not None and (value or self._work.is_scan):
+            self.text(found.if_set, name)
+        if found.if_empty is not None and (not value or self._work.is_scan):
+            self.text(found.if_empty, name)
+        if found.mistake is not None:
+            self._warn(found.mistake, name)
+            return False
+        return True
+
+    def _operand(self, part: Part, name: str) -> str:
+        context = _Context(self._work, self._depth + self._level)
+        context.text(part, name)
+        self.failed |= context.failed
+        return "".join(context.result)
+
+    def _compare(self, comparison: Comparison, name: str) -> str | None:
+        """Postfix's truth values, "true" and the empty text; None for a mistake."""
+        left = self._operand(comparison.left, name)
+        right = self._operand(comparison.right, name)
+        if self._work.is_scan:
+            return None if self.failed else ""
+        place = comparison.left.offset
         try:
-            order = _level_order if comparison.suffix else _order
-            sign = order(left, right)
+            truth = compare(left, comparison.operator, comparison.suffix, right)
+        except TooBigError as error:
+            mistake = HeldMistake(str(error), place, name)
+            raise ExpansionError((*self._work.mistakes, mistake), str(error)) from None
         except ValueError as error:
-            raise ExpansionError(str(error), comparison.left.offset, name) from None
-        truth = {
-            "==": sign == 0,
-            "!=": sign != 0,
-            "<": sign < 0,
-            "<=": sign <= 0,
-            ">=": sign >= 0,
-            ">": sign > 0,
-        }
-        return "true" if truth[comparison.operator] else ""
+            self._warn(Mistake(str(error), place), name)
+            return None
+        if self.failed:
+            return None
+        return "true" if truth else ""
 
-
-def _sign(left: int | bytes, right: int | bytes) -> int:
-    return (left > right) - (left < right)  # type: ignore[operator]
-
-
-def _order(left: str, right: str) -> int:
-    """Numbers by size when both are all digits, else texts by their bytes."""
-    if re.fullmatch("[0-9]+", left) and re.fullmatch("[0-9]+", right):
-        for number in (left, right):
-            if int(number) > _MAX_LONG:
-                raise ValueError(f"mac_exp_eval: bad conversion: {number}")
-        return _sign(int(left), int(right))
-    return _sign(wire(left), wire(right))
-
-
-def _level_order(left: str, right: str) -> int:
-    levels = []
-    for text in (left, right):
-        level = compatibility_level(text)
-        if level is None:
-            raise ValueError(malformed_level(text))
-        levels.append(level)
-    return _sign(levels[0], levels[1])
+    def _call(self, call: Call, name: str) -> None:
+        argument = self._operand(call.argument, name)
+        if self.failed or self._work.is_scan:
+            return
+        try:
+            self.result.append(FUNCTIONS[call.function](argument))
+        except ValueError as error:
+            self._warn(Mistake(str(error), call.argument.offset), name)

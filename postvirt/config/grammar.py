@@ -20,7 +20,11 @@ _STARTS: dict[str, list[str]] = {
     "main_cf": ["start"],
     "value": ["text", "reference"],
     "table_list": ["start"],
+    "master_cf": ["file", "entry"],
 }
+
+# Grammars whose trees hold every token; in the others the places are enough.
+_WHOLE = ("main_cf", "table_list")
 
 
 def grammar_text(name: str) -> str:
@@ -43,11 +47,15 @@ def parser(name: str) -> Lark:
         lexer="contextual",
         start=_STARTS[name],
         maybe_placeholders=False,
-        keep_all_tokens=True,
+        keep_all_tokens=name in _WHOLE,
+        propagate_positions=name not in _WHOLE,
     )
 
 
 def prepare() -> None:
-    """Build every parser now, while the files can still be read."""
-    for name in _STARTS:
+    """Build the parsers now that a worker may need, while the files can be read.
+
+    A worker never reads master.cf.
+    """
+    for name in _STARTS.keys() - {"master_cf"}:
         parser(name)

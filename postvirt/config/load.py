@@ -12,24 +12,31 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from postvirt.config import master_cf
 from postvirt.config.evaluation import Problem, evaluate
-from postvirt.config.main_cf import MainCf, parse, split_nameval
-from postvirt.config.parameters import OTHER_VIRTUAL_NAMES, PARAMETERS, Settings
-from postvirt.config.rules import conflicts
+from postvirt.config.expansion import HeldMistake
+from postvirt.config.main_cf import Assignment, MainCf, parse, split_nameval
+from postvirt.config.master_cf import MasterCf
+from postvirt.config.names import LEGACY, READ_ONLY, virtual_names
+from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS, Settings
+from postvirt.config.places import Origin, Places
+from postvirt.config.shared_parameters import reading_order
 from postvirt.errors import ConfigError
 from postvirt.model.text import text
 from postvirt.system.log import errno_text
 
-DEFAULT_DIRECTORY = "/etc/postfix"
-
 # How long to wait before a file that changed just now is read again.
 COOL_DOWN_SECONDS = 0.3
 
+_NOWHERE: Mapping[str, Origin] = {}
+
+_VIRTUAL = "virtual_"
 _REFERENCE = re.compile(r"\$[({]?[ \t]*([A-Za-z0-9_]+)")
 
 
@@ -45,37 +52,12 @@ class Loaded:
 class Checked:
     """The settings, None when a problem is an error, and every problem.
 
-    main_cf is None when there is no file to read.
+    places   where the values come from, to report further problems
     """
 
     settings: Settings | None
     problems: tuple[ConfigError, ...]
-    main_cf: MainCf | None = None
-
-    def blame(
-        self,
-        parameter: str,
-        text: str,
-        *,
-        item: str = "",
-        remedy: str = "",
-        severity: Literal["error", "warning"] = "error",
-    ) -> ConfigError:
-        """A problem with a parameter's value, or with one item in it, and its place."""
-        found = self.main_cf.last_assignment(parameter) if self.main_cf else None
-        if self.main_cf is None or found is None:
-            return ConfigError(text, remedy=remedy, severity=severity)
-        offset = max(0, found.value.find(item))
-        place = self.main_cf.value_place(found, offset)
-        return ConfigError(
-            text,
-            file=self.main_cf.path,
-            line=place.line,
-            source=place.source,
-            column=place.column,
-            remedy=remedy,
-            severity=severity,
-        )
+    places: Places
 
 
 def load(
@@ -92,7 +74,7 @@ def load(
     Raises: ConfigError for the first problem, with the text that virtual(8) calls
     fatal.
     """
-    checked = _read(config_directory, overrides, process_name, service_name, wait=True)
+    checked = _read(config_directory, overrides, process_name, service_name)
     errors = [error for error in checked.problems if error.severity == "error"]
     warnings = tuple([p.text for p in checked.problems if p.severity == "warning"])
     if errors:
@@ -109,19 +91,56 @@ def check(
     *,
     process_name: str,
     service_name: str,
+    origins: Mapping[str, Origin] = _NOWHERE,
 ) -> Checked:
     """All problems of a configuration, misspelled virtual_* names too; raises nothing.
 
     A file that changed just now is not read twice: a person waits for the answer.
+    origins   where the overrides come from, as far as it is known
     """
     return _read(
-        config_directory,
-        overrides,
-        process_name,
-        service_name,
-        wait=False,
-        spelling=True,
+        config_directory, overrides, process_name, service_name, origins=origins
     )
+
+
+def read_main_cf(directory: str, known: Mapping[str, str]) -> MainCf:
+    """The assignments of a main.cf as they are, and its mistakes.
+
+    known   what is set before main.cf is read; another value gives a warning
+    Raises: ConfigError when there is no file to read.
+    """
+    path = f"{directory}/main.cf"
+    return parse(_content(path, wait=False), path, known)
+
+
+def read_table_file(path: str) -> MainCf | str | None:
+    """The assignments of a file that sets up a table; else Postfix's text.
+
+    None when only the rights are missing: such a file may hold a password.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "not a regular file"
+        with open(path, "rb") as file:
+            return parse(text(file.read()), path, {})
+    except PermissionError:
+        return None
+    except OSError as error:
+        return errno_text(error)
+
+
+def read_master_cf(config_directory: str | None = None) -> MasterCf:
+    """The services of a master.cf, and its mistakes.
+
+    Raises: ConfigError when there is no file to read.
+    """
+    path = f"{directory_of(config_directory)}/master.cf"
+    return master_cf.parse(_content(path, wait=False), path)
+
+
+def directory_of(config_directory: str | None) -> str:
+    """The configuration directory; None is $MAIL_CONFIG, or else /etc/postfix."""
+    return config_directory or os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
 
 
 def parse_override(option: str) -> tuple[str, str]:
@@ -141,17 +160,20 @@ def _read(
     process_name: str,
     service_name: str,
     *,
-    wait: bool,
-    spelling: bool = False,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Checked:
-    directory = config_directory or os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
+    """For a daemon, or with `origins` for a person."""
+    for_person = origins is not None
+    directory = directory_of(config_directory)
     path = f"{directory}/main.cf"
+    overridden = frozenset(dict(overrides))
     try:
-        content = _content(path, wait=wait)
+        content = _content(path, wait=not for_person)
     except ConfigError as error:
-        return Checked(None, (error,))
+        return Checked(None, (error,), Places(None, overridden, origins or {}))
     before = {"process_name": process_name, "config_directory": directory}
     main_cf = parse(content, path, before)
+    places = Places(main_cf, overridden, origins or {})
     problems = list(main_cf.problems)
     assigned = before | {a.name: a.value for a in main_cf.assignments}
     assigned.update(overrides)
@@ -162,25 +184,27 @@ def _read(
         "service_name": service_name,
         "config_directory": directory,
     }
-    evaluated = evaluate(assigned, fixed, socket.gethostname())
+    evaluated = evaluate(assigned, fixed, socket.gethostname(), _origin)
     seen: set[tuple[str, int]] = set()
     for problem in evaluated.problems:
-        # A mistake in a value is found again wherever the value is used.
-        if (problem.holder, problem.offset) not in seen:
-            problems.append(_located(problem, main_cf, assigned, overrides))
-        seen.add((problem.holder, problem.offset))
+        # A mistake in a value is found again wherever the value is used; and what is
+        # wrong in a default follows from something else.
+        holder, _ = problem.place
+        follows = bool(seen) and problem.mistakes[0].text and holder not in assigned
+        if problem.place not in seen and not follows:
+            mistake = problem.mistakes[0 if for_person else -1]
+            problems.append(_located(problem, mistake, places, assigned))
+        seen.add(problem.place)
     settings = None
     if not evaluated.problems:
-        values: dict[str, Any] = evaluated.values
-        settings, late = _finished(Settings(**values))
-        problems += [
-            _located(problem, main_cf, assigned, overrides) for problem in late
-        ]
-    if spelling:
+        values: Mapping[str, Any] = evaluated.values
+        settings = Settings(**{name: values[name] for name in PARAMETERS})
+    if for_person:
+        problems += _read_only(main_cf)
         problems += _misspelled(main_cf)
     if any(problem.severity == "error" for problem in problems):
         settings = None
-    return Checked(settings, tuple(problems), main_cf)
+    return Checked(settings, tuple(problems), places)
 
 
 def _content(path: str, *, wait: bool) -> str:
@@ -203,54 +227,39 @@ def _content(path: str, *, wait: bool) -> str:
         time.sleep(COOL_DOWN_SECONDS)
 
 
-def _finished(settings: Settings) -> tuple[Settings, list[Problem]]:
-    """Read myorigin from its file, as Debian's Postfix can, and compare the values."""
-    problems: list[Problem] = []
-    if settings.myorigin.startswith("/"):
-        try:
-            with open(settings.myorigin, "rb") as file:
-                origin = text(file.readline()).strip(" \t\n\r\f\v")
-            trouble = "" if origin else f"myorigin file {settings.myorigin} is empty"
-        except OSError as error:
-            origin = ""
-            trouble = f"{settings.myorigin}: cannot open file: {errno_text(error)}"
-        if trouble:
-            problems.append(Problem("myorigin", trouble, "myorigin", 0, ""))
-            return settings, problems
-        settings = replace(settings, myorigin=origin)
-    for name, message in conflicts(settings):
-        problems.append(Problem(name, message, name, 0, ""))
-    return settings, problems
+def _origin(path: str) -> str:
+    """What a file says that myorigin names.
+
+    Raises: ValueError with the text that Postfix calls fatal.
+    """
+    try:
+        with open(path, "rb") as file:
+            origin = text(file.readline()).strip(" \t\n\r\f\v")
+    except OSError as error:
+        message = f"{path}: cannot open file: {errno_text(error)}"
+        raise ValueError(message) from None
+    if not origin:
+        raise ValueError(f"myorigin file {path} is empty")
+    return origin
 
 
 def _located(
-    problem: Problem,
-    main_cf: MainCf,
-    assigned: dict[str, str],
-    overrides: Sequence[tuple[str, str]],
+    problem: Problem, mistake: HeldMistake, places: Places, assigned: dict[str, str]
 ) -> ConfigError:
-    """The problem with its place in main.cf, if it is there, and what to do."""
-    warnings = (problem.warning,) if problem.warning else ()
-    found = main_cf.last_assignment(problem.holder)
-    remedy = _remedy(problem, assigned)
-    if found is None or problem.holder in dict(overrides):
-        return ConfigError(problem.text, remedy=remedy, warnings=warnings)
-    place = main_cf.value_place(found, problem.offset)
-    return ConfigError(
+    """The problem with the place of one mistake, and what to do."""
+    shown = problem.mistakes[: problem.mistakes.index(mistake) + 1]
+    warnings = tuple([one.text for one in shown if one.text])
+    return places.error(
         problem.text,
-        file=main_cf.path,
-        line=place.line,
-        source=place.source,
-        column=place.column,
-        remedy=remedy,
+        mistake.name,
+        offset=mistake.offset,
+        remedy="" if warnings else _remedy(problem.name, assigned),
         warnings=warnings,
     )
 
 
-def _remedy(problem: Problem, assigned: dict[str, str]) -> str:
-    if problem.warning:
-        return ""
-    row = PARAMETERS[problem.name]
+def _remedy(parameter: str, assigned: dict[str, str]) -> str:
+    row = reading_order()[parameter]
     if row.name == "virtual_mailbox_base" and row.name not in assigned:
         return "set virtual_mailbox_base to the directory that holds the mailboxes"
     if row.name == "virtual_mailbox_lock":
@@ -264,27 +273,43 @@ def _remedy(problem: Problem, assigned: dict[str, str]) -> str:
     return "" if "$" in row.default else wanted.get(row.kind, "")
 
 
+def _read_only(main_cf: MainCf) -> list[ConfigError]:
+    """Assignments that Postfix programs ignore."""
+    return [
+        _useless(main_cf, assignment, "read-only parameter assignment", "remove it")
+        for assignment in main_cf.assignments
+        if assignment.name in READ_ONLY
+    ]
+
+
 def _misspelled(main_cf: MainCf) -> list[ConfigError]:
     """Unknown virtual_* names that no value refers to."""
     from difflib import get_close_matches
 
     used = {name for a in main_cf.assignments for name in _REFERENCE.findall(a.value)}
-    known = set(PARAMETERS) | OTHER_VIRTUAL_NAMES
+    known = virtual_names()
+    endings = sorted(name.removeprefix(_VIRTUAL) for name in known - LEGACY)
     problems = []
     for assignment in main_cf.assignments:
         name = assignment.name
-        if not name.startswith("virtual_") or name in known or name in used:
+        if not name.startswith(_VIRTUAL) or name in known or name in used:
             continue
-        near = get_close_matches(name, sorted(known), n=1)
-        problems.append(
-            ConfigError(
-                f"{main_cf.path}: unused parameter: {name}={assignment.value}",
-                file=main_cf.path,
-                line=assignment.line,
-                source=main_cf.text.split("\n", assignment.line)[assignment.line - 1],
-                column=0,
-                remedy=f"did you mean {near[0]}?" if near else "",
-                severity="warning",
-            )
-        )
+        near = get_close_matches(name.removeprefix(_VIRTUAL), endings, n=1)
+        remedy = f"did you mean {_VIRTUAL}{near[0]}?" if near else ""
+        problems.append(_useless(main_cf, assignment, "unused parameter", remedy))
     return problems
+
+
+def _useless(
+    main_cf: MainCf, assignment: Assignment, what: str, remedy: str
+) -> ConfigError:
+    """A warning about a line that changes nothing, as postconf(1) puts it."""
+    return ConfigError(
+        f"{main_cf.path}: {what}: {assignment.name}={assignment.value}",
+        file=main_cf.path,
+        line=assignment.line,
+        source=main_cf.text.split("\n", assignment.line)[assignment.line - 1],
+        column=0,
+        remedy=remedy,
+        severity="warning",
+    )

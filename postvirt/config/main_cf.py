@@ -1,6 +1,6 @@
 """The text of main.cf as assignments, each with its place in the file.
 
-Parity: src/util/readlline.c, src/util/split_nameval.c, dict_load_fp in src/util/dict.c.
+Parity: src/util/split_nameval.c, dict_load_fp in src/util/dict.c.
 Raises: nothing; what is wrong is a ConfigError in the result.
 """
 
@@ -12,29 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postvirt.config.grammar import parser
+from postvirt.config.logical_lines import SPACE, Place, join, orphan, place, position
 from postvirt.errors import ConfigError
-from postvirt.model.text import text as model_text
-from postvirt.model.text import wire
 
 if TYPE_CHECKING:
     from lark import Token
-
-# What the C library's isspace() accepts in ASCII.
-SPACE = " \t\n\r\f\v"
 
 MISSING_NAME = "missing attribute name"
 MISSING_EQUALS = "missing '=' after attribute name"
 
 _NAME = re.compile(f"[{SPACE}]*([^{SPACE}=]+)[{SPACE}]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A character of a file: 1-based line, that line, 0-based column."""
-
-    line: int
-    source: str
-    column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +54,12 @@ class MainCf:
         found = [one for one in self.assignments if one.name == name]
         return found[-1] if found else None
 
-    def place(self, offset: int) -> Place:
-        """The place of the character at an offset into the text."""
-        line = self.text.count("\n", 0, offset) + 1
-        begin = self.text.rfind("\n", 0, offset) + 1
-        end = self.text.find("\n", begin)
-        source = self.text[begin:] if end < 0 else self.text[begin:end]
-        return Place(line, source, offset - begin)
-
     def value_place(self, assignment: Assignment, offset: int) -> Place:
         """The place of the character at an offset into an assignment's value."""
-        joined = _join(assignment.raw)
-        left = len(joined) - len(joined.lstrip(SPACE)) + offset
-        position = end = assignment.start
-        for number, line in enumerate(assignment.raw.split("\n")):
-            if number == 0 or _continues(line):
-                if left < len(line):
-                    return self.place(position + left)
-                left -= len(line)
-                end = position + len(line)
-            position += len(line) + 1
-        return self.place(end)
+        joined = join(assignment.raw)
+        blanks = len(joined) - len(joined.lstrip(SPACE))
+        start = assignment.start
+        return place(self.text, start + position(assignment.raw, blanks + offset))
 
 
 def split_nameval(line: str) -> tuple[str, str] | str:
@@ -108,18 +80,19 @@ def parse(text: str, path: str, known: Mapping[str, str]) -> MainCf:
     assignments: list[Assignment] = []
     problems: list[ConfigError] = []
     values = dict(known)
+    lines = text.split("\n")
     for child in parser("main_cf").parse(text).children:
         if not isinstance(child, str):  # a tree: HEAD and, when there is one, VALUE
             assignment = _assignment([t for t in child.children if isinstance(t, str)])
             old = values.get(assignment.name)
             if old is not None and old != assignment.value:
-                problems.append(_duplicate(assignment, old, text, path))
+                problems.append(_duplicate(assignment, old, lines, path))
             values[assignment.name] = assignment.value
             assignments.append(assignment)
         elif child.type == "MALFORMED":
             problems.append(_malformed(child, path))
         else:
-            problems.append(_orphan(child, path))
+            problems.append(orphan(child, path))
     return MainCf(path, text, tuple(assignments), tuple(problems))
 
 
@@ -130,54 +103,26 @@ def _assignment(tokens: list[Token]) -> Assignment:
     return Assignment(name, _logical(raw), head.line or 0, head.end_pos or 0, raw)
 
 
-def _duplicate(new: Assignment, old: str, text: str, path: str) -> ConfigError:
+def _duplicate(new: Assignment, old: str, lines: list[str], path: str) -> ConfigError:
     return ConfigError(
         f"{path}, line {new.line}: overriding earlier entry: {new.name}={old}",
         file=path,
         line=new.line,
-        source=text.split("\n", new.line)[new.line - 1],
+        source=lines[new.line - 1],
         column=0,
         remedy="keep one of the two lines",
         severity="warning",
     )
 
 
-def _orphan(token: Token, path: str) -> ConfigError:
-    line = _join(token)
-    start = model_text(wire(line.partition("\0")[0])[:30])
-    dots = "..." if len(wire(line)) > 30 else ""
-    return ConfigError(
-        f'{path}: logical line must not start with whitespace: "{start}{dots}"',
-        file=path,
-        line=token.line or 0,
-        source=token.split("\n")[0],
-        column=0,
-        remedy="remove the blanks before the name of the parameter",
-        severity="warning",
-    )
-
-
-def _continues(line: str) -> bool:
-    """Whether a line after the first adds to the logical line."""
-    rest = line.lstrip(SPACE)
-    return bool(rest) and not rest.startswith("#")
-
-
-def _join(raw: str) -> str:
-    """The logical line without newlines, comments and blank lines."""
-    first, *rest = raw.split("\n")
-    return first + "".join([line for line in rest if _continues(line)])
-
-
 def _logical(raw: str) -> str:
     """The value as Postfix stores it; a NUL byte ends it."""
-    joined = _join(raw) if "\n" in raw else raw
-    return joined.partition("\0")[0].strip(SPACE)
+    return join(raw).partition("\0")[0].strip(SPACE)
 
 
 def _malformed(token: Token, path: str) -> ConfigError:
     line = token.line or 0
-    logical = _join(token).partition("\0")[0]
+    logical = join(token).partition("\0")[0]
     split = split_nameval(logical)
     problem = split if isinstance(split, str) else MISSING_EQUALS
     source = token.split("\n")[0]

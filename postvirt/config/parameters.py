@@ -14,6 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
+# Where main.cf and master.cf are when nobody says otherwise.
+DEFAULT_DIRECTORY = "/etc/postfix"
+
 Kind = Literal["string", "integer", "long", "boolean", "time", "computed", "fixed"]
 
 
@@ -366,26 +369,3 @@ class Settings:
 PARAMETERS: dict[str, Parameter] = {
     row.name: Parameter(row.name, *row.metadata[_ROW]) for row in fields(Settings)
 }
-
-# Names that other programs use and postvirt does not: not a spelling mistake.
-OTHER_VIRTUAL_NAMES = frozenset(
-    {
-        "virtual_alias_address_length_limit",
-        "virtual_alias_expansion_limit",
-        "virtual_alias_recursion_limit",
-        "virtual_delivery_slot_cost",
-        "virtual_delivery_slot_discount",
-        "virtual_delivery_slot_loan",
-        "virtual_destination_concurrency_failed_cohort_limit",
-        "virtual_destination_concurrency_negative_feedback",
-        "virtual_destination_concurrency_positive_feedback",
-        "virtual_destination_rate_delay",
-        "virtual_extra_recipient_limit",
-        "virtual_initial_destination_concurrency",
-        "virtual_minimum_delivery_slots",
-        "virtual_recipient_limit",
-        "virtual_recipient_refill_delay",
-        "virtual_recipient_refill_limit",
-        "virtual_transport_rate_delay",
-    }
-)

@@ -1,16 +1,17 @@
 """A value as literal text and macro references, without looking anything up.
 
 Operands stay text until they are chosen, so mistakes in the others go unnoticed, as
-in Postfix.
+in Postfix. A mistake is a part too: Postfix expands what stands before it first.
 
 Parity: src/util/mac_parse.c and the syntax part of src/util/mac_expand.c.
-Raises: ExpansionError with the text that Postfix warns with.
+Raises: nothing.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from postvirt.config.grammar import parser
@@ -26,20 +27,8 @@ _OPERATORS_TEXT = '"==" or "!="" or "<"" or "<="" or ">="" or ">"'
 _OPERATOR = re.compile(r"([<>!=?+\-*/~&|%]*)([A-Za-z0-9]*)")
 COMPARISONS = ("==", "!=", "<", "<=", ">=", ">")
 
-
-class ExpansionError(Exception):
-    """A value that cannot be expanded.
-
-    text      what Postfix warns with
-    name      the parameter whose value holds the mistake, "" for the value given
-    offset    0-based place of the mistake in that value
-    """
-
-    def __init__(self, text: str, offset: int, name: str = "") -> None:
-        super().__init__(text)
-        self.text = text
-        self.offset = offset
-        self.name = name
+# The same value is often expanded again.
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +50,11 @@ class Macro(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake(Part):
+    """What Postfix warns with, and the place of the mistake."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """{left} operator {right}; the suffix is "" or "level"."""
 
@@ -71,12 +65,26 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """What a macro asks for: a name or a comparison, and the operands of ? and :."""
+class Call:
+    """function{argument}."""
 
-    subject: str | Comparison
-    if_set: Part | None
-    if_empty: Part | None
+    function: str
+    argument: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a macro asks for, and the operands of ? and :.
+
+    subject   a name, a comparison or a function of a text; None when the mistake
+              comes first
+    mistake   what is wrong behind all that
+    """
+
+    subject: str | Comparison | Call | None
+    if_set: Part | None = None
+    if_empty: Part | None = None
+    mistake: Mistake | None = None
 
 
 def head(rest: str) -> str:
@@ -84,51 +92,149 @@ def head(rest: str) -> str:
     return text(wire(rest)[:20])
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parts(value: Part) -> tuple[Part, ...]:
-    """The literals and macros of a value, in order."""
+    """The literals and macros of a value, in order; a mistake is the last one."""
     if "$" not in value.text:
         return (Literal(value.text, value.offset),) if value.text else ()
-    from lark import UnexpectedInput
-
-    try:
-        tree = parser("value").parse(value.text, start="text")
-    except UnexpectedInput as error:
-        raise _broken_text(error, value) from None
     result: list[Part] = []
-    for child in tree.children:
+    for child in parser("value").parse(value.text, start="text").children:
         if isinstance(child, str):
-            result.append(_plain(child, value.offset))
+            part = _plain(child, value)
+        elif child.data == "unclosed":
+            message = f'truncated macro reference: "{value.text}"'
+            part = Mistake(message, value.offset + len(value.text))
         else:
-            inside = _inside(child, value)
-            if not inside.text:
-                message = f'empty macro name: "{value.text}"'
-                raise ExpansionError(message, inside.offset)
-            result.append(Macro(inside.text, inside.offset))
+            begin, end = _span(child)
+            inside = value.text[begin + 2 : end - 1]
+            place = value.offset + begin + 2
+            part = Macro(inside, place) if inside else _no_name(value, place)
+        result.append(part)
+        if isinstance(part, Mistake):
+            break
     return tuple(result)
 
 
-def _plain(token: Token, base: int) -> Part:
-    offset = base + (token.start_pos or 0)
+def _plain(token: Token, value: Part) -> Part:
+    offset = value.offset + (token.start_pos or 0)
+    if token.type == "EMPTY":
+        return _no_name(value, offset)
     if token.type == "PLAIN":
         return Macro(str(token)[1:], offset + 1)
     return Literal("$" if token.type == "DOLLAR" else str(token), offset)
 
 
-def _inside(tree: Tree[Token], value: Part) -> Part:
-    """What stands between the first and the last token of a braced tree."""
-    tokens = [t for t in tree.children if isinstance(t, str) and t.type != "_BLANKS"]
-    begin = tokens[0].end_pos or 0
-    end = tokens[-1].start_pos or 0
-    return Part(value.text[begin:end], value.offset + begin)
+def _no_name(value: Part, offset: int) -> Mistake:
+    return Mistake(f'empty macro name: "{value.text}"', offset)
 
 
-def _broken_text(error: UnexpectedInput, value: Part) -> ExpansionError:
-    """A "$" without a name, or a "${" or "$(" that never ends."""
-    place = _place(error, value.text)
-    if value.text[place : place + 1] == "$":
-        return ExpansionError(f'empty macro name: "{value.text}"', value.offset + place)
-    message = f'truncated macro reference: "{value.text}"'
-    return ExpansionError(message, value.offset + len(value.text))
+def _span(tree: Tree[Token]) -> tuple[int, int]:
+    """Where a tree begins and ends in the text that was parsed."""
+    return tree.meta.start_pos, tree.meta.end_pos
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def reference(macro: Macro) -> Reference:
+    """The inside of a macro, taken apart."""
+    if macro.text.isidentifier() and macro.text.isascii():  # the usual $name
+        return Reference(macro.text)
+    from lark import UnexpectedInput
+
+    try:
+        return _taken_apart(macro, len(macro.text))
+    except UnexpectedInput as error:
+        return _broken(error, macro)
+
+
+def _taken_apart(macro: Macro, end: int) -> Reference:
+    """The part of a macro up to `end`; raises UnexpectedInput."""
+    tree = parser("value").parse(macro.text[:end], start="reference")
+    found = {subtree.data: subtree for subtree in tree.iter_subtrees()}
+    subject: str | Comparison | Call
+    if "left" in found:
+        left = _inside(found["left"], macro)
+        operator = next(t for t in tree.children if isinstance(t, str))
+        checked = _operator(macro, operator.start_pos or 0, left.text)
+        if isinstance(checked, Mistake):
+            return Reference(None, mistake=checked)
+        subject = Comparison(left, *checked, _inside(found["right"], macro))
+    elif "argument" in found:
+        function = next(t for t in tree.children if isinstance(t, str))
+        subject = Call(str(function), _inside(found["argument"], macro))
+    else:
+        subject = "".join([str(word) for word in found["name"].children])
+    if_set = _operand(found["if_set"], macro) if "if_set" in found else None
+    if_empty = _operand(found["if_empty"], macro) if "if_empty" in found else None
+    return Reference(subject, if_set, if_empty)
+
+
+def _inside(tree: Tree[Token], macro: Macro) -> Part:
+    """What stands between the braces of an operand."""
+    begin, end = _span(tree)
+    return Part(macro.text[begin + 1 : end - 1], macro.offset + begin + 1)
+
+
+def _operand(tree: Tree[Token], macro: Macro) -> Part:
+    """The operand after ? or :, with braces or without; it is the first child."""
+    for child in tree.children:
+        if isinstance(child, str):
+            return Part(str(child), macro.offset + (child.start_pos or 0))
+        return _inside(child, macro)
+    return Part("", macro.offset + len(macro.text))
+
+
+def _operator(macro: Macro, place: int, left: str) -> tuple[str, str] | Mistake:
+    """The operator and its suffix; the longest run of operator characters counts."""
+    match = _OPERATOR.match(macro.text, place)
+    symbol, suffix = match.groups() if match else ("", "")
+    if symbol not in COMPARISONS:
+        rest = head(macro.text[place:])
+        message = f'{_OPERATORS_TEXT} expected at: "...{left}}}>>>{rest}"'
+        return Mistake(message, macro.offset + place)
+    if suffix not in ("", "level"):
+        message = f'bad operator suffix at: "...{symbol}>>>{suffix}"'
+        return Mistake(message, macro.offset + place + len(symbol))
+    return symbol, suffix
+
+
+def _broken(error: UnexpectedInput, macro: Macro) -> Reference:
+    """The part that is in order, and Postfix's text for what the grammar refused."""
+    source = macro.text
+    place = _place(error, source)
+    expected = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
+    is_comparison = source.lstrip(BLANKS).startswith("{")
+    before = None  # the end of what Postfix looks at before it finds the mistake
+    if "RBRACE" in expected:
+        place = _last_open(source)
+        message = f'unbalanced {{}} in attribute expression: "{source[place:]}"'
+        operator = source[:place].rstrip(BLANKS)
+        if operator.endswith(("?", ":")):
+            before = len(operator) - 1
+        elif is_comparison and operator:  # the right operand
+            left, begin = _left_operand(source, place)
+            checked = _operator(macro, begin, left)
+            if isinstance(checked, Mistake):
+                return Reference(None, mistake=checked)
+    elif is_comparison and ("OPERATOR" in expected or "LBRACE" in expected):
+        return Reference(None, mistake=_half_comparison(macro, place))
+    elif is_comparison and "QMARK" in expected:
+        message = f'"?" or ":" expected at: "...}}>>>{head(source[place:])}"'
+        before = place
+    elif "QMARK" in expected or "WORD" in expected:
+        # Blanks may end a name; when more follows, they are the mistake.
+        place = len(source[:place].rstrip(BLANKS)) or place
+        rest = head(source[place:])
+        message = f'attribute name syntax error at: "...{source[:place]}>>>{rest}"'
+    else:
+        what = '":" expected' if "COLON" in expected else "unexpected input"
+        rest = head(source[place:])
+        message = f'{what} at: "...{_group_before(source, place)}}}>>>{rest}"'
+        before = place
+    mistake = Mistake(message, macro.offset + place)
+    if before is None:
+        return Reference(None, mistake=mistake)
+    earlier = _taken_apart(macro, before)
+    return earlier if earlier.mistake else replace(earlier, mistake=mistake)
 
 
 def _place(error: UnexpectedInput, source: str) -> int:
@@ -139,112 +245,27 @@ def _place(error: UnexpectedInput, source: str) -> int:
     return error.pos_in_stream if error.pos_in_stream is not None else len(source)
 
 
-def reference(macro: Macro) -> Reference:
-    """The inside of a macro, taken apart."""
-    if macro.text.isidentifier() and macro.text.isascii():  # the usual $name
-        return Reference(macro.text, None, None)
-    from lark import UnexpectedInput
-
-    try:
-        tree = parser("value").parse(macro.text, start="reference")
-    except UnexpectedInput as error:
-        raise _broken_reference(error, macro) from None
-    found = {subtree.data: subtree for subtree in tree.iter_subtrees()}
-    subject: str | Comparison
-    if "left" in found:
-        left = _inside(found["left"], macro)
-        operator = next(
-            t for t in tree.children if isinstance(t, str) and t.strip(BLANKS)
-        )
-        symbol, suffix = _operator(macro, operator.start_pos or 0, left.text)
-        subject = Comparison(left, symbol, suffix, _inside(found["right"], macro))
-    else:
-        subject = macro.text[: _end(found["name"])].strip(BLANKS)
-    return Reference(
-        subject,
-        _operand(found, "if_set", "yes", macro),
-        _operand(found, "if_empty", "no", macro),
-    )
-
-
-def _end(tree: Tree[Token]) -> int:
-    """The offset behind the last token of a tree."""
-    last = tree.children[-1] if tree.children else None
-    return (last.end_pos or 0) if isinstance(last, str) else 0
-
-
-def _operand(
-    found: dict[str, Tree[Token]], rule: str, braced: str, macro: Macro
-) -> Part | None:
-    """The operand after ? or :, None when there is no such operator."""
-    if rule not in found:
-        return None
-    if braced in found:
-        return _inside(found[braced], macro)
-    for child in found[rule].children:
-        if isinstance(child, str) and child.type == "RANDOM":
-            return Part(str(child), macro.offset + (child.start_pos or 0))
-    return Part("", macro.offset + len(macro.text))
-
-
-def _operator(macro: Macro, place: int, left: str) -> tuple[str, str]:
-    """The operator and its suffix; the longest run of operator characters counts."""
-    match = _OPERATOR.match(macro.text, place)
-    symbol, suffix = match.groups() if match else ("", "")
-    if symbol not in COMPARISONS:
-        rest = head(macro.text[place:])
-        message = f'{_OPERATORS_TEXT} expected at: "...{left}}}>>>{rest}"'
-        raise ExpansionError(message, macro.offset + place)
-    if suffix not in ("", "level"):
-        message = f'bad operator suffix at: "...{symbol}>>>{suffix}"'
-        raise ExpansionError(message, macro.offset + place + len(symbol))
-    return symbol, suffix
-
-
-def _broken_reference(error: UnexpectedInput, macro: Macro) -> ExpansionError:
-    """Postfix's text for what the grammar did not expect."""
-    source = macro.text
-    place = _place(error, source)
-    expected = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
-    rest = head(source[place:])
-    is_comparison = source.lstrip(BLANKS).startswith("{")
-    if "RBRACE" in expected:
-        place = _last_open(source)
-        message = f'unbalanced {{}} in attribute expression: "{source[place:]}"'
-    elif is_comparison and ("OPERATOR" in expected or "LBRACE" in expected):
-        return _half_comparison(macro, place)
-    elif is_comparison and "QMARK" in expected:
-        message = f'"?" or ":" expected at: "...}}>>>{rest}"'
-    elif "QMARK" in expected or "WORD" in expected:
-        # Blanks may end a name; when more follows, they are the mistake.
-        place = len(source[:place].rstrip(BLANKS)) or place
-        rest = head(source[place:])
-        message = f'attribute name syntax error at: "...{source[:place]}>>>{rest}"'
-    elif "COLON" in expected:
-        group = _group_before(source, place)
-        message = f'":" expected at: "...{group}}}>>>{rest}"'
-    else:
-        group = _group_before(source, place)
-        message = f'unexpected input at: "...{group}}}>>>{rest}"'
-    return ExpansionError(message, macro.offset + place)
-
-
-def _half_comparison(macro: Macro, place: int) -> ExpansionError:
+def _half_comparison(macro: Macro, place: int) -> Mistake:
     """A left operand without an operator, or without a right operand."""
     source = macro.text
-    begin = source.rindex("}", 0, place) + 1
-    begin += len(source[begin:]) - len(source[begin:].lstrip(BLANKS))
-    left = _group_before(source, begin)
-    try:
-        symbol, suffix = _operator(macro, begin, left)
-    except ExpansionError as error:
-        return error
+    left, begin = _left_operand(source, place)
+    checked = _operator(macro, begin, left)
+    if isinstance(checked, Mistake):
+        return checked
+    symbol, suffix = checked
     after = begin + len(symbol) + len(suffix)
     message = (
         f'"{{expression}}" expected at:'
         f' "...{{{left}}} {symbol}>>>{head(source[after:])}"'
     )
-    return ExpansionError(message, macro.offset + after)
+    return Mistake(message, macro.offset + after)
+
+
+def _left_operand(source: str, end: int) -> tuple[str, int]:
+    """The last operand before `end`, and where what follows it begins."""
+    begin = source.rindex("}", 0, end) + 1
+    begin += len(source[begin:]) - len(source[begin:].lstrip(BLANKS))
+    return _group_before(source, begin), begin
 
 
 def _group_before(source: str, end: int) -> str:

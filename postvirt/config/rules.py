@@ -1,153 +1,179 @@
 """What a value must be beyond its type, and which values must fit together.
 
-Parity: src/global/mail_params.c, src/util/valid_hostname.c, pre_init and post_init in
-src/virtual/virtual.c.
-Raises: ValueError with the text that Postfix calls fatal.
+Postfix makes each check when it has read a certain group of parameters; which mistake
+it names first depends on that, so `CHECKS_AFTER` says it.
+
+Parity: src/global/mail_params.c, maillog_client.c, verp_sender.c,
+src/util/inet_proto.c, pre_init and post_init in src/virtual/virtual.c.
+Raises: nothing.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
 
-from postvirt.config.expansion import compatibility_level, malformed_level
+from postvirt.config.comparing import compatibility_level, malformed_level
+from postvirt.config.hostnames import hostname_problem
 from postvirt.config.lists import mailbox_locks, words
-from postvirt.config.parameters import Settings
-from postvirt.model.text import wire
+from postvirt.config.types import Value
 from postvirt.system import log
 
-_MAX_LABEL_BYTES = 63
-_MAX_HOSTNAME_BYTES = 255
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
-_NOT_IN_HOSTNAME = re.compile(rb"[^A-Za-z0-9_.-]")
 _PROTOCOLS = ("all", "ipv6", "ipv4")
 
 
-def check_value(name: str, value: str, config_directory: str) -> None:
-    """Check one value as soon as it is known.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A value that cannot be used.
 
-    Raises: ValueError.
+    name      the parameter to blame
+    text      what Postfix calls fatal
+    warning   what Postfix warns with before, or ""
     """
-    check = _CHECKS.get(name)
-    if check:
-        check(name, value, config_directory)
+
+    name: str
+    text: str
+    warning: str = ""
 
 
-def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The values that do not go together: (parameter to blame, Postfix's text)."""
-    if settings.myhostname.lower() == settings.relayhost.lower():
-        text = "myhostname and relayhost parameter settings must not be identical: "
-        yield "relayhost", text + settings.myhostname
-    if words(settings.myorigin) != (settings.myorigin,):
-        text = "myorigin parameter setting must not contain multiple values: "
-        yield "myorigin", text + settings.myorigin
-    bad_delimiter = _bad_verp_delimiter(settings)
-    if bad_delimiter:
-        text = (
-            f"file {settings.config_directory}/main.cf: parameters"
-            " default_verp_delimiters and verp_delimiter_filter:"
-            f" bad {bad_delimiter} VERP delimiter character"
-        )
-        yield "default_verp_delimiters", text
-    if settings.maillog_file and not settings.maillog_file.startswith(
-        words(settings.maillog_file_prefixes)
-    ):
-        text = f"maillog_file value '{settings.maillog_file}' does not match any prefix"
-        yield "maillog_file", f"{text} in maillog_file_prefixes"
-    yield from _limit_conflicts(settings)
+class Values:
+    """The values that could be made so far.
+
+    A check that asks for another one gets a KeyError, and is left out.
+    """
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str:
+        """A value of a kind that is text."""
+        return cast("str", self._values[name])
+
+    def number(self, name: str) -> int:
+        """A value of a kind that is a number."""
+        return cast("int", self._values[name])
 
 
-def _bad_verp_delimiter(settings: Settings) -> str:
-    for place, character in zip(
-        ("first", "second"), settings.default_verp_delimiters, strict=False
-    ):
-        if character not in settings.verp_delimiter_filter:
-            return place
-    return ""
+Check = Callable[[Values], Iterator[Finding]]
 
 
-def _limit_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The mailbox limit is the process's file limit and so the queue file's too."""
-    if settings.virtual_mailbox_limit <= 0:
-        return
-    if settings.message_size_limit <= 0:
-        text = "virtual_mailbox_limit is limited but message_size_limit is unlimited"
-    elif settings.virtual_mailbox_limit < settings.message_size_limit:
-        text = "virtual_mailbox_limit is smaller than message_size_limit"
-    else:
-        return
-    yield "virtual_mailbox_limit", f"configuration error: {text}"
+def _in_file(values: Values, names: str, trouble: str) -> str:
+    return f"file {values.text('config_directory')}/main.cf: {names}: {trouble}"
 
 
-def hostname_problem(name: str) -> str:
-    """Postfix's warning about a host name, "" when it is a good one."""
-    if not name:
-        return "valid_hostname: empty hostname"
-    strange = _NOT_IN_HOSTNAME.search(wire(name))
-    if strange:
-        code = strange[0][0]
-        return f"valid_hostname: invalid character {code}(decimal): {name:.100}"
-    for label in name.split("."):
-        if not label:
-            return f"valid_hostname: misplaced delimiter: {name:.100}"
-        if len(label) > _MAX_LABEL_BYTES:
-            return f"valid_hostname: hostname label too long: {name:.100}"
-        if not _LABEL.fullmatch(label):
-            return f"valid_hostname: misplaced hyphen: {name:.100}"
-    if re.fullmatch("[0-9.]+", name):
-        return f"valid_hostname: numeric hostname: {name:.100}"
-    if len(name) > _MAX_HOSTNAME_BYTES:
-        return f"valid_hostname: bad length {len(name)} for {name:.100}..."
-    return ""
+def _level(values: Values) -> Iterator[Finding]:
+    level = values.text("compatibility_level")
+    if compatibility_level(level) is None:
+        yield Finding("compatibility_level", malformed_level(level))
 
 
-def _level(_name: str, value: str, _directory: str) -> None:
-    if compatibility_level(value) is None:
-        raise ValueError(malformed_level(value))
+def _facility(values: Values) -> Iterator[Finding]:
+    facility = values.text("syslog_facility")
+    if not log.is_facility(facility):
+        trouble = f"unrecognized value: {facility}"
+        text = _in_file(values, "parameter syslog_facility", trouble)
+        yield Finding("syslog_facility", text)
 
 
-def _hostname(name: str, value: str, directory: str) -> None:
-    if hostname_problem(value):
-        raise ValueError(
-            f"file {directory}/main.cf: parameter {name}: bad parameter value: {value}"
-        )
-
-
-def _facility(name: str, value: str, directory: str) -> None:
-    if not log.is_facility(value):
-        raise ValueError(
-            f"file {directory}/main.cf: parameter {name}: unrecognized value: {value}"
-        )
-
-
-def _protocols(name: str, value: str, _directory: str) -> None:
-    for word in words(value):
+def _protocols(values: Values) -> Iterator[Finding]:
+    protocols = values.text("inet_protocols")
+    for word in words(protocols):
         if word not in _PROTOCOLS:
-            raise ValueError(f'unknown {name} value "{word}" in "{value}"')
+            text = f'unknown inet_protocols value "{word}" in "{protocols}"'
+            yield Finding("inet_protocols", text)
 
 
-def _address_format(name: str, value: str, _directory: str) -> None:
+def _hostnames(values: Values) -> Iterator[Finding]:
+    for name in ("myhostname", "mydomain"):
+        value = values.text(name)
+        warning = hostname_problem(value)
+        if warning:
+            trouble = f"bad parameter value: {value}"
+            text = _in_file(values, f"parameter {name}", trouble)
+            yield Finding(name, text, warning)
+
+
+def _relayhost(values: Values) -> Iterator[Finding]:
+    myhostname = values.text("myhostname")
+    if myhostname.lower() == values.text("relayhost").lower():
+        text = "myhostname and relayhost parameter settings must not be identical: "
+        yield Finding("relayhost", text + myhostname)
+
+
+def _myorigin(values: Values) -> Iterator[Finding]:
+    origin = values.text("myorigin")
+    if words(origin) != (origin,):
+        text = f"myorigin parameter setting must not contain multiple values: {origin}"
+        yield Finding("myorigin", text)
+
+
+def _verp_delimiters(values: Values) -> Iterator[Finding]:
+    delimiters = values.text("default_verp_delimiters")
+    allowed = values.text("verp_delimiter_filter")
+    for place, character in zip(("first", "second"), delimiters, strict=False):
+        if character not in allowed:
+            names = "parameters default_verp_delimiters and verp_delimiter_filter"
+            text = _in_file(values, names, f"bad {place} VERP delimiter character")
+            yield Finding("default_verp_delimiters", text)
+            return
+
+
+def _maillog_file(values: Values) -> Iterator[Finding]:
+    path = values.text("maillog_file")
+    if path and not path.startswith(words(values.text("maillog_file_prefixes"))):
+        text = f"maillog_file value '{path}' does not match any prefix"
+        yield Finding("maillog_file", f"{text} in maillog_file_prefixes")
+
+
+def _mailbox_limit(values: Values) -> Iterator[Finding]:
+    """The mailbox limit is the process's file limit and so the queue file's too."""
+    limit = values.number("virtual_mailbox_limit")
+    message_limit = values.number("message_size_limit")
+    name = "virtual_mailbox_limit"
+    if limit <= 0:
+        return
+    if message_limit <= 0:
+        text = f"{name} is limited but message_size_limit is unlimited"
+        yield Finding(name, f"configuration error: {text}")
+    elif limit < message_limit:
+        text = f"{name} is smaller than message_size_limit"
+        yield Finding(name, f"configuration error: {text}")
+
+
+def _mailbox_lock(values: Values) -> Iterator[Finding]:
+    try:
+        mailbox_locks(values.text("virtual_mailbox_lock"))
+    except ValueError as error:
+        yield Finding("virtual_mailbox_lock", str(error))
+
+
+def _address_format(values: Values) -> Iterator[Finding]:
+    value = values.text("info_log_address_format")
     if value not in ("internal", "external"):
-        raise ValueError(f'invalid parameter setting "{name} = {value}"')
+        text = f'invalid parameter setting "info_log_address_format = {value}"'
+        yield Finding("info_log_address_format", text)
 
 
-def _locks(_name: str, value: str, _directory: str) -> None:
-    mailbox_locks(value)
-
-
-def _absolute(name: str, value: str, config_directory: str) -> None:  # noqa: ARG001
+def _mailbox_base(values: Values) -> Iterator[Finding]:
     # virtual(8) finds out at the first delivery, and ends.
-    if not value.startswith("/"):
-        raise ValueError(f"do not specify relative pathname: {name} = {value}")
+    base = values.text("virtual_mailbox_base")
+    if not base.startswith("/"):
+        text = f"do not specify relative pathname: virtual_mailbox_base = {base}"
+        yield Finding("virtual_mailbox_base", text)
 
 
-_CHECKS: dict[str, Callable[[str, str, str], None]] = {
-    "compatibility_level": _level,
-    "syslog_facility": _facility,
-    "inet_protocols": _protocols,
-    "myhostname": _hostname,
-    "mydomain": _hostname,
-    "info_log_address_format": _address_format,
-    "virtual_mailbox_base": _absolute,
-    "virtual_mailbox_lock": _locks,
+# By the last parameter that Postfix reads before it checks.
+CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
+    "compatibility_level": (_level,),
+    "known_tcp_ports": (_facility,),
+    "respectful_logging": (_protocols,),
+    "mydomain": (_hostnames,),
+    "in_flow_delay": (_relayhost, _myorigin, _verp_delimiters, _maillog_file),
+    "strict_mailbox_ownership": (
+        _mailbox_limit,
+        _mailbox_lock,
+        _address_format,
+        _mailbox_base,
+    ),
 }

@@ -84,6 +84,7 @@ class Assembly:
             mydestination=settings.mydestination,
             inet_interfaces=settings.inet_interfaces,
             proxy_interfaces=settings.proxy_interfaces,
+            inet_protocols=settings.inet_protocols,
             utf8=utf8,
             opened=self._opened,
         )

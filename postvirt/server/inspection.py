@@ -1,7 +1,8 @@
 """Look at a configuration as the daemon would, and report everything that is wrong.
 
 It is the daemon's own reading of main.cf plus the daemon's own opening of every table,
-so that the two cannot disagree.
+so that the two cannot disagree. Each service in master.cf that runs virtual(8) or
+postvirt is looked at with its own -o options; when there is none, main.cf alone is.
 
 Raises: nothing; problems are the result.
 """
@@ -9,11 +10,13 @@ Raises: nothing; problems are the result.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from postvirt.config.lists import split
-from postvirt.config.load import Checked, check
+from postvirt.config.load import Checked, check, read_master_cf
 from postvirt.config.parameters import Settings
+from postvirt.config.places import Origin
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import prepare, settle_as_mail_owner
 from postvirt.system import log
@@ -27,6 +30,8 @@ _OWNER_MAPS = {
     "virtual_gid_maps": "no mailbox has a group, and all mail is deferred",
 }
 _STATUS_FILTER = "virtual_delivery_status_filter"
+# The programs of master.cf that this is about.
+_PROGRAMS = ("virtual", "postvirt-virtual")
 
 
 def inspect(
@@ -35,30 +40,96 @@ def inspect(
     *,
     service_name: str,
 ) -> list[ConfigError]:
-    """Every problem, those of main.cf first.
+    """Every problem, those of the two files first.
 
+    service_name    what the daemon is called when master.cf has no such service
     As root it opens the tables as mail_owner, and this process stays mail_owner.
     """
-    checked = check(
-        config_directory,
-        overrides,
-        process_name=service_name,
-        service_name=service_name,
-    )
-    problems = list(checked.problems)
-    if checked.settings is None:
-        return problems
+    problems, processes = _services(config_directory)
+    readings = [
+        check(
+            config_directory,
+            [*process.options, *overrides],
+            process_name=process.program,
+            service_name=process.service,
+            origins=process.origins,
+        )
+        for process in processes or [_Process(service_name, service_name, (), {})]
+    ]
+    for checked in readings:
+        problems += checked.problems
+    usable = [(one, one.settings) for one in readings if one.settings is not None]
     try:
-        prepare(checked.settings)
-        settle_as_mail_owner(checked.settings)
+        for _, settings in usable:
+            prepare(settings)
+        if usable:
+            settle_as_mail_owner(usable[0][1])
     except ConfigError as error:
-        problems.append(error)
-        return problems
-    problems += _mailbox_base(checked, checked.settings)
+        return _distinct([*problems, error])
+    for checked, settings in usable:
+        problems += _places_and_tables(checked, settings)
+    return _distinct(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What a process is started with: its names, and its options with their places."""
+
+    program: str
+    service: str
+    options: Sequence[tuple[str, str]]
+    origins: Mapping[str, Origin]
+
+
+def _services(config_directory: str | None) -> tuple[list[ConfigError], list[_Process]]:
+    """Everything that is wrong with master.cf; and the processes this is about.
+
+    Who delivers by hand has no master.cf and needs none.
+    """
+    try:
+        master_cf = read_master_cf(config_directory)
+    except ConfigError:
+        return [], []
+    problems = list(master_cf.problems)
+    processes: list[_Process] = []
+    for service in master_cf.services:
+        program = os.path.basename(service.command)
+        if program not in _PROGRAMS:
+            continue
+        origins = {
+            option.name: Origin(master_cf.path, option.place)
+            for option in service.options
+        }
+        processes.append(_Process(program, service.name, service.overrides, origins))
+        if service.unprivileged is not False:
+            problems.append(
+                ConfigError(
+                    f"service {service.name} requires privileged operation",
+                    file=master_cf.path,
+                    line=service.place.line,
+                    source=service.place.source,
+                    column=service.place.column,
+                    remedy="write n in the fourth column (unpriv)",
+                )
+            )
+    return problems, processes
+
+
+def _distinct(problems: Sequence[ConfigError]) -> list[ConfigError]:
+    """Two services have most problems in common."""
+    seen = {
+        (one.text, one.warnings, one.file, one.line, one.column): one
+        for one in reversed(problems)
+    }
+    return list(reversed(seen.values()))
+
+
+def _places_and_tables(checked: Checked, settings: Settings) -> list[ConfigError]:
+    problems = _mailbox_base(checked, settings)
     for parameter, meaning in _OWNER_MAPS.items():
-        problems += _owner_maps(checked, checked.settings, parameter, meaning)
-    options = TableOptions(utf8=checked.settings.smtputf8_enable, utf8_request=False)
-    problems += _tables(checked, _STATUS_FILTER, checked.settings, options)
+        problems += _owner_maps(checked, settings, parameter, meaning)
+    options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
+    problems += _tables(checked, _STATUS_FILTER, settings, options)
     return problems
 
 
@@ -68,7 +139,7 @@ def _mailbox_base(checked: Checked, settings: Settings) -> list[ConfigError]:
         return []
     trouble = f"virtual_mailbox_base = {base}: there is no such directory"
     remedy = f"make it, for example with: install -d -o vmail -g vmail {base}"
-    return [checked.blame("virtual_mailbox_base", trouble, remedy=remedy)]
+    return [checked.places.error(trouble, "virtual_mailbox_base", remedy=remedy)]
 
 
 def _owner_maps(
@@ -79,7 +150,7 @@ def _owner_maps(
         if parameter != "virtual_mailbox_maps":
             remedy = f"set {parameter}, for example to static:5000"
         trouble = f"{parameter} is empty: {meaning}"
-        return [checked.blame(parameter, trouble, remedy=remedy)]
+        return [checked.places.error(trouble, parameter, remedy=remedy)]
     options = TableOptions(utf8=settings.smtputf8_enable, paranoid=True)
     return _tables(checked, parameter, settings, options)
 
@@ -103,9 +174,9 @@ def _tables(
             lines.append(("error", error.text))
         for severity, line in lines:
             problems.append(
-                checked.blame(
-                    parameter,
+                checked.places.error(
                     f"{name}: {line}" if name not in line else line,
+                    parameter,
                     item=name,
                     remedy=_remedy(line, name),
                     severity="warning" if severity == "warning" else "error",

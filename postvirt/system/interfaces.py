@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from postvirt.model.text import wire
 
@@ -60,24 +61,37 @@ def _aligned(length: int) -> int:
     return (length + 3) & ~3
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An address, and how many of its bits all neighbours have in common."""
+
+    address: Address
+    bits: int
+
+
 def own_addresses() -> frozenset[Address]:
     """The IPv4 and IPv6 addresses of all interfaces that are up."""
+    return frozenset(network.address for network in own_networks())
+
+
+def own_networks() -> tuple[Network, ...]:
+    """The same with the sizes of their networks, in the kernel's order."""
     up = set()
     for message in _dump(_GETLINK, _NEWLINK):
         _family, _type, index, flags, _change = _LINK.unpack_from(message)
         if flags & _IFF_UP:
             up.add(index)
-    found = set()
+    found = []
     for message in _dump(_GETADDR, _NEWADDR):
-        family, _prefix, _flags, _scope, index = _ADDRESS.unpack_from(message)
+        family, prefix, _flags, _scope, index = _ADDRESS.unpack_from(message)
         if family not in (socket.AF_INET, socket.AF_INET6) or index not in up:
             continue
         attributes = _attributes(message[_ADDRESS.size :])
         # On a point-to-point link, IFA_ADDRESS is the other end.
         address = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
         if address and any(address):
-            found.add(address)
-    return frozenset(found)
+            found.append(Network(address, prefix))
+    return tuple(found)
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

@@ -3,8 +3,8 @@
 Such a domain is myorigin, is in mydestination, or is the address of an own interface
 in [brackets].
 
-Parity: src/global/resolve_local.c, src/global/own_inet_addr.c. Postfix ends the process
-    for an interface that cannot be found; here the lookup fails, and the mail waits.
+Parity: src/global/resolve_local.c. Postfix ends the process for an interface that this
+    machine does not have; here the lookup fails, and the mail waits.
 Raises: TableError when that cannot be found out.
 """
 
@@ -12,16 +12,11 @@ from __future__ import annotations
 
 import socket
 
-from postvirt.config.lists import words
-from postvirt.errors import TableError
+from postvirt.config.networks import address_sizes, listed_addresses, own_interfaces
+from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import wire
 from postvirt.system import log
-from postvirt.system.interfaces import (
-    Address,
-    host_addresses,
-    is_loopback,
-    own_addresses,
-)
+from postvirt.system.interfaces import Address
 from postvirt.tables.folding import fold
 from postvirt.tables.match_list import MatchList
 from postvirt.tables.registry import OpenTables
@@ -44,11 +39,13 @@ class LocalDomains:
         proxy_interfaces: str,
         utf8: bool,
         opened: OpenTables,
+        inet_protocols: str = "all",
     ) -> None:
         self._myorigin = fold(wire(myorigin), utf8)
         self._mydestination = mydestination
         self._inet_interfaces = inet_interfaces
         self._proxy_interfaces = proxy_interfaces
+        self._inet_protocols = inet_protocols
         self._utf8 = utf8
         self._opened = opened
         self._destinations: MatchList | None = None
@@ -79,31 +76,16 @@ class LocalDomains:
         if self._addresses is None:
             try:
                 self._addresses = self._find_own()
-            except OSError as error:
-                reason = f"cannot find the own network addresses: {error.strerror}"
-                log.warning(reason)
-                raise TableError(reason) from None
+            except (ConfigError, OSError) as error:
+                log.warning(str(error))
+                raise TableError(str(error)) from None
         return self._addresses
 
     def _find_own(self) -> frozenset[Address]:
-        proxies = _listed("proxy_interfaces", self._proxy_interfaces)
-        if self._inet_interfaces == "all":
-            return own_addresses() | proxies
-        if self._inet_interfaces == "loopback-only":
-            return frozenset(filter(is_loopback, own_addresses())) | proxies
-        return _listed("inet_interfaces", self._inet_interfaces) | proxies
-
-
-def _listed(parameter: str, value: str) -> frozenset[Address]:
-    """The addresses of all hosts in a list."""
-    found: frozenset[Address] = frozenset()
-    for host in words(value):
-        try:
-            found |= host_addresses(host)
-        except OSError:
-            log.warning(f"config variable {parameter}: host not found: {host}")
-            raise
-    return found
+        sizes = address_sizes(self._inet_protocols)
+        interfaces = own_interfaces(self._inet_interfaces, sizes)
+        proxies = listed_addresses("proxy_interfaces", self._proxy_interfaces, sizes)
+        return frozenset([*(one.address for one in interfaces), *proxies])
 
 
 def _literal(inside: bytes) -> Address | None:

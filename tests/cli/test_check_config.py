@@ -119,3 +119,60 @@ def test_the_check_cannot_run(postvirt: Run) -> None:
     assert done.returncode == 2
     assert b'invalid "-o nonsense" option value' in done.stderr
     assert postvirt("check-config", "--nonsense").returncode == 2
+
+
+def test_a_mistake_in_master_cf(instance: Instance, postvirt: Run) -> None:
+    master_cf = instance.etc / "master.cf"
+    master_cf.write_text("# services\nvirtual unix - maybe n - - virtual\n")
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    output = done.stdout.decode()
+    assert f'{master_cf}:2: {master_cf}: line 2: field "unprivileged": bad' in output
+    assert "    virtual unix - maybe n - - virtual\n                   ^\n" in output
+
+
+def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) -> None:
+    """What a service sets is used for it, and a mistake there is shown there."""
+    main_cf = instance.etc / "main.cf"
+    base = f"virtual_mailbox_base = {instance.mail}\n"
+    main_cf.write_text(main_cf.read_text().replace(base, ""))
+    master_cf = instance.etc / "master.cf"
+    good = f"one unix - n n - - virtual\n  -o virtual_mailbox_base={instance.mail}\n"
+    master_cf.write_text(good + "other unix - n n - - smtp -o max_use=many\n")
+    assert postvirt("check-config").stdout == b""
+    master_cf.write_text(
+        good + f"two unix - n n - - sbin/postvirt-virtual -o max_use=1x\n"
+        f"  -o {{ virtual_mailbox_base = {instance.mail} }}\n"
+        f"  -o {{ virtual_uid_maps = static:5, texthash:/no/such/table }}\n"
+    )
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    output = done.stdout.decode()
+    assert f"{master_cf}:3: bad numerical configuration: max_use = 1x" in output
+    assert "1 errors, 0 warnings" in output
+    master_cf.write_text(master_cf.read_text().replace("max_use=1x", "max_use=1"))
+    lines = postvirt("check-config").stdout.decode().splitlines()
+    assert lines[0].startswith(f"{master_cf}:5: ")
+    assert lines[2].index("^") == lines[1].index("texthash:")
+    assert lines[-1] == "1 errors, 0 warnings"
+
+
+def test_a_problem_that_services_share_is_reported_once(
+    instance: Instance, postvirt: Run
+) -> None:
+    (instance.etc / "main.cf").write_text(
+        f"virtual_mailbox_base = {instance.mail}\nmax_use = x\n"
+    )
+    (instance.etc / "master.cf").write_text(
+        "one unix - n n - - virtual\ntwo unix - n n - - virtual\n"
+    )
+    assert b"1 errors, 0 warnings" in postvirt("check-config").stdout
+
+
+def test_a_service_without_the_rights_it_needs(
+    instance: Instance, postvirt: Run
+) -> None:
+    (instance.etc / "master.cf").write_text("one unix - - n - - virtual\n")
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert b"service one requires privileged operation" in done.stdout

@@ -1,18 +1,28 @@
 """A private configuration directory, and the genuine programs that read it."""
 
+import io
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from postvirt.cli.main import main
 from postvirt.config.load import Loaded, load
 from postvirt.errors import ConfigError
 from postvirt.system.log import printable
 
 # Postfix reads a file again until it is older than this.
 COLD_SECONDS = 100
+
+# The genuine postconf never ends, or crashes, with some values.
+_LIMITED = 'ulimit -c 0 -t 2; exec postconf "$@"'
+
+# Exit status, standard output, and what standard error says in sorted order: which of
+# several parameters Postfix looks at first is random. After a fatal error only that.
+Listing = tuple[int, str, list[str]]
 
 
 @pytest.fixture
@@ -105,5 +115,68 @@ def fatal() -> Callable[[str], str]:
         except ConfigError as error:
             return error.text
         return ""
+
+    return run
+
+
+def _listing(status: int, output: bytes, complaints: bytes) -> Listing:
+    said = [
+        line.partition(": ")[2]
+        for line in complaints.decode("utf-8", "surrogateescape").split("\n")
+        if line.startswith(("postconf: ", "postvirt: "))
+    ]
+    if status == 0:
+        return status, output.decode("utf-8", "surrogateescape"), sorted(said)
+    return status, "", [line for line in said if line.startswith("fatal: ")]
+
+
+@pytest.fixture
+def our_listing(monkeypatch) -> Callable[[Sequence[str]], Listing]:
+    """What `postvirt config` prints."""
+
+    def run(arguments: Sequence[str]) -> Listing:
+        streams = [io.TextIOWrapper(io.BytesIO()) for _ in range(2)]
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", streams[0])
+            patch.setattr(sys, "stderr", streams[1])
+            status = main(["config", *arguments])
+        output, complaints = (
+            (stream.flush(), stream.buffer.getvalue())[1] for stream in streams
+        )
+        return _listing(status, output, complaints)
+
+    return run
+
+
+@pytest.fixture
+def both_listings(
+    our_listing,
+) -> Callable[[Sequence[str], Sequence[str]], list[tuple[Listing | None, Listing]]]:
+    """What postconf and `postvirt config` print for configurations; postconf's first.
+
+    It is None when postconf did not end by itself. Many at once, because postconf waits
+    for a while when it fails.
+    """
+
+    def run(
+        directories: Sequence[str], arguments: Sequence[str]
+    ) -> list[tuple[Listing | None, Listing]]:
+        programs = [
+            subprocess.Popen(
+                ["sh", "-c", _LIMITED, "sh", "-c", directory, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={"PATH": os.environ["PATH"]},
+            )
+            for directory in directories
+        ]
+        pairs: list[tuple[Listing | None, Listing]] = []
+        for directory, program in zip(directories, programs, strict=True):
+            output, complaints = program.communicate()
+            theirs = None
+            if program.returncode >= 0:
+                theirs = _listing(program.returncode, output, complaints)
+            pairs.append((theirs, our_listing(["-c", directory, *arguments])))
+        return pairs
 
     return run

@@ -2,8 +2,7 @@
 
 import pytest
 
-from postvirt.config.expansion import compatibility_level, expand
-from postvirt.config.reference import ExpansionError
+from postvirt.config.expansion import ExpansionError, expand, scan
 
 NAMES = {
     "a": "A",
@@ -98,15 +97,16 @@ def test_a_good_value_expands(value, expected):
 def test_a_bad_value_is_refused_with_postfix_text_and_its_place(value, message, offset):
     with pytest.raises(ExpansionError) as caught:
         expand(value, NAMES.get, "given")
-    assert caught.value.text == message
-    assert caught.value.offset == offset
+    first = caught.value.mistakes[0]
+    assert (first.text, first.offset) == (message, offset)
 
 
 def test_the_error_names_the_parameter_that_holds_the_mistake():
     names = {"a": "$b", "b": "x $"}
     with pytest.raises(ExpansionError) as caught:
         expand("$a", names.get, "given")
-    assert (caught.value.name, caught.value.offset) == ("b", 2)
+    first = caught.value.mistakes[0]
+    assert (first.name, first.offset) == ("b", 2)
 
 
 @pytest.mark.parametrize("depth", [100, 101, 102])
@@ -125,24 +125,39 @@ def test_a_loop_through_a_comparison_ends():
         expand("$a", {"a": "${{$a} == {}}"}.get)
 
 
-@pytest.mark.parametrize(
-    ("text", "level"),
-    [
-        ("0", 0),
-        ("1", 1 << 20),
-        ("3.6", (3 << 20) | (6 << 10)),
-        ("3.6.1", (3 << 20) | (6 << 10) | 1),
-        (" +3", 3 << 20),
-        ("3.1024", None),
-        ("3.", None),
-        ("-1", None),
-        ("1.2.3.4", None),
-        ("", None),
-        ("x", None),
-    ],
-)
-def test_a_level_becomes_an_ordered_number(text, level):
-    assert compatibility_level(text) == level
+def test_mistakes_are_found_in_the_order_of_postfix():
+    with pytest.raises(ExpansionError) as caught:
+        expand("${a b} ${x?{}y} $- $", NAMES.get)
+    assert [mistake.offset for mistake in caught.value.mistakes] == [3, 16]
+
+
+@pytest.mark.parametrize("last", ["", "x" * 1000])
+def test_an_expansion_that_gets_too_big_is_refused(last):
+    names = {f"n{number}": f"$n{number + 1}" * 2 for number in range(60)}
+    with pytest.raises(ExpansionError, match="unreasonable macro expansion size"):
+        expand("$n0", (names | {"n60": last}).get)
+
+
+def test_many_references_in_one_value_are_fine():
+    assert expand("$a " * 10_000, NAMES.get) == "A " * 10_000
+
+
+def test_a_number_that_ends_postfix_is_fatal():
+    with pytest.raises(ExpansionError) as caught:
+        expand("${{1} < {99999999999999999999}}", NAMES.get)
+    assert caught.value.fatal == "mac_exp_eval: bad conversion: 99999999999999999999"
+
+
+def test_a_scan_visits_every_operand_and_follows_no_name():
+    names: list[str] = []
+    value = "$a${b?$c:x}${d?{$e}:{$f}}${{$g} == {$h}?{$i}}${domain_to_ascii{$j}}"
+    assert scan(value, names.append) == ()
+    assert names == list("abcdefghij")
+
+
+def test_a_scan_reports_the_mistakes_of_every_operand():
+    mistakes = scan("${empty?{$}}${a:{${}}}", lambda name: None, "given")
+    assert [(one.name, one.offset) for one in mistakes] == [("given", 9)]
 
 
 def definitions():
@@ -171,4 +186,4 @@ def test_postfix_refuses_bad_values_with_the_same_words(
         directories, BAD, complaints(directories), strict=True
     ):
         assert theirs[0] == f"warning: {case[1]}"
-        assert our_complaints(directory) == [theirs[0], theirs[-1]]
+        assert our_complaints(directory) == theirs

@@ -8,7 +8,7 @@ import pytest
 from postvirt.config import grammar
 
 
-@pytest.mark.parametrize("name", ["main_cf", "value", "table_list"])
+@pytest.mark.parametrize("name", ["main_cf", "value", "table_list", "master_cf"])
 def test_every_grammar_is_found_and_built_once(name):
     assert grammar.parser(name) is grammar.parser(name)
 

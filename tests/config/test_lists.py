@@ -2,7 +2,7 @@
 
 import pytest
 
-from postvirt.config.lists import mailbox_locks, split, words
+from postvirt.config.lists import braced, mailbox_locks, split, words
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,16 @@ def test_an_unknown_lock_method_is_refused_with_postfix_words():
     assert str(caught.value) == (
         'unknown mailbox_delivery_lock value "Dotlock" in "fcntl, Dotlock"'
     )
+
+
+@pytest.mark.parametrize(
+    ("group", "inside", "problem"),
+    [
+        ("{}", "", ""),
+        ("{ a {b} }", " a {b} ", ""),
+        ("{a", "a", "missing '}' in \"{a\""),
+        ("{a}b", "a", "syntax error after '}' in \"{a}b\""),
+    ],
+)
+def test_braces_are_taken_off(group, inside, problem):
+    assert braced(group) == (inside, problem)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from postvirt.config import networks
 from postvirt.errors import TableError
-from postvirt.tables import local_domains
+from postvirt.system.interfaces import own_addresses
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.registry import OpenTables
 
@@ -41,6 +44,9 @@ SETTINGS = (
     {"inet_interfaces": "localhost, 127.0.0.1"},
     {"inet_interfaces": "127.0.0.1", "proxy_interfaces": "1.2.3.4 [::1]"},
     {"inet_interfaces": "all", "mydestination": ""},
+    {"inet_interfaces": "all", "inet_protocols": "ipv4"},
+    {"inet_interfaces": "all", "inet_protocols": "ipv6"},
+    {"proxy_interfaces": "1.2.3.4", "inet_protocols": "ipv4"},
     {"inet_interfaces": "all", "mydestination": "inline:{dest.test=x}, !other.test"},
 )
 
@@ -68,7 +74,7 @@ def test_domains_are_local_as_in_postfix(postfix, setting):
 
 @pytest.mark.postfix
 def test_own_addresses_are_those_that_postfix_finds(postfix):
-    found = local_domains.own_addresses()
+    found = own_addresses()
     literals = []
     for address in found:
         family = "socket.AF_INET" if len(address) == 4 else "socket.AF_INET6"
@@ -101,10 +107,24 @@ def test_a_host_that_cannot_be_found_is_an_error(monkeypatch, logged):
     def fail(host: str) -> frozenset[bytes]:
         raise OSError(2, "Name or service not known")
 
-    monkeypatch.setattr(local_domains, "host_addresses", fail)
+    monkeypatch.setattr(networks, "host_addresses", fail)
     local = make(inet_interfaces="mail.invalid")
     with pytest.raises(TableError):
         local.is_local(b"[1.2.3.4]")
     assert logged.take()[0] == (
         "warning: config variable inet_interfaces: host not found: mail.invalid"
     )
+
+
+@pytest.mark.postfix
+def test_an_interface_that_this_machine_does_not_have_is_an_error(logged, tmp_path):
+    """Postfix programs end with the same text; here the lookup fails."""
+    (tmp_path / "main.cf").write_text("inet_interfaces = 192.0.2.254\n")
+    done = subprocess.run(
+        ["postconf", "-c", tmp_path, "-n"], capture_output=True, check=False
+    )
+    local = make(inet_interfaces="192.0.2.254")
+    with pytest.raises(TableError):
+        local.is_local(b"[1.2.3.4]")
+    text = logged.take()[0].removeprefix("warning: ")
+    assert done.stderr.decode().splitlines()[-1] == f"postconf: fatal: {text}"

@@ -1,0 +1,329 @@
+"""Parameters as postconf(1) lists them: texts, not typed and not checked.
+
+postconf knows more names than a daemon: all of Postfix's, those that master.cf brings
+(`names.service_defaults`), and the user's own. A user's own name counts when some value
+refers to it. To find that out every value is looked at, set or default, so a mistake
+anywhere ends the listing, whatever is asked for.
+
+Parity: src/postconf. One thing differs: the transport program may also be called
+postvirt-virtual. The program's name is given as postconf.
+Raises: ConfigError with the text that postconf calls fatal.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from postvirt.config.evaluation import DEFAULT_DOMAIN, MACRO_ERROR
+from postvirt.config.expansion import ExpansionError, expand, scan
+from postvirt.config.legacy_tables import SUFFIXES, tables_in
+from postvirt.config.lists import words
+from postvirt.config.main_cf import MainCf
+from postvirt.config.master_cf import MasterCf
+from postvirt.config.names import (
+    LEGACY,
+    MACHINE_MADE,
+    RAW,
+    READ_ONLY,
+    builtin_defaults,
+    service_defaults,
+)
+from postvirt.config.networks import default_mynetworks
+from postvirt.errors import ConfigError
+from postvirt.model.text import wire
+
+_CLASSES = "smtpd_restriction_classes"
+_PROGRAM = "postconf"
+
+ReadTable = Callable[[str], "MainCf | str | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a listing is made from.
+
+    directory    where main.cf and master.cf are
+    main         names and values of main.cf and -o; None lists the defaults only
+    master_cf    None when there is no such file
+    read_table   reads the file that sets up a table; gives the text of a warning when
+                 it cannot, None when nothing is to be said
+    warn         takes every warning at once
+    """
+
+    directory: str
+    main: Mapping[str, str] | None
+    master_cf: MasterCf | None
+    read_table: ReadTable
+    warn: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The -o options of one service, and which of the user's names among them count."""
+
+    label: str
+    own: dict[str, str]
+    options: dict[str, str]
+    valid: set[str] = field(default_factory=set)
+
+
+class Listing:
+    """All parameters that there are, and what main.cf and -o say."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Raises: ConfigError."""
+        self.warn = sources.warn
+        self._directory = sources.directory
+        self._is_default = sources.main is None
+        self._main = dict(sources.main or {})
+        self._read_table = sources.read_table
+        self._tables_read: set[tuple[str, str]] = set()
+        self._machine_made: dict[str, str] = {}
+        self._defaults = dict(builtin_defaults())
+        self._users: set[str] = set()
+        self._legacy = set(LEGACY)
+        services = sources.master_cf.services if sources.master_cf else ()
+        for service in services:
+            more = service_defaults(service.name, service.command)
+            self._defaults = more | self._defaults
+        self._scopes: list[_Scope] = []
+        if self._is_default:
+            return
+        options: dict[str, dict[str, str]] = {}
+        for service in services:
+            label = f"{service.name}/{service.type}"
+            if service.overrides:
+                options.setdefault(label, {}).update(service.overrides)
+            if label in options:
+                own = {
+                    "process_name": os.path.basename(service.command),
+                    "service_name": service.name,
+                }
+                self._scopes.append(_Scope(label, own, options[label]))
+        self._find_users_names()
+
+    def names(self) -> list[str]:
+        """The names that postconf lists when none is asked for, in its order."""
+        known = {*self._defaults, *MACHINE_MADE, *READ_ONLY, *self._users}
+        return sorted(known - self._legacy, key=wire)
+
+    def is_known(self, name: str) -> bool:
+        """Whether there is such a parameter."""
+        return (
+            name in self._defaults
+            or name in MACHINE_MADE
+            or name in READ_ONLY
+            or name in self._users
+        )
+
+    def is_set(self, name: str) -> bool:
+        """Whether main.cf or -o has a value."""
+        return name in self._main
+
+    def value(self, name: str, *, expanded: bool) -> str:
+        """The value of a known parameter.
+
+        Raises: ConfigError.
+        """
+        value = self._lookup(name) or ""
+        return self._expanded(value) if expanded and name not in RAW else value
+
+    def warn_unused(self) -> None:
+        """Warn about every name in main.cf and master.cf that means nothing."""
+        for name, value in self._main.items():
+            if not self.is_known(name):
+                path = f"{self._directory}/main.cf"
+                self.warn(f"{path}: unused parameter: {name}={value}")
+        for scope in self._scopes:
+            for name, value in scope.options.items():
+                if not self.is_known(name) and name not in scope.valid:
+                    path = f"{self._directory}/master.cf"
+                    self.warn(f"{path}: unused parameter: {name}={value}")
+
+    def _lookup(self, name: str, scope: _Scope | None = None) -> str | None:
+        if scope:
+            for local in (scope.own, scope.options):
+                if name in local:
+                    return local[name]
+        return self._main[name] if name in self._main else self._default(name)
+
+    def _default(self, name: str) -> str | None:
+        if name in MACHINE_MADE:
+            if name not in self._machine_made:
+                self._machine_made[name] = self._made(name)
+            return self._machine_made[name]
+        if name == "process_name":
+            return _PROGRAM
+        if name == "process_id":
+            return str(os.getpid())
+        return "" if name == "service_name" else self._defaults.get(name)
+
+    def _made(self, name: str) -> str:
+        if name == "myhostname":
+            host = socket.gethostname()
+            domain = self._evaluated("mydomain") or DEFAULT_DOMAIN
+            return host if "." in host else f"{host}.{domain}"
+        if name == "mydomain":
+            host = self._evaluated("myhostname") or self._default("myhostname") or ""
+            _, dot, domain = host.partition(".")
+            return domain if dot else DEFAULT_DOMAIN
+        style, interfaces, protocols = (
+            evaluated
+            if (evaluated := self._evaluated(one)) is not None
+            else self._expanded(self._defaults[one])
+            for one in ("mynetworks_style", "inet_interfaces", "inet_protocols")
+        )
+        return default_mynetworks(style, interfaces, protocols)
+
+    def _evaluated(self, name: str) -> str | None:
+        """A value as a daemon sees it: only what is set can be referred to."""
+        if name not in self._main:
+            return None
+        return self._expand(self._main[name], self._main.get, name, MACRO_ERROR)
+
+    def _expanded(self, value: str, scope: _Scope | None = None) -> str:
+        def lookup(name: str) -> str | None:
+            return self._lookup(name, scope)
+
+        return self._expand(value, lookup, "", "macro processing error")
+
+    def _expand(
+        self, value: str, lookup: Callable[[str], str | None], name: str, fatal: str
+    ) -> str:
+        try:
+            return expand(value, lookup, name)
+        except ExpansionError as error:
+            texts = [mistake.text for mistake in error.mistakes]
+            for text in texts[:-1] if error.fatal else texts:
+                self.warn(text)
+            raise ConfigError(error.fatal or fatal) from None
+
+    def _find_users_names(self) -> None:
+        classes: set[str] = set()
+        for scope in self._scopes:
+            if _CLASSES in scope.options:
+                label = f"dictionary {scope.label}: macro processing error"
+                text = scope.options[_CLASSES]
+                for name in words(
+                    self._expand(text, scope.options.get, _CLASSES, label)
+                ):
+                    self._refer(name, scope)
+            self._look_at_all(scope.options, "master.cf", classes, scope)
+        for name in [*self._defaults, *MACHINE_MADE, *READ_ONLY]:
+            if name not in self._main and name not in RAW:
+                self._scan(self._default(name) or "", None)
+        for name in words(self._evaluated(_CLASSES) or ""):
+            classes.add(name)
+            self._refer(name, None)
+        self._look_at_all(self._main, "main.cf", classes, None)
+
+    def _look_at_all(
+        self,
+        settings: dict[str, str],
+        source: str,
+        classes: set[str],
+        scope: _Scope | None,
+    ) -> None:
+        """Look at every value of main.cf, or of one service's -o options."""
+        for name, value in list(settings.items()):
+            if scope and name in classes:
+                scope.valid.add(name)
+            if name in READ_ONLY:
+                path = f"{self._directory}/{source}"
+                text = f"{path}: read-only parameter assignment: {name}={value}"
+                self.warn(text)
+                del settings[name]
+                continue
+            self._legacy.discard(name)
+            if name in RAW:
+                continue
+            self._scan(value, scope)
+            if name in self._defaults or name in MACHINE_MADE:
+                self._refer_by_tables(self._expanded(value, scope), scope)
+
+    def _scan(self, value: str, scope: _Scope | None) -> None:
+        for mistake in scan(value, lambda name: self._refer(name, scope)):
+            self.warn(mistake.text)
+
+    def _refer(
+        self, name: str, scope: _Scope | None, *, by_table: bool = False
+    ) -> None:
+        """A value refers to a name: if somebody set it, it counts from now on."""
+        is_set = False
+        if scope and name in scope.options:
+            is_set = True
+            scope.valid.add(name)
+        elif name in self._main:
+            is_set = True
+            if not self.is_known(name):
+                self._users.add(name)
+        if scope is None:
+            for other in self._scopes:
+                if name in other.options:
+                    is_set = True
+                    other.valid.add(name)
+        if not is_set and not by_table and not self.is_known(name):
+            source = "master.cf" if scope else "main.cf"
+            self.warn(f"{self._directory}/{source}: undefined parameter: {name}")
+
+    def _refer_by_tables(self, value: str, scope: _Scope | None) -> None:
+        source = f"master.cf:{scope.label}" if scope else "main.cf"
+        for type_, name in tables_in(
+            value, lambda text: self.warn(f"{source}: {text}")
+        ):
+            if name.startswith("/"):
+                self._check_table_file(type_, name)
+                continue
+            for suffix in sorted(SUFFIXES[type_]):
+                self._refer(f"{name}_{suffix}", scope, by_table=True)
+
+    def _check_table_file(self, type_: str, path: str) -> None:
+        """Warn about unknown names in the file that sets up a table."""
+        if (type_, path) in self._tables_read:
+            return
+        self._tables_read.add((type_, path))
+        parsed = self._read_table(path)
+        if isinstance(parsed, str):
+            self.warn(f'open "{type_}" configuration "{path}": {parsed}')
+        if not isinstance(parsed, MainCf):
+            return
+        for problem in parsed.problems:
+            if problem.severity == "error":
+                raise problem
+            self.warn(problem.text)
+        settings = {one.name: one.value for one in parsed.assignments}
+        for name, value in settings.items():
+            if name not in SUFFIXES[type_]:
+                self.warn(f"{type_}:{path}: unused parameter: {name}={value}")
+
+
+def lines(
+    listing: Listing,
+    names: Sequence[str],
+    *,
+    only_set: bool,
+    expanded: bool,
+    with_names: bool,
+) -> list[str]:
+    """The lines that postconf prints; names are what was asked for, none is all.
+
+    Raises: ConfigError.
+    """
+    shown = []
+    for name in names or listing.names():
+        if not listing.is_known(name):
+            listing.warn(f"{name}: unknown parameter")
+        elif not only_set or listing.is_set(name):
+            value = listing.value(name, expanded=expanded)
+            shown.append(_one_line(f"{name} = {value}" if with_names else value))
+    return shown
+
+
+def _one_line(text: str) -> str:
+    """Every run of blanks and line ends as one space."""
+    for blank in "\t\r\n":
+        text = text.replace(blank, " ")
+    return " ".join([word for word in text.split(" ") if word])

@@ -1,0 +1,256 @@
+"""master.cf as typed services, each with its place in the file.
+
+Parity: src/master/master_ent.c for the fields and the texts, readlines in
+src/util/readlline.c, pcf_parse_master_entry in src/postconf/postconf_master.c for the
+form of the arguments. Where master(8) reads a number up to the first strange character,
+it is an error here, as in postconf(1).
+Raises: nothing; what is wrong is a ConfigError in the result.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+from postvirt.config.grammar import parser
+from postvirt.config.lists import braced
+from postvirt.config.logical_lines import SPACE, Place, join, orphan, place, position
+from postvirt.config.main_cf import split_nameval
+from postvirt.errors import ConfigError
+
+TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
+
+# master(8)'s names of the fields.
+_FIELDS = (
+    "name",
+    "transport type",
+    "private",
+    "unprivileged",
+    "chroot",
+    "wakeup_time",
+    "max_proc",
+    "command",
+)
+_BLANKS = " \t\r\n"
+_DIGITS = re.compile("[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`-o name=value`, and where its value is."""
+
+    name: str
+    value: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One entry; None is "-", the default.
+
+    type            as in `TYPES`
+    unprivileged    runs with mail_owner's rights
+    wakeup_seconds  0 is never
+    wakes_if_used   the "?": wake up only a service that was used before
+    process_limit   0 is no limit
+    command         the program, in daemon_directory
+    arguments       what follows, without the braces; options in the form "-o",
+                    "name=value"
+    options         the -o among the arguments
+    place           where the entry begins
+    """
+
+    name: str
+    type: str
+    private: bool | None
+    unprivileged: bool | None
+    chroot: bool | None
+    wakeup_seconds: int | None
+    wakes_if_used: bool
+    process_limit: int | None
+    command: str
+    arguments: tuple[str, ...]
+    options: tuple[Option, ...]
+    place: Place
+
+    @property
+    def overrides(self) -> tuple[tuple[str, str], ...]:
+        """The -o options as (name, value), in order."""
+        return tuple([(option.name, option.value) for option in self.options])
+
+
+@dataclass(frozen=True, slots=True)
+class MasterCf:
+    """What a master.cf says.
+
+    services   the entries without mistakes, in the order of the file
+    problems   master(8) stops at the first with severity "error"
+    """
+
+    path: str
+    services: tuple[Service, ...]
+    problems: tuple[ConfigError, ...]
+
+
+def parse(text: str, path: str) -> MasterCf:
+    """Read the text of the master.cf at `path`, which is named in messages only."""
+    services: list[Service] = []
+    problems: list[ConfigError] = []
+    for token in parser("master_cf").parse(text, start="file").children:
+        if not isinstance(token, str):
+            raise AssertionError("the grammar has lines only")
+        if token.type == "ORPHAN":
+            problems.append(orphan(token, path))
+            continue
+        entry = _Entry(str(token), token.start_pos or 0, text, path)
+        try:
+            services.append(entry.service())
+        except ConfigError as error:
+            problems.append(error)
+    return MasterCf(path, tuple(services), tuple(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Text of a field, and its offset in the logical line."""
+
+    text: str
+    offset: int
+
+
+class _Entry:
+    """A logical line on its way to a service."""
+
+    def __init__(self, raw: str, start: int, text: str, path: str) -> None:
+        self._raw = raw
+        self._start = start
+        self._text = text
+        self._path = path
+        self._line = join(raw).partition("\0")[0]
+        self._options: list[Option] = []
+
+    def service(self) -> Service:
+        """Raises: ConfigError for the first mistake."""
+        fields = [
+            _Field(self._line[c.meta.start_pos : c.meta.end_pos], c.meta.start_pos)
+            for c in parser("master_cf").parse(self._line, start="entry").children
+            if not isinstance(c, str)
+        ]
+        if len(fields) < len(_FIELDS):
+            self._refuse(
+                f'missing "{_FIELDS[len(fields)]}" field',
+                len(self._line.rstrip(SPACE)),
+                f"write eight fields: {', '.join(_FIELDS)}",
+            )
+        name, type_, private, unprivileged, chroot, wakeup, limit, command = fields[:8]
+        if type_.text not in TYPES:
+            self._refuse(
+                f"bad transport type: {type_.text}",
+                type_.offset,
+                f"choose from {', '.join(TYPES)}",
+            )
+        is_private = self._boolean(private, "private")
+        if type_.text == "inet" and is_private is not False:
+            self._refuse("inet service cannot be private", private.offset, "write n")
+        plain_wakeup = wakeup.text.removesuffix("?")
+        return Service(
+            name=name.text,
+            type=type_.text,
+            private=is_private,
+            unprivileged=self._boolean(unprivileged, "unprivileged"),
+            chroot=self._boolean(chroot, "chroot"),
+            wakeup_seconds=self._number(wakeup, plain_wakeup, "wakeup_time"),
+            wakes_if_used=wakeup.text.endswith("?"),
+            process_limit=self._number(limit, limit.text, "max_proc"),
+            command=command.text,
+            arguments=tuple(self._arguments(fields[8:])),
+            options=tuple(self._options),
+            place=self._place(0),
+        )
+
+    def _place(self, offset: int) -> Place:
+        return place(self._text, self._start + position(self._raw, offset))
+
+    def _refuse(self, trouble: str, offset: int, remedy: str = "") -> NoReturn:
+        first = self._place(0)
+        where = self._place(offset)
+        raise ConfigError(
+            f"{self._path}: line {first.line}: {trouble}",
+            file=self._path,
+            line=where.line,
+            source=where.source,
+            column=where.column,
+            remedy=remedy,
+        )
+
+    def _bad(self, field: _Field, name: str, remedy: str) -> NoReturn:
+        trouble = f'field "{name}": bad value: "{field.text}"'
+        self._refuse(trouble, field.offset, remedy)
+
+    def _boolean(self, field: _Field, name: str) -> bool | None:
+        values = {"y": True, "n": False, "-": None}
+        if field.text not in values:
+            self._bad(field, name, "write y, n or - (the default)")
+        return values[field.text]
+
+    def _number(self, field: _Field, digits: str, name: str) -> int | None:
+        if field.text == "-":
+            return None
+        if not _DIGITS.fullmatch(digits):
+            self._bad(field, name, "write a whole number or - (the default)")
+        return int(digits)
+
+    def _arguments(self, fields: list[_Field]) -> list[str]:
+        """The arguments as the program gets them; fills the options on the way."""
+        arguments: list[str] = []
+        are_options = True
+        wants_value = False
+        for field in fields:
+            bare = self._without_braces(field)
+            if wants_value:
+                arguments.append(self._option(bare, field.text.startswith("{")))
+                wants_value = False
+                continue
+            are_options &= field.text.startswith("-") and field.text != "--"
+            if not are_options:
+                arguments.append(bare.text)
+                continue
+            # "-vo" is "-v" "-o", and "-oname=value" is "-o" "name=value".
+            letters, o, value = field.text[1:].partition("o")
+            if letters or not o:
+                arguments.append(f"-{letters}")
+            if o:
+                arguments.append("-o")
+            if value:
+                attached = _Field(value, field.offset + len(field.text) - len(value))
+                bare = self._without_braces(attached)
+                arguments.append(self._option(bare, value.startswith("{")))
+            wants_value = bool(o) and not value
+        return arguments
+
+    def _without_braces(self, field: _Field) -> _Field:
+        """The inside of {...}, without the blanks around it."""
+        if not field.text.startswith("{"):
+            return field
+        inside, trouble = braced(field.text)
+        if trouble.startswith("missing"):
+            self._refuse(trouble, field.offset, "close the brace")
+        if trouble:
+            after = field.offset + len(inside) + 2
+            self._refuse(trouble, after, "put a blank after the brace")
+        blanks = len(inside) - len(inside.lstrip(SPACE))
+        return _Field(inside.strip(SPACE), field.offset + 1 + blanks)
+
+    def _option(self, field: _Field, is_braced: bool) -> str:
+        """Note the option of a -o; returns it as postconf(1) writes it."""
+        split = split_nameval(field.text)
+        if isinstance(split, str):
+            trouble = f'invalid "-o {field.text}" option value: {split}'
+            self._refuse(trouble, field.offset, "write -o name=value")
+        name, value = split
+        behind = field.text.index("=") + 1
+        offset = field.offset + behind
+        offset += len(field.text[behind:]) - len(field.text[behind:].lstrip(SPACE))
+        self._options.append(Option(name, value, self._place(offset)))
+        return f"{name}={value}" if is_braced else field.text

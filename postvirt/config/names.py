@@ -1,0 +1,122 @@
+"""Every parameter name that Postfix has, with its default.
+
+`parameters.PARAMETERS` has what virtual(8) uses. Here are the others, and the names
+that depend on master.cf: NAME_destination_recipient_limit and the like, for each NAME
+of a transport. Only the tools ask: `postvirt config`, and the search for misspelled
+names.
+
+Parity: src/postconf/postconf_builtin.c, postconf_service.c, postconf_dbms.c.
+Raises: FileNotFoundError when the package is incomplete.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS
+
+# Their defaults come from the machine.
+MACHINE_MADE = frozenset({"myhostname", "mydomain", "mynetworks"})
+
+# main.cf cannot set them.
+READ_ONLY = frozenset({"process_id", "process_name", "service_name"})
+
+# In their values, "$" is for the program that uses them.
+RAW = frozenset(
+    {
+        "command_execution_directory",
+        "default_rbl_reply",
+        "forward_path",
+        "luser_relay",
+        "mailbox_command",
+        "postscreen_expansion_filter",
+        "postscreen_reject_footer",
+        "smtpd_expansion_filter",
+        "smtpd_reject_footer",
+    }
+)
+
+# Names of former versions, which other defaults still refer to. They have no value of
+# their own.
+LEGACY = frozenset(
+    {
+        "authorized_verp_clients",
+        "fallback_relay",
+        "lmtp_per_record_deadline",
+        "postscreen_blacklist_action",
+        "postscreen_dnsbl_ttl",
+        "postscreen_dnsbl_whitelist_threshold",
+        "postscreen_whitelist_interfaces",
+        "smtp_per_record_deadline",
+        "smtpd_client_connection_limit_exceptions",
+        "smtpd_per_record_deadline",
+        "tlsproxy_client_level",
+        "tlsproxy_client_policy",
+        "virtual_maps",
+    }
+)
+
+_TRANSPORT_SUFFIXES = (
+    "_delivery_slot_cost",
+    "_delivery_slot_discount",
+    "_delivery_slot_loan",
+    "_destination_concurrency_failed_cohort_limit",
+    "_destination_concurrency_limit",
+    "_destination_concurrency_negative_feedback",
+    "_destination_concurrency_positive_feedback",
+    "_destination_rate_delay",
+    "_destination_recipient_limit",
+    "_extra_recipient_limit",
+    "_initial_destination_concurrency",
+    "_minimum_delivery_slots",
+    "_recipient_limit",
+    "_recipient_refill_delay",
+    "_recipient_refill_limit",
+    "_transport_rate_delay",
+)
+# Defaults that are not "default" and the suffix.
+_OTHER_DEFAULTS = {
+    "_initial_destination_concurrency": "initial_destination_concurrency",
+    "_time_limit": "command_time_limit",
+}
+# By program; postvirt-virtual is this project's name for virtual.
+_SUFFIXES = {
+    **dict.fromkeys(
+        ("error", "lmtp", "local", "postvirt-virtual", "smtp", "virtual"),
+        _TRANSPORT_SUFFIXES,
+    ),
+    "pipe": ("_time_limit", *_TRANSPORT_SUFFIXES),
+    "spawn": ("_time_limit",),
+}
+
+
+def service_defaults(service: str, command: str) -> dict[str, str]:
+    """The parameters that a service in master.cf brings, and their defaults."""
+    return {
+        service + suffix: f"${_OTHER_DEFAULTS.get(suffix, 'default' + suffix)}"
+        for suffix in _SUFFIXES.get(command, ())
+    }
+
+
+@cache
+def builtin_defaults() -> dict[str, str]:
+    """Every other parameter by name, except those of `MACHINE_MADE` and `READ_ONLY`."""
+    defaults = dict.fromkeys(LEGACY, "")
+    others = Path(__file__).with_name("other_parameters.txt")
+    for line in others.read_text("ascii").splitlines():
+        name, separator, default = line.partition(" =")
+        if separator and not line.startswith("#"):
+            defaults[name] = default.strip(" ")
+    per_service = service_defaults("virtual", "virtual")
+    for row in PARAMETERS.values():
+        if row.name not in MACHINE_MADE | READ_ONLY | per_service.keys():
+            defaults[row.name] = row.default
+    defaults["config_directory"] = DEFAULT_DIRECTORY
+    return defaults
+
+
+def virtual_names() -> frozenset[str]:
+    """Every name that begins with virtual_ and means something to Postfix."""
+    names = {*builtin_defaults(), *service_defaults("virtual", "virtual")}
+    return frozenset(name for name in names if name.startswith("virtual_"))

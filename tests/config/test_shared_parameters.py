@@ -1,0 +1,46 @@
+"""What every Postfix program reads is read in the same order, with the same bounds."""
+
+from itertools import pairwise
+
+import pytest
+
+from postvirt.config.parameters import PARAMETERS
+from postvirt.config.shared_parameters import reading_order
+
+SHARED = [name for name in reading_order() if name not in PARAMETERS]
+BAD = {"string": "", "integer": "0", "boolean": "maybe", "time": "0"}
+
+
+def test_the_table_s_own_order_is_kept():
+    order = list(reading_order())
+    assert [name for name in order if name in PARAMETERS] == list(PARAMETERS)
+
+
+@pytest.mark.postfix
+def test_postfix_has_the_same_bounds(main_cf, complaints, our_complaints):
+    directories = [
+        main_cf(f"{name} = {BAD[reading_order()[name].kind]}\n") for name in SHARED
+    ]
+    for name, directory, theirs in zip(
+        SHARED, directories, complaints(directories), strict=True
+    ):
+        assert (name, our_complaints(directory)) == (name, theirs)
+
+
+@pytest.mark.postfix
+def test_postfix_has_the_same_order(main_cf, complaints, our_complaints):
+    """Two neighbours are bad; the first of them is named."""
+    order = [row for row in reading_order().values() if row.kind in BAD]
+    last = next(n for n, row in enumerate(order) if row.name == "in_flow_delay")
+    broken = [row.name for row in order[: last + 1]]
+    cases = [
+        f"{second} = ${{{second}\n{first} = ${{{first}\n"
+        for first, second in pairwise(broken)
+        if {first, second} & set(SHARED)
+    ]
+    directories = [main_cf(case) for case in cases]
+    for case, directory, theirs in zip(
+        cases, directories, complaints(directories), strict=True
+    ):
+        assert theirs
+        assert (case, our_complaints(directory)) == (case, theirs)
