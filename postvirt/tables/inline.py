@@ -9,6 +9,7 @@ from __future__ import annotations
 from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables.file_value import encoded_files
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.memory import MemoryTable
 from postvirt.tables.syntax import balanced, split_pair, strip_braces
@@ -20,7 +21,8 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
 
     def unusable(reason: str) -> TableError:
         spec = f'"{type_}:{name}"'
-        return TableError(f'{reason}: {spec}; need "{type_}:{{name=value...}}"')
+        value = "filename" if options.file_values else "value"
+        return TableError(f'{reason}: {spec}; need "{type_}:{{name={value}...}}"')
 
     if options.utf8_active and not is_utf8(wire(name)):
         raise unusable("bad UTF-8 syntax")
@@ -35,7 +37,10 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
         try:
             pair = strip_braces(item) if item.startswith("{") else item
             key, value = split_pair(pair)
+            result = wire(value)
+            if options.file_values:
+                result = encoded_files(result)
         except ValueError as error:
             raise unusable(str(error)) from None
-        table.store(wire(key), wire(value))
+        table.store(wire(key), result)
     return table

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from types import ModuleType
 from typing import cast
 
 from postvirt.errors import ConfigError, TableError
@@ -28,21 +29,57 @@ from postvirt.tables.unavailable import Unavailable
 class TableType:
     """Where a type lives, and what has to be installed for it.
 
-    module  in postvirt.tables
-    extra   the optional dependency of postvirt that brings the driver, "" for none
+    module   in postvirt.tables
+    extra    the optional dependency of postvirt that brings the driver, "" for none
+    package  the Debian package that brings the library, "" for none
     """
 
     module: str
     extra: str = ""
+    package: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """How to get what may be missing, or "" if nothing can be."""
+        if self.extra:
+            return f"pip install 'postvirt[{self.extra}]'"
+        return f"apt install {self.package}" if self.package else ""
 
 
 TYPES = {
     "btree": TableType("bdb", extra="bdb"),
+    "cdb": TableType("cdb"),
+    "cidr": TableType("cidr"),
+    "debug": TableType("debug"),
+    "environ": TableType("environ"),
+    "fail": TableType("fail"),
     "hash": TableType("bdb", extra="bdb"),
     "inline": TableType("inline"),
     "lmdb": TableType("lmdb", extra="lmdb"),
+    "memcache": TableType("unauthorized"),
+    "pcre": TableType("pcre", package="libpcre2-8-0"),
+    "pipemap": TableType("pipemap"),
+    "randmap": TableType("randmap"),
+    "regexp": TableType("regexp"),
+    "socketmap": TableType("unauthorized"),
+    "pgsql": TableType("pgsql", extra="pgsql"),
+    "sqlite": TableType("sqlite"),
     "static": TableType("static"),
+    "tcp": TableType("unauthorized"),
     "texthash": TableType("texthash"),
+    "unionmap": TableType("unionmap"),
+    "unix": TableType("unix"),
+}
+
+# Types of Postfix that are not here: Debian does not build them (any more), or only
+# Postfix itself can fill them.
+_INSTEAD = {
+    "dbm": "use lmdb: or hash:",
+    "internal": "use inline:",
+    "netinfo": "use ldap:",
+    "nis": "use ldap:, or lmdb: with the output of ypcat -k",
+    "nisplus": "use ldap:",
+    "sdbm": "use lmdb: or hash:",
 }
 
 Opener = Callable[[str, str, TableOptions], Table]
@@ -63,31 +100,43 @@ def split_type(spec: str) -> tuple[str, str]:
     return split_type(name) if type_ == "proxy" else (type_, name)
 
 
-def _opener(type_: str) -> Opener:
-    """The function that opens tables of a type; TableError when there is none."""
+def load(type_: str) -> ModuleType:
+    """The module of a type; TableError when there is none."""
     unsupported = f"unsupported dictionary type: {type_}"
     if type_ not in TYPES:
-        raise TableError(unsupported)
+        instead = f" ({_INSTEAD[type_]})" if type_ in _INSTEAD else ""
+        raise TableError(unsupported + instead)
     known = TYPES[type_]
     try:
-        module = import_module(f"postvirt.tables.{known.module}")
+        return import_module(f"postvirt.tables.{known.module}")
     except ImportError as error:
-        if not known.extra:
+        if not known.remedy:
             raise
-        raise TableError(
-            f"{unsupported} ({error}; try: pip install 'postvirt[{known.extra}]')"
-        ) from None
-    return cast("Opener", module.open_table)
+        raise TableError(f"{unsupported} ({error}; try: {known.remedy})") from None
+
+
+def _opener(type_: str) -> Opener:
+    """The function that opens tables of a type; TableError when there is none."""
+    return cast("Opener", load(type_).open_table)
 
 
 def prepare(names: Iterable[str]) -> None:
     """Import what tables of these "type:name"s need, while that is still possible.
 
-    Says nothing about types that are unknown or miss their driver: opening does.
+    A type whose tables open others has a function `tables_within(name)` that names
+    them. Says nothing about types that are unknown or miss their driver: opening does.
     """
-    for spec in names:
+    waiting = list(names)
+    done: set[str] = set()
+    while waiting:
+        spec = waiting.pop()
+        if spec in done:
+            continue
+        done.add(spec)
         try:
-            _opener(split_type(spec)[0])
+            type_, name = split_type(spec)
+            within = getattr(load(type_), "tables_within", None)
+            waiting += within(name) if within else []
         except (ConfigError, TableError):
             pass  # opening it will complain, once, in the process that uses it
 
@@ -99,7 +148,7 @@ def open_table(type_name: str, options: TableOptions) -> Table:
         opener = _opener(type_)
     except TableError as error:
         # Postfix has no UTF-8 rules for a type that does not exist: any key fails.
-        return _unavailable(type_, name, TableOptions(utf8=False), str(error))
+        return _unavailable(type_, name, replace(options, utf8=False), str(error))
     try:
         return opener(type_, name, options)
     except TableError as error:
@@ -110,6 +159,8 @@ def open_table(type_name: str, options: TableOptions) -> Table:
 
 
 def _unavailable(type_: str, name: str, options: TableOptions, reason: str) -> Table:
+    if options.must_open:
+        raise TableError(reason)
     log.error(reason)
     return Unavailable(type_, name, options, reason)
 

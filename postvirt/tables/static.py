@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables.file_value import encoded_files
 from postvirt.tables.syntax import strip_braces
 from postvirt.tables.table import Table, TableOptions
 
@@ -34,4 +35,9 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
             value = strip_braces(name)
         except ValueError as error:
             raise TableError(f"bad {type_}:name syntax: {error}") from None
-    return StaticTable(type_, name, options, wire(value))
+    if not options.file_values:
+        return StaticTable(type_, name, options, wire(value))
+    try:
+        return StaticTable(type_, name, options, encoded_files(wire(value)))
+    except ValueError as error:
+        raise TableError(str(error)) from None

@@ -6,6 +6,9 @@ Raises: ValueError with Postfix's text for what is wrong.
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 # isspace(3) in the C locale: Postfix trims these.
 SPACE = " \t\r\n\v\f"
 
@@ -27,6 +30,8 @@ def balanced(text: str) -> int:
 
 def strip_braces(text: str) -> str:
     """What is inside {...}, without white space around it."""
+    if not text.startswith("{"):
+        raise ValueError(f"no '{{' at start of text in \"{text}\"")
     length = balanced(text)
     if length == 0:
         raise ValueError(f"missing '}}' in \"{text}\"")
@@ -35,25 +40,24 @@ def strip_braces(text: str) -> str:
     return text[1:-1].strip(SPACE)
 
 
+@cache
+def _key(stop: str) -> re.Pattern[str]:
+    """A key up to a character of `stop`, or up to a quote that is not closed."""
+    return re.compile(
+        rf'(?:[^"\\{re.escape(stop)}]+|\\.?|"(?:[^"\\]|\\.)*")*', re.DOTALL
+    )
+
+
 def end_of_key(text: str, stop: str) -> int:
     """Where the key at the start of text ends: at the first `stop` outside quotes.
 
     Quotes and backslashes are part of the key.
     """
-    in_quotes = False
-    index = 0
-    while index < len(text):
-        character = text[index]
-        if character == "\\":
-            index += 1
-        elif character == '"':
-            in_quotes = not in_quotes
-        elif character in stop and not in_quotes:
-            break
-        index += 1
-    if in_quotes:
+    found = _key(stop).match(text)
+    end = found.end() if found else 0
+    if text[end : end + 1] == '"':
         raise ValueError("unbalanced '\"'")
-    return min(index, len(text))
+    return end
 
 
 def split_pair(text: str) -> tuple[str, str]:

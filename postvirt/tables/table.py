@@ -31,6 +31,9 @@ class TableOptions:
     fold             fold the key, and the keys of a table that is made in memory
     utf8_request     whether this user of the table cares for utf8 at all
     warn_duplicates  a duplicate key in a text file is a warning, not an error
+    must_open        a table that cannot be opened is an error at once, and not only
+                     when it is asked (Postfix: dict_allow_surrogate is off)
+    file_values      values are names of files (`postmap -F`); see `file_value`
 
     virtual(8) does not fold, because the recipient already is. `postmap -q` folds, and
     only warns about duplicates.
@@ -42,6 +45,8 @@ class TableOptions:
     fold: bool = False
     utf8_request: bool = True
     warn_duplicates: bool = False
+    must_open: bool = False
+    file_values: bool = False
 
     @property
     def utf8_active(self) -> bool:

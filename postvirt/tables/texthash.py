@@ -15,6 +15,7 @@ import time
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
 from postvirt.system import log
+from postvirt.tables.file_value import encoded_files
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.memory import MemoryTable
 from postvirt.tables.syntax import SPACE, end_of_key
@@ -88,4 +89,10 @@ def _entry(
         log.warning(
             f'{place}: record is in "key: value" format; is this an alias file?'
         )
-    return wire(key), wire(value)
+    if not options.file_values:
+        return wire(key), wire(value)
+    try:
+        return wire(key), encoded_files(wire(value))
+    except ValueError as error:
+        log.warning(f"{place}: {error}: skipping this entry")
+        return None

@@ -51,3 +51,39 @@ def test_a_table_that_cannot_answer(
 
 def test_a_wrong_command_line(postvirt: Run) -> None:
     assert postvirt("lookup", "static:x").returncode == 75
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "status", "output"),
+    [
+        ("regexp:{{/^(.*)@(.*)$/ $2/${1}/$$}}", "Bob@X.org", 0, b"X.org/Bob/$\n"),
+        ("pcre:{{/^(?<l>.*?)@/ $(1)}}", "Bob@X.org", 0, b"Bob\n"),
+        ("cidr:{{192.0.2.0/24 x}}", "192.0.2.9", 0, b"x\n"),
+        ("unionmap:{static:x, proxy:inline:{a=y}}", "A", 0, b"x,y\n"),
+        ("pipemap:{inline:{a=b}, inline:{b=c}}", "a", 0, b"c\n"),
+        ("pipemap:{inline:{a=b}, inline:{b=c}}", "b", 1, b""),
+        ("unix:passwd.byname", "no-such-name", 1, b""),
+        ("randmap:{x}", "a", 0, b"x\n"),
+        ("fail:x", "a", 75, b""),
+        # As in postmap, it does not matter that the second table is not needed.
+        ("pipemap:{inline:{a=b}, texthash:/none}", "b", 75, b""),
+    ],
+)
+def test_tables_of_all_kinds(
+    postvirt: Run, table: str, key: str, status: int, output: bytes
+) -> None:
+    done = postvirt("lookup", table, key)
+    assert (done.returncode, done.stdout) == (status, output)
+
+
+def test_an_error_is_reported_once(postvirt: Run) -> None:
+    done = postvirt("lookup", "texthash:/none", "key")
+    assert done.stderr == b"postvirt: open database /none: No such file or directory\n"
+
+
+def test_the_types_are_listed(postvirt: Run) -> None:
+    done = postvirt("lookup", "--types")
+    assert (done.returncode, done.stderr) == (0, b"")
+    rows = {line.split()[0]: line for line in done.stdout.decode().splitlines()}
+    assert "built in" in rows["inline"]
+    assert "refused" in rows["tcp"]

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.errors import TableError
 from postvirt.system import log
+from postvirt.tables.maps import open_maps
+from postvirt.tables.table import TableOptions
+from tests.harness import databases
 
 LIBPOSTFIX = Path(__file__).with_name("libpostfix.py")
 # Older than the source files' grace period, and never "hot".
@@ -83,6 +87,28 @@ class Postfix:
         )
         assert b"fatal" not in done.stderr, done.stderr
         return done.stdout.removesuffix(b"\n") if done.returncode == 0 else None
+
+    def query_with_log(
+        self, spec: str, keys: Sequence[bytes]
+    ) -> tuple[dict[bytes, bytes], list[str]]:
+        """`postmap -q -`: the keys that are found, and what the table logged."""
+        done = subprocess.run(
+            ["postmap", "-c", self.directory, "-q", "-", spec],
+            input=b"".join(key + b"\n" for key in keys),
+            capture_output=True,
+            check=False,
+        )
+        lines = done.stderr.decode("utf-8", "surrogateescape").splitlines()
+        found = done.stdout.split(b"\n")[:-1]
+        return (
+            dict(tuple(line.split(b"\t", 1)) for line in found),
+            [
+                line.removeprefix("postmap: ")
+                for line in lines
+                # What postmap itself has to say about an empty value.
+                if "postmap: warning: table " not in line
+            ],
+        )
 
     def query_all(self, spec: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """`postmap -q -`: all the keys that are found, in one go."""
@@ -157,3 +183,61 @@ def text_table(tmp_path: Path):
         return str(path)
 
     return make
+
+
+@pytest.fixture
+def cf_file(text_table):
+    """Write the file that sets up a table; returns its path."""
+
+    def make(name: str = "table.cf", **parameters: str) -> str:
+        lines = [f"{parameter} = {value}\n" for parameter, value in parameters.items()]
+        return text_table("".join(lines).encode(), name)
+
+    return make
+
+
+@pytest.fixture
+def same_answers(postfix: Postfix):
+    """Ask Postfix's libraries and postvirt, which must agree; returns the answers."""
+
+    def compare(spec: str, keys: Sequence[bytes]) -> list[bytes | str | None]:
+        theirs, _ = postfix.ask("key", keys, maps=spec)
+        maps = open_maps(
+            "virtual_mailbox_maps", spec, TableOptions(utf8=True, paranoid=True)
+        )
+        ours: list[bytes | str | None] = []
+        for key in keys:
+            try:
+                ours.append(maps.find(key))
+            except TableError:
+                ours.append("error")
+        maps.close()
+        expected = ["error" if isinstance(one, int) else one for one in theirs]
+        assert dict(zip(keys, ours, strict=True)) == dict(
+            zip(keys, expected, strict=True)
+        )
+        return ours
+
+    return compare
+
+
+def _running(kind: type[databases.Server]):
+    server = kind()
+    try:
+        server.start()
+        server.setup()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server, the same one for all tests."""
+    yield from _running(databases.PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """A MariaDB server, the same one for all tests."""
+    yield from _running(databases.MariaDB)

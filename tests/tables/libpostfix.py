@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import locale
 import os
 import sys
 
@@ -42,6 +43,8 @@ class Maps(ctypes.Structure):
 
 def main() -> None:
     request = json.load(sys.stdin)
+    # Python has taken over the locale of the environment; Postfix never does.
+    locale.setlocale(locale.LC_ALL, "C")
     os.environ["MAIL_CONFIG"] = request["config"]
     util = ctypes.CDLL(f"{LIBRARIES}/libpostfix-util.so", ctypes.RTLD_GLOBAL)
     postfix = ctypes.CDLL(f"{LIBRARIES}/libpostfix-global.so", ctypes.RTLD_GLOBAL)

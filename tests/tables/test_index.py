@@ -14,7 +14,7 @@ from postvirt.tables.table import TableOptions
 
 QUERY = TableOptions(utf8=True, fold=True, warn_duplicates=True)
 VIRTUAL = TableOptions(utf8=True, paranoid=True)
-FILES = ("hash", "btree", "lmdb", "texthash")
+FILES = ("cdb", "hash", "btree", "lmdb", "texthash")
 
 
 def random_words(count: int) -> list[str]:

@@ -1,0 +1,52 @@
+"""debug:TYPE:NAME is the table TYPE:NAME, and logs every lookup with its answer.
+
+Parity: src/util/dict_debug.c of Postfix 3.11.
+Raises: what the table raises.
+"""
+
+from __future__ import annotations
+
+from postvirt.errors import TableError
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.registry import open_table as open_other
+from postvirt.tables.table import Table, TableOptions
+
+
+def tables_within(name: str) -> tuple[str, ...]:
+    """The table that is behind."""
+    return (name,)
+
+
+class DebugTable(Table):
+    """A table and its witness; all rules for keys are those of the table."""
+
+    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+        super().__init__(type_, name, TableOptions(lock=options.lock))
+        self._table = open_other(name, options)
+        self.fixed = self._table.fixed
+
+    def find(self, key: bytes) -> bytes | None:
+        """Ask the table, and log."""
+        answer = "error"
+        try:
+            value = self._table.lookup(key)
+            answer = "not_found" if value is None else text(value)
+        finally:
+            log.info(f'{self.name} lookup: "{text(key)}" = "{answer}"')
+        return value
+
+    def changed(self) -> bool:
+        """Whether the table has."""
+        return self._table.changed()
+
+    def close(self) -> None:
+        """Close the table."""
+        self._table.close()
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Open the table behind."""
+    if ":" not in name:
+        raise TableError(f'bad syntax: "{type_}:{name}"; need "{type_}:type:name"')
+    return DebugTable(type_, name, options)

@@ -1,0 +1,29 @@
+"""fail:NAME cannot answer any question: for tests of what happens then.
+
+NAME is for the log. virtual(8) asks about whole addresses only, and defers the mail.
+
+Parity: src/util/dict_fail.c.
+Raises: TableError at every lookup.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from postvirt.errors import TableError
+from postvirt.tables.table import Table, TableOptions
+
+
+class FailTable(Table):
+    """Fails."""
+
+    fixed = False
+
+    def find(self, key: bytes) -> NoReturn:  # noqa: ARG002 - no key makes a difference
+        """Fail."""
+        raise TableError(f"{self.title} always fails")
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Make the table."""
+    return FailTable(type_, name, options)

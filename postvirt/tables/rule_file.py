@@ -1,0 +1,128 @@
+"""Tables that are lists of rules: where rules come from, and blocks of them.
+
+The rules are the logical lines of a file, or are written into the name of the table:
+
+    regexp:/etc/postfix/rules
+    regexp:{{/^a@/ x}, {/^b@/ y}}
+
+The first rule that matches gives the result. "if CONDITION" and "endif" on lines of
+their own enclose rules that count only when the condition holds; blocks nest, and one
+that is not closed reaches to the end. A rule that is wrong is left out with a warning.
+
+Parity: src/util/dict_stream.c; what dict_regexp.c, dict_pcre.c and dict_cidr.c have in
+    common. A file that cannot be read is an error; Postfix takes a directory for a
+    regexp: or pcre: table without rules, and bounces mail.
+Raises: TableError when the rules cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, Literal, Protocol, TypeVar
+
+from postvirt.config.lists import split
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.system import log
+from postvirt.tables.syntax import SPACE, strip_braces
+from postvirt.tables.text_file import logical_lines
+
+Subject_contra = TypeVar("Subject_contra", contravariant=True)
+Subject = TypeVar("Subject")
+
+_SPACE = SPACE.encode()
+
+
+class Rule(Protocol[Subject_contra]):
+    """One rule."""
+
+    def answer(self, subject: Subject_contra) -> bytes | None:
+        """The result if the rule matches, else None."""
+
+
+@dataclass(slots=True)
+class Block(Generic[Subject]):
+    """What is between "if" and "endif"; line is that of the "if"."""
+
+    line: int
+    holds: Callable[[Subject], bool]
+    rules: list[Rule[Subject]] = field(default_factory=list)
+
+    def answer(self, subject: Subject) -> bytes | None:
+        """The result of the first rule that matches, if the condition holds."""
+        return first_answer(self.rules, subject) if self.holds(subject) else None
+
+
+class EndIf:
+    """The end of a block."""
+
+
+# Makes a rule of a line number, a line, and how many blocks are open; None when that
+# cannot be done, which it has logged.
+Parser = Callable[[int, bytes, int], Rule[Subject] | Block[Subject] | EndIf | None]
+
+
+def first_answer(rules: list[Rule[Subject]], subject: Subject) -> bytes | None:
+    """The result of the first rule that matches, or None."""
+    for rule in rules:
+        value = rule.answer(subject)
+        if value is not None:
+            return value
+    return None
+
+
+def read_rules(type_: str, name: str, parse: Parser[Subject]) -> list[Rule[Subject]]:
+    """All rules of the table that is called "type:name"."""
+    rules: list[Rule[Subject]] = []
+    blocks: list[Block[Subject]] = []
+    for number, line in _lines(type_, name):
+        # Postfix stores C strings: what follows a NUL is not there.
+        seen = line.split(b"\0", 1)[0].rstrip(_SPACE)
+        rule = parse(number, seen, len(blocks))
+        if rule is None:
+            continue
+        if isinstance(rule, EndIf):
+            blocks.pop()
+            continue
+        (blocks[-1].rules if blocks else rules).append(rule)
+        if isinstance(rule, Block):
+            blocks.append(rule)
+    for block in reversed(blocks):
+        log.warning(f"{type_} map {name}, line {block.line}: IF has no matching ENDIF")
+    return rules
+
+
+def _lines(type_: str, name: str) -> Iterator[tuple[int, bytes]]:
+    if name.startswith("{"):
+        try:
+            rules = [strip_braces(item) for item in split(strip_braces(name))]
+        except ValueError as error:
+            raise TableError(f"{type_} map: {error}") from None
+        return logical_lines(wire("".join(f"{rule}\n" for rule in rules)), name)
+    try:
+        with open(wire(name), "rb", buffering=0) as file:
+            content = file.read()
+    except OSError as error:
+        action = "read" if isinstance(error, IsADirectoryError) else "open"
+        raise TableError(f"{action} {name}: {error.strerror}") from None
+    return logical_lines(content, name)
+
+
+def keyword(line: bytes) -> Literal["if", "endif", ""]:
+    """The word that a line begins with, in any case, if it is one of these."""
+    if _is_word(line, b"if"):
+        return "if"
+    return "endif" if _is_word(line, b"endif") else ""
+
+
+def _is_word(line: bytes, word: bytes) -> bool:
+    end = len(word)
+    return line[:end].lower() == word and not line[end : end + 1].isalnum()
+
+
+def skip_negations(line: bytes, at: int) -> tuple[bool, int]:
+    """Whether an odd number of "!" is there, and where they and blanks end."""
+    rest = line[at:].lstrip(_SPACE + b"!")
+    end = len(line) - len(rest)
+    return line.count(b"!", at, end) % 2 == 1, end

@@ -1,0 +1,28 @@
+"""tcp:, socketmap: and memcache: ask a server that has no say in who owns mail.
+
+Whoever answers on that port would choose mailboxes and their owners. virtual(8) refuses
+these tables, and so does postvirt, which has no other use for them.
+
+Parity: DICT_FLAG_NO_UNAUTH in src/util/dict_tcp.c, src/util/dict_sockmap.c and
+    src/global/dict_memcache.c.
+Raises: TableError, always.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from postvirt.errors import TableError
+from postvirt.tables.table import TableOptions
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> NoReturn:
+    """Refuse."""
+    if not options.paranoid:
+        raise TableError(
+            f"unsupported dictionary type: {type_}"
+            " (virtual(8) does not allow it in its maps; postvirt does not read it)"
+        )
+    # Postfix writes it both ways.
+    sensitive = "security sensitive" if type_ == "tcp" else "security-sensitive"
+    raise TableError(f"{type_}:{name} map is not allowed for {sensitive} data")
