@@ -116,7 +116,7 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
             raise ValueError("bad port")  # it may be a password that was not encoded
         if not known[b"connect_timeout"]:
             given["connect_timeout"] = str(CONNECT_SECONDS)
-        return make_conninfo(base, **given).encode()
+        return bytes(make_conninfo(base, **given).encode())
 
     def connect(self, server: Server[pq.abc.PGconn]) -> pq.abc.PGconn:
         """Connect and log in."""
@@ -154,11 +154,11 @@ def quoting(connection: pq.abc.PGconn) -> Quote:
         if not around:
             return bare(value)
         if around == '"':
-            return escaping.escape_identifier(value)[1:-1]
+            return bytes(escaping.escape_identifier(value)[1:-1])
         if around == "E'":
             # 'literal', or " E'literal'" with doubled backslashes if there are any
-            return escaping.escape_literal(value).lstrip(b" E")[1:-1]
-        return escaping.escape_string(value)
+            return bytes(escaping.escape_literal(value).lstrip(b" E")[1:-1])
+        return bytes(escaping.escape_string(value))
 
     return quote
 

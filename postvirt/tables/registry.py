@@ -57,6 +57,7 @@ TYPES = {
     "inline": TableType("inline"),
     "lmdb": TableType("lmdb", extra="lmdb"),
     "memcache": TableType("unauthorized"),
+    "mysql": TableType("mysql", extra="mysql"),
     "pcre": TableType("pcre", package="libpcre2-8-0"),
     "pipemap": TableType("pipemap"),
     "randmap": TableType("randmap"),

@@ -241,3 +241,9 @@ def postgresql():
 def mariadb():
     """A MariaDB server, the same one for all tests."""
     yield from _running(databases.MariaDB)
+
+
+@pytest.fixture(scope="session")
+def slapd():
+    """An LDAP server, the same one for all tests."""
+    yield from _running(databases.Slapd)
