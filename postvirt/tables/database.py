@@ -36,7 +36,7 @@ _WHOLE_NUMBER = re.compile(rb"[0-9]+")
 
 
 class DatabaseTable(Table):
-    """A table that is set up by parameters; a type adds `ask`.
+    """A table that is set up by parameters; a type adds `answer`.
 
     queries      texts of the templates of queries, which become `self.queries`
     result       text of the template of results
@@ -94,11 +94,11 @@ class DatabaseTable(Table):
         fields = self._templates.of_key(key)
         if fields is None:
             return None
-        return self.joined(key, fields, self.ask(fields))
+        return self.answer(key, fields)
 
     @abstractmethod
-    def ask(self, fields: Fields) -> Iterable[bytes | None]:
-        """The values that the database has; None for one that is null.
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask the database about a key that can be in it.
 
         fields are for `Template.fill`. Raises TableError, with the reason in the log.
         """
@@ -106,25 +106,30 @@ class DatabaseTable(Table):
     def joined(
         self, key: bytes, fields: Fields, values: Iterable[bytes | None]
     ) -> bytes | None:
-        """The values as the template of results shows them; None if none is left."""
-        shown: list[bytes] = []
+        """The values as results; None if none is left. A null is None."""
+        results: list[bytes] = []
         for value in values:
-            if value is None:
-                continue
-            seen = value.split(b"\0", 1)[0]
-            if not seen:
-                log.warning(
-                    f'table "{self.title}": empty lookup result for: "{text(key)}"'
-                    " -- ignored"
-                )
-                continue
-            result = self._templates.of_value(seen, fields)
-            if result is None:
-                continue
-            shown.append(result)
-            if 0 < self._limit < len(shown):
-                raise self.failure(f"Expansion limit exceeded for key '{text(key)}'")
-        return b",".join(shown) or None
+            result = None if value is None else self.result(key, fields, value)
+            if result is not None:
+                results.append(result)
+                self.check_limit(key, len(results))
+        return b",".join(results) or None
+
+    def result(self, key: bytes, fields: Fields, value: bytes) -> bytes | None:
+        """A value as the template of results shows it, None if that is nothing."""
+        seen = value.split(b"\0", 1)[0]
+        if not seen:
+            log.warning(
+                f'table "{self.title}": empty lookup result for: "{text(key)}"'
+                " -- ignored"
+            )
+            return None
+        return self._templates.of_value(seen, fields)
+
+    def check_limit(self, key: bytes, count: int) -> None:
+        """Raise TableError if a key has too many values."""
+        if 0 < self._limit < count:
+            raise self.failure(f"Expansion limit exceeded for key '{text(key)}'")
 
     def failure(self, reason: str) -> TableError:
         """An error to raise, with its reason in the log."""

@@ -277,7 +277,11 @@ class MysqlTable(DatabaseTable):
             raise
         warn_unquoted(self.title, self.queries[0])
 
-    def ask(self, fields: Fields) -> list[bytes | None]:
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask with the key in its place."""
+        return self.joined(key, fields, self._values(fields))
+
+    def _values(self, fields: Fields) -> list[bytes | None]:
         """All columns of all rows."""
 
         def question(connection: Connection) -> list[bytes | None]:

@@ -118,6 +118,7 @@ class Servers(ABC, Generic[Connection]):
                 log.warning(f"{self._title}: {reason}")
                 if isinstance(error, RefusedError):
                     refused.add((server.address, server.port))
+                    server.last_used = time.monotonic()
                 else:
                     self._close(server)
                     server.retry_at = time.monotonic() + self._retry_seconds

@@ -98,7 +98,11 @@ class SqliteTable(DatabaseTable):
         status = os.stat(self._path)
         return status.st_dev, status.st_ino
 
-    def ask(self, fields: Fields) -> Iterator[bytes | None]:
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask with the key in its place."""
+        return self.joined(key, fields, self._values(fields))
+
+    def _values(self, fields: Fields) -> Iterator[bytes | None]:
         """The first column of every row."""
         shown = self.queries[0].fill(fields).decode("utf-8", "replace")
         try:
