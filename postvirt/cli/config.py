@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 SUMMARY = "show parameters as postconf(1) does"
 DESCRIPTION = """\
 Print parameters of main.cf, all of them or those that are named, with the same lines,
-warnings and exit status as postconf with the same options. It needs no Postfix; the
-defaults are those of Postfix 3.7. Unlike postconf it never changes main.cf.
+warnings and exit status as postconf with the same options. It needs no Postfix; names
+and defaults are those of Postfix 3.7. Unlike postconf it never changes main.cf, and
+parameters of newer versions that postvirt has are shown if they are set or named.
 """
 
 CANNOT_RUN = 1  # as postconf

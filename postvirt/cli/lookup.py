@@ -64,12 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Look up; the exit status."""
     from postvirt.cli.configuration import load_settings
     from postvirt.errors import TableError
+    from postvirt.tables import redirection
     from postvirt.tables.file_value import decoded
     from postvirt.tables.registry import open_table
     from postvirt.tables.table import TableOptions
 
     # The daemon insists on a place for mailboxes; a lookup has no use for it.
     settings = load_settings(arguments, ("virtual_mailbox_base", "/"))
+    redirection.use(settings)
     options = TableOptions(
         utf8=settings.smtputf8_enable,
         fold=True,

@@ -5,8 +5,9 @@ postconf knows more names than a daemon: all of Postfix's, those that master.cf 
 refers to it. To find that out every value is looked at, set or default, so a mistake
 anywhere ends the listing, whatever is asked for.
 
-Parity: src/postconf. One thing differs: the transport program may also be called
-postvirt-virtual. The program's name is given as postconf.
+Parity: src/postconf. Two things differ: the transport program may also be called
+postvirt-virtual, and parameters of newer versions that postvirt has are known (they are
+listed if they are set or asked for). The program's name is given as postconf.
 Raises: ConfigError with the text that postconf calls fatal.
 """
 
@@ -26,6 +27,7 @@ from postvirt.config.master_cf import MasterCf
 from postvirt.config.names import (
     LEGACY,
     MACHINE_MADE,
+    NEWER,
     RAW,
     READ_ONLY,
     builtin_defaults,
@@ -84,7 +86,7 @@ class Listing:
         self._machine_made: dict[str, str] = {}
         self._defaults = dict(builtin_defaults())
         self._users: set[str] = set()
-        self._legacy = set(LEGACY)
+        self._hidden = set(LEGACY | NEWER)
         services = sources.master_cf.services if sources.master_cf else ()
         for service in services:
             more = service_defaults(service.name, service.command)
@@ -108,7 +110,7 @@ class Listing:
     def names(self) -> list[str]:
         """The names that postconf lists when none is asked for, in its order."""
         known = {*self._defaults, *MACHINE_MADE, *READ_ONLY, *self._users}
-        return sorted(known - self._legacy, key=wire)
+        return sorted(known - self._hidden, key=wire)
 
     def is_known(self, name: str) -> bool:
         """Whether there is such a parameter."""
@@ -237,7 +239,7 @@ class Listing:
                 self.warn(text)
                 del settings[name]
                 continue
-            self._legacy.discard(name)
+            self._hidden.discard(name)
             if name in RAW:
                 continue
             self._scan(value, scope)

@@ -264,6 +264,8 @@ def _remedy(parameter: str, assigned: dict[str, str]) -> str:
         return "set virtual_mailbox_base to the directory that holds the mailboxes"
     if row.name == "virtual_mailbox_lock":
         return "choose from fcntl, flock, dotlock"
+    if row.name == "non_bdb_migration_level":
+        return "choose from disable, enable-redirect, enable-reindex"
     wanted = {
         "boolean": "write yes or no",
         "integer": f"write a whole number such as {row.default}",

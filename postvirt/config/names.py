@@ -57,6 +57,16 @@ LEGACY = frozenset(
     }
 )
 
+# Names of Postfix 3.11 that postvirt has; the version that it goes by, 3.7, has not.
+NEWER = frozenset(
+    {
+        "default_cache_db_type",
+        "non_bdb_custom_mapping",
+        "non_bdb_migration_level",
+        "non_bdb_migration_log_redirect",
+    }
+)
+
 _TRANSPORT_SUFFIXES = (
     "_delivery_slot_cost",
     "_delivery_slot_discount",

@@ -333,6 +333,20 @@ class Settings:
         "yes", meaning="Defer when the recipient does not own the mailbox file."
     )
 
+    # Of Postfix 3.11 (names.NEWER).
+    default_cache_db_type: str = string(
+        "btree", minimum=1, meaning="The table type that daemons make by default."
+    )
+    non_bdb_migration_level: str = string(
+        "disable", minimum=1, meaning="Open hash and btree tables as other types."
+    )
+    non_bdb_custom_mapping: str = string(
+        "", meaning="The table from hash or btree, or hash:name, to another type."
+    )
+    non_bdb_migration_log_redirect: bool = boolean(
+        "yes", meaning="Log which tables are opened as other types."
+    )
+
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: str = string(
         "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."

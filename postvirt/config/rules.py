@@ -3,7 +3,7 @@
 Postfix makes each check when it has read a certain group of parameters; which mistake
 it names first depends on that, so `CHECKS_AFTER` says it.
 
-Parity: src/global/mail_params.c, maillog_client.c, verp_sender.c,
+Parity: src/global/mail_params.c, maillog_client.c, verp_sender.c, nbdb_util.c (3.11),
 src/util/inet_proto.c, pre_init and post_init in src/virtual/virtual.c.
 Raises: nothing.
 """
@@ -21,6 +21,7 @@ from postvirt.config.types import Value
 from postvirt.system import log
 
 _PROTOCOLS = ("all", "ipv6", "ipv4")
+_MIGRATION_LEVELS = ("disable", "enable-redirect", "enable-reindex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,13 @@ def _mailbox_base(values: Values) -> Iterator[Finding]:
 
 
 # By the last parameter that Postfix reads before it checks.
+def _migration_level(values: Values) -> Iterator[Finding]:
+    level = values.text("non_bdb_migration_level")
+    if level.lower() not in _MIGRATION_LEVELS:
+        text = f"invalid non-Berkeley-DB migration level: '{level}'"
+        yield Finding("non_bdb_migration_level", text)
+
+
 CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
     "compatibility_level": (_level,),
     "known_tcp_ports": (_facility,),
@@ -176,4 +184,5 @@ CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
         _address_format,
         _mailbox_base,
     ),
+    "non_bdb_migration_log_redirect": (_migration_level,),
 }

@@ -22,7 +22,7 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.model.mailbox import Owner
 from postvirt.report.reporter import Reporter
 from postvirt.system import privileges
-from postvirt.tables import registry
+from postvirt.tables import redirection, registry
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import DomainList, table_names
@@ -30,7 +30,8 @@ from postvirt.tables.table import TableOptions
 
 
 def prepare(settings: Settings) -> None:
-    """Import what the tables of these settings need."""
+    """Open tables as these settings say, and import what the tables need."""
+    redirection.use(settings)
     grammar.prepare()
     registry.prepare(all_table_names(settings))
 

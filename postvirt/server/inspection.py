@@ -10,6 +10,7 @@ Raises: nothing; problems are the result.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from postvirt.config.places import Origin
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import prepare, settle_as_mail_owner
 from postvirt.system import log
+from postvirt.tables import redirection
 from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
 
@@ -126,6 +128,7 @@ def _distinct(problems: Sequence[ConfigError]) -> list[ConfigError]:
 
 def _places_and_tables(checked: Checked, settings: Settings) -> list[ConfigError]:
     problems = _mailbox_base(checked, settings)
+    redirection.use(settings)
     for parameter, meaning in _OWNER_MAPS.items():
         problems += _owner_maps(checked, settings, parameter, meaning)
     options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
@@ -173,6 +176,8 @@ def _tables(
         except ConfigError as error:
             lines.append(("error", error.text))
         for severity, line in lines:
+            if not severity:
+                continue  # what is normal
             problems.append(
                 checked.places.error(
                     f"{name}: {line}" if name not in line else line,
@@ -189,8 +194,12 @@ def _tables(
 def _remedy(line: str, name: str) -> str:
     """What to do about a table that cannot be used."""
     type_, _, path = name.partition(":")
-    if "No such file" in line and type_ in ("hash", "btree", "lmdb"):
-        return f"make the index with: postmap {name}"
+    missing = re.search(r"open database .*\.(db|cdb|lmdb): No such file", line)
+    if missing and type_ in ("hash", "btree", "cdb", "lmdb"):
+        # A hash: table may be opened as another type, which Postfix before 3.11 does
+        # not do: name the type of the file.
+        made = type_ if missing[1] == "db" else missing[1]
+        return f"make the index with: postmap {made}:{path}"
     if "older than source" in line:
         return f"make the index again with: postmap {name}"
     if "Permission denied" in line:

@@ -1,5 +1,8 @@
 """hash:/path and btree:/path read /path.db, an index of Berkeley DB.
 
+Where Berkeley DB is no more, non_bdb_migration_level has these tables opened as lmdb:
+or cdb: tables, which read /path.lmdb or /path.cdb; see `redirection`.
+
 This module imports the driver: `registry` imports it only when it is needed.
 
 Parity: src/util/dict_db.c. A file that lost its last pages is an error; Postfix

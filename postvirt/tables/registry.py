@@ -21,6 +21,7 @@ from typing import cast
 
 from postvirt.errors import ConfigError, TableError
 from postvirt.system import log
+from postvirt.tables import redirection
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.unavailable import Unavailable
 
@@ -138,6 +139,7 @@ def prepare(names: Iterable[str]) -> None:
         done.add(spec)
         try:
             type_, name = split_type(spec)
+            type_ = redirection.actual_type(type_, name, open_table)
             within = getattr(load(type_), "tables_within", None)
             waiting += within(name) if within else []
         except (ConfigError, TableError):
@@ -145,8 +147,14 @@ def prepare(names: Iterable[str]) -> None:
 
 
 def open_table(type_name: str, options: TableOptions) -> Table:
-    """Open "type:name" for lookups."""
-    type_, name = split_type(type_name)
+    """Open "type:name" for lookups, or as another type (see `redirection`)."""
+    own_type, name = split_type(type_name)
+    try:
+        type_ = redirection.actual_type(own_type, name, open_table)
+    except TableError as error:
+        return _unavailable(own_type, name, options, str(error))
+    if type_ != own_type and redirection.is_logged():
+        log.info(f"redirecting {own_type}:{name} to {type_}:{name}")
     try:
         opener = _opener(type_)
     except TableError as error:

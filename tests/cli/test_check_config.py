@@ -86,6 +86,35 @@ def test_an_index_that_is_missing(instance: Instance, postvirt: Run) -> None:
     assert postvirt("check-config").returncode == 0
 
 
+@pytest.mark.postfix
+def test_a_table_that_is_opened_as_another_type(
+    instance: Instance, postvirt: Run
+) -> None:
+    """The type that Postfix opens is checked; that it is another one is normal."""
+    table = instance.add_table("hash", "vmailbox", {"bob@example.com": "bob/"})
+    settings = {
+        "virtual_mailbox_maps": table,
+        "non_bdb_migration_level": "enable-redirect",
+    }
+    instance.main_cf(settings)
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert b"set default_database_type, for example to lmdb" in done.stdout
+    instance.main_cf(settings | {"default_database_type": "lmdb"})
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    missing = table.replace("hash:", "lmdb:")
+    assert f"postmap {missing}".encode() in done.stdout
+    instance.add_table("lmdb", "vmailbox", {"bob@example.com": "bob/"})
+    done = postvirt("check-config")
+    assert (done.returncode, done.stdout) == (0, b"")
+    instance.main_cf(settings | {"non_bdb_migration_level": "enable"})
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert b"invalid non-Berkeley-DB migration level: 'enable'" in done.stdout
+    assert b"choose from disable, enable-redirect, enable-reindex" in done.stdout
+
+
 def test_a_mailbox_base_that_is_not_there(instance: Instance, postvirt: Run) -> None:
     base = instance.root / "later"
     instance.main_cf(

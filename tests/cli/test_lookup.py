@@ -87,3 +87,23 @@ def test_the_types_are_listed(postvirt: Run) -> None:
     rows = {line.split()[0]: line for line in done.stdout.decode().splitlines()}
     assert "built in" in rows["inline"]
     assert "refused" in rows["tcp"]
+
+
+@pytest.mark.postfix
+def test_a_table_that_is_opened_as_another_type(
+    instance: Instance, postvirt: Run
+) -> None:
+    instance.add_table("hash", "users", {"bob@x": "hash"})
+    instance.add_table("lmdb", "users", {"bob@x": "lmdb"})
+    table = f"hash:{instance.etc}/users"
+    assert postvirt("lookup", table, "bob@x").stdout == b"hash\n"
+    level = ("-o", "non_bdb_migration_level=enable-redirect")
+    done = postvirt("lookup", *level, table, "bob@x")
+    assert done.returncode == 75
+    assert b"set default_database_type, for example to lmdb" in done.stderr
+    done = postvirt(
+        "lookup", *level, "-o", "default_database_type=lmdb", table, "bob@x"
+    )
+    assert (done.returncode, done.stdout) == (0, b"lmdb\n")
+    told = f"postvirt: redirecting {table} to lmdb:{instance.etc}/users\n"
+    assert done.stderr == told.encode()

@@ -171,6 +171,19 @@ def test_a_listing_is_postconf_s(case, main_cf, both_listings):
     assert without_pid(ours) == without_pid(theirs)
 
 
+def test_a_newer_parameter_is_listed_if_it_is_set_or_asked_for(main_cf, our_listing):
+    level = "non_bdb_migration_level"
+    unset, is_set = main_cf(""), main_cf(f"{level} = enable-redirect\n")
+    asked = (0, f"{level} = disable\n", [])
+    assert our_listing(["-c", unset, level]) == asked
+    assert our_listing(["-d", level]) == asked
+    for options in ([], ["-n"]):
+        assert level not in our_listing(["-c", unset, *options])[1]
+        status, output, complaints = our_listing(["-c", is_set, *options])
+        assert f"\n{level} = enable-redirect\n" in output
+        assert (status, complaints) == (0, [])
+
+
 def without_pid(listing):
     status, output, complaints = listing
     output = re.sub("^process_id = [0-9]+$", "", output, flags=re.MULTILINE)

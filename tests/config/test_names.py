@@ -5,6 +5,7 @@ import pytest
 from postvirt.config.names import (
     LEGACY,
     MACHINE_MADE,
+    NEWER,
     READ_ONLY,
     builtin_defaults,
     service_defaults,
@@ -20,9 +21,14 @@ def test_the_names_and_defaults_are_those_of_postconf(postconf, tmp_path):
         name, _, default = line.partition(" =")
         genuine[name] = default.strip()
     defaults = builtin_defaults()
-    assert genuine.keys() == (defaults.keys() - LEGACY) | MACHINE_MADE | READ_ONLY
+    known = defaults.keys() - LEGACY - NEWER
+    assert genuine.keys() == known | MACHINE_MADE | READ_ONLY
     for name in genuine.keys() - MACHINE_MADE - READ_ONLY:
         assert (name, defaults[name]) == (name, genuine[name])
+
+
+def test_newer_names_are_postvirt_s_own():
+    assert PARAMETERS.keys() >= NEWER
 
 
 def test_a_parameter_is_in_one_place_only():
