@@ -46,7 +46,10 @@ class Places:
         severity: Literal["error", "warning"] = "error",
         warnings: tuple[str, ...] = (),
     ) -> ConfigError:
-        """A problem with a parameter's value, at an offset or at an item in it."""
+        """A problem with a parameter's value, at an offset into an item in it.
+
+        Without an item the offset is into the value.
+        """
         origin = self._origin(parameter, offset, item)
         if origin is None:
             return ConfigError(
@@ -69,7 +72,8 @@ class Places:
         found = self.main_cf.last_assignment(parameter) if self.main_cf else None
         if self.main_cf is None or found is None:
             return None
-        offset = max(offset, found.value.find(item))
+        begin = found.value.find(item)
+        offset = begin + offset if begin >= 0 else 0
         return Origin(self.main_cf.path, self.main_cf.value_place(found, offset))
 
     def _option(self, parameter: str, offset: int, item: str) -> Origin | None:
@@ -78,7 +82,8 @@ class Places:
         if origin is None:
             return None
         place = origin.place
-        column = max(place.column + offset, place.source.find(item, place.column))
-        if column >= len(place.source):
+        begin = place.source.find(item, place.column)
+        column = begin + offset
+        if begin < 0 or column >= len(place.source):
             column = place.column
         return Origin(origin.file, replace(place, column=column))

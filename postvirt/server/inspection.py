@@ -21,8 +21,7 @@ from postvirt.config.places import Origin
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import prepare, settle_as_mail_owner
 from postvirt.system import log
-from postvirt.tables import redirection
-from postvirt.tables.registry import open_table
+from postvirt.tables import redirection, registry
 from postvirt.tables.table import TableOptions
 
 # The three searches for a mailbox, and what it means when there is nothing to search.
@@ -161,34 +160,50 @@ def _owner_maps(
 def _tables(
     checked: Checked, parameter: str, settings: Settings, options: TableOptions
 ) -> list[ConfigError]:
-    """Open each table of a list; whatever that would log is a problem."""
+    """Open each table of a list; whatever that would log is a problem.
+
+    A problem with a table inside of another one is shown there, and only there.
+    """
     problems = []
     for name in split(getattr(settings, parameter)):
-        lines: list[tuple[str, str]] = []
-        log.start(
-            lambda severity, line, lines=lines: lines.append(  # type: ignore[misc]
-                (severity, line.decode("utf-8", "surrogateescape"))
-            ),
-            utf8=settings.smtputf8_enable,
-        )
-        try:
-            open_table(name, options).close()
-        except ConfigError as error:
-            lines.append(("error", error.text))
-        for severity, line in lines:
-            if not severity:
-                continue  # what is normal
-            problems.append(
-                checked.places.error(
-                    f"{name}: {line}" if name not in line else line,
-                    parameter,
-                    item=name,
-                    remedy=_remedy(line, name),
-                    severity="warning" if severity == "warning" else "error",
+        inside = [one for one in registry.prepare([name])[1:] if one in name]
+        seen: set[str] = set()
+        for table in (*reversed(inside), name):
+            for severity, line in _complaints(table, settings, options):
+                if line in seen:
+                    continue
+                seen.add(line)
+                problems.append(
+                    checked.places.error(
+                        f"{table}: {line}" if table not in line else line,
+                        parameter,
+                        item=name,
+                        offset=name.find(table),
+                        remedy=_remedy(line, table.removeprefix("proxy:")),
+                        severity="warning" if severity == "warning" else "error",
+                    )
                 )
-            )
-    log.start(log.to_stderr("postvirt"))
     return problems
+
+
+def _complaints(
+    name: str, settings: Settings, options: TableOptions
+) -> list[tuple[str, str]]:
+    """What opening a table logs, without what is normal: severities and texts."""
+    lines: list[tuple[str, str]] = []
+    log.start(
+        lambda severity, line: lines.append(
+            (severity, line.decode("utf-8", "surrogateescape"))
+        ),
+        utf8=settings.smtputf8_enable,
+    )
+    try:
+        registry.open_table(name, options).close()
+    except ConfigError as error:
+        lines.append(("error", error.text))
+    finally:
+        log.start(log.to_stderr("postvirt"))
+    return [(severity, line) for severity, line in lines if severity]
 
 
 def _remedy(line: str, name: str) -> str:

@@ -15,7 +15,7 @@ from postvirt.tables.table import Table, TableOptions
 
 def tables_within(name: str) -> tuple[str, ...]:
     """The table that is behind."""
-    return (name,)
+    return (name,) if ":" in name else ()
 
 
 class DebugTable(Table):

@@ -124,19 +124,20 @@ def _opener(type_: str) -> Opener:
     return cast("Opener", load(type_).open_table)
 
 
-def prepare(names: Iterable[str]) -> None:
+def prepare(names: Iterable[str]) -> list[str]:
     """Import what tables of these "type:name"s need, while that is still possible.
 
     A type whose tables open others has a function `tables_within(name)` that names
     them. Says nothing about types that are unknown or miss their driver: opening does.
+    The result is all names, a table before those that it opens.
     """
     waiting = list(names)
-    done: set[str] = set()
+    done: dict[str, None] = {}
     while waiting:
         spec = waiting.pop()
         if spec in done:
             continue
-        done.add(spec)
+        done[spec] = None
         try:
             type_, name = split_type(spec)
             type_ = redirection.actual_type(type_, name, open_table)
@@ -144,6 +145,7 @@ def prepare(names: Iterable[str]) -> None:
             waiting += within(name) if within else []
         except (ConfigError, TableError):
             pass  # opening it will complain, once, in the process that uses it
+    return list(done)
 
 
 def open_table(type_name: str, options: TableOptions) -> Table:

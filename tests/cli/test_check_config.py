@@ -60,6 +60,92 @@ def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None
     assert "3 errors, 0 warnings" in text
 
 
+@pytest.mark.parametrize(
+    ("table", "part", "complaint", "remedy"),
+    [
+        (
+            "unionmap:{static:x, lmdb:/none}",
+            "lmdb:/none",
+            "open database /none.lmdb: No such file or directory",
+            "make the index with: postmap lmdb:/none",
+        ),
+        (
+            "pipemap:{inline:{a=b}, proxy:texthash:/none}",
+            "proxy:texthash:/none",
+            "open database /none: No such file or directory",
+            "",
+        ),
+        (
+            "debug:lmdb:/none",
+            "lmdb:/none",
+            "open database /none.lmdb: No such file or directory",
+            "make the index with: postmap lmdb:/none",
+        ),
+        (
+            "debug:unionmap:{static:/none, pipemap:{static:x, proxy:lmdb:/none}}",
+            "proxy:lmdb:/none",
+            "open database /none.lmdb: No such file or directory",
+            "make the index with: postmap lmdb:/none",
+        ),
+        (
+            "pipemap:{static:x, randmap:{}}",
+            "randmap:{}",
+            'bad syntax: "randmap:{}"; need "randmap:{value...}"',
+            "",
+        ),
+        (
+            "unionmap:{static:x, tcp:localhost:1}",
+            "tcp:localhost:1",
+            "map is not allowed for security sensitive data",
+            "",
+        ),
+        (
+            "unionmap:{static:x, nosuch:y}",
+            "nosuch:y",
+            "unsupported dictionary type: nosuch",
+            "",
+        ),
+        (
+            "unionmap:{static:x, :y}",
+            ":y",
+            'expecting "type:name" form instead of ":y"',
+            "",
+        ),
+        ("debug:x", "debug:x", 'bad syntax: "debug:x"; need "debug:type:name"', ""),
+    ],
+)
+def test_a_broken_table_inside_of_another_one(
+    instance: Instance,
+    postvirt: Run,
+    table: str,
+    part: str,
+    complaint: str,
+    remedy: str,
+) -> None:
+    """It is named, once, with its own place and remedy."""
+    instance.main_cf({"virtual_mailbox_maps": f"static:lmdb:/none7, {table}"})
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    lines = done.stdout.decode().splitlines()
+    assert lines[-1].startswith("1 errors, 0 warnings")
+    assert part in lines[0]
+    assert complaint in lines[0]
+    place = lines[1][lines[2].index("^") :]
+    assert place.startswith(part)
+    assert not place.startswith(f"{part}7")
+    assert (remedy in "\n".join(lines[3:-1])) if remedy else len(lines) <= 5
+
+
+def test_all_broken_tables_inside_of_another_one(
+    instance: Instance, postvirt: Run
+) -> None:
+    table = "unionmap:{texthash:/none1, static:x, texthash:/none2}"
+    instance.main_cf({"virtual_mailbox_maps": table})
+    output = postvirt("check-config").stdout.decode()
+    assert output.count("No such file") == 2
+    assert output.index("texthash:/none1: open") < output.index("texthash:/none2: open")
+
+
 @pytest.mark.root
 def test_a_table_that_only_root_can_read(instance: Instance, postvirt: Run) -> None:
     """Opened as mail_owner, as the daemon does; the remedy mends it."""
