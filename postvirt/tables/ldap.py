@@ -24,26 +24,30 @@ A search base that depends on the key need not exist; another one must.
 The driver is python-ldap: it is the library that Postfix uses, so that URLs, TLS,
 referrals and the order of servers mean the same.
 
-Parity: src/global/dict_ldap.c. Tables do not share connections, and debuglevel does
-    nothing.
+Nothing remembers a server that is down: each lookup tries the servers in order. One that
+accepts a connection and then says nothing costs `timeout`, and the lookup fails. Known
+trouble, of Postfix as well: Debian's libldap 2.5 waits for the TLS handshake of such a
+server without limit.
+
+Parity: src/global/dict_ldap.c. Tables do not share connections, debuglevel and the cache
+    parameters do nothing, an empty result_format and a timeout of 0 are refused.
 Raises: TableError.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ldap
-import ldap.sasl
-import ldapurl
 
 from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.system import log
 from postvirt.tables.cf_file import CfParameters
 from postvirt.tables.database import DatabaseTable, open_database, tables_within
+from postvirt.tables.ldap_directory import Directory, disconnect, reason
 from postvirt.tables.ldap_entries import Attributes, Entries, Entry, Search
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.template import Fields
@@ -55,7 +59,6 @@ _SCOPES = {
     "base": ldap.SCOPE_BASE,
     "one": ldap.SCOPE_ONELEVEL,
 }
-_BINDS = {"no": "", "none": "", "yes": "simple", "simple": "simple", "sasl": "sasl"}
 
 # RFC 2253 and RFC 2254; white space is quoted everywhere, which does no harm.
 _IN_BASE = re.compile(rb'[ \t"#+,;<>\\]')
@@ -72,150 +75,6 @@ def quote_filter(value: bytes, around: str) -> bytes:  # noqa: ARG001 - no matte
     return _IN_FILTER.sub(lambda match: b"\\%02X" % match[0][0], value)
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """How to connect to the servers of a table.
-
-    tls_options    pairs of a number of libldap's and a value
-    """
-
-    urls: str
-    version: int
-    timeout_seconds: int
-    bind: str
-    bind_dn: str
-    bind_pw: str
-    sasl: dict[int, str]
-    sasl_mechs: str
-    sasl_minssf: int
-    dereference: int
-    chase_referrals: bool
-    start_tls: bool
-    tls_options: tuple[tuple[int, str | int], ...]
-
-    @classmethod
-    def of(cls, title: str, parameters: CfParameters) -> Directory:
-        """What the parameters say."""
-        version = parameters.integer("version", 2, minimum=2)
-        if version not in (2, 3):
-            log.warning(f"{title}: Unknown version {version}, using 2.")
-            version = 2
-        urls = _urls(title, parameters)
-        start_tls = parameters.boolean("start_tls", False)
-        is_plain = all(url.startswith("ldap://") for url in urls)
-        if version == 2 and (start_tls or not is_plain):
-            what = "start_tls" if is_plain else "this URL scheme"
-            log.warning(f"{title}: {what} requires protocol version 3")
-            version = 3
-        dereference = parameters.integer("dereference", 0)
-        if dereference not in range(4):
-            log.warning(
-                f"{title}: Unrecognized value {dereference} specified for dereference;"
-                " using 0"
-            )
-            dereference = 0
-        bind = parameters.text("bind", "yes", minimum=1)
-        if bind.lower() not in _BINDS:
-            raise TableError(f"{title}: unsupported parameter value: bind = {bind}")
-        has_tls = start_tls or any(url.startswith("ldaps://") for url in urls)
-        return cls(
-            urls=" ".join(urls),
-            version=version,
-            timeout_seconds=parameters.integer("timeout", 10, minimum=1),
-            bind=_BINDS[bind.lower()],
-            bind_dn=parameters.text("bind_dn"),
-            bind_pw=parameters.text("bind_pw"),
-            sasl={
-                ldap.sasl.CB_AUTHNAME: parameters.text("bind_dn"),
-                ldap.sasl.CB_PASS: parameters.text("bind_pw"),
-                ldap.sasl.CB_GETREALM: parameters.text("sasl_realm"),
-                ldap.sasl.CB_USER: parameters.text("sasl_authz_id"),
-            },
-            sasl_mechs=parameters.text("sasl_mechs"),
-            sasl_minssf=parameters.integer("sasl_minssf", 0, maximum=4096),
-            dereference=dereference,
-            chase_referrals=parameters.boolean("chase_referrals", False),
-            start_tls=start_tls,
-            tls_options=_tls_options(parameters) if has_tls else (),
-        )
-
-    def connect(self) -> Any:
-        """An open connection. Raises ldap.LDAPError, and ValueError for an option."""
-        connection = ldap.initialize(self.urls)
-        try:
-            connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self.timeout_seconds)
-            connection.set_option(ldap.OPT_TIMEOUT, self.timeout_seconds)
-            connection.set_option(ldap.OPT_PROTOCOL_VERSION, self.version)
-            connection.set_option(ldap.OPT_DEREF, self.dereference)
-            connection.set_option(ldap.OPT_REFERRALS, int(self.chase_referrals))
-            for option, value in self.tls_options:
-                connection.set_option(option, value)
-            if self.start_tls:
-                connection.start_tls_s()
-            self._log_in(connection)
-        except (ldap.LDAPError, ValueError):
-            connection.unbind_ext()
-            raise
-        return connection
-
-    def _log_in(self, connection: Any) -> None:
-        if self.bind == "simple":
-            message = connection.simple_bind(self.bind_dn, self.bind_pw)
-            connection.result3(message, timeout=self.timeout_seconds)
-        elif self.bind == "sasl":
-            properties = f"minssf={self.sasl_minssf}"
-            connection.set_option(ldap.OPT_X_SASL_SECPROPS, properties)
-            given = {what: value for what, value in self.sasl.items() if value}
-            connection.sasl_interactive_bind_s(
-                "", ldap.sasl.sasl(given, self.sasl_mechs)
-            )
-
-
-def _urls(title: str, parameters: CfParameters) -> list[str]:
-    """The servers in the form that the library wants."""
-    port = parameters.integer("server_port", 389)
-    urls = []
-    for host in words(parameters.text("server_host", "localhost", minimum=1)):
-        if ldapurl.isLDAPUrl(host):
-            urls.append(host)
-        else:
-            urls.append(f"ldap://{host}" if ":" in host else f"ldap://{host}:{port}")
-    if not urls:
-        raise TableError(f"{title}: server_host names no server")
-    return urls
-
-
-def _tls_options(parameters: CfParameters) -> tuple[tuple[int, str | int], ...]:
-    texts = {
-        ldap.OPT_X_TLS_RANDOM_FILE: "tls_random_file",
-        ldap.OPT_X_TLS_CACERTFILE: "tls_ca_cert_file",
-        ldap.OPT_X_TLS_CACERTDIR: "tls_ca_cert_dir",
-        ldap.OPT_X_TLS_CERTFILE: "tls_cert",
-        ldap.OPT_X_TLS_KEYFILE: "tls_key",
-        ldap.OPT_X_TLS_CIPHER_SUITE: "tls_cipher_suite",
-    }
-    given = [(option, parameters.text(name)) for option, name in texts.items()]
-    is_checked = parameters.boolean("tls_require_cert", False)
-    return (
-        *((option, value) for option, value in given if value),
-        (
-            ldap.OPT_X_TLS_REQUIRE_CERT,
-            ldap.OPT_X_TLS_DEMAND if is_checked else ldap.OPT_X_TLS_NEVER,
-        ),
-        # The last one makes the others count.
-        (ldap.OPT_X_TLS_NEWCTX, 0),
-    )
-
-
-def _reason(error: Exception) -> str:
-    """The library's words, and the server's."""
-    details = error.args[0] if error.args else None
-    if not isinstance(details, dict):
-        return str(error) or type(error).__name__
-    texts = [str(details[part]) for part in ("desc", "info") if part in details]
-    return ": ".join(dict.fromkeys(texts))
-
-
 class LdapTable(DatabaseTable):
     """A search, and the directory to search in."""
 
@@ -224,6 +83,7 @@ class LdapTable(DatabaseTable):
     ) -> None:
         get = parameters.text
         limit = parameters.integer("expansion_limit", 0)
+        older = get("result_filter", "%s", minimum=1)
         super().__init__(
             type_,
             parameters,
@@ -232,7 +92,7 @@ class LdapTable(DatabaseTable):
                 get("search_base"),
                 get("query_filter", "(mailacceptinggeneralid=%s)"),
             ],
-            result=get("result_format") or get("result_filter", "%s", minimum=1),
+            result=get("result_format", older, minimum=1),
             expansion_limit=limit,
         )
         self._connection: Any = None
@@ -270,31 +130,44 @@ class LdapTable(DatabaseTable):
         """Ask with the key in its place."""
         return self.joined(key, fields, self._values(fields))
 
-    def _values(self, fields: Fields) -> list[bytes]:
+    def _values(self, fields: Fields) -> Iterator[bytes]:
         """The values of the attributes of all entries."""
-        base_template, filter_template = self.queries
         try:
-            base = base_template.fill(fields, quote_base).decode()
-            filter_ = filter_template.fill(fields, quote_filter).decode()
-        except UnicodeDecodeError as error:
-            raise self.failure(f"search base or filter: {error}") from None
-        attributes = self._entries.attributes.all
-        search = Search(base, self._scope, filter_, attributes)
-        try:
-            try:
-                found = self._search(search)
-            except ldap.SERVER_DOWN:
-                self._disconnect()  # it may be another one by now
-                found = self._search(search)
-            return list(self._entries.values(found, self._search_further))
-        except ldap.NO_SUCH_OBJECT as error:
-            if base_template.letters:
-                return []
-            reason = f"Search base '{base}' not found: {_reason(error)}"
-            raise self.failure(reason) from None
+            found = self._first(fields)
+            yield from self._entries.values(found, self._search_further)
         except (ldap.LDAPError, ValueError) as error:
             self._disconnect()
-            raise self.failure(f"Search error: {_reason(error)}") from None
+            raise self.failure(f"Search error: {reason(error)}") from None
+
+    def _first(self, fields: Fields) -> Sequence[Entry]:
+        """The entries that the key leads to."""
+        base_template, filter_template = self.queries
+        base = base_template.fill(fields, quote_base).decode()
+        filter_ = filter_template.fill(fields, quote_filter).decode()
+        search = Search(base, self._scope, filter_, self._entries.attributes.all)
+        try:
+            return self._search_or_reconnect(search)
+        except ldap.NO_SUCH_OBJECT as error:
+            if base_template.letters:
+                return ()
+            why = f"Search base '{base}' not found: {reason(error)}"
+            raise self.failure(why) from None
+
+    def _search_or_reconnect(self, search: Search) -> list[Entry]:
+        if self._connection is not None:
+            try:
+                return self._search(search)
+            except ldap.SERVER_DOWN:
+                self._disconnect()  # since the last lookup; it may be back
+        try:
+            self._connection = self._directory.connect()
+        except (ldap.LDAPError, ValueError) as error:
+            # Not to be mistaken for an answer: this, too, may be "no such object".
+            where = f"server {self._directory.urls}"
+            name = self._directory.bind_dn or "empty or implicit"
+            why = f"Unable to bind to {where} with dn {name}: {reason(error)}"
+            raise self.failure(why) from None
+        return self._search(search)
 
     def _search_further(self, search: Search) -> list[Entry] | None:
         try:
@@ -303,10 +176,8 @@ class LdapTable(DatabaseTable):
             return None
 
     def _search(self, search: Search) -> list[Entry]:
-        """The entries of an answer. Raises what `Directory.connect` does."""
-        if self._connection is None:
-            self._connection = self._directory.connect()
-        answer = self._connection.search_ext_s(
+        """The entries of an answer. Raises ldap.LDAPError and ValueError."""
+        message = self._connection.search_ext(
             search.base,
             search.scope,
             search.filter,
@@ -314,15 +185,22 @@ class LdapTable(DatabaseTable):
             timeout=self._directory.timeout_seconds,
             sizelimit=self._size_limit,
         )
-        # What has no name is a referral.
-        return [(name, values) for name, values in answer if name is not None]
+        entries: list[Entry] = []
+        kind = None
+        while kind != ldap.RES_SEARCH_RESULT:
+            try:
+                kind, answer = self._connection.result(
+                    message, all=0, timeout=self._directory.timeout_seconds
+                )
+            except ldap.PARTIAL_RESULTS:
+                break  # how version 2 says that there are referrals
+            # What has no name is a referral.
+            entries += [(name, values) for name, values in answer if name is not None]
+        return entries
 
     def _disconnect(self) -> None:
         if self._connection is not None:
-            try:
-                self._connection.unbind_ext()
-            except ldap.LDAPError:
-                pass  # it was broken
+            disconnect(self._connection)
             self._connection = None
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ An attribute with options ("mail;lang-de") counts as the one without.
 
 Parity: dict_ldap_get_values() of src/global/dict_ldap.c. There, one terminal entry (or
     one with a special attribute) makes the following entries of the same answer be
-    taken for the same; here, each is looked at for itself.
+    taken for the same; here, each is looked at for itself. A URL that is not UTF-8 is
+    an error here.
 Raises: TableError when a limit is reached.
 """
 
@@ -18,13 +19,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import ldap
-import ldapurl
 
 from postvirt.errors import TableError
 from postvirt.model.text import text
 from postvirt.system import log
+from postvirt.tables.ldap_directory import is_url
+
+_EVERYTHING = "(objectClass=*)"
+# As libldap spells them, in any case.
+_URL_SCOPES = {
+    "": ldap.SCOPE_BASE,
+    "base": ldap.SCOPE_BASE,
+    "one": ldap.SCOPE_ONELEVEL,
+    "onelevel": ldap.SCOPE_ONELEVEL,
+    "sub": ldap.SCOPE_SUBTREE,
+    "subtree": ldap.SCOPE_SUBTREE,
+    "children": ldap.SCOPE_SUBORDINATE,
+    "subord": ldap.SCOPE_SUBORDINATE,
+    "subordinate": ldap.SCOPE_SUBORDINATE,
+}
 
 # The name of an entry, and the values of its attributes.
 Entry = tuple[str, Mapping[str, Sequence[bytes]]]
@@ -135,35 +151,44 @@ class Entries:
     def _follow(self, value: bytes, search: Answer) -> Sequence[Entry]:
         """The entries that the value of a special attribute leads to."""
         shown = text(value)
-        question: Search | None
-        if ldapurl.isLDAPUrl(shown):
+        if is_url(shown):
             try:
-                question = self._of_url(ldapurl.LDAPUrl(shown))
+                question = self._of_url(shown)
             except ValueError as error:
                 raise self._failure(f"malformed URL {shown}: {error}") from None
+            if not question.attributes:
+                return ()
         else:
-            everything = "(objectClass=*)"
-            question = Search(shown, ldap.SCOPE_BASE, everything, self.attributes.all)
-        found = search(question) if question else ()
+            question = Search(shown, ldap.SCOPE_BASE, _EVERYTHING, self.attributes.all)
+        found = search(question)
         if found is None:
             log.warning(f"{self._title}: DN {shown} not found, skipping")
-        return found or ()
+            return ()
+        return found
 
-    def _of_url(self, url: ldapurl.LDAPUrl) -> Search | None:
-        """The search that a URL stands for; None if it has no attribute for us."""
+    def _of_url(self, url: str) -> Search:
+        """The search that a URL stands for, whatever its host; see RFC 4516."""
+        parts = url.split("://", 1)[1].partition("/")[2].split("?")
+        if len(parts) > 5 or parts[4:] == [""]:
+            raise ValueError("bad extensions")
+        parts += [""] * 4
+        base, names, scope, filter_ = (
+            unquote(part, errors="strict") for part in parts[:4]
+        )
+        if scope.lower() not in _URL_SCOPES:
+            raise ValueError(f"bad scope {scope}")
         attributes = self.attributes.all
-        if url.attrs:
+        if names:
             # Of "mail" and "mail;lang-de" the one that says more is asked for.
-            pairs = [(one, ours) for one in url.attrs for ours in attributes]
+            pairs = [(one, ours) for one in names.split(",") for ours in attributes]
             attributes = tuple(
                 ours if _is_subtype(one, ours) else one
                 for one, ours in pairs
                 if _is_subtype(one, ours) or _is_subtype(ours, one)
             )
-            if not attributes:
-                return None
-        scope = ldap.SCOPE_BASE if url.scope is None else url.scope
-        return Search(url.dn, scope, url.filterstr or "(objectClass=*)", attributes)
+        return Search(
+            base, _URL_SCOPES[scope.lower()], filter_ or _EVERYTHING, attributes
+        )
 
     def _failure(self, reason: str) -> TableError:
         reason = f"{self._title}: {reason}"

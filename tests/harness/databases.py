@@ -7,7 +7,6 @@ the tests are skipped, or fail if POSTVIRT_REQUIRE_ALL is set.
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import signal
@@ -114,7 +113,7 @@ def driver(name: str) -> ModuleType:
         raise
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -129,7 +128,7 @@ class Server:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="pv-db-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             os.chown(self.directory, _NOBODY, _NOBODY)
@@ -323,151 +322,6 @@ class MariaDB(Server):
                 cursor.execute(statement)
             cursor.executemany("INSERT INTO users VALUES (%s, %s, %s)", list(rows()))
             one.commit()
-
-
-class Slapd(Server):
-    """OpenLDAP. An entry has its addresses in `description`, its path in `street`."""
-
-    ready = b"slapd starting"
-    suffix = "dc=example,dc=com"
-
-    def prepare(self) -> None:
-        schema = Path("/etc/ldap/schema")
-        modules = Path("/usr/lib/ldap")
-        lines = [
-            *(f"include {schema}/{name}.schema" for name in _SCHEMAS),
-            f"modulepath {modules}",
-            "moduleload back_mdb",
-            "allow bind_v2",
-            f"TLSCACertificateFile {self.directory}/ca.pem",
-            f"TLSCertificateFile {self.directory}/server.pem",
-            f"TLSCertificateKeyFile {self.directory}/server.key",
-            "database mdb",
-            f"suffix {self.suffix}",
-            f"directory {self.directory}/data",
-            "dbnosync",
-            "access to attrs=userPassword by anonymous auth by * none",
-            "access to * by anonymous none by * read",
-        ]
-        (self.directory / "data").mkdir()
-        (self.directory / "slapd.conf").write_text("\n".join(lines) + "\n")
-        (self.directory / "tree.ldif").write_text("\n".join(map(_ldif, entries())))
-        make_certificates(self.directory, "IP:127.0.0.1")
-        self.give_away()
-        self.run(program("slapadd"), "-q", "-f", "slapd.conf", "-l", "tree.ldif")
-
-    @property
-    def socket(self) -> str:
-        """As a URL."""
-        return "ldapi://" + f"{self.directory}/sock".replace("/", "%2F")
-
-    @property
-    def url(self) -> str:
-        return f"ldap://127.0.0.1:{self.port}"
-
-    def command(self) -> Sequence[str]:
-        config = f"{self.directory}/slapd.conf"
-        urls = f"{self.url} {self.socket}"
-        return [program("slapd"), "-f", config, "-h", urls, "-d", "0x8100"]
-
-    def setup(self) -> None:
-        driver("ldap")
-
-
-_SCHEMAS = ("core", "cosine", "inetorgperson")
-
-
-def entries():
-    """Name and attributes of the entries of the directory."""
-    top = Slapd.suffix
-    yield (
-        top,
-        {"objectClass": ["dcObject", "organization"], "dc": ["example"], "o": "x"},
-    )
-    yield f"cn=reader,{top}", {"userPassword": [SECRET]}
-    for number, (address, path) in enumerate(ROWS.items()):
-        yield (
-            f"cn=row{number},{top}",
-            {
-                "description": [address],
-                "street": [path] if isinstance(path, str) and path else [],
-            },
-        )
-    for number, path in enumerate(path for path in MULTIPLE if path):
-        yield (
-            f"cn=multi{number},{top}",
-            {
-                "description": ["multi@example.com"],
-                "street": [path],
-            },
-        )
-    yield f"cn=two,{top}", {"description": ["two@x"], "street": ["1/", "2/"]}
-    yield f"cn=utf8,{top}", {"description": ["straße@example.com"], "street": ["utf8/"]}
-    yield f"cn=language,{top}", {"description": ["lang@x"], "street;lang-de": ["de/"]}
-    yield f"ou=user+sn=x y,{top}", {"description": ["dn@x"], "street": ["dn/"]}
-    group = {"street": ["own/"], "roomNumber": ["leaf/"], "title": []}
-    yield (
-        f"cn=group,{top}",
-        {
-            **group,
-            "description": ["group@x"],
-            "seeAlso": [f"cn=row0,{top}", f"cn=none,{top}", f"cn=inner,{top}"],
-        },
-    )
-    yield (
-        f"cn=inner,{top}",
-        {
-            **group,
-            "description": ["inner@x"],
-            "labeledURI": [f"ldap:///{top}?street?sub?(description=two@x)"],
-        },
-    )
-    yield (
-        f"cn=terminal,{top}",
-        {
-            **group,
-            "description": ["terminal@x"],
-            "title": ["end/"],
-            "seeAlso": [f"cn=row0,{top}"],
-        },
-    )
-    yield f"cn=leaf,{top}", {**group, "description": ["leaf@x"]}
-    yield f"cn=loop,{top}", {"description": ["loop@x"], "seeAlso": [f"cn=loop,{top}"]}
-    yield (
-        f"cn=urls,{top}",
-        {
-            "description": ["urls@x"],
-            "labeledURI": [
-                f"ldap:///{top}?sn?sub?(description=two@x)",
-                f"ldap:///cn=row0,{top}",
-                f"ldap://other/{top}?STREET;lang-de?one?(description=lang@x)",
-            ],
-        },
-    )
-    yield (
-        f"cn=bad,{top}",
-        {
-            "description": ["bad@x"],
-            "labeledURI": [f"ldap:///{top}?street?nonsense?(x=y)"],
-        },
-    )
-
-
-def _ldif(entry) -> str:
-    name, attributes = entry
-    defaults = {"objectClass": ["inetOrgPerson"], "sn": ["x y"]}
-    given = attributes if "objectClass" in attributes else defaults | attributes
-    lines = [f"dn: {name}"]
-    for attribute, values in given.items():
-        for value in values:
-            encoded = base64.b64encode(value.encode()).decode()
-            lines.append(f"{attribute}:: {encoded}")
-    if "objectClass" not in attributes:
-        kind, _, naming = name.split(",")[0].split("+")[0].partition("=")
-        lines.append(f"{kind}: {naming}")
-        if kind != "cn":
-            lines.append("cn: x")
-    return "\n".join(lines) + "\n"
 
 
 def rows():

@@ -16,7 +16,7 @@ from postvirt.errors import TableError
 from postvirt.system import log
 from postvirt.tables.maps import open_maps
 from postvirt.tables.table import TableOptions
-from tests.harness import databases
+from tests.harness import databases, directory
 
 LIBPOSTFIX = Path(__file__).with_name("libpostfix.py")
 # Older than the source files' grace period, and never "hot".
@@ -246,4 +246,4 @@ def mariadb():
 @pytest.fixture(scope="session")
 def slapd():
     """An LDAP server, the same one for all tests."""
-    yield from _running(databases.Slapd)
+    yield from _running(directory.Slapd)
