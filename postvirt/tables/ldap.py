@@ -24,13 +24,13 @@ A search base that depends on the key need not exist; another one must.
 The driver is python-ldap: it is the library that Postfix uses, so that URLs, TLS,
 referrals and the order of servers mean the same.
 
-Nothing remembers a server that is down: each lookup tries the servers in order. One that
-accepts a connection and then says nothing costs `timeout`, and the lookup fails. Known
-trouble, of Postfix as well: Debian's libldap 2.5 waits for the TLS handshake of such a
-server without limit.
+Nothing remembers a server that is down: each lookup tries the servers in order. One
+that accepts a connection and then says nothing costs `timeout`, and the lookup fails.
+Known trouble, of Postfix as well: Debian's libldap 2.5 waits for the TLS handshake of
+such a server without limit.
 
-Parity: src/global/dict_ldap.c. Tables do not share connections, debuglevel and the cache
-    parameters do nothing, an empty result_format and a timeout of 0 are refused.
+Parity: src/global/dict_ldap.c. Tables do not share connections, debuglevel and the
+    cache parameters do nothing, an empty result_format and a timeout of 0 are refused.
 Raises: TableError.
 """
 

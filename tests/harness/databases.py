@@ -210,6 +210,8 @@ class Server:
     def pause(self, *, is_paused: bool) -> None:
         """Have it accept connections but not answer, or go on."""
         self._process.send_signal(signal.SIGSTOP if is_paused else signal.SIGCONT)
+        if is_paused:
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def remove(self) -> None:
         if self._process:
