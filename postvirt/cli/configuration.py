@@ -7,6 +7,7 @@ import argparse
 from postvirt.config.load import load, parse_override
 from postvirt.config.parameters import Settings
 from postvirt.system import log
+from postvirt.tables.cf_file import use_main_cf
 
 # What a daemon would be called: $process_name and $service_name in main.cf.
 DAEMON = "virtual"
@@ -54,4 +55,5 @@ def load_settings(arguments: argparse.Namespace, *more: tuple[str, str]) -> Sett
     log.start(log.to_stderr("postvirt"), utf8=utf8)
     for warning in loaded.warnings:
         log.warning(warning)
+    use_main_cf(loaded.texts)
     return loaded.settings

@@ -47,9 +47,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Every value that could be made, by parameter name, and what went wrong."""
+    """Every value that could be made, by parameter name, and what went wrong.
+
+    texts are those of all parameters, set or default, unexpanded.
+    """
 
     values: dict[str, Value]
+    texts: Mapping[str, str]
     problems: tuple[Problem, ...]
 
 
@@ -87,7 +91,7 @@ def evaluate(
         if row.name == _LAST_WITH_MYORIGIN:
             problems += _origin_from_file(values, read_origin)
         problems += _checked(row.name, values)
-    return Evaluated(values, tuple(problems))
+    return Evaluated(values, known, tuple(problems))
 
 
 def _in_value(name: str, text: str, warning: str = "") -> Problem:

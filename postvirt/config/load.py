@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from postvirt.config import master_cf
-from postvirt.config.evaluation import Problem, evaluate
-from postvirt.config.expansion import HeldMistake
+from postvirt.config.evaluation import MACRO_ERROR, Problem, evaluate
+from postvirt.config.expansion import ExpansionError, HeldMistake, expand
 from postvirt.config.main_cf import Assignment, MainCf, parse, split_nameval
 from postvirt.config.master_cf import MasterCf
 from postvirt.config.names import LEGACY, READ_ONLY, virtual_names
@@ -41,11 +41,36 @@ _REFERENCE = re.compile(r"\$[({]?[ \t]*([A-Za-z0-9_]+)")
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of all parameters, of those too that Postfix does not know."""
+
+    unexpanded: Mapping[str, str]
+
+    def __call__(self, name: str) -> str | None:
+        """The expanded text of a parameter; None if it is not set and has no default.
+
+        Raises: ConfigError for a mistake in the value.
+        """
+        value = self.unexpanded.get(name)
+        if value is None:
+            return None
+        try:
+            return expand(value, self.unexpanded.get, name)
+        except ExpansionError as error:
+            warnings = tuple(one.text for one in error.mistakes if one.text)
+            raise ConfigError(error.fatal or MACRO_ERROR, warnings=warnings) from None
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, and what Postfix would warn about."""
+    """The settings, and what Postfix would warn about.
+
+    texts are for parameters that are no settings: those of tables.
+    """
 
     settings: Settings
     warnings: tuple[str, ...]
+    texts: Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +78,13 @@ class Checked:
     """The settings, None when a problem is an error, and every problem.
 
     places   where the values come from, to report further problems
+    texts    as in Loaded
     """
 
     settings: Settings | None
     problems: tuple[ConfigError, ...]
     places: Places
+    texts: Texts
 
 
 def load(
@@ -82,7 +109,7 @@ def load(
         raise errors[0]
     if checked.settings is None:
         raise AssertionError("settings are missing, yet nothing is wrong")
-    return Loaded(checked.settings, warnings)
+    return Loaded(checked.settings, warnings, checked.texts)
 
 
 def check(
@@ -170,7 +197,8 @@ def _read(
     try:
         content = _content(path, wait=not for_person)
     except ConfigError as error:
-        return Checked(None, (error,), Places(None, overridden, origins or {}))
+        places = Places(None, overridden, origins or {})
+        return Checked(None, (error,), places, Texts({}))
     before = {"process_name": process_name, "config_directory": directory}
     main_cf = parse(content, path, before)
     places = Places(main_cf, overridden, origins or {})
@@ -204,7 +232,7 @@ def _read(
         problems += _misspelled(main_cf)
     if any(problem.severity == "error" for problem in problems):
         settings = None
-    return Checked(settings, tuple(problems), places)
+    return Checked(settings, tuple(problems), places, Texts(evaluated.texts))
 
 
 def _content(path: str, *, wait: bool) -> str:

@@ -22,6 +22,7 @@ from postvirt.errors import ConfigError
 from postvirt.server.assembly import prepare, settle_as_mail_owner
 from postvirt.system import log
 from postvirt.tables import redirection, registry
+from postvirt.tables.cf_file import use_main_cf
 from postvirt.tables.table import TableOptions
 
 # The three searches for a mailbox, and what it means when there is nothing to search.
@@ -128,6 +129,7 @@ def _distinct(problems: Sequence[ConfigError]) -> list[ConfigError]:
 def _places_and_tables(checked: Checked, settings: Settings) -> list[ConfigError]:
     problems = _mailbox_base(checked, settings)
     redirection.use(settings)
+    use_main_cf(checked.texts)
     for parameter, meaning in _OWNER_MAPS.items():
         problems += _owner_maps(checked, settings, parameter, meaning)
     options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)

@@ -26,6 +26,7 @@ from postvirt.server.watchdog import RunWorker, watch
 from postvirt.server.worker import Leave, Limits, StatusChannel, Worker
 from postvirt.system import log
 from postvirt.system.limits import limit_file_size
+from postvirt.tables.cf_file import use_main_cf
 
 # master_proto.h: where master(8) leaves its descriptors.
 STATUS_FD = 5
@@ -99,6 +100,7 @@ class _Configuration:
             )
             for warning in loaded.warnings:
                 log.warning(warning)
+            use_main_cf(loaded.texts)
             self._settings = loaded.settings
             self._version = self._main_cf_version()
             _log_as_settings_say(loaded.settings, self.options)

@@ -21,13 +21,14 @@ import time
 from collections.abc import Callable
 
 from postvirt.config.main_cf import split_nameval
-from postvirt.errors import TableError
+from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import text, wire
 from postvirt.system import log
 from postvirt.tables.table import FileVersion
 from postvirt.tables.text_file import logical_lines
 
-# The text of a parameter of main.cf or -o, expanded; None when nothing sets it.
+# The text of a parameter of main.cf or -o, expanded; None when nothing sets it. Raises
+# ConfigError.
 MainCfLookup = Callable[[str], str | None]
 
 # A file that was written less than a second ago may be half of a file.
@@ -109,7 +110,10 @@ class CfParameters:
         """The name for a message, and the value."""
         if self._values is None:
             name = f"{self.name}_{name}"
-            return name, _main_cf(name)
+            try:
+                return name, _main_cf(name)
+            except ConfigError as error:
+                raise TableError(f"{name}: {error.text}") from None
         return f"{self.name}: {name}", self._values.get(name)
 
     def text(self, name: str, default: str = "", *, minimum: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -55,3 +56,22 @@ def postvirt(instance: Instance) -> Run:
         return done
 
     return run
+
+
+@pytest.fixture
+def old_style_table(instance: Instance) -> str:
+    """An sqlite: table whose parameters are in main.cf, with $name in a value."""
+    with sqlite3.connect(instance.etc / "users.db") as database:
+        database.execute("CREATE TABLE users (address TEXT, path TEXT)")
+        database.execute("INSERT INTO users VALUES ('bob@example.com', 'bob/')")
+    database.close()
+    (instance.etc / "users.db").chmod(0o644)
+    instance.main_cf(
+        {
+            "folder": str(instance.etc),
+            "users_dbpath": "$folder/users.db",
+            "users_query": "SELECT path FROM users WHERE address = '%s'",
+            "virtual_mailbox_maps": "sqlite:users",
+        }
+    )
+    return "sqlite:users"

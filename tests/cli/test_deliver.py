@@ -129,3 +129,14 @@ def test_bytes_that_are_not_utf8_survive(instance: Instance, postvirt: Run) -> N
     assert done.returncode == 0
     (path,) = (instance.mail / "bob" / "new").iterdir()
     assert path.read_bytes().startswith(b"Return-Path: <\xff@example.org>\n")
+
+
+@pytest.mark.root
+def test_tables_whose_parameters_are_in_main_cf(
+    instance: Instance, postvirt: Run, old_style_table: str
+) -> None:
+    done = postvirt("deliver", "-f", "x@y", "bob@example.com", stdin=b"hello\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(list((instance.mail / "bob/new").iterdir())) == 1
+    assert postvirt("deliver", "-f", "", "eve@example.com").returncode == 67
+    assert postvirt("check-config").returncode == 0

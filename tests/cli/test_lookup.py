@@ -107,3 +107,21 @@ def test_a_table_that_is_opened_as_another_type(
     assert (done.returncode, done.stdout) == (0, b"lmdb\n")
     told = f"postvirt: redirecting {table} to lmdb:{instance.etc}/users\n"
     assert done.stderr == told.encode()
+
+
+def test_a_table_whose_parameters_are_in_main_cf(
+    postvirt: Run, old_style_table: str
+) -> None:
+    done = postvirt("lookup", old_style_table, "bob@example.com")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"bob/\n", b"")
+    done = postvirt("lookup", "-o", "folder=/none", old_style_table, "bob@example.com")
+    assert (done.returncode, done.stdout) == (75, b"")
+    assert b"/none/users.db" in done.stderr
+
+
+def test_a_mistake_in_such_a_parameter_is_an_error(
+    postvirt: Run, old_style_table: str
+) -> None:
+    done = postvirt("lookup", "-o", "users_dbpath=${", old_style_table, "x")
+    assert done.returncode == 75
+    assert b"users_dbpath: " in done.stderr

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -255,3 +256,23 @@ def test_with_v_the_fatal_line_is_on_standard_error_too(
     output = agent.output
     agent.close()
     assert output == f"postfix/virtual: fatal: {text}\n"
+
+
+def test_a_table_whose_parameters_are_in_main_cf(
+    start: Start, instance: Instance
+) -> None:
+    """sqlite:boxes is set up by boxes_dbpath and so on, with $name in their values."""
+    with sqlite3.connect(instance.etc / "boxes.db") as database:
+        database.execute("CREATE TABLE boxes (address TEXT, path TEXT)")
+        database.execute("INSERT INTO boxes VALUES ('bob@example.com', 'bob/')")
+    database.close()
+    (instance.etc / "boxes.db").chmod(0o644)
+    data = request(
+        instance,
+        folder=str(instance.etc),
+        boxes_dbpath="$folder/boxes.db",
+        boxes_query="SELECT path FROM boxes WHERE address = '%s'",
+        virtual_mailbox_maps="sqlite:boxes",
+    )
+    assert start().ask(data).status == 0
+    assert arrived(instance.mail) == 1
