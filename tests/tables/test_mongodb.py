@@ -369,13 +369,16 @@ def test_a_server_that_died_and_came_back(table, mongod, logged):
         assert each.lookup(b"nobody@x") is None
 
 
-def test_a_restart_between_two_lookups_is_not_noticed(table, mongod, logged):
+def test_a_restart_between_two_lookups_defers_one_at_most(table, mongod):
+    """The driver asks a second time by itself, and may meet the old server again."""
     users = table()
     assert users.lookup(b"two@x") == b"1/"
     mongod.stop()
     mongod.start()
-    assert users.lookup(b"two@x") == b"1/"
-    assert logged.take() == []
+    try:
+        assert users.lookup(b"two@x") == b"1/"
+    except TableError:
+        assert users.lookup(b"two@x") == b"1/"
 
 
 @pytest.fixture
