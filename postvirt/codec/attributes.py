@@ -4,7 +4,7 @@ A message is one table of fields; the encoder, the decoder and the number of att
 follow from it. Receivers are strict: fixed order, nothing missing, nothing extra.
 
 Parity: src/util/attr_scan0.c and attr_print0.c with ATTR_FLAG_STRICT.
-Raises: ProtocolError with the words that Postfix logs.
+Raises: ProtocolError with the words that Postfix logs; SurplusError is one of them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,14 @@ class Kind(Enum):
     INTEGER = "int"  # 32 bits, printed unsigned: -1 travels as 4294967295
     LONG = "long"  # 64 bits, likewise
     DATA = "data"  # base64
+
+
+class SurplusError(ProtocolError):
+    """All attributes are there, and one more; `values` are those that are wanted."""
+
+    def __init__(self, text: str, values: list[Value]) -> None:
+        super().__init__(text)
+        self.values = values
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,8 @@ def decode(
     if end < 0:
         return NeedData.NAME
     if end > position:
-        raise _unexpected(bytes(buffer[position:end]), _END, peer)
+        surplus = _unexpected(bytes(buffer[position:end]), _END, peer)
+        raise SurplusError(str(surplus), values)
     return values, end + 1
 
 

@@ -56,7 +56,7 @@ class Exchange:
     protocol   what the service announces when it accepts the connection
     request    the whole request, encoded
 
-    The answer is the service's status; -1 when it could not be asked, which has then
+    The answer is the service's status; None when it could not be asked, which has then
     been logged.
     """
 

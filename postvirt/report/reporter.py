@@ -5,7 +5,9 @@ service instead. A recipient counts as done only when everybody who had to be to
 told: a bounce that the bounce service did not take becomes a deferral, and so does a
 delivery whose trace record was lost.
 
-Parity: src/global/sent.c, bounce.c, defer.c, trace.c, verify.c, flush_clnt.c.
+Parity: src/global/sent.c, bounce.c, defer.c, trace.c, verify.c, flush_clnt.c. A verify
+service that does not answer is asked a few times more and no longer for ever, as it is
+in verify_clnt.c: its failure must not hold up other mail for the same transport.
 Raises: nothing. A service that fails is logged and leaves the recipient in the queue.
 """
 
@@ -22,7 +24,7 @@ from postvirt.codec.notice import (
 )
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
-from postvirt.model.effects import Exchange, Steps
+from postvirt.model.effects import Exchange, Pause, Steps
 from postvirt.model.outcome import (
     Bounced,
     CorruptQueueFile,
@@ -51,6 +53,10 @@ from postvirt.tables.match_list import DomainList
 _VERIFY_OK = 0
 _VERIFY_DEFER = 1
 _VERIFY_BOUNCE = 2
+
+# Time enough for a service that is being started again.
+_VERIFY_ATTEMPTS = 3
+_VERIFY_PAUSE_SECONDS = 1.0
 
 # What the flush service answers when it is content.
 _FLUSH_OK = 0
@@ -91,6 +97,7 @@ class _Notice:
     ) -> None:
         self._settings = reporter.settings
         self._relay = reporter.relay
+        self._status_filter = reporter.status_filter
         self._flush_domains = reporter.flush_domains
         self._request = request
         self._recipient = recipient
@@ -106,10 +113,11 @@ class _Notice:
         if (yield from self._trace_delivery(dsn)):
             self._log(dsn, "sent")
             return True
-        # Postfix filters this status, too. A filter that turned it into a bounce would
-        # bounce mail that was delivered.
         reason = f"{self._id}: {self._settings.trace_service_name} service failed"
-        return (yield from self.deferred(Dsn("4.3.0", reason)))
+        lost = replace(dsn, status="4.3.0", reason=reason)
+        told = filtered(self._status_filter, lost)
+        # A filter must not bounce mail that was delivered, though Postfix lets it.
+        return (yield from self.deferred(told if told.status[0] == "4" else lost))
 
     def bounced(self, dsn: Dsn) -> Steps[bool]:
         if self._flags & RequestFlag.MTA_VRFY:
@@ -181,9 +189,7 @@ class _Notice:
             service = self._settings.address_verify_service_name
             for address in addresses:
                 update = encode_verify_update(address, status, dsn.reason)
-                protocol = announcement.ADDRESS_VERIFICATION
-                answer = yield Exchange(f"private/{service}", protocol, update)
-                if answer != 0:
+                if (yield from self._update(service, update)) != 0:
                     log.warning(f"{self._id}: {service} service failure")
                     return False
         else:
@@ -191,12 +197,25 @@ class _Notice:
         self._log(dsn, word)
         return True
 
+    def _update(self, service: str, update: bytes) -> Steps[int | None]:
+        """The answer of the verify service; None when it never answers."""
+        exchange = Exchange(
+            f"private/{service}", announcement.ADDRESS_VERIFICATION, update
+        )
+        answer: int | None = yield exchange
+        for _ in range(_VERIFY_ATTEMPTS - 1):
+            if answer is not None:
+                break
+            yield Pause(_VERIFY_PAUSE_SECONDS)
+            answer = yield exchange
+        return answer
+
     def _append(self, service: str, dsn: Dsn) -> Steps[bool]:
         request = encode_append(
             self._flags, self._request.queue_id, self._recipient, dsn
         )
         protocol = announcement.DELIVERY_STATUS
-        answer: int = yield Exchange(f"private/{service}", protocol, request)
+        answer: int | None = yield Exchange(f"private/{service}", protocol, request)
         return answer == 0
 
     def _flush_hint(self) -> Steps[None]:

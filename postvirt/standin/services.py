@@ -14,8 +14,9 @@ import os
 import selectors
 import socket
 import threading
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from postvirt.codec.announcement import (
@@ -44,16 +45,37 @@ _BACKLOG = 100
 class Behaviour:
     """What a service does with its clients.
 
-    status      the answer
-    is_down     there is no socket
-    hangs_up    it reads the request and closes the connection without an answer
-    protocol    what it announces instead of its own protocol
+    status            the answer
+    is_down           there is no socket
+    protocol          what it announces instead of its own protocol
+    greeting          what it says instead of an announcement; b"" is nothing
+    answer            what it says instead of a status; b"" is nothing
+    hangs_up          it closes the connection after its answer
+    hangs_up_at_once  it closes the connection after its announcement
+    spoilt_clients    how many clients suffer from that, 0 all; the others are served
+                      well
     """
 
     status: int = 0
     is_down: bool = False
-    hangs_up: bool = False
     protocol: bytes = b""
+    greeting: bytes | None = None
+    answer: bytes | None = None
+    hangs_up: bool = False
+    hangs_up_at_once: bool = False
+    spoilt_clients: int = 0
+
+    @property
+    def announcement(self) -> bytes:
+        """What it says first."""
+        if self.greeting is None:
+            return encode_announcement(self.protocol)
+        return self.greeting
+
+    @property
+    def reply(self) -> bytes:
+        """What it says when it has read a request."""
+        return encode_status(self.status) if self.answer is None else self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,7 @@ def split_request(buffer: bytes | bytearray) -> tuple[tuple[bytes, ...], int] | 
 @dataclass(slots=True)
 class _Client:
     service: str
+    behaviour: Behaviour
     connection: socket.socket
     buffer: bytearray
 
@@ -92,8 +115,8 @@ class Services:
     """All services, in a thread of their own, from construction until `stop`.
 
     behaviours maps services, as "private/bounce", to what they do; the others answer
-    success. `requests` and `log` grow while the thread works; a request is there before
-    its answer is sent.
+    success. A service of another name has to have a protocol. `requests` and `log` grow
+    while the thread works; a request is there before its answer is sent.
     """
 
     def __init__(
@@ -105,7 +128,8 @@ class Services:
         self._behaviours = dict(behaviours or {})
         self._selector = selectors.DefaultSelector()
         self._postlog = self._open_postlog()
-        for service in PROTOCOLS:
+        self._client_counts: Counter[str] = Counter()
+        for service in {**PROTOCOLS, **self._behaviours}:
             if not self._behaviour(service).is_down:
                 self._listen(service)
         self._wake, waking_end = socket.socketpair()
@@ -124,7 +148,11 @@ class Services:
         self._selector.close()
 
     def _behaviour(self, service: str) -> Behaviour:
-        return self._behaviours.get(service, Behaviour())
+        behaviour = self._behaviours.get(service, Behaviour())
+        spoilt = behaviour.spoilt_clients
+        if spoilt and self._client_counts[service] > spoilt:
+            behaviour = Behaviour()
+        return replace(behaviour, protocol=behaviour.protocol or PROTOCOLS[service])
 
     def _open_postlog(self) -> socket.socket:
         postlog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -168,10 +196,13 @@ class Services:
 
     def _accept(self, service: str, listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        client = _Client(service, connection, bytearray())
+        self._client_counts[service] += 1
+        behaviour = self._behaviour(service)
+        client = _Client(service, behaviour, connection, bytearray())
         self._selector.register(connection, selectors.EVENT_READ, client)
-        protocol = self._behaviour(service).protocol or PROTOCOLS[service]
-        self._send(client, encode_announcement(protocol))
+        self._send(client, behaviour.announcement)
+        if behaviour.hangs_up_at_once:
+            self._close(client)
 
     def _serve(self, client: _Client) -> None:
         try:
@@ -188,11 +219,10 @@ class Services:
             del client.buffer[:end]
             attributes = tuple(zip(strings[::2], strings[1::2], strict=True))
             self.requests.append(ServiceRequest(client.service, raw, attributes))
-            behaviour = self._behaviour(client.service)
-            if behaviour.hangs_up:
+            self._send(client, client.behaviour.reply)
+            if client.behaviour.hangs_up:
                 self._close(client)
                 return
-            self._send(client, encode_status(behaviour.status))
 
     def _send(self, client: _Client, data: bytes) -> None:
         # Never more than a few bytes: they always fit into the socket's buffer.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from postvirt.config.parameters import Settings
-from postvirt.model.effects import Exchange
+from postvirt.model.effects import Exchange, Pause
 from postvirt.model.outcome import Outcome
 from postvirt.model.request import (
     DeliveryRequest,
@@ -49,10 +49,14 @@ _SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What reporting came to: the result and the requests, with their attributes."""
+    """What reporting came to: the result and the requests, with their attributes.
+
+    pauses    how many seconds it waited, each time
+    """
 
     done: bool
     requests: list[tuple[str, dict[str, str]]]
+    pauses: list[float]
 
     @property
     def services(self) -> list[str]:
@@ -96,18 +100,23 @@ def report(
     *,
     flags: int = 3,
     recipient: Recipient = RECIPIENT,
-    answers: Mapping[str, int] | None = None,
+    answers: Mapping[str, int | None] | None = None,
     **options: Any,
 ) -> Report:
-    """Let a reporter report, and answer it for the services."""
+    """Let a reporter report, and answer it for the services; None is no answer."""
     steps = reporter(**options).report(request(flags), recipient, outcome)
     requests = []
+    pauses = []
     answer = None
     while True:
         try:
             effect = steps.send(answer)
         except StopIteration as result:
-            return Report(result.value, requests)
+            return Report(result.value, requests, pauses)
+        if isinstance(effect, Pause):
+            pauses.append(effect.seconds)
+            answer = None
+            continue
         assert isinstance(effect, Exchange)
         assert effect.protocol == _PROTOCOLS[effect.service]
         requests.append((effect.service, attributes(effect.request)))

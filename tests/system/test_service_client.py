@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.system.service_client import FAILED, exchange
+from postvirt.system.service_client import exchange
 
 SERVICE = "private/bounce"
 PROTOCOL = b"delivery_status_protocol"
@@ -52,7 +52,7 @@ def peer(converse: Callable[[socket.socket], None]):
     assert failures == []
 
 
-def ask(timeout: float = PATIENT_SECONDS) -> int:
+def ask(timeout: float = PATIENT_SECONDS) -> int | None:
     return exchange(SERVICE, PROTOCOL, REQUEST, timeout)
 
 
@@ -121,7 +121,7 @@ def test_a_large_request_is_sent_whole(logged):
 
 
 def test_a_missing_socket_is_logged(logged):
-    assert ask() == FAILED == -1
+    assert ask() is None
     assert logged.lines == [
         "warning: connect to private/bounce: No such file or directory"
     ]
@@ -130,7 +130,7 @@ def test_a_missing_socket_is_logged(logged):
 def test_a_socket_that_nobody_listens_to_is_logged(logged):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unused:
         unused.bind(SERVICE)
-        assert ask() == FAILED
+        assert ask() is None
     assert logged.lines == ["warning: connect to private/bounce: Connection refused"]
 
 
@@ -140,7 +140,7 @@ def test_another_protocol_is_refused_and_nothing_is_sent(logged):
         assert connection.recv(100) == b""
 
     with peer(converse):
-        assert ask() == FAILED
+        assert ask() is None
     assert logged.lines[0] == (
         "warning: unexpected protocol queue_flush_protocol from private/bounce socket "
         "(expected: delivery_status_protocol)"
@@ -151,14 +151,14 @@ def test_another_protocol_is_refused_and_nothing_is_sent(logged):
 
 def test_a_hang_up_instead_of_an_announcement_is_logged(logged):
     with peer(lambda connection: None):
-        assert ask() == FAILED
+        assert ask() is None
     [line] = logged.lines
     assert line.startswith("warning: read private/bounce socket: ")
 
 
 def test_a_hang_up_within_the_announcement_is_logged(logged):
     with peer(lambda connection: connection.sendall(ANNOUNCEMENT[:-1])):
-        assert ask() == FAILED
+        assert ask() is None
     assert logged.lines[0] == (
         "warning: premature end-of-input on private/bounce socket while reading input "
         "attribute name"
@@ -172,7 +172,7 @@ def test_a_hang_up_instead_of_an_answer_is_logged(logged):
         receive(connection)
 
     with peer(converse):
-        assert ask() == FAILED
+        assert ask() is None
     [line] = logged.lines
     assert line.startswith("warning: write/read private/bounce socket: ")
 
@@ -184,12 +184,48 @@ def test_an_answer_of_another_kind_is_logged(logged):
         connection.sendall(b"reason\0no\0\0")
 
     with peer(converse):
-        assert ask() == FAILED
+        assert ask() is None
     assert logged.lines[0] == (
         "warning: unexpected attribute reason from private/bounce socket "
         "(expecting: status)"
     )
     assert logged.lines[1].startswith("warning: write/read private/bounce socket: ")
+
+
+def test_an_answer_counts_although_more_follows(logged):
+    def converse(connection):
+        connection.sendall(ANNOUNCEMENT)
+        receive(connection)
+        connection.sendall(b"status\0004\0more\0x\0\0")
+        wait_for_hang_up(connection)
+
+    with peer(converse):
+        assert ask() == 4
+    [line] = logged.lines
+    assert line == (
+        "warning: unexpected attribute more from private/bounce socket "
+        "(expecting: (list terminator))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        (b"status\0", "timeout on private/bounce socket while reading"),
+        (b"status\0000", "unexpected end-of-input from private/bounce socket while"),
+    ],
+)
+def test_a_service_that_falls_silent_within_its_answer(logged, said, complaint):
+    def converse(connection):
+        connection.sendall(ANNOUNCEMENT + said)
+        wait_for_hang_up(connection)
+
+    with peer(converse):
+        assert ask(timeout=0.05) is None
+    first, second = logged.lines
+    assert first.startswith(f"warning: {complaint}")
+    assert first.endswith(" input attribute value")
+    assert second.startswith("warning: write/read private/bounce socket: ")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +238,7 @@ def test_a_service_that_stays_silent_is_not_waited_for_longer(logged, said, doin
 
     with peer(converse):
         start = time.monotonic()
-        assert ask(timeout=0.05) == FAILED
+        assert ask(timeout=0.05) is None
         assert time.monotonic() - start < PATIENT_SECONDS / 10
     [line] = logged.lines
     assert line.startswith(f"warning: {doing} private/bounce socket: ")

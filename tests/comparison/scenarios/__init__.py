@@ -9,6 +9,7 @@ from tests.comparison.scenarios import (
     process,
     reports,
     requests,
+    services,
     tables,
 )
 
@@ -18,6 +19,7 @@ SCENARIOS = (
     *tables.SCENARIOS,
     *places.SCENARIOS,
     *reports.SCENARIOS,
+    *services.SCENARIOS,
     *requests.SCENARIOS,
     *process.SCENARIOS,
 )

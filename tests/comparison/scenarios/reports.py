@@ -175,7 +175,7 @@ _OUTCOMES = (
 
 _DOWN = Behaviour(is_down=True)
 _FAILS = Behaviour(status=-1)
-_HANGS_UP = Behaviour(hangs_up=True)
+_HANGS_UP = Behaviour(answer=b"", hangs_up=True)
 
 
 def _broken(
