@@ -1,9 +1,10 @@
 """virtual_delivery_status_filter: rewrite a status code and its text.
 
-The key is "CODE TEXT", the value replaces both. A filter may turn 4 into 5 and back,
-never a success into a failure or a failure into a success.
+The key is "CODE TEXT", the value replaces both, or the code alone. A filter may turn 4
+into 5 and back, never a success into a failure or a failure into a success.
 
-Parity: src/global/dsn_filter.c, dsn_util.c.
+Parity: src/global/dsn_filter.c, dsn_util.c, where the text behind a lone code of
+another length is the old one without its beginning, by mistake.
 """
 
 from __future__ import annotations
@@ -36,5 +37,5 @@ def filtered(maps: Maps | None, dsn: Dsn) -> Dsn:
         log.warning(f"{maps.title}: bad status code: {text(result)}")
         return dsn
     action = _ACTIONS.get(match[1][0], dsn.action)
-    reason = text(result)[match.end() :]
+    reason = text(result)[match.end() :] or dsn.reason
     return replace(dsn, status=match[1], reason=reason, action=action)

@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ LISTEN_FD = 6
 # none of them is overwritten before it has been used.
 _FIRST_SPARE_FD = 64
 _BACKLOG = 100
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Master:
     arguments      the process's, without argv[0], which is the program's path
     process_limit  how many processes may work at once
     error_output   the file that takes the processes' standard output and error
+    environment    variables over those that master(8) sets
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Master:
         hostname: str = "mail.example.org",
         process_limit: int = 1,
         error_output: Path = Path("/dev/null"),
+        environment: Mapping[str, str] = _NOTHING,
     ) -> None:
         self.processes: list[Process] = []
         self._command = (os.fspath(program), *arguments)
@@ -88,6 +91,7 @@ class Master:
             "LANG": "C",
             "POSTLOG_SERVICE": os.fspath(spool / POSTLOG),
             "POSTLOG_HOSTNAME": hostname,
+            **environment,
         }
         self._flow_pipe = os.pipe()
         self._status, self._status_for_processes = socket.socketpair()

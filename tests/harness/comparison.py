@@ -149,6 +149,10 @@ class _Run:
         standard = ("-n", self._scenario.service, "-t", "unix")
         return (*standard, *map(self._expand, self._scenario.options))
 
+    def _environment(self) -> dict[str, str]:
+        given = self._scenario.environment
+        return {name: self._expand(value) for name, value in given.items()}
+
     def _serve_under_master(self) -> tuple[list[Reply], list[str]]:
         master = Master(
             self._instance.spool,
@@ -157,6 +161,7 @@ class _Run:
             service=self._scenario.service,
             arguments=self._arguments(),
             error_output=self._output,
+            environment=self._environment(),
         )
         path = self._instance.socket(f"private/{self._scenario.service}")
         replies = []
@@ -176,6 +181,7 @@ class _Run:
             "MAIL_CONFIG": str(self._instance.etc),
             "MAIL_LOGTAG": "postfix",
             "LANG": "C",
+            **self._environment(),
         }
         with ours, self._output.open("wb") as output:
             with theirs:

@@ -1,6 +1,6 @@
 """One situation that a delivery agent is put into.
 
-Strings in parameters and table entries may hold @root@, @etc@ and @mail@: the
+Strings in parameters, table entries and the environment may hold @root@, @etc@ and @mail@: the
 directories of the throw-away instance.
 """
 
@@ -88,6 +88,7 @@ class Scenario:
     tables      "type:name" and the entries; the file is @etc@/name
     arguments   instead of "-n SERVICE -t unix" and `options`
     on_stdin    the client is on standard input and output (-S)
+    environment variables over those that master(8) sets
     delays      the log's delays are compared too; the stats must have all timestamps
     reason      why postvirt differs from virtual(8) on purpose, "" when it does not
     expected    with a reason: what the sections that differ are for postvirt
@@ -104,6 +105,7 @@ class Scenario:
     options: tuple[str, ...] = ()
     arguments: tuple[str, ...] | None = None
     on_stdin: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
     delays: bool = False
     reason: str = ""
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -35,6 +35,8 @@ def test_a_status_that_the_filter_does_not_know_stays(logged):
         (BOUNCED, "5.999.999 x", Dsn("5.999.999", "x", "failed")),
         (SENT, "2.6.0 done", Dsn("2.6.0", "done", "delivered")),
         (DEFERRED, "5.7.1 \t spaces  within", Dsn("5.7.1", "spaces  within", "failed")),
+        (DEFERRED, "5.7.1", Dsn("5.7.1", "no lock", "failed")),
+        (BOUNCED, "4.17.1 ", Dsn("4.17.1", "unknown", "delayed")),
         (DEFERRED, "5.7.1 é", Dsn("5.7.1", "é", "failed")),
     ],
 )

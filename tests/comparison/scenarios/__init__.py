@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.comparison.scenarios import (
     delivery,
+    filters,
     lookup,
     places,
     process,
@@ -20,6 +21,7 @@ SCENARIOS = (
     *places.SCENARIOS,
     *reports.SCENARIOS,
     *services.SCENARIOS,
+    *filters.SCENARIOS,
     *requests.SCENARIOS,
     *process.SCENARIOS,
 )

@@ -53,14 +53,22 @@ def sent(queue_id: str) -> str:
     )
 
 
-def _defer(address: str) -> str:
-    """What the defer service is asked."""
+def told(
+    service: str,
+    address: str,
+    status: str,
+    reason: str,
+    *,
+    offset: int = 179,
+    notify: int = 0,
+    action: str = "delayed",
+) -> str:
+    """What the bounce or the defer service is told."""
     return (
-        "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
-        f"original_recipient='' recipient='{address}' offset='179' "
-        "dsn_orig_rcpt='' notify_flags='0' status='4.3.5' diag_type='' "
-        "diag_text='' mta_type='' mta_mname='' action='delayed' "
-        f"reason='{_REASON}'"
+        f"private/{service}: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
+        f"original_recipient='' recipient='{address}' offset='{offset}' "
+        f"dsn_orig_rcpt='' notify_flags='{notify}' status='{status}' diag_type='' "
+        f"diag_text='' mta_type='' mta_mname='' action='{action}' reason='{reason}'"
     )
 
 
@@ -70,7 +78,7 @@ def configuration_error(*warnings: str, address: str = "bob@example.com") -> Sec
         "replies": (REPLY_DEFERRED,),
         "mail": UNTOUCHED_MAIL,
         "queue": ("3F1A2B4C50 -rwx------",),
-        "requests": (_defer(address),),
+        "requests": (told("defer", address, "4.3.5", _REASON),),
         "log": configuration_error_log(*warnings, address=address),
     }
 

@@ -127,7 +127,7 @@ _SOFT = {"soft_bounce": "yes"}
 def _filter(name: str, rules: Mapping[str, str]) -> Scenario:
     """All kinds of recipients and these rules, from "code text" to "code text"."""
     table = ", ".join(f"{{ {key} = {value} }}" for key, value in rules.items())
-    parameters = {"virtual_delivery_status_filter": f"inline:{{ {table} }}"}
+    parameters = {"virtual_delivery_status_filter": f"inline:{{{table}}}"}
     return _flags(name, NORMAL, parameters=parameters)
 
 
@@ -157,17 +157,17 @@ _OUTCOMES = (
         NORMAL,
         parameters={
             "virtual_delivery_status_filter": (
-                f"inline:{{ {{ {_CONFIG} = 5.3.5 go away }} }}"
+                f"inline:{{{{ {_CONFIG} = 5.3.5 go away }}}}"
             ),
             **_SOFT,
         },
     ),
     _flags(
-        "default-filter-is-not-ours",
+        "default-filter",
         NORMAL,
         parameters={
             "default_delivery_status_filter": (
-                f"inline:{{ {{ {_CONFIG} = 5.3.5 go away }} }}"
+                f"inline:{{{{ {_CONFIG} = 5.3.5 go away }}}}"
             )
         },
     ),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from postvirt.codec.announcement import DELIVERY_STATUS, encode_announcement
 from postvirt.model.request import Recipient, RequestFlag
 from postvirt.standin.services import Behaviour
-from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log
+from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log, told
 from tests.harness.scenario import BOB, NOBODY, NORMAL, Mail, Scenario, to
 
 # There is no owner for dave: the mail is deferred.
@@ -243,12 +243,11 @@ def _stranger(name: str, greeting: bytes, complaint: str) -> Scenario:
             "replies": (REPLY_DEFERRED,),
             "queue": ("3F1A2B4C50 -rwx------",),
             "requests": (
-                (
-                    "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
-                    "original_recipient='' recipient='nobody@example.com' offset='179' "
-                    "dsn_orig_rcpt='' notify_flags='0' status='4.3.0' diag_type='' "
-                    "diag_text='' mta_type='' mta_mname='' action='delayed' "
-                    "reason='bounce or trace service failure'"
+                told(
+                    "defer",
+                    NOBODY.address.decode(),
+                    "4.3.0",
+                    "bounce or trace service failure",
                 ),
                 "public/flush: request='add' site='example.com' queue_id='3F1A2B4C50'",
             ),
