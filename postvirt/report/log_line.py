@@ -98,7 +98,7 @@ def format_delay(microseconds: int, max_decimals: int) -> str:
     Zeros at the end are left out: 1, 1.5, 0.02, 0.
     """
     seconds, rest = divmod(microseconds, _MICRO)
-    resolution = _MICRO // 10**max_decimals
+    resolution = _MICRO // 10 ** max(0, max_decimals)
     if resolution < _MICRO:
         limit = 10**_SIGNIFICANT_DIGITS
         if seconds > 0:

@@ -73,7 +73,9 @@ class Assembly:
     """An agent with its open tables."""
 
     def __init__(self, settings: Settings, service_name: str) -> None:
-        self._opened = registry.OpenTables()
+        self._opened = registry.OpenTables(
+            all_must_open=settings.daemon_table_open_error_is_fatal
+        )
         utf8 = settings.smtputf8_enable
         paranoid = TableOptions(utf8=utf8, paranoid=True)
 

@@ -18,7 +18,6 @@ from postvirt.system import log
 from postvirt.tables.folding import fold
 from postvirt.tables.registry import OpenTables
 from postvirt.tables.table import Table, TableOptions
-from postvirt.tables.unavailable import Unavailable
 
 Pattern = bytes | Table
 
@@ -94,8 +93,7 @@ class MatchList:
             pattern: Pattern
             if error:
                 reason = f"open file {item}: {error.strerror}"
-                log.error(reason)
-                pattern = Unavailable("non-existent", item, TableOptions(), reason)
+                pattern = opened.unavailable("non-existent", item, reason)
             elif _is_table(item):
                 pattern = opened.open(item, options)
             else:

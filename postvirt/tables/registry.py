@@ -179,17 +179,36 @@ def _unavailable(type_: str, name: str, options: TableOptions, reason: str) -> T
 
 
 class OpenTables:
-    """The tables that a process has open, each once however often it is named."""
+    """The tables that a process has open, each once however often it is named.
 
-    def __init__(self) -> None:
+    all_must_open is daemon_table_open_error_is_fatal: a table that cannot be opened is
+    a ConfigError.
+    """
+
+    def __init__(self, *, all_must_open: bool = False) -> None:
         self._tables: dict[str, Table] = {}
+        self._all_must_open = all_must_open
 
     def open(self, type_name: str, options: TableOptions) -> Table:
         """The open table for this text and these options."""
         label = f"{type_name}(0,{options.flags})"
         if label not in self._tables:
-            self._tables[label] = open_table(type_name, options)
+            self._tables[label] = self._open(type_name, options)
         return self._tables[label]
+
+    def unavailable(self, type_: str, name: str, reason: str) -> Table:
+        """The stand-in for something else that cannot be opened."""
+        if self._all_must_open:
+            raise ConfigError(reason)
+        return _unavailable(type_, name, TableOptions(), reason)
+
+    def _open(self, type_name: str, options: TableOptions) -> Table:
+        if not self._all_must_open:
+            return open_table(type_name, options)
+        try:
+            return open_table(type_name, replace(options, must_open=True))
+        except TableError as error:
+            raise ConfigError(str(error)) from None
 
     def changed(self) -> str | None:
         """The first changed table as Postfix logs it, "TYPE:NAME(0,FLAGS)"."""

@@ -1,7 +1,7 @@
 """One situation that a delivery agent is put into.
 
-Strings in parameters, table entries and the environment may hold @root@, @etc@ and @mail@: the
-directories of the throw-away instance.
+Strings in parameters, table entries and the environment may hold @root@, @etc@ and
+@mail@: the directories of the throw-away instance.
 """
 
 from __future__ import annotations

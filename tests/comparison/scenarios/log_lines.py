@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from postvirt.model.request import MessageStats, Timestamp
+from tests.comparison.scenarios.expectations import (
+    REPLY_DONE,
+    configuration_error,
+    configuration_error_log,
+    log,
+)
 from tests.harness.scenario import BOB, NOBODY, Mail, Recipient, Scenario, to
 
 _ODD_ADDRESSES = (
@@ -141,9 +147,7 @@ _LONG = (
     _long("recipient-in-utf-8", _address("ä", 0), _address("ä", 1)),
     _long("recipient-of-wide-characters", *(_address("𝄞", n) for n in range(4))),
     _long("recipient-of-unprintable-bytes", to(b"\xff" * 2500 + b"@example.com")),
-    _long(
-        "recipient-without-smtputf8", _address("ä", 0), smtputf8_enable="no"
-    ),
+    _long("recipient-without-smtputf8", _address("ä", 0), smtputf8_enable="no"),
     # The limit falls on the last byte, before it and behind it.
     _long(
         "recipient-of-the-limit",
@@ -151,7 +155,7 @@ _LONG = (
     ),
     Scenario(
         name="log-long-warning",
-        parameters={"virtual_uid_maps": "static:" + "9" * 2500},
+        parameters={"virtual_uid_maps": "static:" + "x" * 2500},
     ),
 )
 
@@ -165,44 +169,144 @@ def _name(name: str, value: str, *options: str, **more: str) -> Scenario:
     )
 
 
-def _environment(name: str, parameters: Mapping[str, str], **variables: str) -> Scenario:
+def _parameters(name: str, **parameters: str) -> Scenario:
+    """Any other parameters."""
+    return Scenario(name=name, parameters=parameters)
+
+
+def _environment(
+    name: str, parameters: Mapping[str, str], **variables: str
+) -> Scenario:
     """Variables of the environment that have to do with the log."""
     return Scenario(
         name=f"log-environment-{name}", parameters=parameters, environment=variables
     )
 
 
-_BAD = {"virtual_minimum_uid": "abc"}
+_LATE = {"virtual_minimum_uid": "abc"}
+_EARLY = {"max_use": "abc"}
+_OTHERS = {
+    "MAIL_LOGTAG": "early",
+    "POSTLOG_HOSTNAME": "early.example.org",
+    "POSTLOG_SERVICE": "@root@/nowhere",
+}
 
 _PLACES = (
-    _name("empty", ""),
     _name("with-blanks", "mx one"),
-    _name("in-utf-8", "mäx"),
+    _name("in-utf-8", "m\u00e4x"),
     _name("of-the-service", "postfix", "-o", "syslog_name=postfix/$service_name"),
-    _name("of-the-instance", "", multi_instance_name="postfix-out"),
-    _name("of-an-instance", "${multi_instance_name?{$multi_instance_name}:{postfix}}", multi_instance_name="postfix-out"),
-    _environment("of-another-tag", {}, MAIL_LOGTAG="early"),
-    _environment("of-another-tag-and-a-fatal-error", _BAD, MAIL_LOGTAG="early"),
-    _environment("of-no-tag-and-a-fatal-error", _BAD, MAIL_LOGTAG=""),
-    _environment("of-the-same-tag", {"syslog_name": "mx"}, MAIL_LOGTAG="mx"),
-    _environment("of-another-host", {}, POSTLOG_HOSTNAME="early.example.org"),
-    _environment("of-another-host-and-a-fatal-error", _BAD, POSTLOG_HOSTNAME="early"),
-    _environment("of-no-host-and-a-fatal-error", _BAD, POSTLOG_HOSTNAME=""),
-    _environment("of-another-service", {}, POSTLOG_SERVICE="@root@/nowhere"),
+    _name(
+        "of-the-instance",
+        "${multi_instance_name?{$multi_instance_name}:{postfix}}",
+        multi_instance_name="postfix-out",
+    ),
+    _environment("of-other-places", {}, **_OTHERS),
+    _environment("of-other-places-until-an-early-error", _EARLY, **_OTHERS),
+    _environment("of-other-places-until-a-late-error", _LATE, **_OTHERS),
+    _environment("of-no-tag", _EARLY, MAIL_LOGTAG="", POSTLOG_HOSTNAME=""),
     _environment("of-no-service", {}, POSTLOG_SERVICE=""),
-    Scenario(name="log-host-without-dot", parameters={"myhostname": "mail1", "mydomain": "example.org"}),
-    Scenario(name="maillog-file-elsewhere", parameters={"maillog_file": "/etc/maillog"}),
-    Scenario(name="maillog-file-prefixes", parameters={"maillog_file_prefixes": "/var, /opt @root@/mail"}),
-    Scenario(name="maillog-service-of-another-name", parameters={"postlog_service_name": "nowhere"}),
-    Scenario(name="syslog-facility-unknown", parameters={"syslog_facility": "postal"}),
-    Scenario(name="syslog-facility-in-capitals", parameters={"syslog_facility": "MAIL"}),
-    Scenario(name="syslog-facility-empty", parameters={"syslog_facility": ""}),
-    Scenario(name="delay-limit-too-large", parameters={"delay_logging_resolution_limit": "7"}),
-    Scenario(name="delay-limit-negative", parameters={"delay_logging_resolution_limit": "-1"}),
-    Scenario(name="delay-limit-is-no-number", parameters={"delay_logging_resolution_limit": "two"}),
-    Scenario(name="too-many-errors", parameters={"virtual_mailbox_maps": " ".join(f"texthash:@etc@/t{n}" for n in range(14))}),
-    Scenario(name="table-errors-are-fatal", parameters={"virtual_mailbox_maps": "texthash:@etc@/nothing", "daemon_table_open_error_is_fatal": "yes"}),
-    Scenario(name="fast-flush-of-the-old-default", parameters={"compatibility_level": "1", "mydestination": "example.com"}, mails=(Mail(recipients=(to("dave@example.com"),)),), tables={}, mailboxes={"dave@example.com": "d"} ) ,
+    _parameters("log-host-without-dot", myhostname="mail1", mydomain="example.org"),
+    _parameters("maillog-file-elsewhere", maillog_file="/etc/maillog"),
+    _parameters(
+        "maillog-file-of-other-prefixes",
+        maillog_file_prefixes="/var, /opt @root@/mail",
+    ),
+    _parameters("maillog-service-that-is-down", postlog_service_name="nowhere"),
+    _parameters("syslog-facility-unknown", syslog_facility="postal"),
+    _parameters("delay-limit-too-large", delay_logging_resolution_limit="7"),
+    _parameters(
+        "table-errors-are-fatal",
+        daemon_table_open_error_is_fatal="yes",
+        virtual_mailbox_maps="texthash:@etc@/nothing",
+    ),
+    _parameters(
+        "table-errors-in-a-list-are-fatal",
+        daemon_table_open_error_is_fatal="yes",
+        fast_flush_domains="/nowhere/list",
+    ),
+    _parameters(
+        "table-errors-in-a-union-are-fatal",
+        daemon_table_open_error_is_fatal="yes",
+        virtual_uid_maps="unionmap:{static:5000, hash:@etc@/nothing}",
+    ),
 )
 
-SCENARIOS = (*_ADDRESSES, *_FIELDS, *_LONG, *_PLACES)
+_TABLES = [f"texthash:/ROOT/etc/t{number}" for number in range(14)]
+_NO_FILES = [
+    f"open database /ROOT/etc/t{number}: No such file or directory"
+    for number in range(14)
+]
+_DEFERRED = (
+    "3F1A2B4C50: to=<bob@example.com>, relay=virtual, delay=D, delays=A/B/C/D, "
+    "dsn=4.3.5, status=deferred (mail system configuration error)"
+)
+
+_DIFFERENT = (
+    Scenario(
+        name="too-many-errors",
+        parameters={
+            "virtual_mailbox_maps": " ".join(_TABLES).replace("/ROOT/etc", "@etc@")
+        },
+        reason=(
+            "virtual(8) ends with the 13th error, whatever it is; postvirt names all"
+            " tables that it cannot open, and mail that does not need them is delivered"
+        ),
+        expected={
+            **configuration_error(),
+            "log": (
+                *(log(f"error: {no_file}") for no_file in _NO_FILES),
+                *configuration_error_log(
+                    f"{_TABLES[0]} is unavailable. {_NO_FILES[0]}",
+                    f'{_TABLES[0]} lookup error for "bob@example.com"',
+                    "table virtual_mailbox_maps: lookup bob@example.com: "
+                    f"{_TABLES[0]} is unavailable. {_NO_FILES[0]}",
+                ),
+            ),
+            "processes": ("reports 0 1; exit 0",),
+        },
+    ),
+    Scenario(
+        name="delay-limit-negative",
+        parameters={"delay_logging_resolution_limit": "-1"},
+        delays=True,
+        mails=(Mail(stats=_AT_ONCE),),
+        reason=(
+            "virtual(8) takes any number below 7, delivers, and panics when it logs"
+            " that, before the recipient is crossed off: the message is delivered again"
+            " and again; for postvirt it is 0"
+        ),
+        expected={
+            "replies": (REPLY_DONE,),
+            "queue": ("3F1A2B4C50 -rwx------", "  179: b'R' -> b'D'"),
+            "log": (
+                log(
+                    "3F1A2B4C50: to=<bob@example.com>, relay=virtual, delay=0, "
+                    "delays=0/0/0/0, dsn=2.0.0, status=sent (delivered to maildir)"
+                ),
+            ),
+            "processes": ("reports 0 1; exit 0",),
+        },
+    ),
+    Scenario(
+        name="fast-flush-of-the-old-default",
+        parameters={
+            "compatibility_level": "1",
+            "mydestination": "example.com",
+            "virtual_uid_maps": "",
+        },
+        reason=(
+            "virtual(8) adds a line about the default of relay_domains; it speaks of"
+            " local domains, which are none of virtual(8)'s"
+        ),
+        expected={
+            "log": (
+                log(
+                    "warning: recipient bob@example.com: not found in virtual_uid_maps"
+                ),
+                log(_DEFERRED),
+            )
+        },
+    ),
+)
+
+SCENARIOS = (*_ADDRESSES, *_FIELDS, *_LONG, *_PLACES, *_DIFFERENT)
