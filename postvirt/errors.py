@@ -29,7 +29,12 @@ class ConfigError(PostvirtError):
     remedy    one sentence: what to do about it, "" when the text already says it
     severity  "warning" when the configuration can be used all the same
     warnings  what Postfix logs as warnings before it calls `text` fatal
+
+    log_settings is where the log goes (config.load.LogSettings), when the mistake is in
+    a parameter that is read later; None otherwise.
     """
+
+    log_settings: object = None
 
     def __init__(
         self,

@@ -24,6 +24,9 @@ MACRO_ERROR = "dictionary mail_dict: macro processing error"
 # The last of the parameters among which myorigin is; then its file is read.
 _LAST_WITH_MYORIGIN = "info_log_address_format"
 
+# The last of the parameters that every Postfix program reads.
+_LAST_SHARED = "in_flow_delay"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -49,12 +52,14 @@ class Problem:
 class Evaluated:
     """Every value that could be made, by parameter name, and what went wrong.
 
-    texts are those of all parameters, set or default, unexpanded.
+    texts      those of all parameters, set or default, unexpanded
+    only_own   nothing is wrong in what every Postfix program reads
     """
 
     values: dict[str, Value]
     texts: Mapping[str, str]
     problems: tuple[Problem, ...]
+    only_own: bool
 
 
 def evaluate(
@@ -73,6 +78,7 @@ def evaluate(
     known = dict(assigned)
     values: dict[str, Value] = {}
     problems: list[Problem] = []
+    only_own = False
     for row in reading_order().values():
         if row.kind == "fixed":
             values[row.name] = fixed[row.name]
@@ -91,7 +97,9 @@ def evaluate(
         if row.name == _LAST_WITH_MYORIGIN:
             problems += _origin_from_file(values, read_origin)
         problems += _checked(row.name, values)
-    return Evaluated(values, known, tuple(problems))
+        if row.name == _LAST_SHARED:
+            only_own = not problems
+    return Evaluated(values, known, tuple(problems), only_own)
 
 
 def _in_value(name: str, text: str, warning: str = "") -> Problem:

@@ -15,7 +15,7 @@ import socket
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from postvirt.config import master_cf
@@ -71,6 +71,19 @@ class Loaded:
     settings: Settings
     warnings: tuple[str, ...]
     texts: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where the log goes: the settings of these names."""
+
+    syslog_name: str
+    syslog_facility: str
+    maillog_file: str
+    postlog_service_name: str
+    queue_directory: str
+    myhostname: str
+    smtputf8_enable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +237,14 @@ def _read(
             problems.append(_located(problem, mistake, places, assigned))
         seen.add(problem.place)
     settings = None
+    values: Mapping[str, Any] = evaluated.values
     if not evaluated.problems:
-        values: Mapping[str, Any] = evaluated.values
         settings = Settings(**{name: values[name] for name in PARAMETERS})
+    elif evaluated.only_own:
+        names = [field.name for field in fields(LogSettings)]
+        log_settings = LogSettings(**{name: values[name] for name in names})
+        for late in problems[len(main_cf.problems) :]:
+            late.log_settings = log_settings
     if for_person:
         problems += _read_only(main_cf)
         problems += _misspelled(main_cf)

@@ -17,7 +17,7 @@ import stat
 import sys
 from dataclasses import dataclass
 
-from postvirt.config.load import load
+from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
@@ -93,11 +93,16 @@ class _Configuration:
         Raises: ConfigError.
         """
         if self._settings is None or self._version != self._main_cf_version():
-            loaded = load(
-                overrides=self.options.overrides,
-                process_name=self.options.process_name,
-                service_name=self.options.service_name,
-            )
+            try:
+                loaded = load(
+                    overrides=self.options.overrides,
+                    process_name=self.options.process_name,
+                    service_name=self.options.service_name,
+                )
+            except ConfigError as error:
+                if isinstance(error.log_settings, LogSettings):
+                    _log_as_settings_say(error.log_settings, self.options)
+                raise
             for warning in loaded.warnings:
                 log.warning(warning)
             use_main_cf(loaded.texts)
@@ -164,7 +169,7 @@ def _log_as_environment_says(process_name: str) -> None:
     log.start(sink, daemon=True)
 
 
-def _log_as_settings_say(settings: Settings, options: Options) -> None:
+def _log_as_settings_say(settings: Settings | LogSettings, options: Options) -> None:
     tag = f"{settings.syslog_name}/{options.process_name}"
     if settings.maillog_file:
         path = f"{settings.queue_directory}/public/{settings.postlog_service_name}"

@@ -110,7 +110,8 @@ class Fatal:
 
     break_    does further harm
     nulls     descriptors that are /dev/null
-    early     main.cf could not be read, so that the environment names the log's host
+    early     what all Postfix programs read is wrong, so that the environment names the
+              log's host
     """
 
     text: str
@@ -149,6 +150,10 @@ FATAL = {
         "bad numerical configuration: max_use = never",
         parameters={"max_use": "never"},
         early=True,
+    ),
+    "value of its own": Fatal(
+        "bad numerical configuration: virtual_minimum_uid = abc",
+        parameters={"virtual_minimum_uid": "abc"},
     ),
     "override": Fatal(
         "bad numerical configuration: max_use = no",
