@@ -31,10 +31,11 @@ class ConfigError(PostvirtError):
     warnings  what Postfix logs as warnings before it calls `text` fatal
 
     log_settings is where the log goes (config.load.LogSettings), when the mistake is in
-    a parameter that is read later; None otherwise.
+    a parameter that is read later; None otherwise. syslog_facility is read first.
     """
 
     log_settings: object = None
+    syslog_facility: str = "mail"
 
     def __init__(
         self,

@@ -240,11 +240,12 @@ def _read(
     values: Mapping[str, Any] = evaluated.values
     if not evaluated.problems:
         settings = Settings(**{name: values[name] for name in PARAMETERS})
-    elif evaluated.only_own:
+    else:
         names = [field.name for field in fields(LogSettings)]
-        log_settings = LogSettings(**{name: values[name] for name in names})
-        for late in problems[len(main_cf.problems) :]:
-            late.log_settings = log_settings
+        for later in problems[len(main_cf.problems) :]:
+            later.syslog_facility = values.get("syslog_facility", "mail")
+            if evaluated.only_own:
+                later.log_settings = LogSettings(**{one: values[one] for one in names})
     if for_person:
         problems += _read_only(main_cf)
         problems += _misspelled(main_cf)

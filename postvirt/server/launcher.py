@@ -102,6 +102,9 @@ class _Configuration:
             except ConfigError as error:
                 if isinstance(error.log_settings, LogSettings):
                     _log_as_settings_say(error.log_settings, self.options)
+                elif self._settings is None and log.is_facility(error.syslog_facility):
+                    process_name = self.options.process_name
+                    _log_as_environment_says(process_name, error.syslog_facility)
                 raise
             for warning in loaded.warnings:
                 log.warning(warning)
@@ -154,7 +157,7 @@ def _start_debugger(settings: Settings) -> None:
     os.system(settings.debugger_command)
 
 
-def _log_as_environment_says(process_name: str) -> None:
+def _log_as_environment_says(process_name: str, facility: str = "mail") -> None:
     """Before main.cf is read, log where master(8) says."""
     tag = f"{os.environ.get('MAIL_LOGTAG', 'postfix')}/{process_name}"
     path = os.environ.get("POSTLOG_SERVICE")
@@ -162,7 +165,7 @@ def _log_as_environment_says(process_name: str) -> None:
         host = os.environ.get("POSTLOG_HOSTNAME") or "amnesiac"
         sink = log.to_postlog(tag, host, path)
     else:
-        sink = log.to_syslog(tag, "mail")
+        sink = log.to_syslog(tag, facility)
     # A mistake in the command line is shown as well, before the options are read.
     if "-V" in sys.argv:
         sink = log.to_both(log.to_stderr(tag), sink)

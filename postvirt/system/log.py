@@ -70,15 +70,19 @@ def to_syslog(tag: str, facility: str) -> Sink:
 
     Raises: KeyError for a facility that syslog(3) does not have.
     """
-    syslog.openlog(tag, syslog.LOG_PID, _FACILITIES[facility])
+    # At once: later /dev/log may be out of reach (chroot). And "kern" is 0, which
+    # syslog(3) takes for "as opened": such lines are mail's, too.
+    syslog.openlog(tag, syslog.LOG_PID | syslog.LOG_NDELAY, syslog.LOG_MAIL)
+    number = _FACILITIES[facility]
 
     def write(severity: str, text: bytes) -> None:
         head = f"{severity}: " if severity else ""
         line = head + text[:MAX_TEXT_BYTES].decode("utf-8", "surrogateescape")
+        priority = number | _PRIORITIES[severity]
         try:
-            syslog.syslog(_PRIORITIES[severity], line)
+            syslog.syslog(priority, line)
         except UnicodeEncodeError:  # a character was cut in two
-            syslog.syslog(_PRIORITIES[severity], line.encode(errors="replace").decode())
+            syslog.syslog(priority, line.encode(errors="replace").decode())
 
     return write
 

@@ -69,6 +69,17 @@ def test_log_lines_carry_the_names_of_program_and_instance(
     assert ", relay=virtual, " in third.text
 
 
+def test_log_lines_carry_the_id_of_the_process_that_writes_them(
+    start: Start, instance: Instance
+) -> None:
+    data = request(instance, virtual_uid_maps="")
+    agent = start()
+    assert agent.ask(data).status == -1
+    assert [agent.log_line().pid for _ in range(2)] == [agent.worker()] * 2
+    agent.stop_master()
+    assert agent.wait() == 0
+
+
 def test_overrides_on_the_command_line_win(start: Start, instance: Instance) -> None:
     data = request(instance)
     base = instance.mail / "other"
@@ -200,6 +211,7 @@ def test_what_makes_a_start_impossible_is_one_line_and_status_1() -> None:
             text = case.text.replace("@etc@", str(agent.instance.etc))
             host = "early" if case.early else "mail"
             assert line == LogLine(host, "postfix/virtual", line.pid, f"fatal: {text}")
+            assert (line.pid == agent.pid) == (name != "stray argument")
             assert agent.log_texts() == []
             assert agent.output == ""
 

@@ -180,9 +180,10 @@ class TestSyslog:
         monkeypatch.setattr(syslog, "openlog", lambda *options: lines.append(options))
         return lines
 
-    def test_the_log_is_opened_with_tag_process_id_and_facility(self, taken):
-        log.to_syslog("postfix/virtual", "mail")
-        assert taken == [("postfix/virtual", syslog.LOG_PID, syslog.LOG_MAIL)]
+    def test_the_log_is_opened_at_once_with_tag_and_process_id(self, taken):
+        log.to_syslog("postfix/virtual", "local3")
+        options = syslog.LOG_PID | syslog.LOG_NDELAY
+        assert taken == [("postfix/virtual", options, syslog.LOG_MAIL)]
 
     @pytest.mark.parametrize(
         ("severity", "priority", "line"),
@@ -195,8 +196,8 @@ class TestSyslog:
         ],
     )
     def test_every_severity_has_its_priority(self, taken, severity, priority, line):
-        log.to_syslog("tag", "mail")(severity, b"text")
-        assert taken[1:] == [(priority, line)]
+        log.to_syslog("tag", "local3")(severity, b"text")
+        assert taken[1:] == [(syslog.LOG_LOCAL3 | priority, line)]
 
     def test_a_character_that_is_cut_in_two_does_no_harm(self, taken):
         log.to_syslog("tag", "mail")("", b"x" * 1999 + "é".encode())
