@@ -5,7 +5,9 @@ from __future__ import annotations
 from tests.comparison.scenarios import (
     delivery,
     filters,
+    log_lines,
     lookup,
+    notices,
     places,
     process,
     reports,
@@ -22,6 +24,8 @@ SCENARIOS = (
     *reports.SCENARIOS,
     *services.SCENARIOS,
     *filters.SCENARIOS,
+    *notices.SCENARIOS,
+    *log_lines.SCENARIOS,
     *requests.SCENARIOS,
     *process.SCENARIOS,
 )
