@@ -168,6 +168,10 @@ class _MaildirFile:
             # names are the same file.
             if not _is_same_file(self.tmp, self.new):
                 raise
+            log.info(
+                f"sane_link({text(self.tmp)},{text(self.new)}): "
+                "worked around spurious NFS error"
+            )
 
     def _remove_from_tmp(self) -> None:
         self._is_in_tmp = False

@@ -476,9 +476,13 @@ def test_a_link_that_was_made_counts_whatever_its_answer(
 
     monkeypatch.setattr(os, "link", link)
     path = whole_maildir(home)
-    assert run(Hand(), path) == (DELIVERED, Log())
+    outcome, lines = run(Hand(), path)
+    assert outcome == DELIVERED
     (name,) = files(path)
     assert name.startswith("new/")
+    [line] = lines.lines
+    assert line.startswith(f"sane_link({path}/tmp/")
+    assert line.endswith(f",{path}/{name}): worked around spurious NFS error")
 
 
 @pytest.mark.parametrize(
