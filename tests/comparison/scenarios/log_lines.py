@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
 from postvirt.model.request import MessageStats, Timestamp
+from postvirt.standin.instance import Instance
+from postvirt.standin.queue_file import QueueFile
 from tests.comparison.scenarios.expectations import (
     REPLY_DONE,
     configuration_error,
     configuration_error_log,
     log,
 )
-from tests.harness.scenario import BOB, NOBODY, Mail, Recipient, Scenario, to
+from tests.harness.scenario import (
+    BOB,
+    MAILBOXES,
+    NOBODY,
+    Mail,
+    Recipient,
+    Scenario,
+    to,
+)
 
 _ODD_ADDRESSES = (
     to("bob@example.com", "Bob@EXAMPLE.com"),
@@ -72,6 +83,11 @@ _ODD = "o\x01d\x1bd \x7f é € %s %n"
 _ODD_BYTES = "o\x01d\udcff\udcc3d"
 
 
+def _parameters(name: str, **parameters: str) -> Scenario:
+    """Any other parameters."""
+    return Scenario(name=name, parameters=parameters)
+
+
 def _tables(name: str, **entries: str) -> Scenario:
     """What tables say, in warnings and reasons."""
     return Scenario(
@@ -90,6 +106,7 @@ _FIELDS = (
     _tables("log-odd-uid", uid=_ODD),
     _tables("log-odd-gid", gid=_ODD),
     _tables("log-uid-of-odd-bytes", uid=_ODD_BYTES),
+    _parameters("log-result-of-odd-bytes", virtual_uid_maps="static:50\udcff\x01"),
     Scenario(
         name="log-odd-mailbox",
         mailboxes={"bob@example.com": _ODD + "/x"},
@@ -169,11 +186,6 @@ def _name(name: str, value: str, *options: str, **more: str) -> Scenario:
     )
 
 
-def _parameters(name: str, **parameters: str) -> Scenario:
-    """Any other parameters."""
-    return Scenario(name=name, parameters=parameters)
-
-
 def _environment(
     name: str, parameters: Mapping[str, str], **variables: str
 ) -> Scenario:
@@ -205,6 +217,16 @@ _PLACES = (
     _environment("of-other-places-until-a-late-error", _LATE, **_OTHERS),
     _environment("of-no-tag", _EARLY, MAIL_LOGTAG="", POSTLOG_HOSTNAME=""),
     _environment("of-no-service", {}, POSTLOG_SERVICE=""),
+    Scenario(
+        name="log-environment-of-a-bad-generation",
+        arguments=("-S",),
+        on_stdin=True,
+        environment={
+            "GENERATION": "7x",
+            "POSTLOG_SERVICE": "@root@/spool/public/postlog",
+            "POSTLOG_HOSTNAME": "mail.example.org",
+        },
+    ),
     _parameters("log-host-without-dot", myhostname="mail1", mydomain="example.org"),
     _parameters("maillog-file-elsewhere", maillog_file="/etc/maillog"),
     _parameters(
@@ -241,7 +263,28 @@ _DEFERRED = (
     "dsn=4.3.5, status=deferred (mail system configuration error)"
 )
 
+
+def _add_past_table(instance: Instance) -> None:
+    instance.add_table("hash", "boxes", MAILBOXES)
+    os.utime(instance.etc / "boxes.db", (1_000_000_000, 1_000_000_000))
+
+
+def _change_table(instance: Instance, queued: QueueFile) -> None:
+    instance.add_table("hash", "boxes", MAILBOXES)
+
+
 _DIFFERENT = (
+    Scenario(
+        name="log-changed-table",
+        parameters={"virtual_mailbox_maps": "hash:@etc@/boxes"},
+        prepare=_add_past_table,
+        mails=(Mail(recipients=(NOBODY,)), Mail(before=_change_table)),
+        reason=(
+            "the process that master(8) started stays and replaces its worker, which"
+            " costs much less than to start Python again"
+        ),
+        expected={"processes": ("reports 0 1 0 1; exit 0",)},
+    ),
     Scenario(
         name="too-many-errors",
         parameters={

@@ -140,6 +140,8 @@ _HINTS = (
     _flush("by-file", "@etc@/domains"),
     _flush("by-table-that-fails", "fail:x"),
     _flush("by-table-that-is-missing", "hash:@etc@/nothing"),
+    _flush("by-names-and-a-comment", "example.com # not example.org"),
+    _flush("by-a-lone-exception", "example.com, !"),
     _flush("by-file-that-is-missing", "@etc@/nothing"),
 )
 
