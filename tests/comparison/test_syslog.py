@@ -69,19 +69,6 @@ SCENARIOS = (
         parameters={**_TO_SYSLOG, "syslog_facility": "local1", "max_use": "x"},
         environment={"POSTLOG_SERVICE": ""},
     ),
-    Scenario(
-        name="a late mistake",
-        parameters={
-            **_TO_SYSLOG,
-            "syslog_facility": "local1",
-            "virtual_minimum_uid": "x",
-        },
-    ),
-    Scenario(
-        name="an unknown facility",
-        parameters={**_TO_SYSLOG, "syslog_facility": "postal"},
-        environment={"POSTLOG_SERVICE": ""},
-    ),
 )
 
 

@@ -82,6 +82,25 @@ def test_a_failing_table_fails_the_match(logged):
     assert logged.take()[-1] == "warning: title: hash:/none: table lookup problem"
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("hash:/none", "open database /none.db: No such file or directory"),
+        ("a /none/list", "open file /none/list: No such file or directory"),
+        (
+            "unionmap:{static:a, hash:/none}",
+            "open database /none.db: No such file or directory",
+        ),
+    ],
+)
+def test_a_table_may_have_to_open(logged, value, problem):
+    """daemon_table_open_error_is_fatal."""
+    with pytest.raises(ConfigError) as error:
+        MatchList("title", value, utf8=True, opened=OpenTables(all_must_open=True))
+    assert error.value.text == problem
+    assert logged.take() == []
+
+
 def test_an_exclamation_mark_needs_a_pattern():
     with pytest.raises(ConfigError, match="title: no pattern after '!'"):
         MatchList("title", "a, !", utf8=True, opened=OpenTables())

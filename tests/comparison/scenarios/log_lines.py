@@ -196,7 +196,6 @@ def _environment(
 
 
 _LATE = {"virtual_minimum_uid": "abc"}
-_EARLY = {"max_use": "abc"}
 _OTHERS = {
     "MAIL_LOGTAG": "early",
     "POSTLOG_HOSTNAME": "early.example.org",
@@ -213,20 +212,8 @@ _PLACES = (
         multi_instance_name="postfix-out",
     ),
     _environment("of-other-places", {}, **_OTHERS),
-    _environment("of-other-places-until-an-early-error", _EARLY, **_OTHERS),
     _environment("of-other-places-until-a-late-error", _LATE, **_OTHERS),
-    _environment("of-no-tag", _EARLY, MAIL_LOGTAG="", POSTLOG_HOSTNAME=""),
     _environment("of-no-service", {}, POSTLOG_SERVICE=""),
-    Scenario(
-        name="log-environment-of-a-bad-generation",
-        arguments=("-S",),
-        on_stdin=True,
-        environment={
-            "GENERATION": "7x",
-            "POSTLOG_SERVICE": "@root@/spool/public/postlog",
-            "POSTLOG_HOSTNAME": "mail.example.org",
-        },
-    ),
     _parameters("log-host-without-dot", myhostname="mail1", mydomain="example.org"),
     _parameters("maillog-file-elsewhere", maillog_file="/etc/maillog"),
     _parameters(
@@ -234,18 +221,6 @@ _PLACES = (
         maillog_file_prefixes="/var, /opt @root@/mail",
     ),
     _parameters("maillog-service-that-is-down", postlog_service_name="nowhere"),
-    _parameters("syslog-facility-unknown", syslog_facility="postal"),
-    _parameters("delay-limit-too-large", delay_logging_resolution_limit="7"),
-    _parameters(
-        "table-errors-are-fatal",
-        daemon_table_open_error_is_fatal="yes",
-        virtual_mailbox_maps="texthash:@etc@/nothing",
-    ),
-    _parameters(
-        "table-errors-in-a-list-are-fatal",
-        daemon_table_open_error_is_fatal="yes",
-        fast_flush_domains="/nowhere/list",
-    ),
     _parameters(
         "table-errors-in-a-union-are-fatal",
         daemon_table_open_error_is_fatal="yes",

@@ -64,7 +64,6 @@ _FLAGS = (
     _notices(
         "on-record-and-of-delays", NORMAL | _RECORD | _REC_DLY_SENT, notify=range(9)
     ),
-    _notices("of-large-notify-flags", NORMAL, notify=range(2**31 - 2, 2**31)),
     _notices("for-probes-of-every-kind", *_EVERY_PROBE, notify=range(0, 9, 2)),
     _notices("for-probes-soft-bounce", *_EVERY_PROBE, _MTA_VRFY, **_SOFT),
     _notices("for-probes-without-negative-cache", *_EVERY_PROBE, **_NO_CACHE),
@@ -141,7 +140,6 @@ _HINTS = (
     _flush("by-table-that-fails", "fail:x"),
     _flush("by-table-that-is-missing", "hash:@etc@/nothing"),
     _flush("by-names-and-a-comment", "example.com # not example.org"),
-    _flush("by-a-lone-exception", "example.com, !"),
     _flush("by-file-that-is-missing", "@etc@/nothing"),
 )
 

@@ -90,9 +90,7 @@ _HANGS_UP = Behaviour(answer=b"", hangs_up=True)
 
 _SAME = (
     _same("bounce", "hangs-up-after-its-answer", Behaviour(hangs_up=True)),
-    _same("bounce", "does-not-answer", _NEVER_ANSWERS),
     _same("bounce", "answers-half", Behaviour(answer=b"status\x000")),
-    _same("bounce", "answers-a-name", Behaviour(answer=b"status\0")),
     _same("bounce", "answers-more", Behaviour(answer=b"status\x000\0more\0x\0\0")),
     _same(
         "bounce",
@@ -102,8 +100,6 @@ _SAME = (
     _same("bounce", "answers-blank-and-sign", Behaviour(answer=b"status\0 +0\0\0")),
     _same("bounce", "answers-another-failure", Behaviour(status=1)),
     _same("bounce", "fails-softly", _FAILS, soft_bounce="yes"),
-    _same("defer", "does-not-answer", _NEVER_ANSWERS),
-    _same("trace", "does-not-answer", _NEVER_ANSWERS),
     _same("trace", "answers-more", Behaviour(answer=b"status\x000\0more\0x\0\0")),
     _same("trace-of-bounce", "down", _DOWN),
     _same("trace-of-bounce", "down-soft-bounce", _DOWN, soft_bounce="yes"),
@@ -119,7 +115,15 @@ _SAME = (
         _FAILS,
         address_verify_negative_cache="no",
     ),
-    _same("flush", "does-not-answer", _NEVER_ANSWERS),
+    Scenario(
+        name="services-do-not-answer",
+        mailboxes=_MAILBOXES,
+        parameters=_PARAMETERS,
+        services=dict.fromkeys(
+            ("private/defer", "private/trace", "public/flush"), _NEVER_ANSWERS
+        ),
+        mails=(Mail(recipients=(_DAVE,), flags=RequestFlag.RECORD | NORMAL),),
+    ),
     _same("flush", "denies", Behaviour(status=4)),
     _same("flush", "answers-more", Behaviour(answer=b"status\x000\0more\0x\0\0")),
 )
@@ -202,15 +206,6 @@ _NONSENSE = (
         "announces-nothing",
         _SILENT,
         _ASKS_BLINDLY,
-        "warning: read private/bounce socket: Connection timed out",
-        _NOT_BOUNCED,
-    ),
-    _differs(
-        "bounce",
-        "announces-half",
-        Behaviour(greeting=_ANNOUNCEMENT[:-1]),
-        _ASKS_BLINDLY,
-        "warning: timeout on private/bounce socket while reading input attribute name",
         "warning: read private/bounce socket: Connection timed out",
         _NOT_BOUNCED,
     ),
@@ -304,30 +299,10 @@ _ERRNO_OF_VERIFY = (
 
 _VERIFIED = (
     _verify(
-        "hangs-up-once",
-        _HANGS_UP,
-        _ERRNO_OF_VERIFY,
-        "warning: write/read private/verify socket: no valid answer",
-    ),
-    _verify(
-        "hangs-up-at-once-once",
-        Behaviour(greeting=b"", hangs_up_at_once=True),
-        _ERRNO_OF_VERIFY,
-        "warning: read private/verify socket: no valid answer",
-    ),
-    _verify(
         "does-not-answer-once",
         _NEVER_ANSWERS,
         _ERRNO_OF_VERIFY,
         "warning: write/read private/verify socket: Connection timed out",
-    ),
-    _verify(
-        "answers-text-once",
-        Behaviour(answer=b"status\0yes\0\0"),
-        _ERRNO_OF_VERIFY,
-        "warning: malformed numerical data from private/verify socket"
-        " while reading input attribute value: yes",
-        "warning: write/read private/verify socket: no valid answer",
     ),
     _verify(
         "hangs-up-after-its-answer",
