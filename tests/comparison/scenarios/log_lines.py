@@ -215,7 +215,6 @@ _PLACES = (
     _environment("of-other-places-until-a-late-error", _LATE, **_OTHERS),
     _environment("of-no-service", {}, POSTLOG_SERVICE=""),
     _parameters("log-host-without-dot", myhostname="mail1", mydomain="example.org"),
-    _parameters("maillog-file-elsewhere", maillog_file="/etc/maillog"),
     _parameters(
         "maillog-file-of-other-prefixes",
         maillog_file_prefixes="/var, /opt @root@/mail",

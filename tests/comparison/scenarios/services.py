@@ -90,7 +90,6 @@ _HANGS_UP = Behaviour(answer=b"", hangs_up=True)
 
 _SAME = (
     _same("bounce", "hangs-up-after-its-answer", Behaviour(hangs_up=True)),
-    _same("bounce", "answers-half", Behaviour(answer=b"status\x000")),
     _same("bounce", "answers-more", Behaviour(answer=b"status\x000\0more\0x\0\0")),
     _same(
         "bounce",
