@@ -29,7 +29,7 @@ SCENARIOS = (
         parameters={
             **_TO_SYSLOG,
             "virtual_mailbox_maps": "texthash:@etc@/mailboxes",
-            "virtual_delivery_status_filter": "fail:x",
+            "virtual_delivery_status_filter": "texthash:@etc@/nothing",
         },
         mails=(
             Mail(recipients=(BOB, NOBODY)),
