@@ -26,7 +26,8 @@ from postvirt.tables.search import find_address
 
 # The largest uid and gid; (uid_t) -1 has a meaning of its own in many system calls.
 _MAX_ID = 2**32 - 2
-_WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?[0-9]+\Z")
+# Ten digits hold every number in range.
+_WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,8 @@ class Resolver:
             result = None  # logged by Maps
         if result is None:
             return Misconfigured(f"recipient {text(user)}: not found in {maps.title}")
-        # Twenty characters hold every number in range, with room for leading zeros.
-        number = (
-            int(result) if len(result) <= 20 and _WHOLE_NUMBER.match(result) else -1
-        )
+        found = _WHOLE_NUMBER.match(result)
+        number = int(found[1]) if found else -1
         if not minimum <= number <= _MAX_ID:
             return Misconfigured(
                 f"recipient {text(user)}: bad {what} {text(result)} in {maps.title}"

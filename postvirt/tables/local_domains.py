@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import socket
 
+from postvirt.codec.host_address import ipv4_problem, ipv6_problem
 from postvirt.config.networks import address_sizes, listed_addresses, own_interfaces
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import wire
@@ -22,6 +23,7 @@ from postvirt.tables.match_list import MatchList
 from postvirt.tables.registry import OpenTables
 
 _IPV6_PREFIX = b"ipv6:"
+_MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
 class LocalDomains:
@@ -85,17 +87,30 @@ class LocalDomains:
         sizes = address_sizes(self._inet_protocols)
         interfaces = own_interfaces(self._inet_interfaces, sizes)
         proxies = listed_addresses("proxy_interfaces", self._proxy_interfaces, sizes)
-        return frozenset([*(one.address for one in interfaces), *proxies])
+        found = [*(one.address for one in interfaces), *proxies]
+        if sizes == {4}:
+            # Where there is only IPv4, the C library takes ::ffff:127.0.0.1 for
+            # 127.0.0.1.
+            found += [_MAPPED_PREFIX + address for address in found]
+        return frozenset(found)
 
 
 def _literal(inside: bytes) -> Address | None:
-    """The address in [1.2.3.4] or [IPv6:1::4]; None if it is not one."""
-    family = socket.AF_INET
-    if inside[: len(_IPV6_PREFIX)].lower() == _IPV6_PREFIX:
-        family, inside = socket.AF_INET6, inside[len(_IPV6_PREFIX) :]
-    if not inside.isascii():
+    """The address in [1.2.3.4] or [IPv6:1::4]; None, with a warning, if it is not one.
+
+    Postfix lets the C library read an IPv4 address, which takes a leading zero for the
+    sign of an octal number.
+    """
+    is_ipv6 = inside[: len(_IPV6_PREFIX)].lower() == _IPV6_PREFIX
+    if is_ipv6:
+        inside = inside[len(_IPV6_PREFIX) :]
+    problem = ipv6_problem(inside) if is_ipv6 else ipv4_problem(inside)
+    if problem:
+        log.warning(problem)
         return None
     try:
-        return socket.inet_pton(family, inside.decode("ascii"))
-    except (OSError, ValueError):  # ValueError: a NUL
+        if is_ipv6:
+            return socket.inet_pton(socket.AF_INET6, inside.decode("ascii"))
+        return socket.inet_aton(inside.decode("ascii"))
+    except OSError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 
 import pytest
@@ -70,6 +71,53 @@ def test_domains_are_local_as_in_postfix(postfix, setting):
     assert [local.is_local(domain) for domain in DOMAINS] == [
         result == 1 for result in expected
     ]
+
+
+LITERALS = [
+    *(b"127.0.0.01", b"0177.0.0.1", b"177.0.0.1", b"127.0.0.08", b"127.0.0.1 "),
+    *(b"127.1", b"0.0.0.1", b"00.0.0.0", b".127.0.0.1", b"127.0.0.1.", b"1..2.3"),
+    *(b"127.0.0.256", b"1.2.3.4.5", b"\xb2.0.0.1", b"0" * 5000 + b"1.0.0.0"),
+    *(b"IPv6:" + b"1:" * 8, b"IPv6::", b"IPv6:1", b"IPv6:::", b"IPv6:::ffff:1.2.3"),
+    *(b"IPv6:::ffff:127.0.0.1", b"IPv6:00001::", b"IPv6:1:2:3:4:5:6:7", b"IPv6"),
+    *(
+        b"IPv6:::1",
+        b"IPV6:::1%lo",
+        b"IPv6:",
+        b"IPv6::1",
+        b"IPv6:1:",
+        b"IPv6:1::2::3",
+        b"IPv6:g::",
+    ),
+]
+
+
+def _random_literals() -> list[bytes]:
+    chance = random.Random(1)
+    pieces = [b"127", b"0", b"1", b"01", b"256", b".", b".", b":", b"::", b"ffff", b"x"]
+    families = [b"", b"IPv6:", b"ipv6:", b"IPv6:::", b"127.0.", b"IPv6:0:0:0:0:0:"]
+    return [
+        chance.choice(families)
+        + b"".join(chance.choices(pieces, k=chance.randint(1, 9)))
+        for _ in range(2000)
+    ]
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("protocols", ["all", "ipv4", "ipv6"])
+def test_address_literals_are_read_as_in_postfix(postfix, logged, protocols):
+    setting = {"inet_interfaces": "all", "inet_protocols": protocols}
+    if protocols != "ipv6":
+        setting["proxy_interfaces"] = "1.0.0.0"
+    postfix.configure(mydestination="", **setting)
+    domains = [b"[" + one + b"]" for one in (*LITERALS, *_random_literals())]
+    expected, lines = postfix.ask("local", domains)
+    local = make(mydestination="", **setting)
+    found = [int(local.is_local(domain)) for domain in domains]
+    assert dict(zip(domains, found, strict=True)) == dict(
+        zip(domains, expected, strict=True)
+    )
+    assert logged.take() == lines
+    assert 0 < sum(expected) < len(domains)
 
 
 @pytest.mark.postfix

@@ -6,7 +6,9 @@ the message to bob@example.com that scenarios have by default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from tests.harness.scenario import Mail
 
 Sections = Mapping[str, tuple[str, ...]]
 
@@ -36,6 +38,9 @@ DELIVERED_MAIL = (
 )
 
 SECOND_DELIVERED = ("3F1A2B4C51 -rwx------", "  179: b'R' -> b'D'")
+
+# Where the record of the first recipient is in the queue file.
+_FIRST_OFFSET = 179
 
 _REASON = "mail system configuration error"
 
@@ -72,6 +77,17 @@ def told(
     )
 
 
+def _defer(address: str, offset: int = _FIRST_OFFSET) -> str:
+    """What the defer service is asked."""
+    return (
+        "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
+        f"original_recipient='' recipient='{address}' offset='{offset}' "
+        "dsn_orig_rcpt='' notify_flags='0' status='4.3.5' diag_type='' "
+        "diag_text='' mta_type='' mta_mname='' action='delayed' "
+        f"reason='{_REASON}'"
+    )
+
+
 def configuration_error(*warnings: str, address: str = "bob@example.com") -> Sections:
     """The message is deferred after these warnings; nothing is written."""
     return {
@@ -94,6 +110,29 @@ def configuration_error_log(
             f"delays=A/B/C/D, dsn=4.3.5, status=deferred ({_REASON})"
         ),
     )
+
+
+def configuration_errors(
+    mail: Mail, warnings: Sequence[str], *, process: str = "reports 0 1; exit 0"
+) -> Sections:
+    """Each recipient is deferred after a warning of its own; nothing is written.
+
+    The recipients have neither original addresses nor notify flags.
+    """
+    requests, lines, offset = [], [], _FIRST_OFFSET
+    for recipient, warning in zip(mail.recipients, warnings, strict=True):
+        address = recipient.address.decode()
+        requests.append(_defer(address, offset))
+        lines += configuration_error_log(warning, address=address)
+        offset += 4 + len(recipient.address)
+    return {
+        "replies": (REPLY_DEFERRED,),
+        "mail": UNTOUCHED_MAIL,
+        "queue": ("3F1A2B4C50 -rwx------",),
+        "requests": tuple(requests),
+        "log": tuple(lines),
+        "processes": (process,),
+    }
 
 
 def refused_then_delivered(warning: str, first_in_queue: str) -> Sections:

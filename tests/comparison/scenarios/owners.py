@@ -1,0 +1,242 @@
+"""Whose mailbox it is: uid and gid in every form, missing entries, lookup errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from postvirt.standin.instance import Instance
+from tests.comparison.scenarios.expectations import (
+    configuration_errors,
+)
+from tests.harness.raw_tables import write_lmdb
+from tests.harness.scenario import BOB, MBOX, Mail, Scenario, to
+
+# Both programs agree about these, good or bad.
+_PLAIN = (
+    *(b"5000", b" 5000", b"\t5000", b"\n\v\f\r 5000", b"+5000", b" +5000", b"0005000"),
+    *(b"0" * 30 + b"5000", b"+" + b"0" * 5000 + b"7", b"100", b"99", b"1", b"0", b"-0"),
+    *(b"-1", b"-5000", b"-4294962296", b"-4294967295", b"-18446744073709546616"),
+    *(b"x5000", b"vmail", b" ", b"+", b"-", b"+-5000", b"-+5000", b"++5000", b"+ 5000"),
+    *(b"0x1388", b"0x", b"'5000'", b"\xc2\xa05000", b"\xd9\xa5000", b"\xef\xbc\x95000"),
+    *(b"2147483647", b"2147483648", b"4294967294", b".5"),
+)
+# Postfix 3.7 misreads these.
+_MISREAD = (
+    *(b"5000 ", b"5000\n", b"5000x", b"5000 users", b"5000,", b"5000:5000", b"5000.5"),
+    *(b"5_000", b"50 00", b"5e3", b"5000-", b"1.0", b"1e9", b"5000\xc2\xa0", b"100x"),
+    *(b"0005000x", b"4294967295", b"4294967296", b"4294967297", b"4294972296"),
+    *(b"9" * 19, b"9" * 30, b"18446744073709551615", b"18446744073709551616"),
+    *(b"18446744073709556616", b"5000\n5000"),
+)
+
+
+def _address(number: int) -> bytes:
+    return b"n%d@example.com" % number
+
+
+def _table(name: str, values: Sequence[bytes]) -> Callable[[Instance], None]:
+    """A table with a value for each of n0, n1 and so on, and a folder for nobody."""
+
+    def prepare(instance: Instance) -> None:
+        entries = {_address(number): value for number, value in enumerate(values)}
+        write_lmdb(instance.etc / name, entries)
+        (instance.root / "closed").mkdir(0o755)
+
+    return prepare
+
+
+def _numbers(name: str, which: str, values: Sequence[bytes]) -> Scenario:
+    """A recipient for each value; nothing is written, but the log has uid and gid."""
+    return Scenario(
+        name=name,
+        prepare=_table("numbers", values),
+        parameters={
+            "virtual_mailbox_base": "@root@/closed",
+            "virtual_mailbox_maps": "static:box/",
+            f"virtual_{which}_maps": "lmdb:@etc@/numbers",
+        },
+        mails=(Mail(recipients=tuple(to(_address(n)) for n in range(len(values)))),),
+    )
+
+
+def _strict(name: str, which: str, values: Sequence[bytes]) -> Scenario:
+    """As _numbers, for what is no number in Postfix 3.12."""
+    plain = _numbers(name, which, values)
+    (mail,) = plain.mails
+    return Scenario(
+        name=name,
+        prepare=plain.prepare,
+        parameters=plain.parameters,
+        mails=plain.mails,
+        reason=(
+            "Postfix 3.12 wants a whole decimal number in range and nothing else, older"
+            " versions read 5000x as 5000 and 4294967296 as 0, which is root; postvirt"
+            " is as strict as 3.12 for every version"
+        ),
+        expected=configuration_errors(
+            mail,
+            [
+                f"recipient n{number}@example.com: bad {which} {_shown(value)} in "
+                f"virtual_{which}_maps"
+                for number, value in enumerate(values)
+            ],
+        ),
+    )
+
+
+def _shown(value: bytes) -> str:
+    return value.decode().replace("\n", "?")
+
+
+_FORMS = (
+    _numbers("uid-in-every-form", "uid", _PLAIN),
+    _numbers("gid-in-every-form", "gid", _PLAIN),
+    _strict("uid-misread", "uid", _MISREAD),
+    _strict("gid-misread", "gid", _MISREAD),
+)
+
+
+def _maps(name: str, *addresses: str, **parameters: str) -> Scenario:
+    """A maildir for everybody, uid and gid as given."""
+    recipients = tuple(map(to, addresses)) or (BOB, MBOX)
+    return Scenario(
+        name=name,
+        parameters={"virtual_mailbox_maps": "static:box/", **parameters},
+        mails=(Mail(recipients=recipients),),
+    )
+
+
+_MINIMUM = (
+    _maps("minimum-uid-just-above", virtual_minimum_uid="5001"),
+    _maps("minimum-uid-just-right", virtual_minimum_uid="5000"),
+    _maps("minimum-uid-is-not-for-gid", virtual_gid_maps="static:2"),
+    _maps("minimum-uid-one", virtual_minimum_uid="1", virtual_uid_maps="static:0"),
+    _maps("minimum-uid-negative", virtual_minimum_uid="-1"),
+    _maps("minimum-uid-too-large", virtual_minimum_uid="4294967295"),
+    _maps("minimum-uid-with-tail", virtual_minimum_uid="100x"),
+    _maps("minimum-uid-empty", virtual_minimum_uid=""),
+    _maps("minimum-uid-with-blanks", virtual_minimum_uid=" +0200 "),
+)
+
+_SEARCHED = "inline:{bob@example.com=5000, @example.net=5000, own=5000, list=5000}"
+_EVERY_KEY = (
+    *("bob@example.com", "Bob+x@Example.com", "other@example.com", "any@example.net"),
+    *("own@mail.example.org", "own+x@mail.example.org", "own", "own@example.com"),
+)
+_MISSING = "texthash:@etc@/nothing"
+
+_LOOKUPS = (
+    _maps(
+        "uid-by-every-key",
+        *_EVERY_KEY,
+        virtual_uid_maps=_SEARCHED,
+        recipient_delimiter="+",
+    ),
+    _maps(
+        "gid-by-every-key",
+        *_EVERY_KEY,
+        virtual_gid_maps=_SEARCHED,
+        recipient_delimiter="+",
+    ),
+    _maps("uid-map-missing", virtual_uid_maps=_MISSING),
+    _maps("gid-map-missing", virtual_gid_maps=_MISSING),
+    _maps(
+        "uid-and-gid-map-missing", virtual_uid_maps=_MISSING, virtual_gid_maps=_MISSING
+    ),
+    _maps(
+        "uid-map-missing-behind-one-that-answers",
+        virtual_uid_maps=f"inline:{{bob@example.com=5000}} {_MISSING}",
+    ),
+    _maps(
+        "uid-map-missing-before-one-that-answers",
+        virtual_uid_maps=f"{_MISSING} static:5000",
+    ),
+    _maps(
+        "gid-map-of-unknown-type",
+        virtual_gid_maps="nosuchtype:x",
+    ),
+    _maps("uid-and-gid-not-set", virtual_uid_maps="", virtual_gid_maps=""),
+    _maps(
+        "uid-empty-result",
+        virtual_uid_maps="inline:{{bob@example.com=}, {mbox@example.com=5000}}",
+    ),
+    _maps(
+        "gid-empty-result",
+        virtual_gid_maps="inline:{{bob@example.com=}, {mbox@example.com=5000}}",
+    ),
+    _maps(
+        "uid-bad-before-gid-bad",
+        virtual_uid_maps="static:1",
+        virtual_gid_maps="static:0",
+    ),
+    _maps("uid-good-gid-bad", virtual_gid_maps="static:nobody"),
+    _maps(
+        "uid-by-substitution",
+        virtual_uid_maps=r"regexp:{{/^(b)ob@/ 500$$1} {/^mbox@/ 5000}}",
+    ),
+    _maps("uid-through-proxy", virtual_uid_maps="proxy:static:5000"),
+    _maps("uid-from-tcp", virtual_uid_maps="tcp:127.0.0.1:1"),
+    _maps(
+        "uid-of-several-tables", virtual_uid_maps="inline:{x@y=1}, static:5000 static:0"
+    ),
+    Scenario(
+        name="uid-not-utf-8",
+        parameters={"virtual_uid_maps": "lmdb:@etc@/numbers"},
+        prepare=_table("numbers", (b"5000\xff", b"5000")),
+        mails=(Mail(recipients=(to(_address(0)), to(_address(1)))),),
+        mailboxes={"n0@example.com": "n0/", "n1@example.com": "n1/"},
+    ),
+    Scenario(
+        name="unknown-user-whose-uid-is-bad",
+        parameters={"virtual_uid_maps": "static:none", "virtual_gid_maps": _MISSING},
+        mails=(Mail(recipients=(to("nobody@example.com"), BOB)),),
+    ),
+)
+
+
+def _open_folder(instance: Instance) -> None:
+    instance.mail.chmod(0o1777)
+
+
+def _handed_down(instance: Instance) -> None:
+    """A folder that gives its own group to what is made in it."""
+    instance.mail.chmod(0o3777)
+
+
+def _several(
+    name: str,
+    mailboxes: Mapping[str, str],
+    prepare: Callable[[Instance], None] | None = None,
+) -> Scenario:
+    ids = ", ".join(f"u{one}@example.com={one}" for one in (5001, 5002, 5003))
+    return Scenario(
+        name=name,
+        mailboxes=mailboxes,
+        prepare=prepare,
+        parameters={
+            "virtual_uid_maps": f"inline:{{{ids}}}",
+            "virtual_gid_maps": (
+                "inline:{u5001@example.com=5009, u5002@example.com=5001,"
+                " u5003@example.com=5000}"
+            ),
+        },
+        mails=(Mail(recipients=tuple(to(one) for one in mailboxes)),),
+    )
+
+
+_MAILDIRS = {f"u{one}@example.com": f"{one}/" for one in (5001, 5002, 5003)}
+_MBOXES = {f"u{one}@example.com": f"{one}" for one in (5001, 5002, 5003)}
+_SHARED = {f"u{one}@example.com": "shared/" for one in (5001, 5002, 5003)}
+_SHARED_MBOX = {f"u{one}@example.com": "shared" for one in (5001, 5002, 5003)}
+
+_OWNERS = (
+    _several("several-owners-maildirs", _MAILDIRS, _open_folder),
+    _several("several-owners-mboxes", _MBOXES, _open_folder),
+    _several("several-owners-one-maildir", _SHARED, _open_folder),
+    _several("several-owners-one-mbox", _SHARED_MBOX, _open_folder),
+    _several("several-owners-closed", _MAILDIRS),
+    _several("group-handed-down-maildirs", _MAILDIRS, _handed_down),
+    _several("group-handed-down-mboxes", _MBOXES, _handed_down),
+)
+
+SCENARIOS = (*_FORMS, *_MINIMUM, *_LOOKUPS, *_OWNERS)
