@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from postvirt.standin.instance import Instance
 from tests.comparison.scenarios.expectations import (
@@ -62,19 +63,15 @@ def _numbers(name: str, which: str, values: Sequence[bytes]) -> Scenario:
 def _strict(name: str, which: str, values: Sequence[bytes]) -> Scenario:
     """As _numbers, for what is no number in Postfix 3.12."""
     plain = _numbers(name, which, values)
-    (mail,) = plain.mails
-    return Scenario(
-        name=name,
-        prepare=plain.prepare,
-        parameters=plain.parameters,
-        mails=plain.mails,
+    return replace(
+        plain,
         reason=(
             "Postfix 3.12 wants a whole decimal number in range and nothing else, older"
             " versions read 5000x as 5000 and 4294967296 as 0, which is root; postvirt"
             " is as strict as 3.12 for every version"
         ),
         expected=configuration_errors(
-            mail,
+            plain.mails[0],
             [
                 f"recipient n{number}@example.com: bad {which} {_shown(value)} in "
                 f"virtual_{which}_maps"
