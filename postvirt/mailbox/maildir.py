@@ -123,7 +123,10 @@ class _MaildirFile:
         try:
             self._link()
         except FileNotFoundError:
-            self._make(b"cur")
+            try:
+                self._make(b"cur")
+            except OSError:
+                pass  # nothing is put there: the mail can be delivered all the same
             self._make(b"new")
             self._link()
         self._is_in_new = True

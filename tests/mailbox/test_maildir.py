@@ -159,6 +159,13 @@ def test_a_maildir_that_is_half_made_is_completed(
     assert files(path)[0].startswith("new/")
 
 
+def test_a_cur_that_cannot_be_made_does_not_stop_the_delivery(home: Path) -> None:
+    path = maildir(home, "tmp")
+    (path / "cur").write_bytes(b"no directory")
+    assert run(Hand(), path)[0] == DELIVERED
+    assert sorted(os.listdir(path)) == ["cur", "new", "tmp"]
+
+
 def test_names_do_not_repeat_within_one_tick_of_the_clock(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from tests.comparison.scenarios import (
+    addresses,
+    boxes,
     delivery,
     filters,
+    hostile,
     log_lines,
     lookup,
     notices,
+    owners,
+    paths,
     places,
     process,
     reports,
     requests,
+    searches,
     services,
     tables,
 )
 
 SCENARIOS = (
     *delivery.SCENARIOS,
+    *addresses.SCENARIOS,
     *lookup.SCENARIOS,
+    *searches.SCENARIOS,
+    *hostile.SCENARIOS,
+    *owners.SCENARIOS,
     *tables.SCENARIOS,
     *places.SCENARIOS,
+    *paths.SCENARIOS,
+    *boxes.SCENARIOS,
     *reports.SCENARIOS,
     *services.SCENARIOS,
     *filters.SCENARIOS,

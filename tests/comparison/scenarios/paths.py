@@ -10,21 +10,19 @@ from tests.comparison.scenarios.expectations import (
     configuration_error_log,
     configuration_errors,
 )
-from tests.harness import mail_folder
+from tests.harness.mail_folder import Step, access, before, directory, file, symlink
 from tests.harness.raw_tables import write_lmdb
 from tests.harness.scenario import BOB, MBOX, Mail, Scenario, to
 
 _BOTH = (Mail(recipients=(BOB, MBOX)),)
 
 
-def _base(
-    name: str, base: str, prepare: mail_folder.Step | None = None, **parameters: str
-) -> Scenario:
+def _base(name: str, base: str, *steps: Step, **parameters: str) -> Scenario:
     """A maildir and an mbox file below this base."""
     return Scenario(
         name=name,
         parameters={"virtual_mailbox_base": base, **parameters},
-        prepare=prepare,
+        prepare=before(*steps),
         mails=_BOTH,
     )
 
@@ -38,35 +36,34 @@ _BASES = (
     _base("base-with-dots", "@mail@/x/../y/./z"),
     _base("base-that-ends-in-dots", "@mail@/x/.."),
     _base("base-missing-mbox", "@mail@/not/yet", **_FCNTL),
-    _base("base-is-a-file", "@mail@/x", mail_folder.file("x")),
-    _base("base-is-a-file-no-dotlock", "@mail@/x", mail_folder.file("x"), **_FCNTL),
+    _base("base-is-a-file", "@mail@/x", file("x")),
+    _base("base-is-a-file-no-dotlock", "@mail@/x", file("x"), **_FCNTL),
     _base(
         "base-is-a-symlink",
         "@mail@/x",
-        mail_folder.together(mail_folder.directory("y"), mail_folder.symlink("x", "y")),
+        directory("y"),
+        symlink("x", "y"),
     ),
-    _base(
-        "base-is-a-dangling-symlink", "@mail@/x", mail_folder.symlink("x", "nowhere")
-    ),
-    _base("base-is-a-symlink-to-itself", "@mail@/x", mail_folder.symlink("x", "x")),
-    _base("base-of-root", "@mail@", mail_folder.access("", 0o755, uid=0)),
-    _base("base-closed", "@mail@", mail_folder.access("", 0o700, uid=0)),
+    _base("base-is-a-dangling-symlink", "@mail@/x", symlink("x", "nowhere")),
+    _base("base-is-a-symlink-to-itself", "@mail@/x", symlink("x", "x")),
+    _base("base-of-root", "@mail@", access("", 0o755, uid=0)),
+    _base("base-closed", "@mail@", access("", 0o700, uid=0)),
     _base(
         "base-closed-no-dotlock",
         "@mail@",
-        mail_folder.access("", 0o700, uid=0),
+        access("", 0o700, uid=0),
         **_FCNTL,
     ),
-    _base("base-may-be-searched-only", "@mail@", mail_folder.access("", 0o111)),
-    _base("base-may-be-read-only", "@mail@", mail_folder.access("", 0o444)),
-    _base("base-may-not-be-read", "@mail@", mail_folder.access("", 0o333)),
+    _base("base-may-be-searched-only", "@mail@", access("", 0o111)),
+    _base("base-may-be-read-only", "@mail@", access("", 0o444)),
+    _base("base-may-not-be-read", "@mail@", access("", 0o333)),
     _base(
         "base-may-not-be-read-nested",
         "@mail@/x",
-        mail_folder.directory("x", mode=0o300),
+        directory("x", mode=0o300),
         **_FCNTL,
     ),
-    _base("base-not-makeable", "@mail@/x/y", mail_folder.access("", 0o755, uid=0)),
+    _base("base-not-makeable", "@mail@/x/y", access("", 0o755, uid=0)),
     Scenario(
         name="base-is-the-root-directory",
         parameters={"virtual_mailbox_base": "/"},
