@@ -152,6 +152,9 @@ BAD_NUMBERS = (
     b"4294967296",
     b"4294972296",  # 5000 modulo 2**32
     b"18446744073709556616",  # 5000 modulo 2**64
+    b"-18446744073709546616",  # Postfix 3.12 takes it for 5000
+    b"18446744073709551615",
+    b"5000\n5000",
     b"9" * 5000,
     "\N{ARABIC-INDIC DIGIT FIVE}000".encode(),
     b"\xff",
@@ -250,6 +253,15 @@ def test_a_path_that_climbs_is_a_mistake_in_the_table(
     assert found.resolve(BOB) == Misconfigured(
         f"recipient bob@example.com: bad mailbox path {result.decode()} in "
         "virtual_mailbox_maps"
+    )
+
+
+def test_a_path_that_climbs_is_found_before_the_owner_is_looked_for(
+    settings: Read, logged: Log
+) -> None:
+    found = resolver(settings(), mailboxes=b"../x", uid="nosuchtype:x", gid="static:0")
+    assert found.resolve(BOB) == Misconfigured(
+        "recipient bob@example.com: bad mailbox path ../x in virtual_mailbox_maps"
     )
 
 

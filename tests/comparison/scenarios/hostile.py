@@ -65,6 +65,29 @@ def _hostile(seed: int, latin_1: float = 0.1, **parameters: str) -> Scenario:
     )
 
 
+def _written(name: str, **parameters: str) -> Scenario:
+    """Everybody's mail in one mbox file, which names all addresses."""
+    chance = random.Random(name)
+    mails = [
+        Mail(
+            sender=sender,
+            content=b"",
+            recipients=tuple(
+                to(address, original)
+                for address, original in zip(
+                    addresses(chance, 5), addresses(chance, 5), strict=True
+                )
+            ),
+        )
+        for sender in addresses(chance, 10)
+    ]
+    return Scenario(
+        name=name,
+        parameters={"virtual_mailbox_maps": "static:everybody", **parameters},
+        mails=tuple(mails),
+    )
+
+
 SCENARIOS = (
     _hostile(1, recipient_delimiter="+"),
     _hostile(2, recipient_delimiter="+-"),
@@ -75,4 +98,6 @@ SCENARIOS = (
     _hostile(7, recipient_delimiter="=@.", inet_protocols="all", inet_interfaces="all"),
     _hostile(8, recipient_delimiter="+-", latin_1=1.0),
     _hostile(9, recipient_delimiter="+-", latin_1=1.0, mydestination="static:all"),
+    _written("hostile-addresses-written"),
+    _written("hostile-addresses-written-without-smtputf8", smtputf8_enable="no"),
 )

@@ -21,13 +21,12 @@ _PLAIN = (
     *(b"0x1388", b"0x", b"'5000'", b"\xc2\xa05000", b"\xd9\xa5000", b"\xef\xbc\x95000"),
     *(b"2147483647", b"2147483648", b"4294967294", b".5"),
 )
-# Postfix 3.7 misreads these.
+# Postfix 3.7 misreads these. 4294967295 and what is larger than a long would end the
+# process; tests/delivery/test_resolve.py has those.
 _MISREAD = (
     *(b"5000 ", b"5000\n", b"5000x", b"5000 users", b"5000,", b"5000:5000", b"5000.5"),
     *(b"5_000", b"50 00", b"5e3", b"5000-", b"1.0", b"1e9", b"5000\xc2\xa0", b"100x"),
-    *(b"0005000x", b"4294967295", b"4294967296", b"4294967297", b"4294972296"),
-    *(b"9" * 19, b"9" * 30, b"18446744073709551615", b"18446744073709551616"),
-    *(b"18446744073709556616", b"5000\n5000"),
+    *(b"0005000x", b"5000\n5000", b"4294967296", b"4294967297", b"4294972296"),
 )
 
 
@@ -108,8 +107,6 @@ _MINIMUM = (
     _maps("minimum-uid-just-right", virtual_minimum_uid="5000"),
     _maps("minimum-uid-is-not-for-gid", virtual_gid_maps="static:2"),
     _maps("minimum-uid-one", virtual_minimum_uid="1", virtual_uid_maps="static:0"),
-    _maps("minimum-uid-negative", virtual_minimum_uid="-1"),
-    _maps("minimum-uid-with-tail", virtual_minimum_uid="100x"),
     _maps("minimum-uid-with-blanks", virtual_minimum_uid=" +0200 "),
 )
 

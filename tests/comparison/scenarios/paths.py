@@ -116,7 +116,7 @@ _SPECIAL = (
 )
 # A longer line of the log would be cut, at a place that depends on the delays.
 _LONG = (
-    *_each(b"n" * 200, b"d" * 100 + b"/" + b"e" * 100 + b"/" + b"f" * 50),
+    *_each(b"n" * 200, b"d" * 100 + b"/" + b"e" * 100 + b"/" + b"f" * 60),
     *(b"m" * 255 + b"/", b"m" * 255, b"m" * 256 + b"/", b"m" * 256, b"m" * 250),
     *(b"m" * 251, b"/".join([b"x" * 50] * 6), b"/".join([b"x" * 50] * 6) + b"/"),
 )
