@@ -13,7 +13,7 @@ import re
 
 from postvirt.model.text import text
 
-_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]*")
+_HEXADECIMAL = b"0123456789ABCDEFabcdef"
 _LETTER_OR_DIGIT = re.compile(rb"[0-9A-Za-z]")
 
 _MAX_FIELDS = 8
@@ -73,7 +73,8 @@ def ipv6_problem(address: bytes) -> str:
                 null_field = colons
             field = b""
         else:
-            field = _HEXADECIMAL.match(address, position)[0]  # type: ignore[index]
+            rest = address[position:]
+            field = rest[: len(rest) - len(rest.lstrip(_HEXADECIMAL))]
             position += len(field)
             if not field:
                 why = f"invalid character {character[0]}(decimal) in IPv6 address"

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ctypes
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -186,6 +189,32 @@ def test_a_bad_gid_is_a_mistake_in_the_table(settings: Read, number: bytes) -> N
     assert found == Misconfigured(
         f"recipient bob@example.com: bad gid {shown} in virtual_gid_maps"
     )
+
+
+def as_postfix_3_12_reads_it(number: bytes) -> int | None:
+    """What strtoul(3) makes of it, if Postfix 3.12 accepts that."""
+    strtoul = ctypes.CDLL(None, use_errno=True).strtoul
+    strtoul.restype = ctypes.c_ulong
+    text = ctypes.create_string_buffer(number)
+    end = ctypes.c_char_p()
+    ctypes.set_errno(0)
+    value: int = strtoul(text, ctypes.byref(end), 10)
+    if end.value or ctypes.get_errno() or not 1 <= value < 2**32 - 1:
+        return None
+    return value
+
+
+def test_numbers_are_read_as_postfix_3_12_reads_them(settings: Read) -> None:
+    """But none with a minus, which strtoul() takes for 2**64 minus the number."""
+    chance = random.Random(1)
+    pieces = (b" ", b"\t", b"\v", b"+", b"0", b"00", b"5000", b"1", b"429496729", b"x")
+    made = resolver(settings(virtual_minimum_uid="1"))
+    for _ in range(3000):
+        number = b"".join(chance.choices(pieces, k=chance.randint(1, 5)))
+        found = replace(made, uid_maps=value("virtual_uid_maps", number)).resolve(BOB)
+        expected = as_postfix_3_12_reads_it(number)
+        uid = found.owner.uid if isinstance(found, Mailbox) else None
+        assert uid == expected, number
 
 
 def test_the_minimum_is_for_the_uid_alone(settings: Read) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import lmdb
-
 
 def write_lmdb(path: Path, entries: Mapping[bytes, bytes]) -> None:
     """Write the index of lmdb:`path`."""
+    import lmdb  # not needed before a scenario runs
+
     file = Path(f"{path}.lmdb")
     with (
         lmdb.open(str(file), subdir=False, lock=False, map_size=2**23) as environment,
