@@ -221,7 +221,8 @@ def _parts() -> dict[str, tuple[Step, ...]]:
         }
         for state, steps in states.items():
             cases[f"{part}-{state}"] = (_BOB, *rest, *steps)
-            cases[f"{part}-{state}-alone"] = (_BOB, *steps)
+            if not state.startswith(("not-", "of-")):
+                cases[f"{part}-{state}-alone"] = (_BOB, *steps)
     return cases
 
 

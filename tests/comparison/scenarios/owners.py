@@ -104,8 +104,6 @@ def _maps(name: str, *addresses: str, **parameters: str) -> Scenario:
 
 _MINIMUM = (
     _maps("minimum-uid-just-above", virtual_minimum_uid="5001"),
-    _maps("minimum-uid-just-right", virtual_minimum_uid="5000"),
-    _maps("minimum-uid-is-not-for-gid", virtual_gid_maps="static:2"),
     _maps("minimum-uid-one", virtual_minimum_uid="1", virtual_uid_maps="static:0"),
     _maps("minimum-uid-with-blanks", virtual_minimum_uid=" +0200 "),
 )
@@ -133,9 +131,6 @@ _LOOKUPS = (
     _maps("uid-map-missing", virtual_uid_maps=_MISSING),
     _maps("gid-map-missing", virtual_gid_maps=_MISSING),
     _maps(
-        "uid-and-gid-map-missing", virtual_uid_maps=_MISSING, virtual_gid_maps=_MISSING
-    ),
-    _maps(
         "uid-map-missing-behind-one-that-answers",
         virtual_uid_maps=f"inline:{{bob@example.com=5000}} {_MISSING}",
     ),
@@ -143,11 +138,6 @@ _LOOKUPS = (
         "uid-map-missing-before-one-that-answers",
         virtual_uid_maps=f"{_MISSING} static:5000",
     ),
-    _maps(
-        "gid-map-of-unknown-type",
-        virtual_gid_maps="nosuchtype:x",
-    ),
-    _maps("uid-and-gid-not-set", virtual_uid_maps="", virtual_gid_maps=""),
     _maps(
         "uid-empty-result",
         virtual_uid_maps="inline:{{bob@example.com=}, {mbox@example.com=5000}}",
@@ -161,7 +151,6 @@ _LOOKUPS = (
         virtual_uid_maps="static:1",
         virtual_gid_maps="static:0",
     ),
-    _maps("uid-good-gid-bad", virtual_gid_maps="static:nobody"),
     _maps(
         "uid-by-substitution",
         virtual_uid_maps=r"regexp:{{/^(b)ob@/ 500$$1} {/^mbox@/ 5000}}",
@@ -226,7 +215,6 @@ _OWNERS = (
     _several("several-owners-mboxes", _MBOXES, _open_folder),
     _several("several-owners-one-maildir", _SHARED, _open_folder),
     _several("several-owners-one-mbox", _SHARED_MBOX, _open_folder),
-    _several("several-owners-closed", _MAILDIRS),
     _several("group-handed-down-maildirs", _MAILDIRS, _handed_down),
     _several("group-handed-down-mboxes", _MBOXES, _handed_down),
 )
