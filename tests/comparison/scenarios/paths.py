@@ -165,8 +165,8 @@ _RESULTS = (
     _paths("results-plain", _PLAIN),
     _paths("results-special", _SPECIAL),
     _paths(
-        "results-special-without-smtputf8",
-        (*_SPECIAL, *_each(b"\xfc", b"a\xff\xfe")),
+        "results-without-smtputf8",
+        _each(b"\xfc", b"a\xff\xfe", "jörg/İı".encode(), b"\x7f"),
         smtputf8_enable="no",
     ),
     _paths("results-long", _LONG),

@@ -86,7 +86,6 @@ _EXTENSIONS = (
     _extensions("extensions-of-a-utf-8-letter", "ö"),
     _extensions("extensions-minus-nobody-special", "-", owner_request_special="no"),
     _extensions("extensions-other-double-bounce", "-", double_bounce_sender="bob-X"),
-    _extensions("extensions-without-smtputf8", "+-", **_NO_UTF8),
 )
 
 _OWN = (
