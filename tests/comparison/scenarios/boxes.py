@@ -72,6 +72,18 @@ _FILES: Cases = {
     "dotlock-is-a-directory": (file("mbox"), directory("mbox.lock")),
 }
 
+# What the group may do counts, if it is the recipient's.
+_GROUP: Cases = {
+    "mbox": (file("mbox"), access("mbox", 0o660, uid=5001)),
+    "mbox-read-only": (file("mbox"), access("mbox", 0o640, uid=5001)),
+    "folder": (access("", 0o770, uid=5001),),
+    "folder-and-mbox-of-another": (
+        file("mbox", uid=5002, mode=0o660),
+        access("", 0o770, uid=5001),
+    ),
+    "others-may-but-not-the-group": (access("", 0o707, uid=5001),),
+}
+
 # Only root can write there, so that root's symbolic links are trusted.
 _OF_ROOT = access("", 0o755, uid=0)
 _ROOTS_LINK = symlink("mbox", "real", uid=0)
@@ -241,6 +253,8 @@ SCENARIOS = (
     _cases("mboxes-of-every-kind", "mbox", _FILES, deliver_lock_attempts="1"),
     _cases("mboxes-of-every-kind-no-dotlock", "mbox", _FILES, **_FCNTL),
     _cases("mboxes-of-every-kind-not-strict", "mbox", _FILES, **_FCNTL, **_ANYBODY),
+    _cases("mboxes-of-a-group", "mbox", _GROUP, virtual_gid_maps="static:5001"),
+    _cases("mboxes-of-another-group", "mbox", _GROUP, **_ANYBODY),
     _cases("mbox-symlinks", "mbox", _SYMLINKS),
     _cases("mbox-symlinks-no-dotlock", "mbox", _SYMLINKS, **_FCNTL),
     _cases("mbox-symlinks-not-strict", "mbox", _SYMLINKS, **_FCNTL, **_ANYBODY),
