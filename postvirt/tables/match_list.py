@@ -39,12 +39,15 @@ def _items(
     Each comes with whether a match puts a domain into the list, and with the error if
     it is a file that cannot be read.
     """
-    words = list(split(value))
-    for number, word in enumerate(words):
+    end = 0
+    for word in split(value):
+        end = value.index(word, end) + len(word)
         if word.startswith("#"):
-            rest = " ".join(words[number:])
             if warn:
-                log.warning(f"{title}: comment at end of line is not supported: {rest}")
+                comment = f"{word} {value[end + 1 :]}"
+                log.warning(
+                    f"{title}: comment at end of line is not supported: {comment}"
+                )
             return
         item = word.lstrip("!")
         wanted = is_match ^ ((len(word) - len(item)) % 2 == 1)

@@ -136,6 +136,18 @@ def test_own_addresses_are_those_that_postfix_finds(postfix):
     assert expected == [1] * len(found)
 
 
+@pytest.mark.postfix
+@pytest.mark.parametrize("value", ["dest.test #a,  b", "dest.test #", "{file}, x.test"])
+def test_comments_are_logged_as_in_postfix(postfix, logged, text_table, value):
+    value = value.format(file=text_table(b"dest.test # x, y\nx.test\n"))
+    postfix.configure(mydestination=value)
+    domains = [b"dest.test", b"x.test", b"a", b"b", b"y"]
+    expected, lines = postfix.ask("local", domains)
+    local = make(mydestination=value)
+    assert [int(local.is_local(domain)) for domain in domains] == expected
+    assert logged.take() == lines
+
+
 def test_myorigin_is_local():
     assert make().is_local(b"ORIGIN.test")
 
