@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.model.request import MessageStats, Timestamp
 from tests.harness.scenario import BOB, MBOX, Mail, Scenario, to
 
 _UTF8 = "jörg@exämple.org".encode()
@@ -112,4 +113,28 @@ _RECIPIENTS = (
     ),
 )
 
-SCENARIOS = (*_SENDERS, *_RECIPIENTS)
+# The log is cut behind 2000 bytes. Times are given, so that no delay moves that place.
+_TIMES = MessageStats(*(Timestamp(1_700_000_000 + second) for second in range(5)))
+
+
+def _long(name: str, local: bytes, **parameters: str) -> Scenario:
+    """Addresses of which a line of the log holds only a part."""
+    recipients = (to(local + b"@example.com"), to("bob@example.com", local + b"@x"))
+    return Scenario(
+        name=name,
+        parameters=parameters,
+        delays=True,
+        mails=(Mail(sender=local, recipients=recipients, stats=_TIMES),),
+    )
+
+
+_LONG = (
+    _long("addresses-longer-than-a-log-line", b"x" * 3000),
+    _long(
+        "addresses-longer-than-a-log-line-delivered",
+        "x ü".encode() * 5000,
+        virtual_mailbox_maps="static:everybody",
+    ),
+)
+
+SCENARIOS = (*_SENDERS, *_RECIPIENTS, *_LONG)
