@@ -16,7 +16,7 @@ from tests.harness.hostile_addresses import addresses, some_keys
 from tests.harness.raw_tables import write_lmdb
 from tests.harness.scenario import Mail, Scenario, to
 
-_RECIPIENTS = 150
+_RECIPIENTS = 120
 
 
 def _tables(
