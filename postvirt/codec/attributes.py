@@ -61,7 +61,8 @@ class Field:
 
 
 # What sscanf("%u%c") and ("%lu%c") accept and nothing behind it.
-_NUMBER = re.compile(rb"[ \t\r\n\v\f]*[+-]?[0-9]+\Z")
+_NUMBER = re.compile(rb"[ \t\r\n\v\f]*([+-]?)0*([0-9]+)\Z")
+_MAX_NUMBER = 2**64 - 1
 _END = "(list terminator)"
 
 
@@ -180,10 +181,15 @@ def _decode_value(field: Field, wire: bytes, peer: str) -> Value:
 
 
 def _decode_number(wire: bytes, peer: str) -> int:
-    # 40 digits: far more than a 64-bit number has, far fewer than int() would mind.
-    if len(wire) > 40 or not _NUMBER.match(wire):
+    match = _NUMBER.match(wire)
+    if not match:
         raise _malformed("numerical", wire, peer)
-    return int(wire)
+    sign, digits = match.groups()
+    # As strtoul(3): what does not fit is the largest number, with any sign.
+    number = int(digits) if len(digits) <= 20 else _MAX_NUMBER
+    if number >= _MAX_NUMBER:
+        return _MAX_NUMBER
+    return -number if sign == b"-" else number
 
 
 def _signed(number: int, bits: int) -> int:

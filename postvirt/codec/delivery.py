@@ -29,6 +29,10 @@ from postvirt.model.request import DeliveryRequest, Recipient, RequestFlag
 # once; this leaves room for a raised limit and bounds what a peer can make us hold.
 MAX_RECIPIENTS = 100_000
 
+# Room for 20,000 recipients with the longest addresses that SMTP knows, about 1,100
+# bytes each.
+MAX_REQUEST_BYTES = 33_554_432
+
 REQUEST_FIELDS = (
     Field(b"flags", Kind.INTEGER),
     Field(b"queue_name"),
@@ -134,6 +138,7 @@ class RequestDecoder:
         self._peer = peer
         self._buffer = bytearray()
         self._position = 0
+        self._received_bytes = 0
         self._common: list[Value] | None = None
         self._recipients: list[Recipient] = []
 
@@ -145,6 +150,7 @@ class RequestDecoder:
     def feed(self, data: bytes) -> None:
         """Take what the peer sent."""
         self._buffer += data
+        self._received_bytes += len(data)
 
     def end(self, wanted: NeedData, what: str) -> ProtocolError:
         """The error for input that ends now, before `wanted` is complete."""
@@ -155,6 +161,10 @@ class RequestDecoder:
 
         Raises: ProtocolError; the decoder is of no use after that.
         """
+        if self._received_bytes > MAX_REQUEST_BYTES:
+            raise ProtocolError(
+                f"request longer than {MAX_REQUEST_BYTES} bytes from {self._peer}"
+            )
         if self._common is None:
             result = decode(REQUEST_FIELDS, self._buffer, self._position, self._peer)
             if isinstance(result, NeedData):

@@ -90,7 +90,11 @@ def open_queue_file(
             f"{log.errno_text(error)}"
         )
         return None
-    if _is_regular(fd, path) and _locked(fd, path):
+    if (
+        _is_regular(fd, path)
+        and _locked(fd, path)
+        and _can_seek(fd, path, request.data_offset)
+    ):
         return QueueFile(fd, path)
     os.close(fd)
     return None
@@ -113,5 +117,15 @@ def _locked(fd: int, path: bytes) -> bool:
         locks.try_shared_flock(fd)
     except OSError as error:
         log.warning(f"shared lock {text(path)}: {log.errno_text(error)}")
+        return False
+    return True
+
+
+def _can_seek(fd: int, path: bytes, offset: int) -> bool:
+    """Whether the request, and not the file, is wrong about where the content is."""
+    try:
+        os.lseek(fd, offset, os.SEEK_SET)
+    except OSError as error:
+        log.warning(f"seek message file {text(path)}: {log.errno_text(error)}")
         return False
     return True

@@ -15,6 +15,7 @@ from tests.comparison.scenarios import (
     paths,
     places,
     process,
+    protocol,
     reports,
     requests,
     searches,
@@ -39,5 +40,6 @@ SCENARIOS = (
     *notices.SCENARIOS,
     *log_lines.SCENARIOS,
     *requests.SCENARIOS,
+    *protocol.SCENARIOS,
     *process.SCENARIOS,
 )
