@@ -1,14 +1,15 @@
 """The first words of every Postfix service since 3.6: which protocol it speaks.
 
 A client that connects to the wrong socket finds out at once instead of
-misunderstanding what follows.
+misunderstanding what follows. Older services wait in silence for their client; only a
+delivery agent says that it is ready.
 
 Parity: the MAIL_ATTR_PROTO lines of src/global/mail_proto.h.
 """
 
 from __future__ import annotations
 
-from postvirt.codec.attributes import Field, NeedData, decode, encode
+from postvirt.codec.attributes import Field, Kind, NeedData, decode, encode
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
 
@@ -18,6 +19,9 @@ ADDRESS_VERIFICATION = b"address_verification_prrotocol"  # sic; compared exactl
 QUEUE_FLUSH = b"queue_flush_protocol"
 
 _FIELDS = (Field(b"protocol"),)
+
+# What a delivery agent says first up to Postfix 3.5.
+READY = encode((Field(b"status", Kind.INTEGER),), (0,))
 
 
 def encode_announcement(protocol: bytes) -> bytes:

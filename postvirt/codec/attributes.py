@@ -185,11 +185,9 @@ def _decode_number(wire: bytes, peer: str) -> int:
     if not match:
         raise _malformed("numerical", wire, peer)
     sign, digits = match.groups()
-    # As strtoul(3): what does not fit is the largest number, with any sign.
-    number = int(digits) if len(digits) <= 20 else _MAX_NUMBER
-    if number >= _MAX_NUMBER:
-        return _MAX_NUMBER
-    return -number if sign == b"-" else number
+    if len(digits) > 20 or int(digits) > _MAX_NUMBER:
+        return _MAX_NUMBER  # whatever the sign, as strtoul(3)
+    return -int(digits) if sign == b"-" else int(digits)
 
 
 def _signed(number: int, bits: int) -> int:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from postvirt.codec import announcement
 from postvirt.codec.attributes import NeedData
 from postvirt.codec.delivery import RequestDecoder, encode_reply
 from postvirt.delivery.agent import TRY_AGAIN
@@ -36,7 +35,8 @@ class StoppingError(Exception):
 class Connection:
     """A client on a pair of descriptors; both may be the same socket.
 
-    peer is the client's name in log lines, "virtual socket".
+    peer is the client's name in log lines, "virtual socket"; greeting is what the agent
+    says first.
     """
 
     reads: int
@@ -44,15 +44,14 @@ class Connection:
     peer: str
     ipc_timeout: float
     wait_readable: WaitReadable
+    greeting: bytes
 
     def converse(self, serve: Serve) -> None:
         """Have the whole conversation; `serve` delivers and returns the status.
 
         Raises: StoppingError between the steps; a delivery that has begun is finished.
         """
-        if not self._send(
-            announcement.encode_announcement(announcement.DELIVERY_REQUEST)
-        ):
+        if not self._send(self.greeting):
             return
         # The queue manager may change its mind and hang up here; it may also take its
         # time, so there is no limit.

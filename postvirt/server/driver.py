@@ -23,10 +23,12 @@ class Driver:
 
     pause        lets so many seconds pass, or fewer when the process is asked to stop
     ipc_timeout  seconds that each read or write of a service may take
+    services_announce  whether services say first which protocol they speak
     """
 
     pause: Callable[[float], None]
     ipc_timeout: float
+    services_announce: bool = True
 
     def run(self, steps: Steps[T]) -> T:
         """Drive the steps; their result."""
@@ -55,7 +57,8 @@ class Driver:
             case Pause(seconds):
                 self.pause(seconds)
             case Exchange(service, protocol, request):
-                return exchange(service, protocol, request, self.ipc_timeout)
+                announced = protocol if self.services_announce else b""
+                return exchange(service, announced, request, self.ipc_timeout)
             case _:
                 assert_never(effect)
         return None

@@ -21,6 +21,7 @@ from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
+from postvirt.server.installed import services_announce
 from postvirt.server.options import Options, parse_options
 from postvirt.server.watchdog import RunWorker, watch
 from postvirt.server.worker import Leave, Limits, StatusChannel, Worker
@@ -126,6 +127,7 @@ class _Configuration:
 def _settled_worker(options: Options, settings: Settings) -> Worker:
     """A worker with mail_owner's identity and its tables open."""
     prepare(settings)
+    announce = services_announce(settings.daemon_directory)
     limit_file_size(settings.virtual_mailbox_limit)
     chroot = settings.queue_directory if options.wants_chroot else ""
     settle_as_mail_owner(settings, chroot)
@@ -133,7 +135,10 @@ def _settled_worker(options: Options, settings: Settings) -> Worker:
         log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
     limits = Limits(settings.max_use, settings.max_idle, settings.ipc_timeout)
     return Worker(
-        Assembly(settings, options.service_name), options.service_name, limits
+        Assembly(settings, options.service_name),
+        options.service_name,
+        limits,
+        services_announce=announce,
     )
 
 

@@ -21,6 +21,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from postvirt.codec import master
+from postvirt.codec.announcement import (
+    DELIVERY_REQUEST,
+    READY,
+    encode_announcement,
+)
 from postvirt.model.request import DeliveryRequest
 from postvirt.server.assembly import Assembly
 from postvirt.server.conversation import Connection, StoppingError
@@ -65,14 +70,28 @@ class Limits:
 
 
 class Worker:
-    """Serves clients, one at a time."""
+    """Serves clients, one at a time.
 
-    def __init__(self, assembly: Assembly, service_name: str, limits: Limits) -> None:
+    services_announce    Postfix's services say first which protocol they speak, and so
+                         does this one
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        service_name: str,
+        limits: Limits,
+        *,
+        services_announce: bool,
+    ) -> None:
         self._assembly = assembly
+        self._greeting = (
+            encode_announcement(DELIVERY_REQUEST) if services_announce else READY
+        )
         self._peer = f"{service_name} socket"
         self._limits = limits
         self._is_stopping = False
-        self._driver = Driver(self._pause, limits.ipc_timeout)
+        self._driver = Driver(self._pause, limits.ipc_timeout, services_announce)
         self._alarm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._stop)
@@ -123,7 +142,12 @@ class Worker:
     def serve_pair(self, reads: int, writes: int) -> None:
         """Serve one client on a pair of descriptors."""
         connection = Connection(
-            reads, writes, self._peer, self._limits.ipc_timeout, self._wait_readable
+            reads,
+            writes,
+            self._peer,
+            self._limits.ipc_timeout,
+            self._wait_readable,
+            self._greeting,
         )
         try:
             connection.converse(self._serve_request)

@@ -25,8 +25,9 @@ def exchange(
 ) -> int | None:
     """Connect, check the announcement, send the request, return the status.
 
-    service is class and name ("private/bounce"), timeout the seconds that each single
-    read or write may take (ipc_timeout). Without an answer there is no status: None.
+    service is class and name ("private/bounce"), protocol what it announces (b"" when it
+    waits in silence), timeout the seconds that each single read or write may take
+    (ipc_timeout). Without an answer there is no status: None.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
@@ -39,12 +40,14 @@ def exchange(
         buffer = bytearray()
         doing = "read"
         try:
-            start = _receive(
-                connection,
-                buffer,
-                peer,
-                lambda: decode_announcement(protocol, buffer, 0, peer),
-            )
+            start = 0
+            if protocol:
+                start = _receive(
+                    connection,
+                    buffer,
+                    peer,
+                    lambda: decode_announcement(protocol, buffer, 0, peer),
+                )
             doing = "write/read"
             connection.sendall(request)
             return _receive(

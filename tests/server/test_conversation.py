@@ -87,7 +87,9 @@ class Client:
             return status
 
         fd = self.ours.fileno()
-        connection = Connection(fd, fd, "virtual socket", TIMEOUT, wait_readable)
+        connection = Connection(
+            fd, fd, "virtual socket", TIMEOUT, wait_readable, GREETING
+        )
         connection.converse(serve)
         return self.received()
 
@@ -322,7 +324,9 @@ def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
         served.append(request)
         return 0
 
-    Connection(to_agent, from_agent, "peer", 1.0, lambda *_: True).converse(serve)
+    Connection(
+        to_agent, from_agent, "peer", 1.0, lambda *_: True, GREETING
+    ).converse(serve)
     os.close(from_agent)
     assert os.read(to_client, 65_536) == GREETING + encode_reply(0)
     assert served == [REQUEST]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.codec.delivery import encode_request
+from postvirt.codec.announcement import READY
+from postvirt.codec.delivery import decode_reply, encode_request
+from postvirt.codec.notice import encode_status
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
 from postvirt.standin.queue_manager import converse
@@ -104,6 +106,36 @@ def test_a_table_that_mail_owner_cannot_read_does_not_work(
     assert agent.wait() == 0
     last = agent.log_texts()[-1]
     assert "dsn=4.3.5, status=deferred (mail system configuration error)" in last
+
+
+def test_the_protocol_is_that_of_the_installed_postfix(
+    start: Start, instance: Instance
+) -> None:
+    """Up to Postfix 3.5 the agent says that it is ready, and other services nothing."""
+    daemons = instance.root / "daemons"
+    daemons.mkdir()
+    (daemons / "qmgr").write_bytes(b"...\0mail_version=3.5.25\0...")
+    data = request(instance, daemon_directory=os.fspath(daemons))
+    unknown = data.replace(b"\0bob@example.com\0", b"\0nobody@example.com\0")
+    agent = start()
+    with socket.socket(socket.AF_UNIX) as bounce:
+        bounce.bind(os.fspath(instance.socket("private/bounce")))
+        instance.socket("private/bounce").chmod(0o666)
+        bounce.listen()
+        bounce.settimeout(20)
+        with agent.connect() as client:
+            assert client.recv(100) == READY
+            client.sendall(data)
+            assert decode_reply(client.recv(1000), 0, "agent") == 0
+        with agent.connect() as client:
+            assert client.recv(100) == READY
+            client.sendall(unknown)
+            connection, _ = bounce.accept()
+            with connection:
+                assert b"\0recipient\0nobody@example.com\0" in connection.recv(1000)
+                connection.sendall(encode_status(0))
+            assert decode_reply(client.recv(1000), 0, "agent") == 0
+    assert arrived(instance.mail) == 1
 
 
 def test_the_debugger_is_started_first(start: Start, instance: Instance) -> None:

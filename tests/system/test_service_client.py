@@ -71,6 +71,16 @@ def wait_for_hang_up(connection: socket.socket) -> None:
         pass
 
 
+def test_a_service_may_wait_in_silence():
+    def converse(connection):
+        receive(connection)
+        connection.sendall(b"status\x000\0\0")
+        wait_for_hang_up(connection)
+
+    with peer(converse):
+        assert exchange(SERVICE, b"", REQUEST, PATIENT_SECONDS) == 0
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(b"0", 0), (b"4294967295", -1), (b"4", 4)]
 )
