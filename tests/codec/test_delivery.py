@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postvirt.codec.attributes import NeedData
+from postvirt.codec.attributes import MAX_STRING_BYTES, NeedData
 from postvirt.codec.delivery import (
     MAX_RECIPIENTS,
+    MAX_REQUEST_BYTES,
     RequestDecoder,
     decode_reply,
     encode_reply,
@@ -25,7 +26,12 @@ from postvirt.model.request import (
     RequestFlag,
     Timestamp,
 )
-from tests.harness.decoding import attribute_strings, fuzzed, mutated
+from tests.harness.decoding import (
+    attribute_strings,
+    fuzzed,
+    in_bounded_memory,
+    mutated,
+)
 
 STATS = base64.b64encode(struct.pack("=10qi4x", *range(1, 12)))
 COMMON = (
@@ -181,6 +187,44 @@ def test_too_many_recipients_are_refused_before_they_are_read():
         decoded(wire_list(changed(COMMON, b"recipient_count", count)))
 
 
+LONGEST = b"x" * (MAX_STRING_BYTES - 1)
+# What a client may send without end, and what becomes of it.
+ENDLESS = {
+    "one name": (LONGEST, b"", "string longer than 65536 bytes"),
+    "one value": (LONGEST, b"flags\0", "string longer than 65536 bytes"),
+    "attributes": (LONGEST + b"\0", b"", "unexpected attribute xxx"),
+    "large recipients": (
+        wire_list(changed(FIRST, b"recipient", LONGEST)),
+        wire_list(changed(COMMON, b"recipient_count", b"100000")),
+        f"request longer than {MAX_REQUEST_BYTES} bytes",
+    ),
+    "small recipients": (
+        wire_list(SECOND) * 1000,
+        wire_list(changed(COMMON, b"recipient_count", b"100000")),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("piece", "start", "complaint"), ENDLESS.values(), ids=ENDLESS)
+def test_a_client_cannot_make_the_decoder_hold_any_amount_of_memory(
+    piece, start, complaint
+):
+    def converse() -> tuple[int, str]:
+        decoder = RequestDecoder("virtual socket")
+        decoder.feed(start)
+        try:
+            while isinstance(request := decoder.next(), NeedData):
+                decoder.feed(piece)
+        except ProtocolError as error:
+            return 0, str(error)
+        return len(request.recipients), ""
+
+    count, text = in_bounded_memory(converse, 2 * MAX_REQUEST_BYTES)
+    assert (count, bool(text)) == ((0, True) if complaint else (MAX_RECIPIENTS, False))
+    assert text.startswith(complaint)
+
+
 def test_many_recipients_do_not_stay_in_the_input_buffer():
     count = 3000
     common = wire_list(changed(COMMON, b"recipient_count", b"%d" % count))
@@ -260,6 +304,31 @@ def test_any_input_gives_a_request_need_data_or_a_protocol_error(data, step):
         assert isinstance(result, DeliveryRequest | NeedData)
         if isinstance(result, DeliveryRequest):
             return
+
+
+# Lists that are nearly right: known names in any order, values that hurt.
+words = st.sampled_from(
+    [*{name for name, _ in (*COMMON, *FIRST)}, b"sendopts", b"", b"\xff", b"extra"]
+)
+values = st.one_of(
+    st.sampled_from([b"", b"0", b"-1", b"99999999999999999999", b"x" * 70_000, STATS]),
+    st.sampled_from([value for _, value in (*COMMON, *FIRST)]),
+    attribute_strings,
+)
+some_attributes = st.lists(st.tuples(words, values), max_size=5)
+known_attributes = st.sampled_from([COMMON, FIRST, SECOND])
+
+
+@given(st.lists(st.one_of(known_attributes, some_attributes), max_size=6))
+@fuzzed
+def test_any_lists_give_a_request_need_data_or_a_protocol_error(lists):
+    try:
+        result = decoded(b"".join(map(wire_list, lists)))
+    except ProtocolError:
+        return
+    assert isinstance(result, DeliveryRequest | NeedData)
+    if isinstance(result, DeliveryRequest):
+        assert decoded(encode_request(result)) == result
 
 
 REPLY = (

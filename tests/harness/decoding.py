@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from postvirt.codec.attributes import NeedData
+from tests.harness.child import in_child
+
+T = TypeVar("T")
 
 # The same inputs in every run; the machine's speed decides nothing.
 fuzzed = settings(
@@ -39,6 +44,18 @@ def check_decoder(
     for behind in (b"\0", b"status\0", b"\xff\xfe", encoded):
         assert decode(encoded + behind, 0) == (value, size)
     assert decode(b"before" + encoded, 6) == (value, size + 6)
+
+
+def in_bounded_memory(work: Callable[[], T], size_bytes: int) -> T:
+    """What `work` returns in a child that may take so much more memory, and no more."""
+
+    def limited() -> T:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + size_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        return work()
+
+    return in_child(limited)
 
 
 @st.composite

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postvirt.codec.master import RECORD_BYTES, decode_status
+from postvirt.model.text import text
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_manager import Reply, converse
 
@@ -156,8 +157,8 @@ class DropIn:
         """The next line of the log."""
         match = _LOG_LINE.fullmatch(self._log.recv(65_536))
         assert match is not None
-        host, tag, pid, text = (part.decode() for part in match.groups())
-        return LogLine(host, tag, int(pid), text)
+        host, tag, pid, line = map(text, match.groups())
+        return LogLine(host, tag, int(pid), line)
 
     def log_texts(self) -> list[str]:
         """The lines that are there by now; call it when nothing more will come."""

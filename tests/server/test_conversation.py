@@ -324,9 +324,9 @@ def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
         served.append(request)
         return 0
 
-    Connection(
-        to_agent, from_agent, "peer", 1.0, lambda *_: True, GREETING
-    ).converse(serve)
+    Connection(to_agent, from_agent, "peer", 1.0, lambda *_: True, GREETING).converse(
+        serve
+    )
     os.close(from_agent)
     assert os.read(to_client, 65_536) == GREETING + encode_reply(0)
     assert served == [REQUEST]

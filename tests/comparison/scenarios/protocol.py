@@ -219,7 +219,9 @@ _SAME = (
         "content-elsewhere",
         [{"data_offset": offset} for offset in (0, 1, 100, 99_999, 2**40)],
     ),
-    _changed("sizes-that-are-not", [{"data_size": size} for size in (-1, 0, 2**63 - 1)]),
+    _changed(
+        "sizes-that-are-not", [{"data_size": size} for size in (-1, 0, 2**63 - 1)]
+    ),
     _changed(
         "values-nobody-knows",
         [
@@ -261,7 +263,7 @@ _STRICT = (
 )
 _ANSWERS = (
     "virtual(8) cannot write any more when a read took too long, and the queue manager"
-    " takes the agent for broken; postvirt answers that the message is to be tried again"
+    " takes the agent for broken; postvirt answers that it is to be tried again"
 )
 _QUEUED = "3F1A2B4C50 -rwx------"
 
