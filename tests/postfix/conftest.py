@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,10 @@ def start_postfix(instance: Instance) -> Iterator[StartPostfix]:
     started: list[PrivatePostfix] = []
 
     def start(
-        mailboxes: Mapping[str, str], table_type: str = "hash", **parameters: str
+        mailboxes: Mapping[str, str],
+        table_type: str = "hash",
+        services: Sequence[str] = (),
+        **parameters: str,
     ) -> PrivatePostfix:
         maps = instance.add_table(table_type, "mailboxes", mailboxes)
         domains = {address.rpartition("@")[2] for address in mailboxes}
@@ -44,6 +47,7 @@ def start_postfix(instance: Instance) -> Iterator[StartPostfix]:
                 "recipient_delimiter": "+",
             }
             | parameters,
+            services,
         )
         started.append(postfix)
         postfix.__enter__()
