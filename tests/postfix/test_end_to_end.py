@@ -29,8 +29,14 @@ def smtp_source(postfix: PrivatePostfix, *arguments: str) -> None:
     postfix.command("smtp-source", *arguments, f"unix:{path}")
 
 
+def leftovers(instance: Instance) -> list[Path]:
+    """Files in any tmp/ and lock files."""
+    found = [*instance.mail.rglob("tmp/*"), *instance.mail.rglob("*.lock")]
+    return [path for path in found if path.is_file()]
+
+
 BATCHES = range(10)
-USERS = range(1, 201)
+USERS = 200
 
 
 def batch_message(batch: int) -> bytes:
@@ -42,7 +48,8 @@ def batch_message(batch: int) -> bytes:
 
 def test_two_thousand_messages(instance: Instance, start_postfix: StartPostfix) -> None:
     """Ten to each of 200 mailboxes; some are maildirs, most are mbox files."""
-    places = {user: f"{user}" if user % 4 else f"{user}/" for user in USERS}
+    # The numbers that smtp-source makes begin with 0 or 1, as its version has it.
+    places = {user: f"{user}" if user % 4 else f"{user}/" for user in range(USERS + 1)}
     postfix = start_postfix(
         {f"{user}@example.com": place for user, place in places.items()},
         services=SMTPD,
@@ -52,16 +59,19 @@ def test_two_thousand_messages(instance: Instance, start_postfix: StartPostfix) 
         content.write_bytes(batch_message(batch))
         smtp_source(
             postfix,
-            *("-N", "-m", str(len(USERS)), "-s", "4", "-t", "@example.com"),
+            *("-N", "-m", str(USERS), "-s", "4", "-t", "@example.com"),
             *("-F", os.fspath(content), "-f", f"sender{batch}@example.org"),
         )
-    count = len(BATCHES) * len(USERS)
+    count = len(BATCHES) * USERS
     postfix.wait_until(lambda: postfix.log_text().count(": removed\n") >= count)
     postfix.wait_until_queue_is_empty()
 
     log = postfix.log_text()
     queue_ids = set()
-    for user, place in places.items():
+    users = sorted(int(path.name) for path in instance.mail.iterdir())
+    assert users in (list(range(USERS)), list(range(1, USERS + 1)))
+    for user in users:
+        place = places[user]
         found = messages(instance.mail / place)
         arrived = {field(one, "Subject"): one for one in found}
         assert len(found) == len(BATCHES)
@@ -78,8 +88,7 @@ def test_two_thousand_messages(instance: Instance, start_postfix: StartPostfix) 
             assert log.count(line) == 1
             queue_ids.add(queue_id(one))
     assert len(queue_ids) == log.count("status=sent") == count
-    assert {path.name for path in instance.mail.iterdir()} == set(map(str, USERS))
-    assert list(instance.mail.rglob("tmp/*")) == []
+    assert leftovers(instance) == []
 
 
 def test_transports_with_options_of_their_own(
@@ -204,12 +213,6 @@ def test_messages_that_a_milter_edits(
         assert b"X-Secret" not in one
     assert [body(one) for one in found].count(b"From the milter\n" * 2000) == 3
     assert leftovers(instance) == []
-
-
-def leftovers(instance: Instance) -> list[Path]:
-    """Files in any tmp/ and lock files."""
-    found = [*instance.mail.rglob("tmp/*"), *instance.mail.rglob("*.lock")]
-    return [path for path in found if path.is_file()]
 
 
 def numbered(number: int) -> bytes:
