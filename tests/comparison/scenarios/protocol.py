@@ -6,6 +6,7 @@ were started: the good one is served by the process that met the bad one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,8 @@ from functools import partial
 from postvirt.codec.attributes import Kind
 from postvirt.codec.delivery import RECIPIENT_FIELDS, REQUEST_FIELDS
 from postvirt.model.request import DeliveryRequest
+from postvirt.standin.instance import Instance
+from postvirt.standin.queue_file import QueueFile
 from postvirt.standin.services import split_request
 from tests.comparison.scenarios.expectations import (
     REPLY_DEFERRED,
@@ -21,7 +24,7 @@ from tests.comparison.scenarios.expectations import (
     refused_then_delivered,
     sent,
 )
-from tests.harness.scenario import NOBODY, Mail, Scenario
+from tests.harness.scenario import BOB, MBOX, NOBODY, Mail, Scenario
 
 # One list of attributes for the message, one for each recipient; names and values.
 Lists = list[list[bytes]]
@@ -163,6 +166,26 @@ def _change_recipient(
     return replace(request, recipients=(replace(recipient, **values),))  # type: ignore[arg-type]
 
 
+def _hash(instance: Instance, queued: QueueFile) -> None:
+    hashed = queued.path.parent / "3" / "F"
+    hashed.mkdir(parents=True, exist_ok=True)
+    for directory in (hashed.parent, hashed):
+        instance.mail_owner.give(directory)
+    queued.path.rename(hashed / queued.path.name)
+
+
+def _link(instance: Instance, queued: QueueFile) -> None:
+    (instance.spool / "incoming" / queued.path.name).hardlink_to(queued.path)
+
+
+def _empty(instance: Instance, queued: QueueFile) -> None:
+    os.truncate(queued.path, 0)
+
+
+def _end_before_content(instance: Instance, queued: QueueFile) -> None:
+    os.truncate(queued.path, queued.data_offset)
+
+
 # No request of these scenarios is longer.
 _MOST_BYTES = 700
 
@@ -241,6 +264,20 @@ _SAME = (
             {"address": b"a\tb\nc\x7f\xff@example.com"},
         ],
         of_recipient=True,
+    ),
+    Scenario(
+        name="queue-file-in-a-hashed-queue",
+        parameters={"hash_queue_names": "active, deferred", "hash_queue_depth": "2"},
+        mails=(Mail(before=_hash), Mail(before=_hash)),
+    ),
+    Scenario(
+        name="queue-file-of-two-names",
+        mails=(Mail(before=_link, recipients=(BOB, NOBODY)), _good()),
+    ),
+    Scenario(name="queue-file-empty", mails=(Mail(before=_empty), _good())),
+    Scenario(
+        name="queue-file-without-content",
+        mails=(Mail(before=_end_before_content, recipients=(BOB, MBOX)), _good()),
     ),
     _changed("recipient-offset-behind-the-end", [{"offset": 5000}], of_recipient=True),
 )
