@@ -5,6 +5,7 @@ import resource
 import select
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -420,6 +421,7 @@ def test_sigterm_within_a_request_is_no_timeout(
         client.sendall(b"flags\x003\x00")
         assert client.recv(1000) == encode_announcement(DELIVERY_REQUEST)
         os.kill(agent.pid, signal.SIGTERM)
-        client.recv(1000)
+        with suppress(ConnectionResetError):  # it may not have read all there is
+            client.recv(1000)
     assert agent.wait() == 0
     assert not any("timeout" in text for text in agent.log_texts())
