@@ -13,7 +13,7 @@ from functools import partial
 
 from postvirt.codec.attributes import Kind
 from postvirt.codec.delivery import RECIPIENT_FIELDS, REQUEST_FIELDS
-from postvirt.model.request import DeliveryRequest
+from postvirt.model.request import DeliveryRequest, RequestFlag
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
 from postvirt.standin.services import split_request
@@ -24,7 +24,7 @@ from tests.comparison.scenarios.expectations import (
     refused_then_delivered,
     sent,
 )
-from tests.harness.scenario import BOB, MBOX, NOBODY, Mail, Scenario
+from tests.harness.scenario import BOB, MBOX, NOBODY, NORMAL, Mail, Scenario
 
 # One list of attributes for the message, one for each recipient; names and values.
 Lists = list[list[bytes]]
@@ -303,6 +303,15 @@ _ANSWERS = (
     " takes the agent for broken; postvirt answers that it is to be tried again"
 )
 _QUEUED = "3F1A2B4C50 -rwx------"
+# What a probe for bob comes to.
+_PROBED = (
+    "private/verify: request='update' address='bob@example.com' recipient_status='0' "
+    "reason='delivers to maildir'"
+)
+_PROBED_LOG = log(
+    "3F1A2B4C51: to=<bob@example.com>, relay=virtual, delay=D, delays=A/B/C/D, "
+    "dsn=2.0.0, status=deliverable (delivers to maildir)"
+)
 
 
 def _refused(
@@ -337,6 +346,22 @@ def _bad_id(name: str, queue_id: bytes) -> Scenario:
 def _bad_offset(name: str, offset: int) -> Scenario:
     warning = "seek message file active/3F1A2B4C50: Invalid argument"
     return _refused(name, _STAYS_ALIVE, warning, data_offset=offset)
+
+
+def _bad_recipient_offset(name: str, offset: int, warning: str) -> Scenario:
+    """The mail is there already, and will come again: that is so with both programs."""
+    change = partial(_change_recipient, {"offset": offset})
+    warned = log(f"warning: {warning}")
+    return Scenario(
+        name=name,
+        mails=(Mail(change=change), Mail(flags=NORMAL | RequestFlag.MTA_VRFY)),
+        reason=_STAYS_ALIVE,
+        expected={
+            **refused_then_delivered(warning, _QUEUED),
+            "requests": (_PROBED,),
+            "log": (sent("3F1A2B4C50"), warned, _PROBED_LOG),
+        },
+    )
 
 
 _RECEIVING = "deliver_request_get: error receiving {} attributes"
@@ -396,6 +421,17 @@ _DIFFERENT = (
     _bad_id("queue-id-of-the-parent", b".."),
     _bad_offset("content-before-the-file", -1),
     _bad_offset("content-behind-every-file", 2**63 - 1),
+    _bad_recipient_offset(
+        "recipient-offset-zero", 0, "active/3F1A2B4C50: bad recipient offset 0"
+    ),
+    _bad_recipient_offset(
+        "recipient-offset-negative", -2, "active/3F1A2B4C50: bad recipient offset -2"
+    ),
+    _bad_recipient_offset(
+        "recipient-offset-behind-every-file",
+        2**63 - 1,
+        "update queue file active/3F1A2B4C50: Invalid argument",
+    ),
 )
 
 SCENARIOS = (*_SAME, *_DIFFERENT)
