@@ -56,14 +56,16 @@ def try_dot_lock(path: bytes) -> None:
 def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:
     """Remove PATH.lock when nobody touched it for so long that its owner must be dead.
 
+    Whole seconds count, as in Postfix.
+
     Raises: OSError when it is stale and cannot be removed.
     """
     lock = dot_lock_path(path)
     try:
-        changed = os.stat(lock).st_ctime
+        changed = os.stat(lock).st_ctime_ns // 1_000_000_000
     except OSError:
         return
-    if time.time() > changed + stale_seconds:
+    if int(time.time()) > changed + stale_seconds:
         try:
             os.unlink(lock)
         except FileNotFoundError:

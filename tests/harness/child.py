@@ -6,8 +6,6 @@ stays what it is, and everything is undone when the child ends.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import pickle
 import signal
@@ -23,6 +21,7 @@ import pytest
 
 from postvirt.model.mailbox import Owner
 from postvirt.system import log, privileges
+from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
 T = TypeVar("T")
 
@@ -30,9 +29,6 @@ T = TypeVar("T")
 MAIL_OWNER = Owner(4999, 4998)
 RECIPIENT = Owner(5000, 5001)
 STRANGER = Owner(6000, 6001)
-
-_CLONE_NEWNS = 0x0002_0000
-_MS_REC_PRIVATE = 0x4000 | 0x4_0000
 
 
 @dataclass(slots=True)
@@ -172,12 +168,5 @@ def open_descriptors() -> set[str]:
 
 def mount_tmpfs(directory: Path, size_bytes: int) -> None:
     """Mount a small file system that only this process (a child) ever sees."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    options = f"size={size_bytes},mode=777".encode()
-    if (
-        libc.unshare(_CLONE_NEWNS) != 0
-        or libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None) != 0
-        or libc.mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0, options) != 0
-    ):
-        reason = errno.errorcode.get(ctypes.get_errno(), "?")
-        pytest.skip(f"this process may not mount file systems ({reason})")
+    leave_the_mounts_of_the_others()
+    tmpfs(size=size_bytes, mode=777)(directory)

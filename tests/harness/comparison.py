@@ -36,6 +36,7 @@ from postvirt.standin.queue_file import QueueFile, encode_content
 from postvirt.standin.queue_manager import Reply, converse, exchange
 from postvirt.standin.services import ServiceRequest, Services
 from tests.harness import normalise
+from tests.harness.file_systems import mounted
 from tests.harness.scenario import Mail, Scenario
 
 GENUINE = Path("/usr/lib/postfix/sbin/virtual")
@@ -101,6 +102,14 @@ class _Run:
 
     def observe(self) -> Observation:
         self._configure()
+        if self._scenario.file_system is None:
+            return self._observe()
+        with mounted(self._scenario.file_system, self._instance.mail):
+            self._instance.recipient_owner.give(self._instance.mail)
+            self._instance.mail.chmod(0o755)
+            return self._observe()
+
+    def _observe(self) -> Observation:
         if self._scenario.prepare is not None:
             self._scenario.prepare(self._instance)
         services = Services(self._instance.spool, self._scenario.services)
@@ -232,10 +241,11 @@ class _Run:
             yield f"{line} -> {text(target)}"
         elif stat.S_ISDIR(status.st_mode):
             yield line
-            entries = [
-                tuple(self._show_tree(entry.path, self._entry_name(name, entry)))
-                for entry in os.scandir(path)
-            ]
+            with os.scandir(path) as directory:
+                entries = [
+                    tuple(self._show_tree(entry.path, self._entry_name(name, entry)))
+                    for entry in directory
+                ]
             for lines in sorted(entries, key=_by_name):
                 yield from lines
         elif stat.S_ISREG(status.st_mode):

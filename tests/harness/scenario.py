@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import IO
+from typing import Protocol
 
 from postvirt.model.request import (
     DeliveryRequest,
@@ -20,6 +20,7 @@ from postvirt.model.request import (
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
 from postvirt.standin.services import Behaviour
+from tests.harness.file_systems import Mount
 
 CONTENT = b"Subject: greetings\nFrom: alice@example.org\n\nHello.\n"
 NORMAL = RequestFlag.SUCCESS | RequestFlag.BOUNCE
@@ -27,8 +28,15 @@ STATS = MessageStats(
     Timestamp(1_700_000_000, 250_000), Timestamp(1_700_000_001, 500_000)
 )
 
-# Called with a message in the queue; a file it returns stays open to the end.
-Before = Callable[[Instance, QueueFile], IO[bytes] | None]
+
+class Closable(Protocol):
+    """A file, for example."""
+
+    def close(self) -> None: ...
+
+
+# Called with a message in the queue; what it returns is closed at the end.
+Before = Callable[[Instance, QueueFile], Closable | None]
 
 MAILBOXES = {
     "bob@example.com": "bob/",
@@ -86,6 +94,7 @@ class Scenario:
     """A configuration, what is in the file system, and what is asked of the agent.
 
     tables      "type:name" and the entries; the file is @etc@/name
+    file_system what is mounted on @mail@, before anything is made there
     arguments   instead of "-n SERVICE -t unix" and `options`
     on_stdin    the client is on standard input and output (-S)
     environment variables over those that master(8) sets
@@ -98,6 +107,7 @@ class Scenario:
     parameters: Mapping[str, str] = field(default_factory=dict)
     mailboxes: Mapping[str, str] = field(default_factory=lambda: MAILBOXES)
     tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    file_system: Mount | None = None
     prepare: Callable[[Instance], None] | None = None
     mails: tuple[Mail, ...] = (Mail(),)
     services: Mapping[str, Behaviour] = field(default_factory=dict)
