@@ -20,7 +20,9 @@ import time
 from postvirt.mailbox.message import (
     Content,
     Envelope,
+    close,
     envelope_headers,
+    hand_over,
     write_message,
 )
 from postvirt.mailbox.status import COMMIT, PLACE, WRITE, DeliveryFailedError, step
@@ -53,6 +55,8 @@ def deliver_to_maildir(
             write_message(file.fd, envelope_headers(envelope), chunks, b"")
         with step(COMMIT, "error writing message"):
             yield Written(file.fd)
+            with acting_as(owner):
+                hand_over(file.fd)
         with step(PLACE, f"create maildir file {text(file.new)}"), acting_as(owner):
             file.publish()
         with step(COMMIT, "error writing message"):
@@ -154,7 +158,7 @@ class _MaildirFile:
         for fd in self._directories:
             os.close(fd)
         if self.fd >= 0:
-            os.close(self.fd)
+            close(self.fd)
 
     def _create(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

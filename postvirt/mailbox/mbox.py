@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from postvirt.mailbox.message import (
     Content,
     Envelope,
+    close,
     envelope_headers,
     from_line,
+    hand_over,
     write_message,
 )
 from postvirt.mailbox.status import (
@@ -83,6 +85,8 @@ def deliver_to_mbox(
             write_message(box.fd, head, content.chunks(quote_from=True), b"\n")
         with step(COMMIT, "error writing message"):
             yield Written(box.fd)
+            with acting_as(mailbox.owner):
+                hand_over(box.fd)
             yield box.durable()
     except DeliveryFailedError as failed:
         return failed.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
@@ -162,16 +166,22 @@ class _Mbox:
         """Undo what must not stay, and give up the locks."""
         if self._length >= 0 and not self.is_kept:
             try:
-                os.ftruncate(self.fd, self._length)
+                self._cut_back()
             except OSError as error:
                 log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
         if self._directory is not None:
             os.close(self._directory)
         if self.fd >= 0:
-            os.close(self.fd)
+            close(self.fd)
         if self._has_dot_lock:
             with acting_as(self._owner):
                 locks.remove_dot_lock(self._path)
+
+    def _cut_back(self) -> None:
+        # Under some quotas a file cannot be changed any more, not even to the length
+        # that it has.
+        if os.fstat(self.fd).st_size != self._length:
+            os.ftruncate(self.fd, self._length)
 
     def _dot_lock(self, locking: Locking) -> Steps[None]:
         def attempt() -> None:

@@ -76,6 +76,25 @@ def write_message(fd: int, head: bytes, content: Iterable[bytes], tail: bytes) -
         _write_all(fd, (pending, tail))
 
 
+def hand_over(fd: int) -> None:
+    """Have the file system say now what it would say when the file is closed.
+
+    Some network and FUSE file systems hand data over, or refuse it, only then. Every
+    close of a descriptor counts for them, and this one leaves the file open.
+
+    Raises: OSError.
+    """
+    os.close(os.dup(fd))
+
+
+def close(fd: int) -> None:
+    """Close a file whose data is on disk, or given up: errors mean nothing any more."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+
+
 def _write_all(fd: int, parts: tuple[bytes, ...]) -> None:
     size = sum(map(len, parts))
     written = os.writev(fd, parts)

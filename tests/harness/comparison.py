@@ -93,12 +93,25 @@ class _Run:
         self._root = os.fsencode(root)
         self._instance = Instance(root)
         self._output = root / "output"
-        # Both programs are known to the world as "virtual".
-        (root / "bin").mkdir()
-        self._program = root / "bin" / "virtual"
-        self._program.symlink_to(program)
+        self._program = self._install(program)
         self._before: dict[Path, bytes] = {}
         self._cleanup = ExitStack()
+
+    def _install(self, program: Path) -> Path:
+        """Both programs are known to the world as "virtual"."""
+        directory = self._instance.root / "bin"
+        directory.mkdir()
+        name = directory / "virtual"
+        name.symlink_to(program)
+        failing = self._scenario.failing
+        if failing is None:
+            return name
+        variables = failing.environment(self._instance.mail, directory)
+        exports = " ".join(f"{name}='{value}'" for name, value in variables.items())
+        script = directory / "start"
+        script.write_text(f'#!/bin/sh\nexport {exports}\nexec {name} "$@"\n')
+        script.chmod(0o755)
+        return script
 
     def observe(self) -> Observation:
         self._configure()

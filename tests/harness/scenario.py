@@ -20,6 +20,7 @@ from postvirt.model.request import (
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
 from postvirt.standin.services import Behaviour
+from tests.harness.failing_calls import Failing
 from tests.harness.file_systems import Mount
 
 CONTENT = b"Subject: greetings\nFrom: alice@example.org\n\nHello.\n"
@@ -95,6 +96,7 @@ class Scenario:
 
     tables      "type:name" and the entries; the file is @etc@/name
     file_system what is mounted on @mail@, before anything is made there
+    failing     system calls that fail below @mail@
     arguments   instead of "-n SERVICE -t unix" and `options`
     on_stdin    the client is on standard input and output (-S)
     environment variables over those that master(8) sets
@@ -108,6 +110,7 @@ class Scenario:
     mailboxes: Mapping[str, str] = field(default_factory=lambda: MAILBOXES)
     tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     file_system: Mount | None = None
+    failing: Failing | None = None
     prepare: Callable[[Instance], None] | None = None
     mails: tuple[Mail, ...] = (Mail(),)
     services: Mapping[str, Behaviour] = field(default_factory=dict)

@@ -230,6 +230,21 @@ def test_a_message_that_the_disk_does_not_keep_is_not_delivered(
     assert log.lines == []
 
 
+def test_what_is_refused_when_the_file_is_closed_is_removed_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = whole_maildir(home)
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.EDQUOT, "no")
+
+    monkeypatch.setattr("postvirt.mailbox.maildir.hand_over", refuse)
+    outcome, _ = run(Hand(), path)
+    assert isinstance(outcome, Bounced)
+    assert outcome.dsn.status == "5.2.2"
+    assert files(path) == []
+
+
 @pytest.mark.parametrize("effect", [0, 1], ids=["Written", "Durable"])
 @pytest.mark.parametrize("failure", [None, RuntimeError("bug"), KeyboardInterrupt()])
 def test_a_delivery_that_is_broken_off_leaves_nothing(

@@ -226,6 +226,49 @@ def test_what_the_disk_does_not_keep_is_cut_off_again(
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
+def test_what_is_refused_when_the_file_is_closed_is_cut_off_again(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EDQUOT, "no")
+
+    monkeypatch.setattr("postvirt.mailbox.mbox.hand_over", refuse)
+    outcome, _, _ = run(Hand(), mbox)
+    expected = failed(mbox, "5.2.2", "error writing message: Disk quota exceeded")
+    assert outcome == expected
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+def test_a_dot_lock_that_is_given_up_meanwhile_is_taken(mbox: Path) -> None:
+    lock = mbox.with_name("mbox.lock")
+    lock.touch()
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Pause):
+            lock.unlink()
+
+    outcome, _, effects = run(Hand(look), mbox)
+    assert outcome == DELIVERED
+    assert [type(effect) for effect in effects] == [Pause, Written, Durable]
+
+
+def test_an_mbox_under_a_full_quota_is_not_even_cut_back(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When nothing was written: the file system might refuse that, too."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EDQUOT, "no")
+
+    monkeypatch.setattr(os, "writev", refuse)
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    outcome, log, _ = run(Hand(), mbox)
+    expected = failed(mbox, "5.2.2", "error writing message: Disk quota exceeded")
+    assert outcome == expected
+    assert log.lines == []
+
+
 @pytest.mark.parametrize("failure", [None, RuntimeError("bug"), KeyboardInterrupt()])
 def test_a_delivery_that_is_broken_off_is_cut_off_again(
     mbox: Path, failure: BaseException | None

@@ -11,8 +11,10 @@ import pytest
 
 from postvirt.mailbox.message import (
     Envelope,
+    close,
     envelope_headers,
     from_line,
+    hand_over,
     write_message,
 )
 from tests.harness.child import in_child
@@ -127,3 +129,19 @@ def test_what_does_not_fit_is_an_error_after_what_fits(tmp_path: Path) -> None:
     with open(tmp_path / "file", "wb", buffering=0) as file:
         assert in_child(lambda: write_too_much(file)) == errno.EFBIG
     assert (tmp_path / "file").read_bytes() == b"head\nconte"
+
+
+def test_what_is_handed_over_stays_open(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    hand_over(fd)
+    assert os.write(fd, b"more") == 4
+    close(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        hand_over(fd)
+
+
+def test_a_file_that_cannot_be_closed_is_left_alone() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    os.close(writes)
+    close(reads)

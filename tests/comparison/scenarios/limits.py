@@ -1,0 +1,312 @@
+"""Limits of files, full disks and quotas, with nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable
+
+from postvirt.standin.instance import Instance
+from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log
+from tests.harness.failing_calls import Failing
+from tests.harness.file_systems import Mount, btrfs, ext4, tmpfs
+from tests.harness.scenario import BOB, CONTENT, MAILBOXES, MBOX, Mail, Scenario, to
+
+Prepare = Callable[[Instance], None]
+
+_BIG = b"Subject: big\n\n" + b"x" * 39_000 + b"\n"
+_HUGE = b"Subject: huge\n\n" + (b"y" * 99 + b"\n") * 20_000
+
+
+def _limits(name: str, mailbox_limit: str, message_limit: str) -> Scenario:
+    """One message; the two limits together may be an error."""
+    return Scenario(
+        name=name,
+        parameters={
+            "virtual_mailbox_limit": mailbox_limit,
+            "message_size_limit": message_limit,
+        },
+        mails=(Mail(recipients=(BOB, MBOX)),),
+    )
+
+
+_TOGETHER = (
+    _limits("limits-equal", "1000", "1000"),
+    _limits("limit-one-below", "999", "1000"),
+    _limits("limit-one-above", "1001", "1000"),
+    _limits("limit-zero-and-messages-limited", "0", "1000"),
+    _limits("limit-and-messages-zero", "1000", "0"),
+    _limits("limit-larger-than-32-bits", "9999999999", "1000"),
+    _limits("limit-of-the-largest-number", "9223372036854775807", "0"),
+    _limits("limit-beyond-all-numbers", "9223372036854775808", "1000"),
+    _limits("limit-and-messages-negative", "1000", "-1"),
+    Scenario(
+        name="limit-of-the-transport",
+        parameters={"message_size_limit": "1000"},
+        options=("-o", "virtual_mailbox_limit=999"),
+    ),
+)
+
+
+# What stands around the content that is written to MBOX.
+_AROUND = (
+    len(b"From alice@example.org  Thu Jan  1 00:00:00 1970\n")
+    + len(b"Return-Path: <alice@example.org>\n")
+    + len(b"Delivered-To: mbox@example.com\n")
+    + len(b"\n")
+)
+
+
+def _old_mbox(size_bytes: int) -> Prepare:
+    def prepare(instance: Instance) -> None:
+        path = instance.mail / "mbox"
+        path.write_bytes(b"o" * (size_bytes - 1) + b"\n")
+        path.chmod(0o600)
+        instance.recipient_owner.give(path)
+
+    return prepare
+
+
+def _filled_to(name: str, difference: int) -> Scenario:
+    """The mailbox comes so close to the limit; a small message and a big one."""
+    old_bytes = 50_000 - _AROUND - len(CONTENT) + difference
+    return Scenario(
+        name=name,
+        parameters={"virtual_mailbox_limit": "50000", "message_size_limit": "50000"},
+        prepare=_old_mbox(old_bytes),
+        mails=(
+            Mail(recipients=(MBOX,)),
+            Mail(recipients=(MBOX,), content=_BIG),
+        ),
+    )
+
+
+# Twice as long when it is written as it is in the queue file.
+_SENDER = b'"' * 1000 + b"@example.org"
+
+_REACHED = (
+    _filled_to("limit-reached-exactly", 0),
+    _filled_to("limit-reached-with-the-last-newline", 1),
+    _filled_to("limit-reached-with-the-first-byte", _AROUND + len(CONTENT)),
+    Scenario(
+        name="limit-reached-by-the-headers",
+        parameters={"virtual_mailbox_limit": "1500", "message_size_limit": "1500"},
+        mails=(Mail(sender=_SENDER, recipients=(BOB, MBOX)), Mail()),
+    ),
+    Scenario(
+        name="limit-reached-and-soft-bounce",
+        parameters={
+            "virtual_mailbox_limit": "50000",
+            "message_size_limit": "50000",
+            "soft_bounce": "yes",
+        },
+        prepare=_old_mbox(49_990),
+        mails=(Mail(recipients=(MBOX,)),),
+    ),
+)
+
+
+_OLD_BYTES = 5000
+
+
+def _fill(instance: Instance) -> None:
+    """Two mailboxes with old mail, and then no room for anything else."""
+    _old_mbox(_OLD_BYTES)(instance)
+    for path in ("bob", "bob/tmp", "bob/new", "bob/cur"):
+        (instance.mail / path).mkdir(mode=0o700)
+        instance.recipient_owner.give(instance.mail / path)
+    with (instance.mail / "filler").open("wb", buffering=0) as file:
+        for size in (65_536, 4096, 1):
+            try:
+                while True:
+                    file.write(b"f" * size)
+            except OSError:
+                os.fsync(file.fileno())
+
+
+def _fill_and_take_away(instance: Instance) -> None:
+    """As `_fill`, and then the quota is less than what is used already."""
+    _fill(instance)
+    command = ("btrfs", "qgroup", "limit", "32768", instance.mail)
+    subprocess.run(command, check=True)
+
+
+def _full(name: str, file_system: Mount, content: bytes) -> Scenario:
+    """Small, too big, small again, to a maildir and to an mbox file."""
+    return Scenario(
+        name=name,
+        parameters={"virtual_mailbox_limit": "0", "message_size_limit": "0"},
+        file_system=file_system,
+        mails=(
+            Mail(recipients=(BOB, MBOX), content=content),
+            Mail(recipients=(BOB, MBOX)),
+            Mail(recipients=(BOB, MBOX), content=content),
+            Mail(recipients=(MBOX, BOB)),
+        ),
+    )
+
+
+def _without_room(
+    name: str, file_system: Mount, prepare: Prepare = _fill, **parameters: str
+) -> Scenario:
+    """No room from the start: mailboxes with old mail, and two that are to be made."""
+    new = {"new-mbox@example.com": "new-mbox", "new-maildir@example.com": "m/"}
+    return Scenario(
+        name=name,
+        parameters=parameters,
+        mailboxes=MAILBOXES | new,
+        file_system=file_system,
+        prepare=prepare,
+        mails=(
+            Mail(recipients=(BOB, MBOX, *map(to, new)), content=_BIG),
+            Mail(recipients=(BOB, MBOX, *map(to, new))),
+        ),
+    )
+
+
+def _few_inodes(inodes: int) -> Scenario:
+    """A file system with so few of them that the next file cannot be made."""
+    return Scenario(
+        name=f"disk-with-{inodes}-inodes",
+        file_system=tmpfs(size=1 << 20, nr_inodes=inodes),
+        mails=(Mail(recipients=(MBOX,)), Mail()),
+    )
+
+
+_KERNEL_LOCKS = {"virtual_mailbox_lock": "fcntl, flock"}
+
+_FULL = (
+    _full("disk-full-tmpfs", tmpfs(size=32_768), _BIG),
+    _full("disk-full-ext4", ext4(1 << 20), _HUGE),
+    _without_room("disk-full-from-the-start", tmpfs(size=65_536)),
+    *map(_few_inodes, range(1, 9)),
+    Scenario(
+        name="disk-without-inodes-and-without-dot-locks",
+        parameters=_KERNEL_LOCKS,
+        file_system=tmpfs(size=1 << 20, nr_inodes=2),
+        prepare=_old_mbox(_OLD_BYTES),
+        mails=(Mail(recipients=(MBOX, to("other@example.com"))),),
+        mailboxes=MAILBOXES | {"other@example.com": "other"},
+    ),
+)
+
+_QUOTA = (
+    Scenario(
+        name="quota-reached-while-writing-to-a-maildir",
+        file_system=btrfs(1 << 20),
+        mails=(Mail(content=_HUGE), Mail()),
+    ),
+    Scenario(
+        name="quota-reached-while-writing-to-an-mbox",
+        file_system=btrfs(1 << 20),
+        mails=(Mail(content=_HUGE, recipients=(MBOX,)),),
+        reason="btrfs does not let go of what was written, not even by cutting the file"
+        " back; postvirt says so in the log, virtual(8) says nothing",
+        expected={
+            "log": (
+                log("warning: truncate /ROOT/mail/mbox: Disk quota exceeded"),
+                log(
+                    "3F1A2B4C50: to=<mbox@example.com>, relay=virtual, delay=D, "
+                    "delays=A/B/C/D, dsn=5.2.2, status=bounced (delivery failed to "
+                    "mailbox /ROOT/mail/mbox: error writing message: Disk quota "
+                    "exceeded)"
+                ),
+            )
+        },
+    ),
+    _without_room("quota-used-up", btrfs(1 << 20)),
+    _without_room("quota-exceeded", btrfs(1 << 20), _fill_and_take_away),
+    _without_room(
+        "quota-exceeded-and-no-dot-locks",
+        btrfs(1 << 20),
+        _fill_and_take_away,
+        **_KERNEL_LOCKS,
+    ),
+    _without_room(
+        "quota-exceeded-and-soft-bounce",
+        btrfs(1 << 20),
+        _fill_and_take_away,
+        soft_bounce="yes",
+    ),
+)
+
+
+def _failing(
+    name: str, failing: Failing, content: bytes = _BIG, **parameters: str
+) -> Scenario:
+    """To a maildir, to an mbox file with old mail, and to a new one."""
+    new = to("new-mbox@example.com")
+    return Scenario(
+        name=name,
+        parameters=parameters,
+        mailboxes=MAILBOXES | {"new-mbox@example.com": "new-mbox"},
+        failing=failing,
+        prepare=_old_mbox(_OLD_BYTES),
+        mails=(Mail(recipients=(BOB, MBOX, new), content=content),),
+    )
+
+
+_DISK_ERROR = (
+    "a disk that fails is never the recipient's fault: virtual(8) bounces the message,"
+    " postvirt lets it wait"
+)
+_DISK_ERROR_TEXT = "maildir delivery failed: error writing message: Input/output error"
+_DISK_ERROR_REQUEST = (
+    "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' original_recipient=''"
+    " recipient='bob@example.com' offset='179' dsn_orig_rcpt='' notify_flags='0'"
+    " status='4.3.0' diag_type='x-unix' diag_text='input/output error' mta_type=''"
+    f" mta_mname='' action='delayed' reason='{_DISK_ERROR_TEXT}'"
+)
+_CLOSED_LATE = (
+    "virtual(8) has decided that the message stays when it closes the file, and then"
+    " bounces it all the same; postvirt takes it back"
+)
+
+_FAILING = (
+    _failing("write-edquot", Failing("write", errno.EDQUOT, 20_000)),
+    _failing("write-edquot-at-once", Failing("write", errno.EDQUOT, 0)),
+    _failing(
+        "write-edquot-in-a-small-message", Failing("write", errno.EDQUOT, 5090), CONTENT
+    ),
+    _failing("write-enospc", Failing("write", errno.ENOSPC, 20_000)),
+    _failing("write-eio", Failing("write", errno.EIO, 20_000)),
+    _failing("write-estale", Failing("write", errno.ESTALE, 20_000)),
+    _failing("fsync-edquot", Failing("fsync", errno.EDQUOT)),
+    _failing("fsync-enospc", Failing("fsync", errno.ENOSPC)),
+    _failing("fsync-estale", Failing("fsync", errno.ESTALE)),
+    Scenario(
+        name="fsync-eio",
+        failing=Failing("fsync", errno.EIO),
+        reason=_DISK_ERROR,
+        expected={
+            "replies": (REPLY_DEFERRED,),
+            "queue": ("3F1A2B4C50 -rwx------",),
+            "requests": (_DISK_ERROR_REQUEST,),
+            "log": (
+                log(
+                    "3F1A2B4C50: to=<bob@example.com>, relay=virtual, delay=D, "
+                    "delays=A/B/C/D, dsn=4.3.0, status=deferred "
+                    f"({_DISK_ERROR_TEXT})"
+                ),
+            ),
+        },
+    ),
+    Scenario(name="close-edquot-maildir", failing=Failing("close", errno.EDQUOT)),
+    Scenario(
+        name="close-edquot-mbox",
+        failing=Failing("close", errno.EDQUOT),
+        prepare=_old_mbox(10),
+        mails=(Mail(recipients=(MBOX,)),),
+        reason=_CLOSED_LATE,
+        expected={
+            "mail": (
+                "drwxr-xr-x 5000:5000 mail",
+                "-rw------- 5000:5000 mail/mbox links=1",
+                r"    b'ooooooooo\n'",
+            )
+        },
+    ),
+)
+
+SCENARIOS = (*_TOGETHER, *_REACHED, *_FULL, *_QUOTA, *_FAILING)
