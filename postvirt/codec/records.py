@@ -32,6 +32,8 @@ MAX_LENGTH_BYTES = 5
 # fit into memory, so a length far above every sensible limit is taken for corruption.
 MAX_RECORD_BYTES = 16_777_216
 
+_LARGEST_OFFSET = (1 << 63) - 1
+
 _NEWLINE = b"\n"
 
 
@@ -122,13 +124,12 @@ def _long_length(buffer: bytes, position: int) -> tuple[int, int] | None:
 def _pointer(data: bytes) -> int:
     """Where to go on; 0, also written as nothing at all, means "behind this record"."""
     digits = data.partition(b"\0")[0].lstrip()
-    if not digits:
-        return 0
-    if not digits.isdigit() or len(digits) > 18:
+    value = digits.lstrip(b"0") or b"0"
+    if digits.strip(b"0123456789") or len(value) > 19 or int(value) > _LARGEST_OFFSET:
         raise QueueFileError(
             ERROR, f"malformed pointer record value: {digits.decode('latin-1')}"
         )
-    return int(digits)
+    return int(value)
 
 
 def cut_short(rest: bytes) -> QueueFileError:

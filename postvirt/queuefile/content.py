@@ -79,12 +79,22 @@ class QueueFileContent:
                         reverse_jumps += 1
                         if reverse_jumps > MAX_REVERSE_JUMPS:
                             raise QueueFileError(ERROR, "too many reverse jump records")
+                    self._seek(position)
                     last_jump = position
                 continue
             rest = buffer[decoded.used :]
             position += decoded.used
             if not block:
                 raise cut_short(rest)
+
+    def _seek(self, offset: int) -> None:
+        # Reading does not need it, but only here the kernel says that no file is so
+        # large.
+        try:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+        except OSError as error:
+            reason = f"seek error after pointer record: {os.strerror(error.errno or 0)}"
+            raise QueueFileError(ERROR, reason) from None
 
     def _pread(self, size: int, offset: int) -> bytes:
         try:

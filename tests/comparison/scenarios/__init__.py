@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.comparison.scenarios import (
     addresses,
     boxes,
+    content,
     delivery,
     filters,
     hostile,
@@ -28,6 +29,7 @@ from tests.comparison.scenarios import (
 SCENARIOS = (
     *delivery.SCENARIOS,
     *addresses.SCENARIOS,
+    *content.SCENARIOS,
     *lookup.SCENARIOS,
     *searches.SCENARIOS,
     *hostile.SCENARIOS,
