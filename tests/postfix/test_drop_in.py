@@ -284,3 +284,43 @@ def test_a_changed_table_is_used_for_the_next_message(
         r"table hash:\S+/mailboxes\(0,lock\|\S*\) has changed -- restarting",
         postfix.log_text(),
     )
+
+
+def test_a_corrupt_message_is_put_aside_and_neither_delivered_nor_bounced(
+    instance: Instance, start_postfix: StartPostfix
+) -> None:
+    """The queue manager moves it to corrupt/ for somebody to look at."""
+    (instance.etc / "checks").write_text("/^X-Hold:/ HOLD\n")
+    postfix = start_postfix(
+        {"bob@example.com": "bob/", "mbox@example.com": "mbox"},
+        header_checks=f"regexp:{instance.etc}/checks",
+    )
+    for body in (b"damage this line", b"and not this one"):
+        postfix.send(
+            "alice@example.org",
+            ["bob@example.com", "mbox@example.com", "nobody@example.com"],
+            b"Subject: x\nX-Hold: yes\n\nfirst\n" + body + b"\n",
+        )
+    hold = instance.spool / "hold"
+    postfix.wait_until(lambda: len(list(hold.glob("*"))) == 2)
+    (held,) = [path for path in hold.glob("*") if b"damage" in path.read_bytes()]
+    data = held.read_bytes().replace(b"N\x10damage", b"Z\x10damage")
+    held.write_bytes(data)
+    postfix.command("postsuper", "-c", os.fspath(instance.etc), "-H", "ALL")
+    postfix.flush()
+    aside = instance.spool / "corrupt" / held.name
+    postfix.wait_until(aside.exists)
+    postfix.wait_until_queue_is_empty()
+    assert aside.read_bytes() in (
+        data,
+        # The unknown recipient was bounced before anybody read the content.
+        data.replace(b"R\x12nobody@example.com", b"D\x12nobody@example.com"),
+    )
+    log = postfix.log_text()
+    assert f"warning: corrupted queue file: active/{held.name}" in log
+    assert not re.search(rf"{held.name}: to=<(bob|mbox)@example\.com>", log)
+    (delivered,) = maildir(instance, "bob")
+    assert body in delivered
+    (in_mbox,) = mbox(instance)
+    assert "and not this one" in in_mbox.get_payload()
+    assert leftovers(instance) == []
