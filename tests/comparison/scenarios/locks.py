@@ -87,9 +87,7 @@ _VALUES = (
         mails=(Mail(recipients=(MBOX,)),),
     ),
     Scenario(name="lock-attempts-negative", parameters={"deliver_lock_attempts": "-1"}),
-    Scenario(name="lock-attempts-text", parameters={"deliver_lock_attempts": "often"}),
     Scenario(name="lock-delay-zero", parameters={"deliver_lock_delay": "0"}),
-    Scenario(name="lock-delay-text", parameters={"deliver_lock_delay": "long"}),
     Scenario(name="lock-stale-time-zero", parameters={"stale_lock_time": "0"}),
     Scenario(
         name="lock-patience-of-the-transport",
@@ -154,57 +152,56 @@ def _add_a_name(path: Path) -> None:
     os.link(path, path.with_name("second name"))
 
 
+def _give_away(path: Path) -> None:
+    os.chown(path, 5001, 5001)
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, 0)
+
+
 def _append(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"From a reader\n\nMeanwhile.\n\n")
 
 
-def _meanwhile_scenario(name: str, *mails: Mail) -> Scenario:
-    return Scenario(
-        name=name,
-        parameters={
-            "virtual_mailbox_lock": "fcntl, flock, dotlock",
-            "deliver_lock_attempts": "20",
-            "deliver_lock_delay": "1",
-        },
-        mailboxes=_mailboxes(_STATES),
-        prepare=_prepare_states,
-        mails=mails,
-    )
+def _nothing(_: Path) -> None:
+    """Nothing else happens to the file."""
 
+
+_PATIENT = {
+    "virtual_mailbox_lock": "fcntl, flock, dotlock",
+    "deliver_lock_attempts": "20",
+    "deliver_lock_delay": "1",
+}
 
 _WAITING = (
     _held_to_the_end("fcntl"),
     _held_to_the_end("flock"),
-    _meanwhile_scenario(
-        "lock-released-dotlock",
-        Mail(recipients=_recipients(("dot",)), before=_release_dot_lock),
+    Scenario(
+        name="lock-released-while-waiting",
+        parameters=_PATIENT,
+        mailboxes=_mailboxes(_STATES),
+        prepare=_prepare_states,
+        mails=(
+            Mail(recipients=_recipients(("dot",)), before=_release_dot_lock),
+            _meanwhile("fcntl", "fcntl", _nothing),
+            _meanwhile("fcntl-shared", "fcntl-shared", _append),
+            _meanwhile("flock", "flock", _nothing),
+            _meanwhile("flock-shared", "flock-shared", _cut),
+        ),
     ),
-    _meanwhile_scenario(
-        "lock-released-fcntl", _meanwhile("fcntl", "fcntl", lambda _: None)
-    ),
-    _meanwhile_scenario(
-        "lock-released-flock", _meanwhile("flock", "flock-shared", lambda _: None)
-    ),
-    _meanwhile_scenario(
-        "mbox-removed-while-waiting", _meanwhile("fcntl", "fcntl", os.unlink)
-    ),
-    _meanwhile_scenario(
-        "mbox-replaced-while-waiting", _meanwhile("flock", "flock", _replace)
-    ),
-    _meanwhile_scenario(
-        "mbox-linked-while-waiting", _meanwhile("fcntl", "fcntl", _add_a_name)
-    ),
-    _meanwhile_scenario(
-        "mbox-given-away-while-waiting",
-        _meanwhile("flock", "flock", lambda path: os.chown(path, 5001, 5001)),
-    ),
-    _meanwhile_scenario(
-        "mbox-grown-while-waiting", _meanwhile("fcntl", "fcntl", _append)
-    ),
-    _meanwhile_scenario(
-        "mbox-truncated-while-waiting",
-        _meanwhile("flock", "flock", lambda path: os.truncate(path, 0)),
+    Scenario(
+        name="mbox-changed-while-waiting",
+        parameters=_PATIENT,
+        mailboxes=_mailboxes(_STATES),
+        prepare=_prepare_states,
+        mails=(
+            _meanwhile("free", "fcntl", os.unlink),
+            _meanwhile("flock", "flock", _replace),
+            _meanwhile("fcntl", "fcntl", _add_a_name),
+            _meanwhile("flock-shared", "flock", _give_away),
+        ),
     ),
 )
 
@@ -266,10 +263,8 @@ def _stale_and_held(instance: Instance, queued: QueueFile) -> Closable:
 
 
 _STALE_LOCKS = (
-    _stale("stale-lock-of-the-recipient", 2, ("stale",)),
-    _stale("stale-lock-of-root", 2, ("of-root",)),
-    _stale("stale-lock-is-a-link-to-an-old-file", 2, ("link",)),
-    _stale("stale-lock-is-a-dangling-link", 2, ("dangling",)),
+    # In the end one is a link to nowhere, which is as old as nothing can tell.
+    _stale("stale-locks", 2, ("stale", "of-root", "link", "dangling")),
     _stale(
         "stale-locks-that-cannot-be-removed",
         20,
