@@ -23,7 +23,7 @@ from tests.harness.scenario import MBOX
 
 pytestmark = pytest.mark.postfix
 
-MESSAGES = 12
+MESSAGES = 8
 # Long enough that a writer without a lock would be in the midst of another's message.
 LINES = 4000
 

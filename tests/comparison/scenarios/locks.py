@@ -165,10 +165,6 @@ def _append(path: Path) -> None:
         file.write(b"From a reader\n\nMeanwhile.\n\n")
 
 
-def _nothing(_: Path) -> None:
-    """Nothing else happens to the file."""
-
-
 _PATIENT = {
     "virtual_mailbox_lock": "fcntl, flock, dotlock",
     "deliver_lock_attempts": "20",
@@ -185,9 +181,7 @@ _WAITING = (
         prepare=_prepare_states,
         mails=(
             Mail(recipients=_recipients(("dot",)), before=_release_dot_lock),
-            _meanwhile("fcntl", "fcntl", _nothing),
-            _meanwhile("fcntl-shared", "fcntl-shared", _append),
-            _meanwhile("flock", "flock", _nothing),
+            _meanwhile("fcntl", "fcntl", _append),
             _meanwhile("flock-shared", "flock-shared", _cut),
         ),
     ),
