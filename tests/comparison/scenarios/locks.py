@@ -47,10 +47,14 @@ def _hold_states(instance: Instance, queued: QueueFile) -> Closable:
     return hold_all({instance.mail / name: name for name in _KERNEL_LOCKS})
 
 
+def _dashed(styles: str) -> str:
+    return styles.replace(", ", "-").strip(",") or "none"
+
+
 def _combination(styles: str) -> Scenario:
     """One recipient for each lock that is taken already, and one attempt."""
     return Scenario(
-        name=f"locks-taken-{'-'.join(styles.split(', ')) or 'none'}",
+        name=f"locks-taken-{_dashed(styles)}",
         parameters={"virtual_mailbox_lock": styles, "deliver_lock_attempts": "1"},
         mailboxes=_mailboxes(_STATES),
         prepare=_prepare_states,
@@ -58,19 +62,18 @@ def _combination(styles: str) -> Scenario:
     )
 
 
-_COMBINATIONS = tuple(
-    _combination(styles)
-    for styles in (
-        "",
-        "dotlock",
-        "fcntl",
-        "flock",
-        "fcntl, dotlock",
-        "flock, dotlock",
-        "flock, fcntl",
-        "dotlock, fcntl, flock",
-    )
+_STYLES = (
+    ",",  # no lock at all; an empty value is an error
+    "dotlock",
+    "fcntl",
+    "flock",
+    "fcntl, dotlock",
+    "flock, dotlock",
+    "flock, fcntl",
+    "dotlock, fcntl, flock",
 )
+
+_COMBINATIONS = tuple(map(_combination, _STYLES))
 
 _VALUES = (
     Scenario(
@@ -103,17 +106,6 @@ _TWO_ATTEMPTS = {
     "deliver_lock_attempts": "2",
     "deliver_lock_delay": "1",
 }
-
-
-def _held_to_the_end(name: str) -> Scenario:
-    """A lock that is still there at the last attempt."""
-    return Scenario(
-        name=f"lock-held-to-the-end-{name}",
-        parameters=_TWO_ATTEMPTS,
-        mailboxes=_mailboxes(_STATES),
-        prepare=_prepare_states,
-        mails=(Mail(recipients=_recipients((name,)), before=_hold_states),),
-    )
 
 
 # What happens while the agent waits for the lock of the mbox file.
@@ -172,8 +164,13 @@ _PATIENT = {
 }
 
 _WAITING = (
-    _held_to_the_end("fcntl"),
-    _held_to_the_end("flock"),
+    Scenario(
+        name="locks-held-to-the-end",
+        parameters=_TWO_ATTEMPTS,
+        mailboxes=_mailboxes(_STATES),
+        prepare=_prepare_states,
+        mails=(Mail(recipients=_recipients(("fcntl", "flock")), before=_hold_states),),
+    ),
     Scenario(
         name="lock-released-while-waiting",
         parameters=_PATIENT,
@@ -237,12 +234,17 @@ _STALE = ext4(
 )
 
 
-def _stale(name: str, attempts: int, mailboxes: tuple[str, ...]) -> Scenario:
+def _stale(
+    name: str,
+    mailboxes: tuple[str, ...],
+    styles: str = "fcntl, dotlock",
+    attempts: int = 2,
+) -> Scenario:
     """Dot locks whose owners are dead, one after the other."""
     return Scenario(
         name=name,
         parameters={
-            "virtual_mailbox_lock": "fcntl, dotlock",
+            "virtual_mailbox_lock": styles,
             "deliver_lock_attempts": f"{attempts}",
             "deliver_lock_delay": "1",
         },
@@ -252,32 +254,25 @@ def _stale(name: str, attempts: int, mailboxes: tuple[str, ...]) -> Scenario:
     )
 
 
+_OLD_LOCKS = ("stale", "directory", "closed/mbox", "sticky/mbox", "fixed")
+
+
 def _stale_and_held(instance: Instance, queued: QueueFile) -> Closable:
     return hold_all({_file(instance, "fcntl"): "fcntl"})
 
 
 _STALE_LOCKS = (
+    # One that can be removed and four that cannot, whatever else is locked.
+    *(_stale(f"stale-locks-{_dashed(one)}", _OLD_LOCKS, one) for one in _STYLES),
     # In the end one is a link to nowhere, which is as old as nothing can tell.
-    _stale("stale-locks", 2, ("stale", "of-root", "link", "dangling")),
-    _stale(
-        "stale-locks-that-cannot-be-removed",
-        20,
-        ("directory", "closed/mbox", "sticky/mbox", "fixed"),
-    ),
-    _stale("stale-lock-and-one-attempt", 1, ("stale", "closed/mbox", "directory")),
+    _stale("stale-locks-of-others", ("of-root", "link", "dangling")),
+    _stale("stale-lock-and-one-attempt", ("stale", "closed/mbox"), attempts=1),
     Scenario(
         name="stale-lock-and-fcntl-held",
         parameters=_TWO_ATTEMPTS,
         mailboxes=_mailboxes(("fcntl",)),
         file_system=_STALE,
         mails=(Mail(recipients=_recipients(("fcntl",)), before=_stale_and_held),),
-    ),
-    Scenario(
-        name="stale-lock-not-asked-for",
-        parameters={"virtual_mailbox_lock": "fcntl, flock"},
-        mailboxes=_mailboxes(("stale", "directory")),
-        file_system=_STALE,
-        mails=(Mail(recipients=_recipients(("stale", "directory"))),),
     ),
 )
 
