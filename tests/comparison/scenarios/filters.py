@@ -89,11 +89,6 @@ _CHANGES = (
         services={"private/trace": _DOWN},
     ),
     _through(
-        "of-the-default",
-        "$default_delivery_status_filter",
-        default_delivery_status_filter=_TURNED,
-    ),
-    _through(
         "off-although-there-is-a-default", "", default_delivery_status_filter=_TURNED
     ),
     _through(

@@ -71,16 +71,9 @@ _ADDRESSES = (
     _odd("log-odd-addresses"),
     _odd("log-odd-addresses-internal", info_log_address_format="internal"),
     _odd("log-odd-addresses-without-smtputf8", smtputf8_enable="no"),
-    _odd(
-        "log-odd-addresses-internal-without-smtputf8",
-        smtputf8_enable="no",
-        info_log_address_format="internal",
-    ),
-    _odd("log-odd-addresses-soft-bounce", soft_bounce="yes"),
 )
 
 _ODD = "o\x01d\x1bd \x7f é € %s %n"
-_ODD_BYTES = "o\x01d\udcff\udcc3d"
 
 
 def _parameters(name: str, **parameters: str) -> Scenario:
@@ -104,8 +97,6 @@ def _tables(name: str, **entries: str) -> Scenario:
 
 _FIELDS = (
     _tables("log-odd-uid", uid=_ODD),
-    _tables("log-odd-gid", gid=_ODD),
-    _tables("log-uid-of-odd-bytes", uid=_ODD_BYTES),
     _parameters("log-result-of-odd-bytes", virtual_uid_maps="static:50\udcff\x01"),
     Scenario(
         name="log-odd-mailbox",
@@ -160,16 +151,14 @@ def _address(character: str, before: int) -> Recipient:
 
 
 _LONG = (
-    _long("recipient", _address("x", 0)),
-    _long("recipient-in-utf-8", _address("ä", 0), _address("ä", 1)),
-    _long("recipient-of-wide-characters", *(_address("𝄞", n) for n in range(4))),
-    _long("recipient-of-unprintable-bytes", to(b"\xff" * 2500 + b"@example.com")),
-    _long("recipient-without-smtputf8", _address("ä", 0), smtputf8_enable="no"),
-    # The limit falls on the last byte, before it and behind it.
     _long(
-        "recipient-of-the-limit",
-        *(to("b" * n + "@example.com") for n in range(937, 943)),
+        "recipients",
+        *(_address(one, before) for one in "xä𝄞" for before in range(4)),
+        to(b"\xff" * 2500 + b"@example.com"),
+        # The limit falls on the last byte, before it and behind it.
+        *(to("b" * size + "@example.com") for size in range(937, 943)),
     ),
+    _long("recipients-without-smtputf8", _address("ä", 0), smtputf8_enable="no"),
     Scenario(
         name="log-long-warning",
         parameters={"virtual_uid_maps": "static:" + "x" * 2500},
@@ -195,7 +184,6 @@ def _environment(
     )
 
 
-_LATE = {"virtual_minimum_uid": "abc"}
 _OTHERS = {
     "MAIL_LOGTAG": "early",
     "POSTLOG_HOSTNAME": "early.example.org",
@@ -203,7 +191,6 @@ _OTHERS = {
 }
 
 _PLACES = (
-    _name("with-blanks", "mx one"),
     _name("in-utf-8", "m\u00e4x"),
     _name("of-the-service", "postfix", "-o", "syslog_name=postfix/$service_name"),
     _name(
@@ -212,13 +199,8 @@ _PLACES = (
         multi_instance_name="postfix-out",
     ),
     _environment("of-other-places", {}, **_OTHERS),
-    _environment("of-other-places-until-a-late-error", _LATE, **_OTHERS),
     _environment("of-no-service", {}, POSTLOG_SERVICE=""),
     _parameters("log-host-without-dot", myhostname="mail1", mydomain="example.org"),
-    _parameters(
-        "maillog-file-of-other-prefixes",
-        maillog_file_prefixes="/var, /opt @root@/mail",
-    ),
     _parameters("maillog-service-that-is-down", postlog_service_name="nowhere"),
     _parameters(
         "table-errors-in-a-union-are-fatal",

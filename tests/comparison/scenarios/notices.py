@@ -136,9 +136,7 @@ _HINTS = (
     _flush("by-parents-of-a-dot", ".com", parent_domain_matches_subdomains=""),
     _flush("by-exception", "!sub.example.com example.com static:all"),
     _flush("by-table", "texthash:@etc@/domains"),
-    _flush("by-file", "@etc@/domains"),
     _flush("by-table-that-fails", "fail:x"),
-    _flush("by-table-that-is-missing", "hash:@etc@/nothing"),
     _flush("by-names-and-a-comment", "example.com # not example.org"),
     _flush("by-file-that-is-missing", "@etc@/nothing"),
 )

@@ -25,7 +25,6 @@ _CASES: dict[str, tuple[str, tuple[Recipient, ...], RequestFlag]] = {
     "defer": ("private/defer", (_DAVE,), NORMAL),
     "trace": ("private/trace", (BOB,), RequestFlag.RECORD | NORMAL),
     "trace-of-bounce": ("private/trace", (NOBODY,), RequestFlag.RECORD | NORMAL),
-    "trace-of-defer": ("private/trace", (_DAVE,), RequestFlag.RECORD | NORMAL),
     "user-probe": ("private/trace", (BOB, NOBODY, _DAVE), RequestFlag.USR_VRFY),
     "verify": ("private/verify", (BOB, NOBODY), RequestFlag.MTA_VRFY),
     "flush": ("public/flush", (_DAVE,), NORMAL),
@@ -91,22 +90,10 @@ _HANGS_UP = Behaviour(answer=b"", hangs_up=True)
 _SAME = (
     _same("bounce", "hangs-up-after-its-answer", Behaviour(hangs_up=True)),
     _same("bounce", "answers-more", Behaviour(answer=b"status\x000\0more\0x\0\0")),
-    _same(
-        "bounce",
-        "answers-a-large-number",
-        Behaviour(answer=b"status\0004294967296\0\0"),
-    ),
-    _same("bounce", "answers-blank-and-sign", Behaviour(answer=b"status\0 +0\0\0")),
-    _same("bounce", "answers-another-failure", Behaviour(status=1)),
     _same("bounce", "fails-softly", _FAILS, soft_bounce="yes"),
     _same("trace", "answers-more", Behaviour(answer=b"status\x000\0more\0x\0\0")),
-    _same("trace-of-bounce", "down", _DOWN),
     _same("trace-of-bounce", "down-soft-bounce", _DOWN, soft_bounce="yes"),
-    _same("trace-of-bounce", "fails", _FAILS),
-    _same("trace-of-defer", "down", _DOWN),
-    _same("trace-of-defer", "fails", _FAILS),
     _same("user-probe", "fails", _FAILS),
-    _same("verify", "fails", _FAILS),
     _same("verify", "answers-bad-request", Behaviour(status=-2)),
     _same(
         "verify",
@@ -165,12 +152,6 @@ _NONSENSE = (
         "status\0d\x1b\xff\u00fcnn".encode("latin-1") + b"\0\0",
         "malformed numerical data from private/bounce socket"
         " while reading input attribute value: d???nn",
-    ),
-    _bounce(
-        "answers-nothing",
-        b"status\0\0\0",
-        "malformed numerical data from private/bounce socket"
-        " while reading input attribute value: ",
     ),
     _bounce(
         "answers-something-else",
@@ -264,12 +245,6 @@ _STRANGERS = (
         "announces-something-else",
         b"status\x000\0\0",
         "unexpected attribute status from private/bounce socket (expecting: protocol)",
-    ),
-    _stranger(
-        "announces-more",
-        _ANNOUNCEMENT[:-1] + b"more\0x\0\0",
-        "unexpected attribute more from private/bounce socket"
-        " (expecting: (list terminator))",
     ),
 )
 
