@@ -230,6 +230,14 @@ def assert_each_once(both: Both, count: int) -> None:
     assert leftovers(both.instance) == []
 
 
+# No new attempts by themselves: what is being delivered must not be tried or requeued.
+ONLY_WHEN_ASKED = {
+    "minimal_backoff_time": "1h",
+    "maximal_backoff_time": "1h",
+    "queue_run_delay": "1h",
+}
+
+
 def all_deferred(both: Both, count: int) -> bool:
     """So many messages wait in the queue, and none is being delivered."""
     names = [message["queue_name"] for message in both.postfix.queue()]
@@ -251,7 +259,7 @@ def test_what_is_deferred_is_delivered_when_the_cause_is_mended(
     instance: Instance, start_postfix: StartPostfix
 ) -> None:
     """Whoever has his copy already does not get another."""
-    both = Both(instance, start_postfix)
+    both = Both(instance, start_postfix, **ONLY_WHEN_ASKED)
     close_maildirs(both)
     for number in range(10):
         both.postfix.send("alice@example.org", both.everybody(), numbered(number))
@@ -260,6 +268,7 @@ def test_what_is_deferred_is_delivered_when_the_cause_is_mended(
         assert len(messages(both.folder(domain, "mbox"))) == 10
 
     open_maildirs(both)
+    both.postfix.flush()
     both.postfix.wait_until_queue_is_empty()
     assert_each_once(both, 10)
 
@@ -268,14 +277,7 @@ def test_requeued_mail_is_delivered_once(
     instance: Instance, start_postfix: StartPostfix
 ) -> None:
     """postsuper -r gives every message a new queue id, again and again."""
-    # Only postsuper starts a new attempt: what is being delivered must not be requeued.
-    both = Both(
-        instance,
-        start_postfix,
-        minimal_backoff_time="1h",
-        maximal_backoff_time="1h",
-        queue_run_delay="1h",
-    )
+    both = Both(instance, start_postfix, **ONLY_WHEN_ASKED)
     close_maildirs(both)
     for number in range(10):
         both.postfix.send("alice@example.org", both.everybody(), numbered(number))
