@@ -25,8 +25,8 @@ def exchange(
 ) -> int | None:
     """Connect, check the announcement, send the request, return the status.
 
-    service is class and name ("private/bounce"), protocol what it announces (b"" when it
-    waits in silence), timeout the seconds that each single read or write may take
+    service is class and name ("private/bounce"), protocol what it announces, b"" when
+    it waits in silence, timeout the seconds that each single read or write may take
     (ipc_timeout). Without an answer there is no status: None.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
