@@ -62,14 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Deliver; the exit status."""
-    import time
     from tempfile import SpooledTemporaryFile
 
     from postvirt.cli.configuration import load_settings
     from postvirt.model.outcome import CorruptQueueFile, Delivered
     from postvirt.model.request import Recipient
     from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
-    from postvirt.server.driver import Driver
+    from postvirt.server.engine import Engine
     from postvirt.system.limits import limit_file_size
 
     settings = load_settings(arguments)
@@ -80,18 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
         prepare(settings)
         settle_as_mail_owner(settings)
         postman = Assembly(settings, "virtual").postman
-        driver = Driver(time.sleep, settings.ipc_timeout)
+        engine = Engine(settings.ipc_timeout)
         codes = set()
         for argument in arguments.recipients:
             address = os.fsencode(argument)
             recipient = Recipient(
                 original_recipient=address, address=address, offset=-1
             )
-            outcome = driver.run(
+            outcome = engine.run(
                 postman.deliver(os.fsencode(arguments.sender), recipient, content)
             )
-            if isinstance(outcome, CorruptQueueFile):
-                raise AssertionError("there is no queue file")
+            if outcome is None or isinstance(outcome, CorruptQueueFile):
+                raise AssertionError("there is no queue file, and nobody stops this")
             dsn = outcome.dsn
             line = f"{dsn.status} {argument}: {dsn.reason}\n"
             sys.stdout.buffer.write(os.fsencode(line))

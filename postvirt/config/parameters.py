@@ -347,6 +347,11 @@ class Settings:
         "yes", meaning="Log which tables are opened as other types."
     )
 
+    # postvirt's own.
+    postvirt_client_limit: int = integer(
+        "100", minimum=1, meaning="How many clients one worker serves at once."
+    )
+
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: str = string(
         "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."

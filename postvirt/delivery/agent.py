@@ -14,7 +14,7 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Postman
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.message import Content
-from postvirt.model.effects import Steps
+from postvirt.model.effects import Steps, Together
 from postvirt.model.outcome import CorruptQueueFile, Deferred, Dsn, Outcome
 from postvirt.model.request import (
     PROBE_FLAGS,
@@ -64,26 +64,39 @@ class Agent:
             queue_file.fd, request.data_offset, queue_file.size_bytes
         )
         try:
+            outcomes = yield from self._deliver_all(request, queue_file, content)
             status = DONE
-            for recipient in request.recipients:
+            for recipient, outcome in zip(request.recipients, outcomes, strict=True):
                 if not (
-                    yield from self._serve_one(request, recipient, queue_file, content)
+                    yield from self._finish(request, recipient, queue_file, outcome)
                 ):
                     status = TRY_AGAIN
             return status
         finally:
             queue_file.close()
 
-    def _serve_one(
+    def _deliver_all(
+        self, request: DeliveryRequest, queue_file: QueueFile, content: Content
+    ) -> Steps[list[Outcome]]:
+        """Deliver to the recipients side by side; their outcomes in their order."""
+        ways = [
+            self._deliver(request, recipient, queue_file, content)
+            for recipient in request.recipients
+        ]
+        if len(ways) == 1:
+            return [(yield from ways[0])]
+        outcomes: list[Outcome] = yield Together(ways)
+        return outcomes
+
+    def _finish(
         self,
         request: DeliveryRequest,
         recipient: Recipient,
         queue_file: QueueFile,
-        content: Content,
+        outcome: Outcome,
     ) -> Steps[bool]:
         """Whether the recipient is done with, and crossed off where that is asked."""
         try:
-            outcome = yield from self._deliver(request, recipient, queue_file, content)
             is_done = yield from self.reporter.report(request, recipient, outcome)
         except Exception as error:
             _log_bug(request, recipient, error)

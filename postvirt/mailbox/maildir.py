@@ -14,6 +14,7 @@ Security: every step on the recipient's side is made as the owner.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import time
 
@@ -40,6 +41,9 @@ _DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
 
+# Tells this process's deliveries of one second apart.
+_deliveries = itertools.count(1)
+
 
 def deliver_to_maildir(
     mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
@@ -50,15 +54,15 @@ def deliver_to_maildir(
     try:
         with step(PLACE, f"create maildir file {text(file.tmp)}"), acting_as(owner):
             file.create()
-        with step(WRITE, "error writing message"), acting_as(owner):
-            chunks = content.chunks(quote_from=False)
-            write_message(file.fd, envelope_headers(envelope), chunks, b"")
+            with step(WRITE, "error writing message"):
+                chunks = content.chunks(quote_from=False)
+                write_message(file.fd, envelope_headers(envelope), chunks, b"")
         with step(COMMIT, "error writing message"):
-            yield Written(file.fd)
-            with acting_as(owner):
-                hand_over(file.fd)
+            has_its_names: bool = yield Written(file.fd, file.device)
         with step(PLACE, f"create maildir file {text(file.new)}"), acting_as(owner):
-            file.publish()
+            with step(COMMIT, "error writing message"):
+                hand_over(file.fd)
+            file.publish(has_its_names=has_its_names)
         with step(COMMIT, "error writing message"):
             yield file.durable()
     except DeliveryFailedError as failed:
@@ -89,10 +93,12 @@ class _MaildirFile:
         self._seconds = seconds
         self._microseconds = nanoseconds // 1000
         # The process id is this process's alone for as long as the file is in tmp/.
-        self.tmp = b"%btmp/%d.P%d.%b" % (maildir, seconds, os.getpid(), hostname)
+        name = (maildir, seconds, os.getpid(), next(_deliveries), hostname)
+        self.tmp = b"%btmp/%d.P%dQ%d.%b" % name
         self.new = b""
-        self.fd = -1
+        self.fd = self.device = -1
         self.is_kept = False
+        self._has_its_names = True
         self._is_in_tmp = self._is_in_new = False
         self._made: list[bytes] = []
         self._directories: list[int] = []
@@ -110,6 +116,7 @@ class _MaildirFile:
             self._create()
         self._is_in_tmp = True
         status = os.fstat(self.fd)
+        self.device = status.st_dev
         self.new = b"%bnew/%d.V%xI%xM%d.%b" % (
             self._maildir,
             self._seconds,
@@ -119,9 +126,11 @@ class _MaildirFile:
             self._hostname,
         )
 
-    def publish(self) -> None:
-        """Move the file to new/ and open the directories whose names changed.
+    def publish(self, *, has_its_names: bool) -> None:
+        """Move the file to new/.
 
+        has_its_names is Written's answer: the directories whose names changed are
+        opened unless they are committed with the file.
         Raises: OSError when the name in new/ cannot be made.
         """
         try:
@@ -135,13 +144,22 @@ class _MaildirFile:
             self._link()
         self._is_in_new = True
         self._remove_from_tmp()
-        self._open_directory(self._maildir + b"new")
-        for path in reversed(self._made):  # from the leaf up
-            self._open_directory(os.path.dirname(path) or b"/")
+        self._has_its_names = has_its_names
+        if not has_its_names:
+            self._open_directory(self._maildir + b"new")
+            for path in reversed(self._made):  # from the leaf up
+                self._open_directory(os.path.dirname(path) or b"/")
 
     def durable(self) -> Durable:
         """What to wait for before the message may be reported as delivered."""
-        return Durable(self.fd, tuple(self._directories), self._everything)
+        return Durable(
+            self.fd,
+            self.device,
+            self._has_its_names,
+            is_named=True,
+            directories=tuple(self._directories),
+            everything=self._everything,
+        )
 
     def remove(self) -> None:
         """Take back a file that must not be delivered."""

@@ -1,8 +1,9 @@
-"""Append one message to an mbox file.
+"""Append messages to an mbox file.
 
 The file is locked as virtual_mailbox_lock says (dot lock, then flock, then fcntl),
 opened with the care that a file in a user's hands needs, and looked at again once it is
-locked. It is cut back to its old length when anything fails before the message is safe.
+locked. It is cut back when anything fails before a message is safe: to where that
+message began, or, if the commit fails, to where the first of them began.
 
 Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
 Raises: QueueFileError when the content is damaged, with the file as it was. A delivery
@@ -17,10 +18,12 @@ import os
 import random
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 
+from postvirt.errors import QueueFileError
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -37,7 +40,7 @@ from postvirt.mailbox.status import (
     DeliveryFailedError,
     step,
 )
-from postvirt.model.effects import Durable, Pause, Steps, Written
+from postvirt.model.effects import Durable, Joint, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.text import text
@@ -67,6 +70,14 @@ class Locking:
     stale_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A message for an mbox file."""
+
+    envelope: Envelope
+    content: Content
+
+
 def deliver_to_mbox(
     mailbox: Mailbox,
     envelope: Envelope,
@@ -75,24 +86,51 @@ def deliver_to_mbox(
     *,
     strict_ownership: bool,
 ) -> Steps[Outcome]:
-    """Append the message; strict_ownership refuses a file that somebody else owns."""
+    """Append the message; strict_ownership refuses a file that somebody else owns.
+
+    Messages for the same file that come at the same time share one lock and one commit.
+    """
+    deliver = partial(
+        _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
+    )
+    outcome: Outcome = yield Joint(mailbox, _Letter(envelope, content), deliver)
+    return outcome
+
+
+def _deliver_all(
+    mailbox: Mailbox,
+    letters: Sequence[_Letter],
+    *,
+    locking: Locking,
+    strict_ownership: bool,
+) -> Steps[list[Outcome | Exception]]:
+    """Append the messages in their order; an outcome or an exception for each."""
     box = _Mbox(mailbox)
+
+    def failed(error: DeliveryFailedError) -> Outcome:
+        return error.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
+
     try:
         yield from box.open(locking)
-        box.check(envelope, strict_ownership=strict_ownership)
-        with step(WRITE, "error writing message"), acting_as(mailbox.owner):
-            head = from_line(envelope, time.time()) + envelope_headers(envelope)
-            write_message(box.fd, head, content.chunks(quote_from=True), b"\n")
-        with step(COMMIT, "error writing message"):
-            yield Written(box.fd)
-            with acting_as(mailbox.owner):
-                hand_over(box.fd)
-            yield box.durable()
-    except DeliveryFailedError as failed:
-        return failed.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
+        outcomes: list[Outcome | Exception] = []
+        for letter in letters:
+            try:
+                box.check(letter.envelope, strict_ownership=strict_ownership)
+                box.append(letter)
+            except DeliveryFailedError as error:
+                outcomes.append(failed(error))
+            except QueueFileError as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(_DELIVERED)
+        if _DELIVERED in outcomes:
+            with step(COMMIT, "error writing message"):
+                yield from box.commit()
+    except DeliveryFailedError as error:
+        # Also those that failed by themselves: they did not arrive in any case.
+        return [failed(error)] * len(letters)
     else:
-        box.is_kept = True
-        return _DELIVERED
+        return outcomes
     finally:
         box.release()
 
@@ -103,9 +141,8 @@ class _Mbox:
     def __init__(self, mailbox: Mailbox) -> None:
         self._path = mailbox.path
         self._owner = mailbox.owner
-        self.fd = -1
-        self.is_kept = False
-        self._length = -1  # before the message; -1: nothing is written yet
+        self.fd = self.device = -1
+        self._length = -1  # as it must be if the commit fails; -1: nothing to undo
         self._has_dot_lock = False
         self._directory: int | None = None
         self._is_new = False
@@ -123,6 +160,7 @@ class _Mbox:
                 self.fd, status, self._is_new = open_or_create(
                     self._path, flags, _FILE_MODE
                 )
+                self.device = status.st_dev
                 if self._is_new:
                     self._directory = open_directory(os.path.dirname(self._path))
         except UnsafeFileError as error:
@@ -154,21 +192,49 @@ class _Mbox:
             )
             reason = f"destination {text(self._path)} is not owned by recipient"
             raise DeliveryFailedError(0, "4.2.0", reason)
-        self._length = status.st_size
 
-    def durable(self) -> Durable:
-        """What to wait for before the message may be reported as delivered."""
-        if self._directory is not None:
-            return Durable(self.fd, (self._directory,))
-        return Durable(self.fd, everything=self._is_new)
+    def append(self, letter: _Letter) -> None:
+        """Write a message at the end; the file is as it was if that fails.
+
+        Raises: DeliveryFailedError, QueueFileError.
+        """
+        length = os.fstat(self.fd).st_size
+        is_whole = False
+        try:
+            with step(WRITE, "error writing message"), acting_as(self._owner):
+                envelope = letter.envelope
+                head = from_line(envelope, time.time()) + envelope_headers(envelope)
+                chunks = letter.content.chunks(quote_from=True)
+                write_message(self.fd, head, chunks, b"\n")
+            is_whole = True
+        finally:
+            if not is_whole:
+                self._truncate(length)
+        if self._length < 0:
+            self._length = length
+
+    def commit(self) -> Steps[None]:
+        """Wait until everything that was appended is on disk.
+
+        Raises: OSError.
+        """
+        has_its_names: bool = yield Written(self.fd, self.device)
+        with acting_as(self._owner):
+            hand_over(self.fd)
+        directory = () if self._directory is None else (self._directory,)
+        yield Durable(
+            self.fd,
+            self.device,
+            has_its_names,
+            directories=directory,
+            everything=self._is_new and not directory,
+        )
+        self._length = -1
 
     def release(self) -> None:
-        """Undo what must not stay, and give up the locks."""
-        if self._length >= 0 and not self.is_kept:
-            try:
-                self._cut_back()
-            except OSError as error:
-                log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
+        """Undo what was not committed, and give up the locks."""
+        if self._length >= 0:
+            self._truncate(self._length)
         if self._directory is not None:
             os.close(self._directory)
         if self.fd >= 0:
@@ -177,11 +243,14 @@ class _Mbox:
             with acting_as(self._owner):
                 locks.remove_dot_lock(self._path)
 
-    def _cut_back(self) -> None:
-        # Under some quotas a file cannot be changed any more, not even to the length
-        # that it has.
-        if os.fstat(self.fd).st_size != self._length:
-            os.ftruncate(self.fd, self._length)
+    def _truncate(self, length: int) -> None:
+        try:
+            # Under some quotas a file cannot be changed any more, not even to the
+            # length that it has.
+            if os.fstat(self.fd).st_size != length:
+                os.ftruncate(self.fd, length)
+        except OSError as error:
+            log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
 
     def _dot_lock(self, locking: Locking) -> Steps[None]:
         def attempt() -> None:

@@ -1,42 +1,51 @@
 """What a delivery waits for.
 
 Delivery code is written as generators that read from top to bottom and yield one of
-these values where they have to wait. A driver (server.driver) performs it and resumes
+these values where they have to wait. The engine (server.engine) performs it and resumes
 the generator with the answer, or throws the OSError that came of it. The code that
-waits does not know whether the driver serves it alone or together with many others.
+waits does not know who else is served meanwhile.
 
-No effect may be yielded while acting as a recipient: the driver runs other deliveries
+No effect may be yielded while acting as a recipient: the engine runs other deliveries
 in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """All data of the open file has been handed to the disk.
+    """All data of the open file has left memory for the disk.
 
-    Every file is Written before it becomes Durable, with no write in between, so that a
-    driver may do the work in either of the two.
+    device is the file's st_dev. The answer, for `Durable`, is True when committing the
+    file will commit its names, and False when their directories have to be named.
     """
 
     fd: int
+    device: int
 
 
 @dataclass(frozen=True, slots=True)
 class Durable:
     """The file's data, its inode and its names survive a power cut.
 
-    directories are open descriptors of the directories in which a name changed;
-    everything says that such a directory could not be opened, as its owner may not
-    read it.
+    The file has been Written, and not been written to since.
+
+    has_its_names  the answer to Written
+    is_named       the last thing that happened to the file is that it got its name
+    directories    open descriptors of the directories in which a name changed
+    everything     such a directory could not be opened, as its owner may not read it
     """
 
     fd: int
+    device: int
+    has_its_names: bool
+    is_named: bool = False
     directories: tuple[int, ...] = ()
     everything: bool = False
 
@@ -46,6 +55,20 @@ class Pause:
     """Let this much time pass, for example before a lock is tried again."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A descriptor can be read from, or written to; True, or False after `seconds`.
+
+    can_be_abandoned    what waits here waits for a stranger who may never do anything;
+                        an engine that is stopping throws StoppingError
+    """
+
+    fd: int
+    seconds: float | None
+    writes: bool = False
+    can_be_abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +88,28 @@ class Exchange:
     request: bytes
 
 
-Effect = Written | Durable | Pause | Exchange
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Go these ways side by side; the answer is the list of their results."""
 
-T = TypeVar("T")
+    ways: Sequence[Steps[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Have a thing done together with those of others that have the same key.
+
+    One call of `perform` at a time is under way for a key, with all things that have
+    gathered meanwhile; it returns a result for each, in their order. A result that is
+    an exception is raised where its thing came from.
+    """
+
+    key: Hashable
+    thing: Any
+    perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
+
+
+Effect = Written | Durable | Pause | Ready | Exchange | Together | Joint
+
 # A delivery step: yields effects, is sent their answers, returns a T.
 Steps = Generator[Effect, Any, T]

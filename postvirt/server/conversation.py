@@ -16,19 +16,13 @@ from postvirt.codec.attributes import NeedData
 from postvirt.codec.delivery import RequestDecoder, encode_reply
 from postvirt.delivery.agent import TRY_AGAIN
 from postvirt.errors import ProtocolError
+from postvirt.model.effects import Ready, Steps
 from postvirt.model.request import DeliveryRequest, Timestamp
 from postvirt.system import log
 
 _RECEIVE_BYTES = 65_536
 
-Serve = Callable[[DeliveryRequest], int]
-# Wait until a descriptor is readable, for so many seconds or (None) without a limit;
-# False when the time is over. Raises StoppingError.
-WaitReadable = Callable[[int, float | None], bool]
-
-
-class StoppingError(Exception):
-    """The process is asked to stop, and what it waits for may never come."""
+Serve = Callable[[DeliveryRequest], Steps[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +37,33 @@ class Connection:
     writes: int
     peer: str
     ipc_timeout: float
-    wait_readable: WaitReadable
     greeting: bytes
 
-    def converse(self, serve: Serve) -> None:
+    def converse(self, serve: Serve) -> Steps[None]:
         """Have the whole conversation; `serve` delivers and returns the status.
 
-        Raises: StoppingError between the steps; a delivery that has begun is finished.
+        It may be abandoned while it waits for the client, but not in a delivery.
         """
-        if not self._send(self.greeting):
-            return
+        yield from self._send(self.greeting)
         # The queue manager may change its mind and hang up here; it may also take its
         # time, so there is no limit.
-        self.wait_readable(self.reads, None)
+        yield self._readable(None)
         first = self._receive()
         if not first:
             return
-        request = self._read_request(first)
-        status = TRY_AGAIN if request is None else serve(request)
-        if self._send(encode_reply(status)) and self.wait_readable(
-            self.reads, self.ipc_timeout
-        ):
-            # Some systems lose data when a socket is closed right after a write, so
-            # the client is the one who hangs up.
-            self._receive()
+        request = yield from self._read_request(first)
+        status = TRY_AGAIN if request is None else (yield from serve(request))
+        yield from self._send(encode_reply(status))
+        # Some systems lose data when a socket is closed right after a write, so the
+        # client is the one who hangs up.
+        yield self._readable(self.ipc_timeout)
 
-    def _read_request(self, first: bytes) -> DeliveryRequest | None:
+    def _read_request(self, first: bytes) -> Steps[DeliveryRequest | None]:
         decoder = RequestDecoder(self.peer)
         try:
             decoder.feed(first)
             while isinstance(request := decoder.next(), NeedData):
-                decoder.feed(self._receive_more(decoder, request))
+                decoder.feed((yield from self._receive_more(decoder, request)))
         except ProtocolError as error:
             if str(error):
                 log.warning(str(error))
@@ -86,17 +76,20 @@ class Connection:
             return replace(request, stats=replace(request.stats, agent_handoff=now))
         return request
 
-    def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> bytes:
+    def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> Steps[bytes]:
         """The next bytes of a request that has begun.
 
         Raises: ProtocolError when there are none.
         """
-        is_readable = self.wait_readable(self.reads, self.ipc_timeout)
+        is_readable = yield self._readable(self.ipc_timeout)
         data = self._receive() if is_readable else b""
         if not data:
             what = "premature end-of-input" if is_readable else "timeout"
             raise decoder.end(wanted, what)
         return data
+
+    def _readable(self, seconds: float | None) -> Ready:
+        return Ready(self.reads, seconds, can_be_abandoned=True)
 
     def _receive(self) -> bytes:
         try:
@@ -104,11 +97,14 @@ class Connection:
         except OSError:
             return b""
 
-    def _send(self, data: bytes) -> bool:
+    def _send(self, data: bytes) -> Steps[None]:
+        """Write, if the client is still there; reading will tell if it is not."""
         try:
             while data:
-                data = data[os.write(self.writes, data) :]
+                try:
+                    data = data[os.write(self.writes, data) :]
+                except BlockingIOError:
+                    if not (yield Ready(self.writes, self.ipc_timeout, writes=True)):
+                        return
         except OSError as error:
             log.debug(f"write {self.peer}: {log.errno_text(error)}")
-            return False
-        return True

@@ -15,7 +15,7 @@ import os
 import socket
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
@@ -24,7 +24,7 @@ from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
 from postvirt.server.installed import services_announce
 from postvirt.server.options import Options, parse_options
 from postvirt.server.watchdog import RunWorker, watch
-from postvirt.server.worker import Leave, Limits, StatusChannel, Worker
+from postvirt.server.worker import Leave, Limits, StatusChannel, Ties, Worker
 from postvirt.system import log
 from postvirt.system.limits import limit_file_size
 from postvirt.tables.cf_file import use_main_cf
@@ -58,7 +58,7 @@ def _start(options: Options) -> int:
     except OSError as error:
         log.fatal(f'chdir("{settings.queue_directory}"): {log.errno_text(error)}')
     if options.serves_stdin:
-        worker = _settled_worker(options, settings)
+        worker = _settled_worker(options, settings, None)
         worker.serve_pair(sys.stdin.fileno(), sys.stdout.fileno())
         return 0
     listeners = _listeners(options.socket_count)
@@ -68,12 +68,13 @@ def _start(options: Options) -> int:
         prepare(settings)
         channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
 
-        def run(watchdog_gone: int) -> Leave:
+        def run(ties: Ties) -> Leave:
             try:
-                worker = _settled_worker(options, settings)
+                worker = _settled_worker(options, settings, channel)
             except ConfigError as error:
                 log.fatal(error.text)
-            return worker.run(listeners, channel, (STATUS_FD, watchdog_gone))
+            ends = (STATUS_FD, *ties.lifelines)
+            return worker.run(listeners, replace(ties, lifelines=ends))
 
         return run
 
@@ -124,7 +125,9 @@ class _Configuration:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _settled_worker(options: Options, settings: Settings) -> Worker:
+def _settled_worker(
+    options: Options, settings: Settings, channel: StatusChannel | None
+) -> Worker:
     """A worker with mail_owner's identity and its tables open."""
     prepare(settings)
     announce = services_announce(settings.daemon_directory)
@@ -133,12 +136,16 @@ def _settled_worker(options: Options, settings: Settings) -> Worker:
     settle_as_mail_owner(settings, chroot)
     if options.arguments:
         log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
-    limits = Limits(settings.max_use, settings.max_idle, settings.ipc_timeout)
+    limits = Limits(
+        max_use=settings.max_use,
+        clients=settings.postvirt_client_limit,
+        max_idle=settings.max_idle,
+        ipc_timeout=settings.ipc_timeout,
+        daemon_timeout=settings.daemon_timeout,
+    )
+    assembly = Assembly(settings, options.service_name)
     return Worker(
-        Assembly(settings, options.service_name),
-        options.service_name,
-        limits,
-        services_announce=announce,
+        assembly, options.service_name, limits, channel, services_announce=announce
     )
 
 

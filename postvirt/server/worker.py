@@ -1,24 +1,28 @@
-"""The worker process: accept a client, serve it, say so to master(8), and again.
+"""The worker process: accept clients, serve them side by side, say so to master(8).
 
 It leaves when it served max_use clients, when nobody came for max_idle seconds, when a
-table changed, when master(8) or the watchdog process went away, and on SIGTERM; a
-client that it accepted is served first.
+table changed, when master(8) or the watchdog process went away, and on SIGTERM; clients
+that it accepted are served first. When another worker is to go on, the watchdog process
+is told before, so that there is always one that accepts.
+
+master(8) hears that the process is taken only when it has as many clients as it can
+serve at once.
 
 Parity: src/master/single_server.c, master_proto.c and pre_accept() in
-src/virtual/virtual.c. The accept lock (pid/unix.NAME) is not taken: it only keeps many
-processes from waking up at once.
+src/virtual/virtual.c; src/util/watchdog.c for daemon_timeout. The accept lock
+(pid/unix.NAME) is not taken: it only keeps many processes from waking up at once.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from postvirt.codec import master
 from postvirt.codec.announcement import (
@@ -26,10 +30,10 @@ from postvirt.codec.announcement import (
     READY,
     encode_announcement,
 )
-from postvirt.model.request import DeliveryRequest
+from postvirt.model.effects import Steps
 from postvirt.server.assembly import Assembly
-from postvirt.server.conversation import Connection, StoppingError
-from postvirt.server.driver import Driver
+from postvirt.server.conversation import Connection
+from postvirt.server.engine import Engine
 from postvirt.system import log
 
 
@@ -61,16 +65,31 @@ class StatusChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class Ties:
+    """What binds a worker to the processes around it.
+
+    lifelines         descriptors that become readable when it makes no sense to go on:
+                      master(8) or the watchdog process went away
+    ask_for_another   tells the watchdog process to start the next worker now
+    """
+
+    lifelines: Sequence[int]
+    ask_for_another: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """max_use clients, max_idle and ipc_timeout seconds."""
+    """max_use clients, of which `clients` at once; the others are in seconds."""
 
     max_use: int
+    clients: int
     max_idle: int
     ipc_timeout: int
+    daemon_timeout: int
 
 
 class Worker:
-    """Serves clients, one at a time.
+    """Serves clients until it is time to leave.
 
     services_announce    Postfix's services say first which protocol they speak, and so
                          does this one
@@ -81,6 +100,7 @@ class Worker:
         assembly: Assembly,
         service_name: str,
         limits: Limits,
+        status_channel: StatusChannel | None = None,
         *,
         services_announce: bool,
     ) -> None:
@@ -90,113 +110,138 @@ class Worker:
         )
         self._peer = f"{service_name} socket"
         self._limits = limits
-        self._is_stopping = False
-        self._driver = Driver(self._pause, limits.ipc_timeout, services_announce)
-        self._alarm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._status_channel = status_channel
+        self._engine = Engine(limits.ipc_timeout, services_announce=services_announce)
+        self._listeners: Sequence[socket.socket] = ()
+        self._ask_for_another: Callable[[], None] = _nobody
+        self._leave: Leave | None = None
+        self._served = 0
+        self._is_listening = False
+        self._idle_until = 0.0
+        self._alarm_at = -1.0
+        self._steps_gone = 0
+        alarm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._lifelines = [alarm]
+        self._engine.watch(alarm, self._stop)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         # The watchdog process forked with it blocked, so that none is lost till now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-        self._waiting = selectors.DefaultSelector()
-        self._waiting.register(self._alarm, selectors.EVENT_READ)
 
-    def run(
-        self,
-        listeners: Sequence[socket.socket],
-        status_channel: StatusChannel | None,
-        lifelines: Sequence[int],
-    ) -> Leave:
-        """Serve until it is time to leave.
-
-        lifelines are descriptors that become readable when it makes no sense to go on:
-        master(8) or the watchdog process went away.
-        """
-        events = selectors.DefaultSelector()
-        for fd in (self._alarm, *lifelines):
-            events.register(fd, selectors.EVENT_READ)
+    def run(self, listeners: Sequence[socket.socket], ties: Ties) -> Leave:
+        """Serve whoever comes; why it left."""
+        self._lifelines += ties.lifelines
+        for fd in ties.lifelines:
+            self._engine.watch(fd, self._stop)
         for listener in listeners:
             listener.setblocking(False)
-            events.register(listener, selectors.EVENT_READ, listener)
-        served = 0
-        idle_until = time.monotonic() + self._limits.max_idle
-        while served < self._limits.max_use:
-            ready = events.select(max(0.0, idle_until - time.monotonic()))
-            if self._is_stopping or any(key.data is None for key, _ in ready):
-                return Leave.FOR_GOOD
-            if not ready:
+        self._listeners = listeners
+        self._ask_for_another = ties.ask_for_another
+        self._idle_until = time.monotonic() + self._limits.max_idle
+        self._listen(True)
+        while self._leave is None:
+            self._turn(self._idle_until)
+            if self._engine.clients:
+                self._idle_until = time.monotonic() + self._limits.max_idle
+            elif time.monotonic() >= self._idle_until and self._leave is None:
                 log.debug("idle timeout -- exiting")
-                return Leave.FOR_GOOD
-            for key, _ in ready:
-                if table := self._assembly.changed_table():
-                    log.info(f"table {table} has changed -- restarting")
-                    return Leave.REPLACE
-                client = _accept(key.data)
-                if client is None:
-                    continue
-                served += 1
-                if not self._serve(client, status_channel):
-                    return Leave.FOR_GOOD
-                idle_until = time.monotonic() + self._limits.max_idle
-        return Leave.REPLACE
+                self._begin_to_leave(Leave.FOR_GOOD)
+        while self._engine.clients:
+            self._turn(None)
+        return self._leave
 
     def serve_pair(self, reads: int, writes: int) -> None:
         """Serve one client on a pair of descriptors."""
+        self._engine.run(self._conversation(reads, writes))
+
+    def _turn(self, until: float | None) -> None:
+        self._engine.turn(until)
+        # The kernel ends a process that makes no progress; a second more or less does
+        # not matter, a system call for every step does.
+        makes_progress = self._engine.steps_gone != self._steps_gone
+        if makes_progress or not self._engine.clients:
+            now = time.monotonic()
+            if now >= self._alarm_at + 1:
+                signal.alarm(self._limits.daemon_timeout)
+                self._alarm_at = now
+                self._steps_gone = self._engine.steps_gone
+
+    def _listen(self, wanted: bool) -> None:
+        if wanted == self._is_listening:
+            return
+        self._is_listening = wanted
+        for listener in self._listeners:
+            if wanted:
+                self._engine.watch(listener.fileno(), partial(self._accept, listener))
+            else:
+                self._engine.unwatch(listener.fileno())
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Accept everybody who waits, as far as there is room."""
+        if table := self._assembly.changed_table():
+            log.info(f"table {table} has changed -- restarting")
+            self._begin_to_leave(Leave.REPLACE)
+        while self._is_listening:
+            try:
+                client, _ = listener.accept()
+            except BlockingIOError:
+                return  # another process was faster
+            except OSError as error:
+                log.error(f"accept connection: {log.errno_text(error)}")
+                return
+            self._begin_to_serve(client)
+
+    def _begin_to_serve(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        self._served += 1
+        is_full = self._engine.clients + 1 >= self._limits.clients
+        # master(8) takes a process that was never taken for one that failed to start.
+        if is_full or self._served == 1:
+            self._notify(master.TAKEN)
+        if is_full:
+            self._listen(False)
+        elif self._served == 1:
+            self._notify(master.AVAILABLE)
+        steps = self._conversation(client.fileno(), client.fileno())
+        self._engine.start(steps, lambda _: self._end_service(client))
+        if self._served >= self._limits.max_use:
+            self._begin_to_leave(Leave.REPLACE)
+
+    def _end_service(self, client: socket.socket) -> None:
+        client.close()
+        if self._leave is None and not self._is_listening:
+            self._notify(master.AVAILABLE)
+            self._listen(True)
+
+    def _conversation(self, reads: int, writes: int) -> Steps[None]:
         connection = Connection(
-            reads,
-            writes,
-            self._peer,
-            self._limits.ipc_timeout,
-            self._wait_readable,
-            self._greeting,
+            reads, writes, self._peer, self._limits.ipc_timeout, self._greeting
         )
-        try:
-            connection.converse(self._serve_request)
-        except StoppingError:
-            pass  # the client finds the connection closed, and tries again later
+        return connection.converse(self._assembly.agent.serve)
 
-    def _serve(
-        self, client: socket.socket, status_channel: StatusChannel | None
-    ) -> bool:
-        """Serve an accepted client; False when there is no master to go on for."""
-        with client:
-            if status_channel:
-                status_channel.notify(master.TAKEN)
-            self.serve_pair(client.fileno(), client.fileno())
-        return status_channel is None or status_channel.notify(master.AVAILABLE)
+    def _begin_to_leave(self, leave: Leave) -> None:
+        """Accept nobody any more."""
+        self._leave = leave
+        was_taken = not self._is_listening
+        self._listen(False)
+        if leave == Leave.REPLACE:
+            self._ask_for_another()
+            if was_taken:
+                self._notify(master.AVAILABLE)
 
-    def _serve_request(self, request: DeliveryRequest) -> int:
-        return self._driver.run(self._assembly.agent.serve(request))
+    def _notify(self, availability: int) -> None:
+        if self._status_channel and not self._status_channel.notify(availability):
+            self._stop()
 
-    def _stop(self, *_: object) -> None:
-        self._is_stopping = True
-
-    def _pause(self, seconds: float) -> None:
-        """Wait for a lock, unless the process is asked to stop."""
-        if not self._is_stopping:
-            self._waiting.select(seconds)
-
-    def _wait_readable(self, fd: int, seconds: float | None) -> bool:
-        if self._is_stopping:
-            raise StoppingError
-        self._waiting.register(fd, selectors.EVENT_READ)
-        try:
-            ready = self._waiting.select(seconds)
-        finally:
-            self._waiting.unregister(fd)
-        if any(key.fd == fd for key, _ in ready):
-            return True
-        if ready:
-            raise StoppingError
-        return False
+    def _stop(self) -> None:
+        """Asked to stop, or nobody is left to work for."""
+        if self._leave is None:
+            self._begin_to_leave(Leave.FOR_GOOD)
+        for fd in self._lifelines:
+            self._engine.unwatch(fd)  # it has been said
+        self._engine.stop()
 
 
-def _accept(listener: socket.socket) -> socket.socket | None:
-    try:
-        client, _ = listener.accept()
-    except BlockingIOError:
-        return None  # another process was faster
-    except OSError as error:
-        log.error(f"accept connection: {log.errno_text(error)}")
-        return None
-    client.setblocking(True)
-    return client
+def _nobody() -> None:
+    """There is no watchdog process to ask."""

@@ -81,6 +81,7 @@ class Master:
         environment: Mapping[str, str] = _NOTHING,
     ) -> None:
         self.processes: list[Process] = []
+        self._running: dict[int, Process] = {}
         self._command = (os.fspath(program), *arguments)
         self._spool = spool
         self._error_output = error_output
@@ -123,16 +124,13 @@ class Master:
         self._selector.close()
 
     def _run(self) -> None:
-        while self._deadline == float("inf") or self._running():
+        while self._deadline == float("inf") or self._running:
             self._listen_if_needed()
             for key, _ in self._selector.select(self._time_left_seconds()):
                 key.data()
             if time.monotonic() > self._deadline:
-                for process in self._running():
-                    os.kill(process.pid, signal.SIGKILL)
-
-    def _running(self) -> list[Process]:
-        return [one for one in self.processes if one.exit_status is None]
+                for pid in self._running:
+                    os.kill(pid, signal.SIGKILL)
 
     def _time_left_seconds(self) -> float | None:
         if self._deadline == float("inf"):
@@ -146,11 +144,11 @@ class Master:
         self._status.shutdown(socket.SHUT_WR)
 
     def _listen_if_needed(self) -> None:
-        running = self._running()
+        running = self._running
         is_needed = (
             not self._is_throttled
             and self._deadline == float("inf")
-            and not any(process.is_available for process in running)
+            and not any(process.is_available for process in running.values())
             and len(running) < self._process_limit
         )
         if is_needed and not self._is_listening:
@@ -166,6 +164,7 @@ class Master:
         pid = self._spawn(generation)
         process = Process(pid, generation)
         self.processes.append(process)
+        self._running[pid] = process
         pidfd = os.pidfd_open(pid)
         self._selector.register(
             pidfd, selectors.EVENT_READ, lambda: self._reap(process, pidfd)
@@ -209,10 +208,10 @@ class Master:
             except BlockingIOError:
                 return
             report = decode_status(record)
-            for process in self._running():
-                if process.pid == report[0]:
-                    process.reports.append(report)
-                    process.is_available = report[2] == AVAILABLE
+            process = self._running.get(report[0])
+            if process is not None:
+                process.reports.append(report)
+                process.is_available = report[2] == AVAILABLE
 
     def _reap(self, process: Process, pidfd: int) -> None:
         self._selector.unregister(pidfd)
@@ -220,6 +219,7 @@ class Master:
         self._take_reports()  # what it reported before it went
         _, status = os.waitpid(process.pid, 0)
         process.exit_status = os.waitstatus_to_exitcode(status)
+        del self._running[process.pid]
         if process.exit_status != 0 and not process.has_served:
             self._close_service()
 

@@ -1,34 +1,70 @@
-"""Make data survive a power cut, with the sequence that every file system honours.
+"""Make data survive a power cut: the kernel's calls, one by one.
 
-A file's data is on disk after fsync of the file, a new name after fsync of the
-directory that holds it. A failed fsync is never tried again: the kernel has dropped the
-dirty pages by then, and a second call would report success for data that is lost.
+A failed fsync is never tried again: the kernel has dropped the dirty pages by then, and
+a second call would report success for data that is lost.
 
-Raises: OSError.
+Raises: OSError, or returns it where several files are concerned.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+# sync_file_range(2).
+_WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_sync_file_range = _libc.sync_file_range
+_sync_file_range.argtypes = (
+    ctypes.c_int,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_uint,
+)
 
 
-def commit_file(fd: int) -> None:
-    """Wait until the file's data and inode are on disk."""
-    os.fsync(fd)
+def write_out(fds: Sequence[int]) -> list[OSError | None]:
+    """Wait until the data of all files have left memory for the disk, all at once.
+
+    The disk may still have them in its cache, and the inodes are not committed.
+    """
+    if len(fds) > 1:
+        for fd in fds:
+            _sync_file_range(fd, 0, 0, _WRITE)  # a failure shows up again below
+    return [_write_out(fd) for fd in fds]
 
 
-def commit_directories(directories: Iterable[int]) -> None:
-    """Wait until the names in these directories are on disk."""
-    for directory in directories:
-        try:
-            os.fsync(directory)
-        except OSError as error:
-            # Some network and FUSE file systems have no such operation: for them the
-            # server decides when a name is durable.
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise
+def _write_out(fd: int) -> OSError | None:
+    if _sync_file_range(fd, 0, 0, _WAIT_BEFORE | _WRITE | _WAIT_AFTER) == 0:
+        return None
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
+def commit(fd: int) -> OSError | None:
+    """Wait until a file, or the names in a directory, are on disk."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        return error_of(error.errno or errno.EIO)
+    return None
+
+
+def error_of(number: int) -> OSError | None:
+    """What the errno of a commit means; 0 is success."""
+    return OSError(number, os.strerror(number)) if number else None
+
+
+def is_unsupported(error: OSError | None) -> bool:
+    """Whether the file system cannot commit a directory.
+
+    Some network and FUSE file systems cannot: there the server decides when a name is
+    durable.
+    """
+    return error is not None and error.errno in (errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def commit_everything() -> None:

@@ -7,7 +7,10 @@ two warnings.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -15,14 +18,16 @@ from postvirt.codec.announcement import decode_announcement
 from postvirt.codec.attributes import NeedData, SurplusError, end_of_input
 from postvirt.codec.notice import decode_status
 from postvirt.errors import ProtocolError
+from postvirt.model.effects import Pause, Ready, Steps
 from postvirt.system import log
 
 _RECEIVE_BYTES = 4096
+_CONNECT_AGAIN_SECONDS = 0.02
 
 
 def exchange(
     service: str, protocol: bytes, request: bytes, timeout: float
-) -> int | None:
+) -> Steps[int | None]:
     """Connect, check the announcement, send the request, return the status.
 
     service is class and name ("private/bounce"), protocol what it announces, b"" when
@@ -30,29 +35,24 @@ def exchange(
     (ipc_timeout). Without an answer there is no status: None.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
+        connection.setblocking(False)
         try:
-            connection.connect(service)
+            yield from _connect(connection, service, timeout)
         except OSError as error:
             log.warning(f"connect to {service}: {log.errno_text(error)}")
             return None
         peer = f"{service} socket"
-        buffer = bytearray()
+        talk = _Talk(connection, timeout, peer)
         doing = "read"
         try:
             start = 0
             if protocol:
-                start = _receive(
-                    connection,
-                    buffer,
-                    peer,
-                    lambda: decode_announcement(protocol, buffer, 0, peer),
+                start = yield from talk.receive(
+                    lambda: decode_announcement(protocol, talk.buffer, 0, peer)
                 )
             doing = "write/read"
-            connection.sendall(request)
-            return _receive(
-                connection, buffer, peer, lambda: _status(buffer, start, peer)
-            )
+            yield from talk.send(request)
+            return (yield from talk.receive(lambda: _status(talk.buffer, start, peer)))
         except ProtocolError as error:
             if str(error):
                 log.warning(str(error))
@@ -71,21 +71,57 @@ def _status(buffer: bytearray, start: int, peer: str) -> int | NeedData:
         return cast("int", error.values[0])
 
 
-def _receive(
-    connection: socket.socket,
-    buffer: bytearray,
-    peer: str,
-    decode: Callable[[], int | NeedData],
-) -> int:
-    """Read until the decoder has what it needs."""
-    while isinstance(result := decode(), NeedData):
+def _connect(connection: socket.socket, service: str, timeout: float) -> Steps[None]:
+    deadline = time.monotonic() + timeout
+    while True:
         try:
-            data = connection.recv(_RECEIVE_BYTES)
-        except TimeoutError:
-            if complaint := str(end_of_input(buffer, result, peer, "timeout")):
-                log.warning(complaint)
-            raise
-        if not data:
-            raise end_of_input(buffer, result, peer)
-        buffer += data
-    return result
+            return connection.connect(service)
+        except BlockingIOError:
+            # Too many others are waiting to be accepted; the kernel does not tell when
+            # there is room.
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)
+                ) from None
+        yield Pause(_CONNECT_AGAIN_SECONDS)
+
+
+class _Talk:
+    """A connection, and what came over it."""
+
+    def __init__(self, connection: socket.socket, timeout: float, peer: str) -> None:
+        self.buffer = bytearray()
+        self._connection = connection
+        self._timeout = timeout
+        self._peer = peer
+
+    def receive(self, decode: Callable[[], int | NeedData]) -> Steps[int]:
+        """Read until the decoder has what it needs."""
+        while isinstance(result := decode(), NeedData):
+            try:
+                yield from self._wait(writes=False)
+            except TimeoutError:
+                complaint = str(
+                    end_of_input(self.buffer, result, self._peer, "timeout")
+                )
+                if complaint:
+                    log.warning(complaint)
+                raise
+            data = self._connection.recv(_RECEIVE_BYTES)
+            if not data:
+                raise end_of_input(self.buffer, result, self._peer)
+            self.buffer += data
+        return result
+
+    def send(self, data: bytes) -> Steps[None]:
+        """Write everything."""
+        while data:
+            try:
+                data = data[self._connection.send(data) :]
+            except BlockingIOError:
+                yield from self._wait(writes=True)
+
+    def _wait(self, *, writes: bool) -> Steps[None]:
+        ready = yield Ready(self._connection.fileno(), self._timeout, writes=writes)
+        if not ready:
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))

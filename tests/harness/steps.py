@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from postvirt.errors import QueueFileError
-from postvirt.model.effects import Durable, Effect, Exchange, Steps, Written
+from postvirt.model.effects import (
+    Durable,
+    Effect,
+    Exchange,
+    Joint,
+    Steps,
+    Together,
+    Written,
+)
 from tests.harness.child import all_rights, open_descriptors
 
 T = TypeVar("T")
@@ -46,6 +54,7 @@ class Hand:
     failure    what is thrown in; None closes the delivery instead
     effects    what was yielded so far
     answers    the status that a service gives, all services 0 otherwise
+    has_log    what Written is answered
     """
 
     look: Look = lambda _: None
@@ -53,6 +62,7 @@ class Hand:
     failure: BaseException | None = None
     effects: list[Effect] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
+    has_log: bool = False
 
     def run(self, steps: Steps[T]) -> T | None:
         """The delivery's result; None when it was closed.
@@ -64,39 +74,63 @@ class Hand:
         before = open_descriptors()
         try:
             return self._run(steps, home)
+        except _ClosedError:
+            return None
         finally:
             assert _identity() == home
             assert open_descriptors() == before
 
-    def _run(self, steps: Steps[T], home: tuple[int, int, list[int]]) -> T | None:
+    def _run(self, steps: Steps[T], home: tuple[int, int, list[int]]) -> T:
         try:
             effect = next(steps)
             while True:
                 assert _identity() == home, f"{effect} is yielded as somebody else"
-                self.effects.append(effect)
-                with all_rights():
-                    self.look(effect)
-                if len(self.effects) - 1 != self.fail_at:
-                    effect = steps.send(self._perform(effect))
-                elif self.failure is None:
+                try:
+                    answer = self._answer(effect, home)
+                except _ClosedError:
                     steps.close()
-                    return None
+                    raise
+                except BaseException as error:
+                    effect = steps.throw(error)
                 else:
-                    effect = steps.throw(self.failure)
+                    effect = steps.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _perform(self, effect: Effect) -> int | None:
+    def _answer(self, effect: Effect, home: tuple[int, int, list[int]]) -> object:
+        match effect:
+            case Joint(_, thing, perform):
+                (result,) = self._run(perform([thing]), home)
+                if isinstance(result, BaseException):
+                    raise result
+                return result
+            case Together(ways):
+                return [self._run(way, home) for way in ways]
+        self.effects.append(effect)
+        with all_rights():
+            self.look(effect)
+        if len(self.effects) - 1 != self.fail_at:
+            return self._perform(effect)
+        if self.failure is None:
+            raise _ClosedError
+        raise self.failure
+
+    def _perform(self, effect: Effect) -> object:
         match effect:
             case Written(fd):
                 os.fsync(fd)
-            case Durable(fd, directories, _):
+                return self.has_log
+            case Durable(fd, directories=directories):
                 for descriptor in (fd, *directories):
                     os.fsync(descriptor)
             case Exchange(service):
                 return self.answers.get(service, 0)
         return None
+
+
+class _ClosedError(Exception):
+    """The delivery is to be closed where it waits."""
 
 
 def _identity() -> tuple[int, int, list[int]]:

@@ -1,0 +1,187 @@
+"""Make the files of many deliveries durable with as few commits as is safe.
+
+Deliveries hand in files to be written out, and later to be committed; both are gathered
+for as long as the engine has anything else to run, and then done for all at once, for
+each disk by itself.
+
+On a disk whose file system keeps one ordered log (ext4, xfs; see system.file_systems):
+
+    write out the data of all files and wait for it, together
+    (the deliveries make their names in new/ and remove those in tmp/)
+    commit the file that got its name last
+
+Why this is safe. When a name is made, the data it leads to has left memory, and the
+change of the inode that says where it is has been logged, so no state of the log has a
+name without its message: a power cut leaves the message in tmp/, in new/ complete, or
+nowhere. The log is written in order, so the commit of the name that was made last takes
+all earlier changes with it: names, inodes, new directories. The commit makes the disk
+empty its cache, so that the data is safe as well. ext4 does so with data=ordered,
+data=writeback (the data was waited for) and data=journal (the data is in the log, in
+front of the name). A file that was only appended to changed last when its data was
+written, which need not be before the last name; it is committed by itself.
+
+On any other disk: fsync of every file, then the names, then fsync of every directory in
+which a name changed. That is the sequence that no file system may get wrong.
+
+While a commit is under way in the background, what is handed in gathers for the next;
+a lone delivery does not take that detour.
+
+Raises: nothing; a failure goes to the deliveries concerned. A commit that fails fails
+for the whole group, and is never tried again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from postvirt.model.effects import Durable, Written
+from postvirt.system import durability
+from postvirt.system.async_commit import AsyncCommits
+from postvirt.system.file_systems import FileSystems
+
+# Tells a delivery the answer to its effect, or throws an error.
+Tell = Callable[[object, OSError | None], None]
+Errors = dict[int, OSError | None]
+
+
+@dataclass(slots=True)
+class _Disk:
+    """What waits for one file system; has_log is FileSystems.orders_names."""
+
+    has_log: bool
+    unwritten: list[tuple[Written, Tell]] = field(default_factory=list)
+    uncommitted: list[tuple[Durable, Tell]] = field(default_factory=list)
+    is_committing: bool = False
+
+
+@dataclass(slots=True)
+class _Group:
+    """Commits that were begun together, and what to do when all are done."""
+
+    left: int
+    errors: Errors
+    finish: Callable[[Errors], None]
+
+
+class Disks:
+    """All disks that mail is delivered to."""
+
+    def __init__(self) -> None:
+        self.file_systems = FileSystems()
+        self.background = AsyncCommits()
+        self._disks: dict[tuple[int, bool], _Disk] = {}
+        self._groups: dict[int, tuple[_Group, int]] = {}
+        self._last_name = 0
+        self.has_work = False
+
+    def add(self, effect: Written | Durable, tell: Tell) -> None:
+        """Hand in a file; `tell` is called when it is done."""
+        self.has_work = True
+        if isinstance(effect, Written):
+            has_log = self.file_systems.orders_names(effect.device)
+            self._disk(effect.device, has_log).unwritten.append((effect, tell))
+        else:
+            disk = self._disk(effect.device, effect.has_its_names)
+            disk.uncommitted.append((effect, tell))
+
+    def work(self, *, in_background: bool) -> None:
+        """Write everything out; for a disk where there is nothing to write, commit.
+
+        Names that are made when a file has been written out join the next commit.
+        """
+        self.has_work = False
+        for disk in self._disks.values():
+            if disk.unwritten:
+                self.has_work = self.has_work or bool(disk.uncommitted)
+                self._write_out(disk, in_background)
+            elif disk.uncommitted and not disk.is_committing:
+                self._commit(disk, in_background)
+
+    def take_done(self) -> None:
+        """Take the results of commits in the background."""
+        for name, number in self.background.done():
+            group, fd = self._groups.pop(name)
+            group.errors[fd] = durability.error_of(number)
+            group.left -= 1
+            if not group.left:
+                group.finish(group.errors)
+
+    def _disk(self, device: int, has_log: bool) -> _Disk:
+        disk = self._disks.get((device, has_log))
+        if disk is None:
+            disk = self._disks[device, has_log] = _Disk(has_log)
+        return disk
+
+    def _write_out(self, disk: _Disk, in_background: bool) -> None:
+        files, disk.unwritten = disk.unwritten, []
+        fds = [effect.fd for effect, _ in files]
+
+        def finish(errors: Errors) -> None:
+            for effect, tell in files:
+                tell(disk.has_log, errors[effect.fd])
+
+        if disk.has_log:
+            finish(dict(zip(fds, durability.write_out(fds), strict=True)))
+        else:
+            self._sync(fds, finish, in_background)
+
+    def _commit(self, disk: _Disk, in_background: bool) -> None:
+        files, disk.uncommitted = disk.uncommitted, []
+        effects = [effect for effect, _ in files]
+        concerns = _log(effects) if disk.has_log else _directories(effects)
+
+        def finish(errors: Errors) -> None:
+            disk.is_committing = False
+            self.has_work = self.has_work or bool(disk.uncommitted)
+            if not disk.has_log:  # these are directories
+                errors = {
+                    fd: None if durability.is_unsupported(error) else error
+                    for fd, error in errors.items()
+                }
+            for (_, tell), fds in zip(files, concerns, strict=True):
+                tell(None, next((errors[fd] for fd in fds if errors[fd]), None))
+
+        disk.is_committing = True
+        if any(effect.everything for effect in effects) and not disk.has_log:
+            durability.commit_everything()
+        self._sync({fd for fds in concerns for fd in fds}, finish, in_background)
+
+    def _sync(
+        self,
+        fds: Iterable[int],
+        finish: Callable[[Errors], None],
+        in_background: bool,
+    ) -> None:
+        group = _Group(0, {}, finish)
+        for fd in fds:
+            self._last_name += 1
+            if in_background and self.background.submit(fd, self._last_name):
+                group.left += 1
+                self._groups[self._last_name] = group, fd
+            else:
+                group.errors[fd] = durability.commit(fd)
+        if not group.left:
+            finish(group.errors)
+
+
+def _log(effects: Sequence[Durable]) -> list[set[int]]:
+    """For each file, what to commit on a disk with a log: the same for all of them."""
+    fds = {effect.fd for effect in effects if not effect.is_named}
+    named = [effect.fd for effect in effects if effect.is_named]
+    fds.update(named[-1:])
+    return [fds] * len(effects)
+
+
+def _directories(effects: Sequence[Durable]) -> list[set[int]]:
+    """For each file, the directories to commit; one descriptor for each directory."""
+    chosen: dict[tuple[int, int], int] = {}
+    concerns = []
+    for effect in effects:
+        fds = set()
+        for fd in effect.directories:
+            status = os.fstat(fd)
+            fds.add(chosen.setdefault((status.st_dev, status.st_ino), fd))
+        concerns.append(fds)
+    return concerns

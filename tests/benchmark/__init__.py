@@ -1,0 +1,1 @@
+"""Measure postvirt beside the genuine virtual(8); see scripts/bench --help."""
