@@ -78,8 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         limit_file_size(settings.virtual_mailbox_limit)
         prepare(settings)
         settle_as_mail_owner(settings)
-        postman = Assembly(settings, "virtual").postman
-        engine = Engine(settings.ipc_timeout)
+        assembly = Assembly(settings, "virtual")
+        postman = assembly.postman
+        engine = Engine(settings.ipc_timeout, lookups=assembly.lookups)
         codes = set()
         for argument in arguments.recipients:
             address = os.fsencode(argument)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
-from postvirt.delivery.resolve import Misconfigured, Resolver
+from postvirt.delivery.resolve import Misconfigured, Place, Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.mailbox.status import CONFIGURATION
-from postvirt.model.effects import Steps
+from postvirt.model.effects import Lookup, Steps
 from postvirt.model.mailbox import Mailbox, Unknown
 from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome
 from postvirt.model.request import Recipient
@@ -25,15 +25,22 @@ from postvirt.system import log
 
 @dataclass(frozen=True, slots=True)
 class Postman:
-    """Delivers to mailboxes; hostname is this host's, for the names in a maildir."""
+    """Delivers to mailboxes.
+
+    has_slow_tables  the tables may take their time: the engine is to ask
+    hostname         this host's, for the names in a maildir
+    """
 
     settings: Settings
     resolver: Resolver
+    has_slow_tables: bool
     locking: mbox.Locking
     hostname: bytes
 
     @classmethod
-    def of(cls, settings: Settings, resolver: Resolver) -> Postman:
+    def of(
+        cls, settings: Settings, resolver: Resolver, *, has_slow_tables: bool = False
+    ) -> Postman:
         """A postman who works as the settings say."""
         locking = mbox.Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
@@ -41,7 +48,8 @@ class Postman:
             delay_seconds=settings.deliver_lock_delay,
             stale_seconds=settings.stale_lock_time,
         )
-        return cls(settings, resolver, locking, socket.gethostname().encode())
+        hostname = socket.gethostname().encode()
+        return cls(settings, resolver, has_slow_tables, locking, hostname)
 
     def deliver(
         self,
@@ -52,7 +60,11 @@ class Postman:
         probe_only: bool = False,
     ) -> Steps[Outcome]:
         """Deliver, or say what would happen when it is only a probe."""
-        place = self.resolver.resolve(recipient.address)
+        place: Place
+        if self.has_slow_tables:
+            place = yield Lookup(recipient.address)
+        else:
+            place = self.resolver.resolve(recipient.address)
         match place:
             case Unknown(user):
                 return Bounced(Dsn("5.1.1", f'unknown user: "{text(user)}"'))

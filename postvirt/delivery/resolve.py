@@ -37,6 +37,9 @@ class Misconfigured:
     problem: str
 
 
+Place = Mailbox | Unknown | Misconfigured
+
+
 @dataclass(frozen=True, slots=True)
 class Resolver:
     """The three searches; is_local_domain tells an own domain ($myorigin and so on)."""
@@ -47,7 +50,7 @@ class Resolver:
     gid_maps: Maps
     is_local_domain: Callable[[bytes], bool]
 
-    def resolve(self, recipient: bytes) -> Mailbox | Unknown | Misconfigured:
+    def resolve(self, recipient: bytes) -> Place:
         """Find the mailbox of a recipient, given in internal form."""
         user = fold(recipient, self.settings.smtputf8_enable)
         try:

@@ -89,6 +89,16 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """Find the mailbox of an address in tables that may take their time.
+
+    The answer is a delivery.resolve.Place.
+    """
+
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Together:
     """Go these ways side by side; the answer is the list of their results."""
 
@@ -109,7 +119,7 @@ class Joint:
     perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
 
 
-Effect = Written | Durable | Pause | Ready | Exchange | Together | Joint
+Effect = Written | Durable | Pause | Ready | Exchange | Lookup | Together | Joint
 
 # A delivery step: yields effects, is sent their answers, returns a T.
 Steps = Generator[Effect, Any, T]

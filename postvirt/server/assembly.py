@@ -21,6 +21,7 @@ from postvirt.delivery.recipient import Postman
 from postvirt.delivery.resolve import Resolver
 from postvirt.model.mailbox import Owner
 from postvirt.report.reporter import Reporter
+from postvirt.server.lookups import Lookups
 from postvirt.system import privileges
 from postvirt.tables import redirection, registry
 from postvirt.tables.local_domains import LocalDomains
@@ -76,36 +77,18 @@ class Assembly:
         self._opened = registry.OpenTables(
             all_must_open=settings.daemon_table_open_error_is_fatal
         )
-        utf8 = settings.smtputf8_enable
-        paranoid = TableOptions(utf8=utf8, paranoid=True)
-
-        def owner_maps(parameter: str, value: str) -> Maps:
-            return open_maps(parameter, value, paranoid, self._opened)
-
-        local_domains = LocalDomains(
-            myorigin=settings.myorigin,
-            mydestination=settings.mydestination,
-            inet_interfaces=settings.inet_interfaces,
-            proxy_interfaces=settings.proxy_interfaces,
-            inet_protocols=settings.inet_protocols,
-            utf8=utf8,
-            opened=self._opened,
-        )
-        resolver = Resolver(
-            settings,
-            owner_maps("virtual_mailbox_maps", settings.virtual_mailbox_maps),
-            owner_maps("virtual_uid_maps", settings.virtual_uid_maps),
-            owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
-            local_domains.is_local,
-        )
+        resolver = _resolver(settings, self._opened)
+        self.lookups = _lookups(settings)
         flush_domains = DomainList(
             "fast_flush_domains",
             settings.fast_flush_domains,
             parent_domain_matches_subdomains=settings.parent_domain_matches_subdomains,
-            utf8=utf8,
+            utf8=settings.smtputf8_enable,
             opened=self._opened,
         )
-        self.postman = Postman.of(settings, resolver)
+        self.postman = Postman.of(
+            settings, resolver, has_slow_tables=self.lookups is not None
+        )
         self.agent = Agent.of(
             settings,
             self.postman,
@@ -127,3 +110,42 @@ class Assembly:
             return None
         options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
         return open_maps("virtual_delivery_status_filter", value, options, self._opened)
+
+
+def _resolver(settings: Settings, opened: registry.OpenTables) -> Resolver:
+    """Who finds mailboxes, with open tables."""
+    utf8 = settings.smtputf8_enable
+    paranoid = TableOptions(utf8=utf8, paranoid=True)
+
+    def owner_maps(parameter: str, value: str) -> Maps:
+        return open_maps(parameter, value, paranoid, opened)
+
+    local_domains = LocalDomains(
+        myorigin=settings.myorigin,
+        mydestination=settings.mydestination,
+        inet_interfaces=settings.inet_interfaces,
+        proxy_interfaces=settings.proxy_interfaces,
+        inet_protocols=settings.inet_protocols,
+        utf8=utf8,
+        opened=opened,
+    )
+    return Resolver(
+        settings,
+        owner_maps("virtual_mailbox_maps", settings.virtual_mailbox_maps),
+        owner_maps("virtual_uid_maps", settings.virtual_uid_maps),
+        owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
+        local_domains.is_local,
+    )
+
+
+def _lookups(settings: Settings) -> Lookups | None:
+    """Threads for the search of mailboxes, where a table may take its time."""
+    names = [
+        *split(settings.virtual_mailbox_maps),
+        *split(settings.virtual_uid_maps),
+        *split(settings.virtual_gid_maps),
+        *table_names("mydestination", settings.mydestination),
+    ]
+    if not registry.are_slow(names) or not privileges.separate_threads():
+        return None
+    return Lookups(lambda: _resolver(settings, registry.OpenTables()))

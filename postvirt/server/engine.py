@@ -27,6 +27,7 @@ from postvirt.model.effects import (
     Effect,
     Exchange,
     Joint,
+    Lookup,
     Pause,
     Ready,
     Steps,
@@ -34,6 +35,7 @@ from postvirt.model.effects import (
     Written,
 )
 from postvirt.server.disks import Disks
+from postvirt.server.lookups import Lookups
 from postvirt.system.service_client import exchange
 
 T = TypeVar("T")
@@ -83,13 +85,21 @@ class Engine:
 
     ipc_timeout          seconds that each read or write of a service may take
     services_announce    whether services say first which protocol they speak
+    lookups              who asks tables that may take their time
     """
 
-    def __init__(self, ipc_timeout: float, *, services_announce: bool = True) -> None:
+    def __init__(
+        self,
+        ipc_timeout: float,
+        *,
+        services_announce: bool = True,
+        lookups: Lookups | None = None,
+    ) -> None:
         self.clients = 0
         self.steps_gone = 0
         self._ipc_timeout = ipc_timeout
         self._services_announce = services_announce
+        self._lookups = lookups
         self._disks = Disks()
         self._runnable: deque[tuple[_Task, Any, BaseException | None]] = deque()
         self._waits: dict[int, _Wait] = {}
@@ -103,6 +113,8 @@ class Engine:
         self._epoll = select.epoll()
         if self._disks.background.fileno() >= 0:
             self.watch(self._disks.background.fileno(), self._disks.take_done)
+        if lookups is not None:
+            self.watch(lookups.fileno(), lookups.take_answers)
         file_systems = self._disks.file_systems
         if file_systems.fileno() >= 0:
             mounted = select.EPOLLPRI | select.EPOLLET
@@ -196,6 +208,9 @@ class Engine:
                 self._runnable.append(
                     (_Task(steps, partial(self._resume, task)), None, None)
                 )
+            case Lookup(address):
+                assert self._lookups is not None
+                self._lookups.ask(address, partial(self._resume, task))
             case Together(ways):
                 self._go_together(task, ways)
             case Joint(key, thing, perform):

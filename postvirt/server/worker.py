@@ -111,7 +111,11 @@ class Worker:
         self._peer = f"{service_name} socket"
         self._limits = limits
         self._status_channel = status_channel
-        self._engine = Engine(limits.ipc_timeout, services_announce=services_announce)
+        self._engine = Engine(
+            limits.ipc_timeout,
+            services_announce=services_announce,
+            lookups=assembly.lookups,
+        )
         self._listeners: Sequence[socket.socket] = ()
         self._ask_for_another: Callable[[], None] = _nobody
         self._leave: Leave | None = None

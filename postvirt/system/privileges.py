@@ -6,7 +6,8 @@ so that the kernel applies the recipient's rights and quota, and nobody can lure
 mail system into writing where the recipient may not.
 
 The effective identity belongs to the whole process: the block must not wait for
-anything (no yield inside), and workers have one thread.
+anything (no yield inside), as other deliveries would go on as somebody else. Where
+there are threads, see `separate_threads`.
 
 Parity: src/util/set_eugid.c: group, that one supplementary group, then user.
 Raises: PermissionError when the identity cannot be taken.
@@ -19,14 +20,31 @@ from __future__ import annotations
 import errno
 import os
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from postvirt.model.mailbox import Owner
 from postvirt.system import log
 
+try:
+    from postvirt.system import thread_identity
+except ImportError:  # a machine whose system calls are not known
+    thread_identity = None  # type: ignore[assignment]
+
 # What the process works as between deliveries; None: it was not started as root and
 # cannot be anybody else.
 _home: Owner | None = None
+
+# What changes the identity: `os`, or system.thread_identity with the same functions.
+_calls: Any = os
+
+
+def separate_threads() -> bool:
+    """Have `acting_as` change the calling thread alone; False where that cannot be."""
+    global _calls
+    if thread_identity is None:
+        return False
+    _calls = thread_identity
+    return True
 
 
 def is_root() -> bool:
@@ -79,11 +97,11 @@ class acting_as:  # noqa: N801 - used like a function
 
 def _take(owner: Owner) -> None:
     if os.geteuid() != 0:
-        os.seteuid(0)
-    os.setegid(owner.gid)
-    os.setgroups((owner.gid,))
+        _calls.seteuid(0)
+    _calls.setegid(owner.gid)
+    _calls.setgroups((owner.gid,))
     if owner.uid != 0:
-        os.seteuid(owner.uid)
+        _calls.seteuid(owner.uid)
 
 
 def _come_home(home: Owner) -> None:

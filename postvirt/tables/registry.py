@@ -33,11 +33,13 @@ class TableType:
     module   in postvirt.tables
     extra    the optional dependency of postvirt that brings the driver, "" for none
     package  the Debian package that brings the library, "" for none
+    is_slow  a lookup may have to wait for another program
     """
 
     module: str
     extra: str = ""
     package: str = ""
+    is_slow: bool = False
 
     @property
     def remedy(self) -> str:
@@ -56,23 +58,23 @@ TYPES = {
     "fail": TableType("fail"),
     "hash": TableType("bdb", extra="bdb"),
     "inline": TableType("inline"),
-    "ldap": TableType("ldap", extra="ldap"),
+    "ldap": TableType("ldap", extra="ldap", is_slow=True),
     "lmdb": TableType("lmdb", extra="lmdb"),
     "memcache": TableType("unauthorized"),
-    "mongodb": TableType("mongodb", extra="mongodb"),
-    "mysql": TableType("mysql", extra="mysql"),
+    "mongodb": TableType("mongodb", extra="mongodb", is_slow=True),
+    "mysql": TableType("mysql", extra="mysql", is_slow=True),
     "pcre": TableType("pcre", package="libpcre2-8-0"),
     "pipemap": TableType("pipemap"),
     "randmap": TableType("randmap"),
     "regexp": TableType("regexp"),
     "socketmap": TableType("unauthorized"),
-    "pgsql": TableType("pgsql", extra="pgsql"),
+    "pgsql": TableType("pgsql", extra="pgsql", is_slow=True),
     "sqlite": TableType("sqlite"),
     "static": TableType("static"),
     "tcp": TableType("unauthorized"),
     "texthash": TableType("texthash"),
     "unionmap": TableType("unionmap"),
-    "unix": TableType("unix"),
+    "unix": TableType("unix", is_slow=True),
 }
 
 # Types of Postfix that are not here: Debian does not build them (any more), or only
@@ -146,6 +148,12 @@ def prepare(names: Iterable[str]) -> list[str]:
         except (ConfigError, TableError):
             pass  # opening it will complain, once, in the process that uses it
     return list(done)
+
+
+def are_slow(names: Iterable[str]) -> bool:
+    """Whether one of these "type:name"s, or what is in it, may have to wait."""
+    types = (spec.removeprefix("proxy:").partition(":")[0] for spec in prepare(names))
+    return any(type_ in TYPES and TYPES[type_].is_slow for type_ in types)
 
 
 def open_table(type_name: str, options: TableOptions) -> Table:

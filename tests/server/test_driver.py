@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postvirt.server.driver import Driver
 
 from postvirt.codec.announcement import DELIVERY_STATUS
 from postvirt.model.effects import Durable, Effect, Exchange, Pause, Steps, Written
-from postvirt.server.driver import Driver
 from postvirt.standin.instance import Instance
 from postvirt.standin.services import Behaviour, Services
 from postvirt.system import durability

@@ -3,12 +3,13 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from postvirt.model.mailbox import Owner
-from postvirt.system import log, privileges
+from postvirt.system import log, privileges, thread_identity
 from postvirt.system.privileges import acting_as
 from tests.harness.child import (
     MAIL_OWNER,
@@ -227,3 +228,56 @@ def test_it_ends_even_when_it_cannot_say_why(
 
     assert exit_status_of(work) == 1
     assert not (ground / "handler-ran").exists()
+
+
+def thread_identity_of(tid: int) -> tuple[list[str], list[str]]:
+    """Effective user and group of a thread, as the kernel has them."""
+    status = Path(f"/proc/self/task/{tid}/status").read_text()
+    return (
+        re.findall(r"^[UG]id:\t\d+\t(\d+)", status, re.MULTILINE),
+        re.findall(r"^Groups:\t(.*?) *$", status, re.MULTILINE),
+    )
+
+
+@pytest.mark.root
+def test_another_thread_stays_what_it_is() -> None:
+    """Without separate_threads the C library would take it along."""
+
+    def work(_: Log) -> None:
+        end = threading.Event()
+        thread = threading.Thread(target=end.wait)
+        assert privileges.separate_threads()
+        thread.start()
+        assert thread.native_id is not None
+        home = thread_identity_of(thread.native_id)
+        assert home == (
+            [str(MAIL_OWNER.uid), str(MAIL_OWNER.gid)],
+            [str(MAIL_OWNER.gid)],
+        )
+        try:
+            with acting_as(RECIPIENT):
+                assert kernel_identity() == identity_of(RECIPIENT)
+                assert thread_identity_of(thread.native_id) == home
+            assert kernel_identity() == identity_of(MAIL_OWNER)
+            assert thread_identity_of(thread.native_id) == home
+            for owner in (Owner(0, 5001), Owner(5000, 0)):
+                with pytest.raises(PermissionError), acting_as(owner):
+                    raise AssertionError("never reached")
+        finally:
+            end.set()
+            thread.join()
+
+    as_mail_system(work)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["seteuid", "setegid", "setgroups"])
+def test_calls_for_one_thread_fail_as_those_of_the_library_do(name: str) -> None:
+    def work() -> None:
+        os.setresuid(65534, 65534, 65534)
+        argument = (5000,) if name == "setgroups" else 5000
+        for module in (os, thread_identity):
+            with pytest.raises(PermissionError):
+                getattr(module, name)(argument)
+
+    in_child(work)

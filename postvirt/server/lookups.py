@@ -1,0 +1,76 @@
+"""Find mailboxes in threads, for tables that may take their time.
+
+A database that is slow or gone must hold up only those who wait for its answer. Each
+thread has tables of its own, as connections to a database serve one thread at a time;
+one more is started when all are busy, up to a limit.
+
+A worker without such tables has no thread.
+
+Raises: nothing; what a thread meets goes to who asked.
+Security: the threads stay mail_owner whoever the worker acts as meanwhile (see
+system.thread_identity).
+"""
+
+from __future__ import annotations
+
+# What the library's threading and queue are made of: nothing more is needed.
+import _thread
+import os
+from _queue import SimpleQueue
+from collections import deque
+from collections.abc import Callable
+
+from postvirt.delivery.resolve import Place, Resolver
+
+# Each has its own connections; a database server has limits, too.
+MOST_THREADS = 8
+
+# Tells who asked: the place, or what went wrong.
+Tell = Callable[[Place | None, BaseException | None], None]
+
+
+class Lookups:
+    """The threads; `fileno` is readable when there are answers."""
+
+    def __init__(self, open_resolver: Callable[[], Resolver]) -> None:
+        self._open_resolver = open_resolver
+        self._questions: SimpleQueue[tuple[bytes, Tell]] = SimpleQueue()
+        self._answers: deque[tuple[Tell, Place | None, BaseException | None]] = deque()
+        self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._threads = 0
+        self._unanswered = 0
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return self._eventfd
+
+    def ask(self, address: bytes, tell: Tell) -> None:
+        """Find the mailbox of an address."""
+        self._unanswered += 1
+        if self._threads < min(self._unanswered, MOST_THREADS):
+            self._threads += 1
+            _thread.start_new_thread(self._answer_all, ())
+        self._questions.put((address, tell))
+
+    def take_answers(self) -> None:
+        """Tell everybody whose answer has come."""
+        os.eventfd_read(self._eventfd)
+        while self._answers:
+            tell, place, error = self._answers.popleft()
+            self._unanswered -= 1
+            tell(place, error)
+
+    def _answer_all(self) -> None:
+        resolver: Resolver | None = None
+        while True:
+            address, tell = self._questions.get()
+            place: Place | None = None
+            problem: BaseException | None = None
+            try:
+                if resolver is None:
+                    resolver = self._open_resolver()
+                place = resolver.resolve(address)
+            except BaseException as error:
+                problem = error
+            self._answers.append((tell, place, problem))
+            os.eventfd_write(self._eventfd, 1)
