@@ -11,11 +11,13 @@ Raises: nothing; where there is no stamp to read, Postfix is taken for a current
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _STAMP = re.compile(rb"\0mail_version=([0-9]+)\.([0-9]+)[^\0]*\0")
 _FIRST_THAT_ANNOUNCES = (3, 6)
 
 
+@cache
 def services_announce(daemon_directory: str) -> bool:
     """Whether services say first which protocol they speak."""
     try:

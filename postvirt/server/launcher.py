@@ -26,7 +26,7 @@ from postvirt.server.options import Options, parse_options
 from postvirt.server.watchdog import RunWorker, watch
 from postvirt.server.worker import Leave, Limits, StatusChannel, Ties, Worker
 from postvirt.system import log
-from postvirt.system.limits import limit_file_size
+from postvirt.system.limits import allow_many_files, limit_file_size
 from postvirt.tables.cf_file import use_main_cf
 
 # master_proto.h: where master(8) leaves its descriptors.
@@ -66,6 +66,7 @@ def _start(options: Options) -> int:
     def next_worker() -> RunWorker:
         settings = configuration.read()
         prepare(settings)
+        services_announce(settings.daemon_directory)  # kept for all workers
         channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
 
         def run(ties: Ties) -> Leave:
@@ -131,6 +132,7 @@ def _settled_worker(
     """A worker with mail_owner's identity and its tables open."""
     prepare(settings)
     announce = services_announce(settings.daemon_directory)
+    allow_many_files()
     limit_file_size(settings.virtual_mailbox_limit)
     chroot = settings.queue_directory if options.wants_chroot else ""
     settle_as_mail_owner(settings, chroot)

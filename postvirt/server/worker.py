@@ -33,7 +33,7 @@ from postvirt.codec.announcement import (
 from postvirt.model.effects import Steps
 from postvirt.server.assembly import Assembly
 from postvirt.server.conversation import Connection
-from postvirt.server.engine import Engine
+from postvirt.server.engine import Engine, StoppingError
 from postvirt.system import log
 
 
@@ -222,7 +222,13 @@ class Worker:
         connection = Connection(
             reads, writes, self._peer, self._limits.ipc_timeout, self._greeting
         )
-        return connection.converse(self._assembly.agent.serve)
+        try:
+            yield from connection.converse(self._assembly.agent.serve)
+        except StoppingError:
+            raise
+        except Exception as error:
+            # It costs this client its connection, and nobody else anything.
+            log.error(f"unexpected {type(error).__name__}: {error}; please report")
 
     def _begin_to_leave(self, leave: Leave) -> None:
         """Accept nobody any more."""

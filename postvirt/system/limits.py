@@ -8,6 +8,15 @@ from __future__ import annotations
 import resource
 
 
+def allow_many_files() -> None:
+    """Raise the number of files that may be open as far as this process may.
+
+    A worker has a few for each client and each recipient that it serves at the moment.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def limit_file_size(limit_bytes: int) -> None:
     """Let a write that would make a file larger fail with EFBIG; 0 is no limit.
 
