@@ -55,11 +55,14 @@ class StatusChannel:
     pid: int
     generation: int
 
-    def notify(self, availability: int) -> bool:
-        """Tell master(8); False when it went away."""
-        record = master.encode_status(self.pid, self.generation, availability)
+    def notify(self, *availabilities: int) -> bool:
+        """Tell master(8), all at once; False when it went away."""
+        records = b"".join(
+            master.encode_status(self.pid, self.generation, availability)
+            for availability in availabilities
+        )
         try:
-            return os.write(self.fd, record) == len(record)
+            return os.write(self.fd, records) == len(records)
         except OSError:
             return False
 
@@ -120,6 +123,7 @@ class Worker:
         self._ask_for_another: Callable[[], None] = _nobody
         self._leave: Leave | None = None
         self._served = 0
+        self._was_taken = False
         self._is_listening = False
         self._idle_until = 0.0
         self._alarm_at = -1.0
@@ -190,23 +194,22 @@ class Worker:
             try:
                 client, _ = listener.accept()
             except BlockingIOError:
-                return  # another process was faster
+                break  # that was everybody, or another process was faster
             except OSError as error:
                 log.error(f"accept connection: {log.errno_text(error)}")
                 return
             self._begin_to_serve(client)
+        if self._served and not self._was_taken:
+            # master(8) takes a process that was never taken for one that failed to
+            # start. Nobody is waiting now for whom it could start another one.
+            self._notify(master.TAKEN, master.AVAILABLE)
 
     def _begin_to_serve(self, client: socket.socket) -> None:
         client.setblocking(False)
         self._served += 1
-        is_full = self._engine.clients + 1 >= self._limits.clients
-        # master(8) takes a process that was never taken for one that failed to start.
-        if is_full or self._served == 1:
+        if self._engine.clients + 1 >= self._limits.clients:
             self._notify(master.TAKEN)
-        if is_full:
             self._listen(False)
-        elif self._served == 1:
-            self._notify(master.AVAILABLE)
         steps = self._conversation(client.fileno(), client.fileno())
         self._engine.start(steps, lambda _: self._end_service(client))
         if self._served >= self._limits.max_use:
@@ -240,8 +243,9 @@ class Worker:
             if was_taken:
                 self._notify(master.AVAILABLE)
 
-    def _notify(self, availability: int) -> None:
-        if self._status_channel and not self._status_channel.notify(availability):
+    def _notify(self, *availabilities: int) -> None:
+        self._was_taken = True
+        if self._status_channel and not self._status_channel.notify(*availabilities):
             self._stop()
 
     def _stop(self) -> None:
