@@ -9,6 +9,8 @@ Parity: the MAIL_ATTR_PROTO lines of src/global/mail_proto.h.
 
 from __future__ import annotations
 
+from functools import cache
+
 from postvirt.codec.attributes import Field, Kind, NeedData, decode, encode
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
@@ -24,6 +26,7 @@ _FIELDS = (Field(b"protocol"),)
 READY = encode((Field(b"status", Kind.INTEGER),), (0,))
 
 
+@cache
 def encode_announcement(protocol: bytes) -> bytes:
     """What a service sends first."""
     return encode(_FIELDS, (protocol,))

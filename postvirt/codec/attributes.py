@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import assert_never
+from typing import Final
 
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
@@ -22,6 +22,10 @@ from postvirt.model.text import text
 # Postfix documents 4 x line_length_limit (8,192 bytes) and does not enforce it. Eight
 # times that leaves room for a raised limit and bounds what a peer can make us hold.
 MAX_STRING_BYTES = 65_536
+
+# A list that lies within so many bytes is taken apart at once, as nearly all are. No
+# string in it is too long.
+_AT_ONCE_BYTES = 4096
 
 Value = bytes | int
 
@@ -49,6 +53,12 @@ class SurplusError(ProtocolError):
     def __init__(self, text: str, values: list[Value]) -> None:
         super().__init__(text)
         self.values = values
+
+
+# Python 3.11 calls a function wherever Kind.STRING is written.
+_STRING: Final = Kind.STRING
+_INTEGER: Final = Kind.INTEGER
+_LONG: Final = Kind.LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,26 @@ def decode(
     """
     if start == len(buffer):
         return NeedData.LIST
+    window = bytes(buffer[start : start + _AT_ONCE_BYTES])
+    strings = window.split(b"\0", 2 * len(fields) + 1)
+    if len(strings) < 2 * len(fields) + 2:
+        return _decode_one_by_one(fields, buffer, start, peer)
+    *strings, end, rest = strings
+    values: list[Value] = []
+    append = values.append
+    for field, name, wire in zip(fields, strings[::2], strings[1::2], strict=True):
+        if name != field.name:
+            _check_alias(field, name, peer)
+        append(wire if field.kind is _STRING else _decode_value(field, wire, peer))
+    if end:
+        raise _surplus(end, values, peer)
+    return values, start + len(window) - len(rest)
+
+
+def _decode_one_by_one(
+    fields: Sequence[Field], buffer: bytes | bytearray, start: int, peer: str
+) -> tuple[list[Value], int] | NeedData:
+    """Decode a list that is long, or not all there; what is there is judged already."""
     values: list[Value] = []
     position = start
     for field in fields:
@@ -94,8 +124,8 @@ def decode(
         if name_end < 0:
             return NeedData.NAME
         name = bytes(buffer[position:name_end])
-        if name not in (field.name, field.alias) or not name:
-            raise _unexpected(name, text(field.name), peer)
+        if name != field.name:
+            _check_alias(field, name, peer)
         value_end = _find_nul(buffer, name_end + 1, peer)
         if value_end < 0:
             return NeedData.VALUE
@@ -107,8 +137,7 @@ def decode(
     if end < 0:
         return NeedData.NAME
     if end > position:
-        surplus = _unexpected(bytes(buffer[position:end]), _END, peer)
-        raise SurplusError(str(surplus), values)
+        raise _surplus(bytes(buffer[position:end]), values, peer)
     return values, end + 1
 
 
@@ -138,6 +167,11 @@ def _find_nul(buffer: bytes | bytearray, position: int, peer: str) -> int:
     return end
 
 
+def _check_alias(field: Field, name: bytes, peer: str) -> None:
+    if not name or name != field.alias:
+        raise _unexpected(name, text(field.name), peer)
+
+
 def _unexpected(name: bytes, wanted: str, peer: str) -> ProtocolError:
     if not name:
         return ProtocolError(f"missing attribute {wanted} in input from {peer}")
@@ -146,51 +180,46 @@ def _unexpected(name: bytes, wanted: str, peer: str) -> ProtocolError:
     )
 
 
+def _surplus(name: bytes, values: list[Value], peer: str) -> SurplusError:
+    return SurplusError(str(_unexpected(name, _END, peer)), values)
+
+
 def _encode_value(field: Field, value: Value) -> bytes:
-    match field.kind:
-        case Kind.INTEGER:
-            return b"%d" % (int(value) & 0xFFFF_FFFF)
-        case Kind.LONG:
-            return b"%d" % (int(value) & 0xFFFF_FFFF_FFFF_FFFF)
-        case Kind.STRING | Kind.DATA:
-            assert isinstance(value, bytes)
-            if field.kind is Kind.DATA:
-                return binascii.b2a_base64(value, newline=False)
-            if b"\0" in value:
-                raise ProtocolError(f"NUL byte in attribute {text(field.name)}")
-            return value
-        case _:
-            assert_never(field.kind)
+    if field.kind is _INTEGER:
+        return b"%d" % (int(value) & 0xFFFF_FFFF)
+    if field.kind is _LONG:
+        return b"%d" % (int(value) & 0xFFFF_FFFF_FFFF_FFFF)
+    assert isinstance(value, bytes)
+    if field.kind is not _STRING:
+        return binascii.b2a_base64(value, newline=False)
+    if b"\0" in value:
+        raise ProtocolError(f"NUL byte in attribute {text(field.name)}")
+    return value
 
 
 def _decode_value(field: Field, wire: bytes, peer: str) -> Value:
-    match field.kind:
-        case Kind.STRING:
-            return wire
-        case Kind.DATA:
-            try:
-                return binascii.a2b_base64(wire, strict_mode=True)
-            except binascii.Error:
-                raise _malformed("base64", wire, peer) from None
-        case Kind.INTEGER:
-            return _signed(_decode_number(wire, peer), 32)
-        case Kind.LONG:
-            return _signed(_decode_number(wire, peer), 64)
-        case _:
-            assert_never(field.kind)
+    if field.kind is _STRING:
+        return wire
+    if field.kind is _INTEGER:
+        return _decode_number(wire, 32, peer)
+    if field.kind is _LONG:
+        return _decode_number(wire, 64, peer)
+    try:
+        return binascii.a2b_base64(wire, strict_mode=True)
+    except binascii.Error:
+        raise _malformed("base64", wire, peer) from None
 
 
-def _decode_number(wire: bytes, peer: str) -> int:
+def _decode_number(wire: bytes, bits: int, peer: str) -> int:
+    if len(wire) < 10 and wire.isdigit():  # most are small, and have no sign
+        return int(wire)
     match = _NUMBER.match(wire)
     if not match:
         raise _malformed("numerical", wire, peer)
     sign, digits = match.groups()
-    if len(digits) > 20 or int(digits) > _MAX_NUMBER:
-        return _MAX_NUMBER  # whatever the sign, as strtoul(3)
-    return -int(digits) if sign == b"-" else int(digits)
-
-
-def _signed(number: int, bits: int) -> int:
+    number = _MAX_NUMBER  # whatever the sign, as strtoul(3)
+    if len(digits) <= 20 and int(digits) <= _MAX_NUMBER:
+        number = -int(digits) if sign == b"-" else int(digits)
     number &= (1 << bits) - 1
     return number - (1 << bits) if number >> (bits - 1) else number
 

@@ -10,6 +10,7 @@ apart by `RequestDecoder.part`, because Postfix's second log line names the part
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
 from postvirt.codec.attributes import (
@@ -136,8 +137,7 @@ class RequestDecoder:
 
     def __init__(self, peer: str) -> None:
         self._peer = peer
-        self._buffer = bytearray()
-        self._position = 0
+        self._buffer = b""  # what is not decoded
         self._received_bytes = 0
         self._common: list[Value] | None = None
         self._recipients: list[Recipient] = []
@@ -165,25 +165,24 @@ class RequestDecoder:
             raise ProtocolError(
                 f"request longer than {MAX_REQUEST_BYTES} bytes from {self._peer}"
             )
+        start = 0
         if self._common is None:
-            result = decode(REQUEST_FIELDS, self._buffer, self._position, self._peer)
+            result = decode(REQUEST_FIELDS, self._buffer, start, self._peer)
             if isinstance(result, NeedData):
                 return result
-            common, self._position = result
+            common, start = result
             self._stats = decode_stats(cast("bytes", common[11]))
             self._common = common
         count = cast("int", self._common[22])
         if count > MAX_RECIPIENTS:
             raise ProtocolError(f"{count} recipients in a request from {self._peer}")
         while len(self._recipients) < count:
-            result = decode(RECIPIENT_FIELDS, self._buffer, self._position, self._peer)
+            result = decode(RECIPIENT_FIELDS, self._buffer, start, self._peer)
             if isinstance(result, NeedData):
+                self._buffer = self._buffer[start:]
                 return result
-            values, self._position = result
+            values, start = result
             self._recipients.append(_recipient(values))
-            if self._position > 65_536:  # do not hold on to what is decoded
-                del self._buffer[: self._position]
-                self._position = 0
         return self._request(self._common)
 
     def _request(self, values: list[Value]) -> DeliveryRequest:
@@ -228,6 +227,7 @@ def _recipient(values: list[Value]) -> Recipient:
     )
 
 
+@cache
 def encode_reply(status: int) -> bytes:
     """The agent's last word: 0 when no recipient has to be tried again, else -1."""
     return encode(REPLY_FIELDS, (b"",) * 7 + (status,))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postvirt.codec import attributes
 from postvirt.codec.attributes import (
     MAX_STRING_BYTES,
     Field,
@@ -184,6 +185,38 @@ def test_the_longest_string_passes():
     longest = b"x" * (MAX_STRING_BYTES - 1)
     wire = encode(fields, [longest])
     assert decode(fields, wire, 0, "socket") == ([longest], len(wire))
+
+
+def outcome(data: bytes, start: int = 0) -> object:
+    try:
+        return decode(FIELDS, data, start, "socket")
+    except ProtocolError as error:
+        return str(error)
+
+
+def one_by_one(data: bytes, start: int = 0) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attributes, "_AT_ONCE_BYTES", 0)
+        return outcome(data, start)
+
+
+@given(st.one_of(mutated(WIRE), mutated(WIRE + WIRE), st.binary(max_size=80)))
+@fuzzed
+def test_a_list_at_once_is_the_list_one_by_one(data):
+    """The same values, or the same complaint about the same mistake."""
+    assert outcome(data) == one_by_one(data)
+
+
+@pytest.mark.parametrize("size", [-2, -1, 0, 1, 2])
+@pytest.mark.parametrize("behind", [b"", b"\0", WIRE])
+def test_a_list_as_long_as_is_taken_at_once(size, behind):
+    size += attributes._AT_ONCE_BYTES - len(WIRE)
+    values = [*VALUES[:-1], b"x" * size]
+    data = b"before" + encode(FIELDS, values) + behind
+    expected = values, len(data) - len(behind)
+    assert outcome(data, 6) == one_by_one(data, 6) == expected
+    without_end = data[: expected[1] - 1]
+    assert outcome(without_end, 6) == one_by_one(without_end, 6) == NeedData.NAME
 
 
 def test_a_nul_in_a_string_is_never_sent():
