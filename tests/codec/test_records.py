@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from postvirt.codec.records import (
     END_OF_FILE,
     ERROR,
+    FEW_ALIKE,
     MAX_RECORD_BYTES,
+    MOST_ALIKE,
     Stop,
     cut_short,
     decode_content,
@@ -113,6 +115,39 @@ def test_any_input_decodes_as_the_reference_does(data):
 @fuzzed
 def test_any_records_decode_as_the_reference_does(records):
     check(b"".join(record(*one) for one in records))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"N", b"N", b"N", b"L", b"w", b"p"]),
+            st.sampled_from([b"", b"N\1", b"NN", b"NNN", b"x" * 127, b"x" * 128]),
+            st.integers(1, MOST_ALIKE + 3),
+        ),
+        max_size=5,
+    ),
+    st.integers(0, 200),
+)
+@fuzzed
+def test_records_alike_decode_as_the_reference_does(runs, cut):
+    """Lines of the same length that follow each other, whole and cut off."""
+    data = b"".join(record(kind, text) * count for kind, text, count in runs)
+    check(data + record(b"X"))
+    check(data[: max(0, len(data) - cut)])
+
+
+@pytest.mark.parametrize(
+    "count",
+    [1, 2, 3, *range(FEW_ALIKE, FEW_ALIKE + 5), *range(MOST_ALIKE - 1, MOST_ALIKE + 5)],
+)
+@pytest.mark.parametrize("length", [0, 1, 76, 127, 128])
+def test_the_end_of_lines_alike(count, length):
+    alike = record(b"N", b"N" * length) * count
+    other = record(b"N", b"x" * (length + 1))
+    for behind in (b"", b"N", b"N\x80", other, record(b"L", b"x" * length), other[:-1]):
+        check(alike + behind)
+        check(record(b"L", b"x" * length) + alike + behind)
+        check(alike + behind + record(b"X"))
 
 
 def test_every_cut_asks_for_more_and_goes_on_where_it_stopped():
