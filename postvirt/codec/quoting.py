@@ -6,6 +6,7 @@ Parity: src/global/quote_822_local.c with QUOTE_FLAG_DEFAULT (8-bit clean).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # What a local part may hold without quotes; bytes above 127 pass unchanged.
 _DOT_STRING = re.compile(
@@ -14,6 +15,8 @@ _DOT_STRING = re.compile(
 _SPECIAL = re.compile(rb'["\\\r]')
 
 
+# One delivery needs the same few addresses again and again.
+@lru_cache(maxsize=64)
 def quote_local(address: bytes, *, bare_local_part: bool = False) -> bytes:
     """The address in external form: the local part in quotes where it needs them.
 

@@ -43,14 +43,16 @@ def find_address(
     The address, and double_bounce_sender with it, are expected to be folded. delimiter
     is recipient_delimiter: any of its bytes separates the extension.
     """
+    value = _ask(maps, address, partial=False)
+    if value is not None:
+        return value
     bare = without_extension(
         address,
         delimiter=delimiter,
         owner_request_special=owner_request_special,
         double_bounce_sender=double_bounce_sender,
     )
-    value = _ask(maps, address, partial=False)
-    if value is None and bare is not None:
+    if bare is not None:
         value = _ask(maps, bare)
     local, at, domain = address.rpartition(b"@")
     if value is not None or not at:
