@@ -10,7 +10,7 @@ from typing import cast
 from postvirt.codec.attributes import Field, Kind, NeedData, decode, encode
 from postvirt.codec.delivery import DSN_FIELDS, RECIPIENT_FIELDS, recipient_values
 from postvirt.model.outcome import Dsn
-from postvirt.model.request import Recipient, RequestFlag
+from postvirt.model.request import Recipient
 from postvirt.model.text import wire
 
 APPEND = 0  # the request number of "append to the log of this message"
@@ -35,9 +35,7 @@ FLUSH_FIELDS = (Field(b"request"), Field(b"site"), Field(b"queue_id"))
 STATUS_FIELDS = (Field(b"status", Kind.INTEGER),)
 
 
-def encode_append(
-    flags: RequestFlag, queue_id: bytes, recipient: Recipient, dsn: Dsn
-) -> bytes:
+def encode_append(flags: int, queue_id: bytes, recipient: Recipient, dsn: Dsn) -> bytes:
     """One recipient's outcome, for the bounce, defer or trace service."""
     values = (
         APPEND,

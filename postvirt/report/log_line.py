@@ -43,26 +43,30 @@ def recipient_line(
     style: LineFormat,
 ) -> str:
     """The line, without severity; `word` is sent, bounced, deferred and the like."""
-
-    def shown(address: bytes) -> str:
-        if style.external_address and address:
-            address = quote_local(address)
-        return text(address)
-
-    line = f"{text(queue_id)}: to=<{shown(recipient.address)}>"
-    original = recipient.original_recipient
-    if original and fold(original, style.utf8) != fold(recipient.address, style.utf8):
-        line += f", orig_to=<{shown(original)}>"
+    address, original = recipient.address, recipient.original_recipient
+    line = f"{text(queue_id)}: to=<{_shown(address, style)}>"
+    if (
+        original
+        and original != address
+        and fold(original, style.utf8) != fold(address, style.utf8)
+    ):
+        line += f", orig_to=<{_shown(original, style)}>"
     line += f", relay={relay}"
     if stats.reuse_count > 0:
         line += f", conn_use={stats.reuse_count + 1}"
-    total, *stages = (
+    total, *stages = [
         format_delay(delay, style.max_decimals) for delay in _delays(stats, now)
-    )
+    ]
     return (
         f"{line}, delay={total}, delays={'/'.join(stages)}, dsn={dsn.status}, "
         f"status={word} ({dsn.reason})"
     )
+
+
+def _shown(address: bytes, style: LineFormat) -> str:
+    if style.external_address and address:
+        address = quote_local(address)
+    return text(address)
 
 
 def _delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:
@@ -97,6 +101,8 @@ def format_delay(microseconds: int, max_decimals: int) -> str:
 
     Zeros at the end are left out: 1, 1.5, 0.02, 0.
     """
+    if not microseconds:
+        return "0"
     seconds, rest = divmod(microseconds, _MICRO)
     resolution = _MICRO // 10 ** max(0, max_decimals)
     if resolution < _MICRO:
@@ -116,10 +122,4 @@ def format_delay(microseconds: int, max_decimals: int) -> str:
             rest -= _MICRO
     if rest < resolution:
         return str(seconds)
-    decimals = ""
-    unit = _MICRO // 10
-    while rest >= resolution and unit > 0:
-        digit, rest = divmod(rest, unit)
-        decimals += str(digit)
-        unit //= 10
-    return f"{seconds}.{decimals}"
+    return f"{seconds}.{rest - rest % resolution:06}".rstrip("0")

@@ -14,7 +14,7 @@ Raises: nothing. A service that fails is logged and leaves the recipient in the 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from postvirt.codec import announcement
 from postvirt.codec.notice import (
@@ -63,14 +63,34 @@ _FLUSH_OK = 0
 _FLUSH_DENY = 4
 
 
-@dataclass(frozen=True, slots=True)
+# As plain numbers: Python makes a new flag of what two flags have in common, and that
+# costs more than all else that is done about them.
+_MTA_VRFY = int(RequestFlag.MTA_VRFY)
+_USR_VRFY = int(RequestFlag.USR_VRFY)
+_RECORD = int(RequestFlag.RECORD)
+_REC_DLY_SENT = int(RequestFlag.REC_DLY_SENT)
+_TRACE_FLAGS = int(TRACE_FLAGS)
+
+
 class Reporter:
     """Reports in the name of one transport; relay is its name in master.cf."""
 
-    settings: Settings
-    relay: str
-    status_filter: Maps | None
-    flush_domains: DomainList
+    def __init__(
+        self,
+        settings: Settings,
+        relay: str,
+        status_filter: Maps | None,
+        flush_domains: DomainList,
+    ) -> None:
+        self.settings = settings
+        self.relay = relay
+        self.status_filter = status_filter
+        self.flush_domains = flush_domains
+        self.style = LineFormat(
+            max_decimals=settings.delay_logging_resolution_limit,
+            external_address=settings.info_log_address_format == "external",
+            utf8=settings.smtputf8_enable,
+        )
 
     def report(
         self, request: DeliveryRequest, recipient: Recipient, outcome: Outcome
@@ -99,17 +119,19 @@ class _Notice:
         self._relay = reporter.relay
         self._status_filter = reporter.status_filter
         self._flush_domains = reporter.flush_domains
+        self._style = reporter.style
         self._request = request
         self._recipient = recipient
-        self._flags = request.flags & TRACE_FLAGS
+        self._flags = int(request.flags) & _TRACE_FLAGS
         self._id = text(request.queue_id)
 
     def sent(self, dsn: Dsn) -> Steps[bool]:
-        if self._flags & RequestFlag.MTA_VRFY:
+        if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "deliverable", _VERIFY_OK))
-        if self._flags & RequestFlag.USR_VRFY:
+        if self._flags & _USR_VRFY:
             return (yield from self._trace(replace(dsn, action="deliverable")))
-        dsn = replace(dsn, action=dsn.action or "delivered")
+        if not dsn.action:
+            dsn = replace(dsn, action="delivered")
         if (yield from self._trace_delivery(dsn)):
             self._log(dsn, "sent")
             return True
@@ -120,9 +142,9 @@ class _Notice:
         return (yield from self.deferred(told if told.status[0] == "4" else lost))
 
     def bounced(self, dsn: Dsn) -> Steps[bool]:
-        if self._flags & RequestFlag.MTA_VRFY:
+        if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_BOUNCE))
-        if self._flags & RequestFlag.USR_VRFY:
+        if self._flags & _USR_VRFY:
             return (yield from self._trace(replace(dsn, action="undeliverable")))
         names = self._settings
         if names.soft_bounce:
@@ -132,7 +154,7 @@ class _Notice:
             service, word = names.bounce_service_name, "bounced"
             dsn = replace(dsn, action="failed")
         if (yield from self._append(service, dsn)) and (
-            not self._flags & RequestFlag.RECORD or (yield from self._trace(dsn))
+            not self._flags & _RECORD or (yield from self._trace(dsn))
         ):
             self._log(dsn, word)
             return not names.soft_bounce
@@ -143,16 +165,16 @@ class _Notice:
         return (yield from self.deferred(dsn))
 
     def deferred(self, dsn: Dsn) -> Steps[bool]:
-        if self._flags & RequestFlag.MTA_VRFY:
+        if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_DEFER))
-        if self._flags & RequestFlag.USR_VRFY:
+        if self._flags & _USR_VRFY:
             return (yield from self._trace(replace(dsn, action="undeliverable")))
         dsn = replace(dsn, action="delayed")
         service = self._settings.defer_service_name
         if not (yield from self._append(service, dsn)):
             log.warning(f"{self._id}: {service} service failure")
         self._log(dsn, "deferred")
-        if self._flags & RequestFlag.RECORD and not (yield from self._trace(dsn)):
+        if self._flags & _RECORD and not (yield from self._trace(dsn)):
             service = self._settings.trace_service_name
             log.warning(f"{self._id}: {service} service failure")
         yield from self._flush_hint()
@@ -161,9 +183,8 @@ class _Notice:
     def _trace_delivery(self, dsn: Dsn) -> Steps[bool]:
         """Trace a delivery as often as the sender asked for it."""
         notify = self._recipient.notify_flags
-        wants_record = self._flags & RequestFlag.RECORD or (
-            self._flags & RequestFlag.REC_DLY_SENT
-            and (notify == 0 or notify & NOTIFY_DELAY)
+        wants_record = self._flags & _RECORD or (
+            self._flags & _REC_DLY_SENT and (notify == 0 or notify & NOTIFY_DELAY)
         )
         if wants_record and not (yield from self._trace(dsn)):
             return False
@@ -175,7 +196,7 @@ class _Notice:
         if not (yield from self._append(service, told)):
             log.warning(f"{self._id}: {service} service failure")
             return False
-        if self._flags & RequestFlag.USR_VRFY:
+        if self._flags & _USR_VRFY:
             self._log(dsn, dsn.action)
         return True
 
@@ -235,12 +256,6 @@ class _Notice:
             log.warning(f"{self._id}: {service} service failure")
 
     def _log(self, dsn: Dsn, word: str) -> None:
-        settings = self._settings
-        style = LineFormat(
-            max_decimals=settings.delay_logging_resolution_limit,
-            external_address=settings.info_log_address_format == "external",
-            utf8=settings.smtputf8_enable,
-        )
         microseconds = time.time_ns() // 1000
         now = Timestamp(*divmod(microseconds, 1_000_000))
         log.info(
@@ -252,6 +267,6 @@ class _Notice:
                 now,
                 dsn,
                 word,
-                style,
+                self._style,
             )
         )
