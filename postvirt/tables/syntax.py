@@ -41,6 +41,12 @@ def strip_braces(text: str) -> str:
 
 
 @cache
+def _plain(stop: str) -> re.Pattern[str]:
+    """What comes before a character of `stop`, a quote or a backslash."""
+    return re.compile(rf'[^"\\{re.escape(stop)}]*')
+
+
+@cache
 def _key(stop: str) -> re.Pattern[str]:
     """A key up to a character of `stop`, or up to a quote that is not closed."""
     return re.compile(
@@ -53,6 +59,10 @@ def end_of_key(text: str, stop: str) -> int:
 
     Quotes and backslashes are part of the key.
     """
+    found = _plain(stop).match(text)
+    end = found.end() if found else 0
+    if text[end : end + 1] not in ('"', "\\"):
+        return end  # most keys are that simple
     found = _key(stop).match(text)
     end = found.end() if found else 0
     if text[end : end + 1] == '"':

@@ -66,33 +66,39 @@ def _entry(
     path: str, number: int, line: bytes, options: TableOptions
 ) -> tuple[bytes, bytes] | None:
     """The key and the value of a logical line; None, with a warning, if it has none."""
-    place = f"{path}, line {number}"
     # Postfix stores C strings: what follows a NUL is not there. Only its UTF-8 check
     # looks at the whole line.
     seen = line.split(b"\0", 1)[0]
     if options.utf8_active and not seen.isascii() and not is_utf8(line):
-        log.warning(f'{place}: non-UTF-8 input "{text(seen)}" -- ignoring this line')
+        log.warning(
+            f'{path}, line {number}: non-UTF-8 input "{text(seen)}"'
+            " -- ignoring this line"
+        )
         return None
     shown = text(seen)
     try:
         end = end_of_key(shown, SPACE)
     except ValueError as error:
-        log.warning(f"{place}: {error} in '{shown}' -- ignoring this line")
+        log.warning(
+            f"{path}, line {number}: {error} in '{shown}' -- ignoring this line"
+        )
         return None
     key, value = shown[:end], shown[end:].strip(SPACE)
     if not key or not value:
         log.warning(
-            f"{place}: expected format: key whitespace value -- ignoring this line"
+            f"{path}, line {number}: expected format: key whitespace value"
+            " -- ignoring this line"
         )
         return None
     if key.endswith(":"):
         log.warning(
-            f'{place}: record is in "key: value" format; is this an alias file?'
+            f'{path}, line {number}: record is in "key: value" format;'
+            " is this an alias file?"
         )
     if not options.file_values:
         return wire(key), wire(value)
     try:
         return wire(key), encoded_files(wire(value))
     except ValueError as error:
-        log.warning(f"{place}: {error}: skipping this entry")
+        log.warning(f"{path}, line {number}: {error}: skipping this entry")
         return None
