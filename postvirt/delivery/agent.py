@@ -101,7 +101,7 @@ class Agent:
         except Exception as error:
             _log_bug(request, recipient, error)
             return False
-        if is_done and request.flags & RequestFlag.SUCCESS:
+        if is_done and RequestFlag.SUCCESS in request.flags:
             return queue_file.cross_off(recipient.offset)
         return is_done
 

@@ -33,10 +33,10 @@ class QueueFile:
 
     __slots__ = ("fd", "path", "size_bytes")
 
-    def __init__(self, fd: int, path: bytes) -> None:
+    def __init__(self, fd: int, path: bytes, size_bytes: int) -> None:
         self.fd = fd
         self.path = path
-        self.size_bytes = os.fstat(fd).st_size
+        self.size_bytes = size_bytes
 
     def close(self) -> None:
         """Close the file, which also gives up the lock."""
@@ -90,18 +90,18 @@ def open_queue_file(
             f"{log.errno_text(error)}"
         )
         return None
+    status = os.fstat(fd)
     if (
-        _is_regular(fd, path)
+        _is_regular(status, path)
         and _locked(fd, path)
         and _can_seek(fd, path, request.data_offset)
     ):
-        return QueueFile(fd, path)
+        return QueueFile(fd, path, status.st_size)
     os.close(fd)
     return None
 
 
-def _is_regular(fd: int, path: bytes) -> bool:
-    status = os.fstat(fd)
+def _is_regular(status: os.stat_result, path: bytes) -> bool:
     if not stat.S_ISREG(status.st_mode):
         log.warning(f"{text(path)}: uid {status.st_uid}: not a regular file")
         return False

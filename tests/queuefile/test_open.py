@@ -198,7 +198,7 @@ def test_a_bad_offset_is_not_written_to(queue_file, logged, offset):
 
 def test_a_failed_write_is_reported(logged):
     fd = os.open(PATH, os.O_RDONLY)
-    file = QueueFile(fd, b"active/3F1A2B4C5D")
+    file = QueueFile(fd, b"active/3F1A2B4C5D", 10)
     assert not file.cross_off(3)
     assert logged == [
         "warning: update queue file active/3F1A2B4C5D: Bad file descriptor"
@@ -221,7 +221,7 @@ def test_a_corrupt_file_has_the_mode_that_postfix_gives_it(queue_file):
 
 def test_a_file_that_cannot_be_marked_is_reported(logged):
     fd = os.open(PATH, os.O_PATH)
-    file = QueueFile(fd, b"active/3F1A2B4C5D")
+    file = QueueFile(fd, b"active/3F1A2B4C5D", 10)
     file.mark_corrupt()
     assert logged == [
         "warning: corrupted queue file: active/3F1A2B4C5D",
