@@ -130,8 +130,6 @@ class _Notice:
             return (yield from self._verify(dsn, "deliverable", _VERIFY_OK))
         if self._flags & _USR_VRFY:
             return (yield from self._trace(replace(dsn, action="deliverable")))
-        if not dsn.action:
-            dsn = replace(dsn, action="delivered")
         if (yield from self._trace_delivery(dsn)):
             self._log(dsn, "sent")
             return True
@@ -186,9 +184,13 @@ class _Notice:
         wants_record = self._flags & _RECORD or (
             self._flags & _REC_DLY_SENT and (notify == 0 or notify & NOTIFY_DELAY)
         )
-        if wants_record and not (yield from self._trace(dsn)):
-            return False
-        return not notify & NOTIFY_SUCCESS or (yield from self._trace(dsn))
+        times = bool(wants_record) + bool(notify & NOTIFY_SUCCESS)
+        if times and not dsn.action:
+            dsn = replace(dsn, action="delivered")
+        for _ in range(times):
+            if not (yield from self._trace(dsn)):
+                return False
+        return True
 
     def _trace(self, dsn: Dsn) -> Steps[bool]:
         service = self._settings.trace_service_name
