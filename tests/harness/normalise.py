@@ -1,13 +1,14 @@
 """Take out of an observation what no two runs have in common.
 
-Clocks, process ids, inode numbers and the directory of the instance; nothing else.
+Clocks, process ids, inode numbers and the directory of the instance; nothing else. (A
+process that delivers to many at a time also counts its files, behind its process id.)
 """
 
 from __future__ import annotations
 
 import re
 
-_TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+\.[A-Za-z0-9.-]+")
+_TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+(?:Q\d+)?\.[A-Za-z0-9.-]+")
 _NEW_NAME = re.compile(rb"\b\d{9,}\.V([0-9a-f]+)I([0-9a-f]+)M\d+\.[A-Za-z0-9.-]+")
 _FROM_DATE = re.compile(
     rb"(?<=  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.MULTILINE

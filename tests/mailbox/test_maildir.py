@@ -38,7 +38,7 @@ DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 IO_ERROR = "input/output error"
 
 NEW_NAME = re.compile(r"(\d+)\.V([0-9a-f]+)I([0-9a-f]+)M(\d{1,6})\.mail\.example\.org")
-TMP_NAME = re.compile(r"(\d+)\.P(\d+)\.mail\.example\.org")
+TMP_NAME = re.compile(r"(\d+)\.P(\d+)Q\d+\.mail\.example\.org")
 
 
 @pytest.fixture
@@ -99,11 +99,14 @@ def test_the_message_is_written_in_tmp_and_then_moved_to_new(home: Path) -> None
                 match_ = TMP_NAME.fullmatch(place.name)
                 assert match_ is not None
                 assert int(match_[2]) == os.getpid()
-            case Durable(fd, directories, everything):
+            case Durable(fd):
                 assert name.startswith("new/")
-                (new,) = directories
+                (new,) = effect.directories
                 assert os.path.samestat(os.fstat(new), (path / "new").stat())
-                assert not everything
+                assert not effect.everything
+                assert not effect.has_its_names
+                assert effect.is_named
+        assert effect.device == os.fstat(fd).st_dev
         assert os.path.samestat(os.fstat(fd), place.stat())
         assert not os.get_inheritable(fd)
 
@@ -145,6 +148,18 @@ def test_missing_directories_are_made_and_synced_with_their_parents(
         assert stat.S_IMODE(status.st_mode) == 0o700
         assert Owner(status.st_uid, status.st_gid) == recipient()
     assert len(files(path)) == 1
+
+
+def test_no_directory_is_opened_where_names_are_committed_with_the_file(
+    home: Path,
+) -> None:
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Durable):
+            assert effect.has_its_names
+            assert effect.is_named
+            assert effect.directories == ()
+
+    assert run(Hand(look, has_log=True), home / "maildir")[0] == DELIVERED
 
 
 @pytest.mark.parametrize("there", [(), ("tmp",), ("new",), ("tmp", "new")])
@@ -481,7 +496,10 @@ def test_directories_that_cannot_be_read_are_made_durable_with_all_the_rest(
     def work(_: Log) -> None:
         hand = Hand()
         assert hand.run(deliver(path)) == DELIVERED
-        assert hand.effects[1] == Durable(hand.effects[1].fd, (), everything=True)
+        durable = hand.effects[1]
+        assert isinstance(durable, Durable)
+        assert durable.everything
+        assert durable.directories == ()
 
     as_mail_system(work)
 

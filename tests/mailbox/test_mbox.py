@@ -19,7 +19,7 @@ import pytest
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.mbox import Locking, deliver_to_mbox
 from postvirt.mailbox.message import Envelope
-from postvirt.model.effects import Durable, Effect, Pause, Steps, Written
+from postvirt.model.effects import Durable, Effect, Joint, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.system import locks
@@ -157,8 +157,9 @@ def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> 
     assert outcome == DELIVERED
     assert log.lines == []
     written, durable = effects
-    assert written == Written(written.fd)
-    assert durable == Durable(written.fd)  # no name changed
+    device = mbox.stat().st_dev
+    assert written == Written(written.fd, device)
+    assert durable == Durable(written.fd, device, has_its_names=False)  # no new name
     head, date, body = mbox.read_bytes().partition(b"From alice")
     assert head == OLD
     assert DATE.sub(b"DATE\n", date + body) == b"DATE\n" + HEADERS + CONTENT + b"\n"
@@ -664,7 +665,9 @@ def test_an_mbox_in_a_directory_that_cannot_be_read_is_synced_with_all_the_rest(
             assert hand.run(deliver(path)) == DELIVERED
             written, durable = hand.effects
             assert isinstance(written, Written)
-            assert durable == Durable(written.fd, (), everything)
+            assert isinstance(durable, Durable)
+            assert durable.directories == ()
+            assert durable.everything == everything
             hand.effects.clear()
 
     as_mail_system(work)
@@ -684,30 +687,133 @@ def test_a_length_that_cannot_be_restored_is_a_warning(
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
-def test_two_deliveries_side_by_side_do_not_mix(mbox: Path) -> None:
+def joint(path: Path, locking: Locking, *contents: Chunks) -> Steps[list[object]]:
+    """What an engine has done with letters that came together, in one go."""
+    letters, performs = [], []
+    for content in contents:
+        effect = next(deliver(path, content, locking))
+        assert isinstance(effect, Joint)
+        assert effect.key == Mailbox(os.fsencode(path), recipient())
+        letters.append(effect.thing)
+        performs.append(effect.perform)
+    return performs[0](letters)  # type: ignore[return-value]
+
+
+def bodies(path: Path) -> list[bytes]:
+    """The last line of each message; OLD is taken for one, too."""
+    messages = re.split(rb"^From .*\n", path.read_bytes(), flags=re.MULTILINE)[1:]
+    assert all(message.endswith(b"\n\n") for message in messages)
+    return [message.splitlines()[-2] for message in messages]
+
+
+def test_letters_that_come_together_share_the_locks_and_the_commit(mbox: Path) -> None:
+    contents = [Chunks(b"letter %d\n" % number) for number in range(3)]
+
+    def look(effect: Effect) -> None:
+        assert isinstance(effect, Written | Durable)
+        assert bodies(mbox)[1:] == [b"letter 0", b"letter 1", b"letter 2"]
+        assert not is_free(mbox, locks.try_fcntl_lock)
+        assert mbox.with_name("mbox.lock").exists()
+
+    def work(_: Log) -> None:
+        hand = Hand(look)
+        assert hand.run(joint(mbox, ALL, *contents)) == [DELIVERED] * 3
+        assert [type(effect) for effect in hand.effects] == [Written, Durable]
+
+    as_mail_system(work)
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+TOO_LARGE = Chunks(b"x" * 9_000 + b"\n", b"x" * 9_000 + b"\n")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("bad", [TOO_LARGE, damaged(b"y" * 1000)], ids=["EFBIG", "Q"])
+def test_a_letter_that_fails_is_cut_off_alone(
+    mbox: Path, bad: Chunks, place: int
+) -> None:
+    contents = [Chunks(b"one\n"), Chunks(b"two\n")]
+    contents.insert(place, bad)
+
+    def work(_: Log) -> list[object]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        hand = Hand()
+        outcomes = hand.run(joint(mbox, ALL, *contents))
+        assert outcomes is not None
+        assert [type(effect) for effect in hand.effects] == [Written, Durable]
+        return outcomes
+
+    outcomes = as_mail_system(work)
+    found = outcomes.pop(place)
+    if bad is TOO_LARGE:
+        assert found == failed(mbox, "5.2.2", "error writing message: File too large")
+    else:
+        assert isinstance(found, QueueFileError)
+    assert outcomes == [DELIVERED] * 2
+    assert bodies(mbox)[1:] == [b"one", b"two"]
+
+
+def test_when_every_letter_fails_nothing_is_committed(mbox: Path) -> None:
+    def work(_: Log) -> None:
+        hand = Hand()
+        outcomes = hand.run(joint(mbox, ALL, damaged(b"x"), damaged(b"y")))
+        assert outcomes is not None
+        assert [type(outcome) for outcome in outcomes] == [QueueFileError] * 2
+        assert hand.effects == []
+
+    as_mail_system(work)
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+@pytest.mark.parametrize("effect", [0, 1], ids=["Written", "Durable"])
+def test_a_commit_that_fails_cuts_all_letters_off(mbox: Path, effect: int) -> None:
+    contents = [Chunks(b"one\n"), damaged(b"x"), Chunks(b"two\n")]
+
+    def work(_: Log) -> list[object] | None:
+        hand = Hand(fail_at=effect, failure=OSError(errno.EIO, "disk"))
+        outcomes = hand.run(joint(mbox, ALL, *contents))
+        assert len(hand.effects) == effect + 1  # never tried again
+        return outcomes
+
+    deferred = failed(mbox, "4.3.0", "error writing message: Input/output error")
+    assert as_mail_system(work) == [deferred] * 3
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+def test_a_lock_that_is_taken_defers_all_letters(mbox: Path) -> None:
+    mbox.with_name("mbox.lock").touch()
+
+    def work(_: Log) -> object:
+        return Hand().run(joint(mbox, ALL, Chunks(b"one\n"), Chunks(b"two\n")))
+
+    reason = f"unable to create lock file {mbox}.lock: File exists"
+    assert as_mail_system(work) == [failed(mbox, "4.2.0", reason)] * 2
+    assert mbox.read_bytes() == OLD
+
+
+def test_two_groups_side_by_side_do_not_mix(mbox: Path) -> None:
     """The second waits for the first, in one process and without dot locks."""
     locking = replace(ALL, styles=frozenset({"fcntl"}), attempts=2)
 
     def work(_: Log) -> None:
-        first = deliver(mbox, Chunks(b"first\n"), locking)
-        second = deliver(mbox, Chunks(b"second\n"), locking)
+        first = joint(mbox, locking, Chunks(b"first\n"))
+        second = joint(mbox, locking, Chunks(b"second\n"))
         assert isinstance(next(first), Written)
         assert isinstance(next(second), Pause)
-        assert isinstance(first.send(None), Durable)
+        assert isinstance(first.send(False), Durable)
         with pytest.raises(StopIteration) as end:
             first.send(None)
-        assert end.value.value == DELIVERED
+        assert end.value.value == [DELIVERED]
         assert isinstance(second.send(None), Written)
-        assert isinstance(second.send(None), Durable)
+        assert isinstance(second.send(False), Durable)
         with pytest.raises(StopIteration) as end:
             second.send(None)
-        assert end.value.value == DELIVERED
+        assert end.value.value == [DELIVERED]
 
     as_mail_system(work)
-    assert re.findall(rb"^(?:first|second)$", mbox.read_bytes(), re.MULTILINE) == [
-        b"first",
-        b"second",
-    ]
+    assert bodies(mbox)[1:] == [b"first", b"second"]
 
 
 @pytest.mark.root

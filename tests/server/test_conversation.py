@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ import pytest
 
 from postvirt.codec.announcement import DELIVERY_REQUEST, encode_announcement
 from postvirt.codec.delivery import encode_reply, encode_request
+from postvirt.model.effects import Pause, Ready, Steps
 from postvirt.model.request import (
     DeliveryRequest,
     MessageStats,
@@ -17,7 +19,8 @@ from postvirt.model.request import (
     RequestFlag,
     Timestamp,
 )
-from postvirt.server.conversation import Connection, StoppingError
+from postvirt.server.conversation import Connection
+from postvirt.server.engine import StoppingError
 from tests.harness.child import Log
 
 GREETING = encode_announcement(DELIVERY_REQUEST)
@@ -77,21 +80,30 @@ class Client:
         Its result is what the wait comes to. Returns what the agent has sent.
         """
 
-        def wait_readable(fd: int, seconds: float | None) -> bool:
-            assert fd == self.ours.fileno()
-            self.waits.append(seconds)
-            return act(len(self.waits) - 1)
-
-        def serve(request: DeliveryRequest) -> int:
+        def serve(request: DeliveryRequest) -> Steps[int]:
             self.served.append(request)
+            yield Pause(0)
             return status
 
         fd = self.ours.fileno()
-        connection = Connection(
-            fd, fd, "virtual socket", TIMEOUT, wait_readable, GREETING
-        )
-        connection.converse(serve)
-        return self.received()
+        connection = Connection(fd, fd, "virtual socket", TIMEOUT, GREETING)
+        steps = connection.converse(serve)
+        resume = partial(next, steps)
+        while True:
+            try:
+                effect = resume()
+            except StopIteration:
+                return self.received()
+            if effect == Pause(0):
+                resume = partial(steps.send, None)
+                continue
+            assert isinstance(effect, Ready)
+            assert effect == Ready(fd, effect.seconds, can_be_abandoned=True)
+            self.waits.append(effect.seconds)
+            try:
+                resume = partial(steps.send, act(len(self.waits) - 1))
+            except StoppingError as error:
+                resume = partial(steps.throw, error)
 
     def received(self) -> bytes:
         data = b""
@@ -159,7 +171,9 @@ def test_a_client_that_is_gone_before_the_greeting_is_no_error(
     client: Client, logged: Log
 ) -> None:
     client.theirs.close()
-    client.converse(lambda _: pytest.fail("nothing to wait for"))
+    client.converse(lambda _: True)  # reading tells
+    assert client.served == []
+    assert client.waits == [None]
     assert logged.lines == []
 
 
@@ -233,13 +247,14 @@ def test_a_client_that_is_gone_when_the_answer_comes_is_no_error(
     client: Client, logged: Log
 ) -> None:
     def act(n: int) -> bool:
-        assert n == 0
-        client.send(WIRE)
-        client.theirs.close()
+        if n == 0:
+            client.send(WIRE)
+            client.theirs.close()
         return True
 
     client.converse(act)
     assert client.served == [REQUEST]
+    assert client.waits == [None, TIMEOUT]
     assert logged.lines == []
 
 
@@ -312,6 +327,27 @@ def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
     )
 
 
+@pytest.mark.parametrize("has_room", [True, False])
+def test_an_answer_that_does_not_fit_waits_for_room(
+    client: Client, has_room: bool
+) -> None:
+    """A client that never reads is left after a while; reading tells that."""
+    client.ours.setblocking(False)
+    filler = 0
+    with suppress(BlockingIOError):
+        while True:
+            filler += client.ours.send(b"x" * 1000)
+    fd = client.ours.fileno()
+    steps = Connection(fd, fd, "virtual socket", TIMEOUT, GREETING).converse(
+        lambda _: pytest.fail("nothing was asked")
+    )
+    assert next(steps) == Ready(fd, TIMEOUT, writes=True)
+    if has_room:
+        assert len(client.received()) == filler
+    assert steps.send(has_room) == Ready(fd, None, can_be_abandoned=True)
+    assert client.received().endswith(GREETING) == has_room
+
+
 def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
     """With -S the client is on standard input and standard output."""
     to_agent, from_client = os.pipe()
@@ -320,12 +356,14 @@ def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
     os.close(from_client)
     served = []
 
-    def serve(request: DeliveryRequest) -> int:
+    def serve(request: DeliveryRequest) -> Steps[int]:
         served.append(request)
+        yield from ()
         return 0
 
-    Connection(to_agent, from_agent, "peer", 1.0, lambda *_: True, GREETING).converse(
-        serve
+    steps = Connection(to_agent, from_agent, "peer", 1.0, GREETING).converse(serve)
+    assert [effect.fd for effect in steps if isinstance(effect, Ready)] == (
+        [to_agent] * 2
     )
     os.close(from_agent)
     assert os.read(to_client, 65_536) == GREETING + encode_reply(0)

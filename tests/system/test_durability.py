@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,75 +12,81 @@ from postvirt.system import durability
 
 @pytest.fixture
 def pipe() -> Iterator[int]:
-    """A descriptor that the kernel cannot sync: EINVAL."""
+    """A descriptor that the kernel can neither write out nor sync."""
     reads, writes = os.pipe()
     yield writes
     os.close(reads)
     os.close(writes)
 
 
-class Disk:
-    """fsync() that records what it was asked for and fails for some descriptors."""
-
-    def __init__(self, failures: dict[int, int]) -> None:
-        self.failures = failures
-        self.asked: list[int] = []
-
-    def __call__(self, fd: int) -> None:
-        self.asked.append(fd)
-        if fd in self.failures:
-            raise OSError(self.failures[fd], os.strerror(self.failures[fd]))
-
-
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, int]], Disk]:
-    def replace(failures: dict[int, int]) -> Disk:
-        made = Disk(failures)
-        monkeypatch.setattr(os, "fsync", made)
-        return made
+def files(ground: Path) -> Iterator[list[int]]:
+    """Open files with something in them."""
+    fds = []
+    for name in "abc":
+        fd = os.open(ground / name, os.O_WRONLY | os.O_CREAT)
+        os.write(fd, b"mail")
+        fds.append(fd)
+    yield fds
+    for fd in fds:
+        os.close(fd)
 
-    return replace
+
+def number(error: OSError | None) -> int:
+    return error.errno or -1 if error else 0
 
 
-def test_files_and_directories_of_a_real_file_system_can_be_committed(
-    ground: Path,
+def test_files_are_written_out(files: list[int]) -> None:
+    assert durability.write_out(files) == [None] * 3
+    assert durability.write_out(files[:1]) == [None]
+    assert durability.write_out([]) == []
+
+
+def test_each_file_that_cannot_be_written_out_has_its_own_error(
+    files: list[int], pipe: int
 ) -> None:
-    with open(ground / "file", "wb", buffering=0) as file:
-        file.write(b"mail")
-        directory = os.open(ground, os.O_RDONLY)
-        durability.commit_file(file.fileno())
-        durability.commit_directories((directory,))
-        os.close(directory)
+    errors = durability.write_out([files[0], pipe, files[1], -1])
+    assert [number(error) for error in errors] == [0, errno.ESPIPE, 0, errno.EBADF]
+    (error,) = durability.write_out([pipe])
+    assert str(error) == f"[Errno {errno.ESPIPE}] Illegal seek"
 
 
-def test_a_file_that_cannot_be_synced_is_an_error(pipe: int) -> None:
-    with pytest.raises(OSError, match="Invalid argument"):
-        durability.commit_file(pipe)
+def test_a_file_and_its_directory_are_committed(ground: Path, files: list[int]) -> None:
+    assert durability.commit(files[0]) is None
+    directory = os.open(ground, os.O_RDONLY)
+    assert durability.commit(directory) is None
+    os.close(directory)
 
 
-def test_a_file_system_without_directory_sync_is_taken_at_its_word(pipe: int) -> None:
-    durability.commit_directories((pipe,))
+def test_a_file_that_cannot_be_committed_is_an_error(pipe: int) -> None:
+    assert number(durability.commit(pipe)) == errno.EINVAL
 
 
-def test_the_directories_behind_such_a_one_are_synced_all_the_same(
-    disk: Callable[[dict[int, int]], Disk],
+@pytest.mark.parametrize("failure", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_failed_commit_is_never_tried_again(
+    monkeypatch: pytest.MonkeyPatch, failure: int
 ) -> None:
-    disk_ = disk({7: errno.EINVAL, 8: errno.EOPNOTSUPP})
-    durability.commit_directories((7, 8, 9))
-    assert disk_.asked == [7, 8, 9]
+    asked = []
+
+    def fail(fd: int) -> None:
+        asked.append(fd)
+        raise OSError(failure, os.strerror(failure))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert number(durability.commit(7)) == failure
+    assert asked == [7]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EBADF])
-def test_a_failed_sync_is_reported_and_never_tried_again(
-    disk: Callable[[dict[int, int]], Disk], number: int
-) -> None:
-    disk_ = disk({7: number})
-    with pytest.raises(OSError, match=os.strerror(number)):
-        durability.commit_file(7)
-    assert disk_.asked == [7]
-    with pytest.raises(OSError, match=os.strerror(number)):
-        durability.commit_directories((7,))
-    assert disk_.asked == [7, 7]
+def test_an_errno_of_zero_is_no_error() -> None:
+    assert durability.error_of(0) is None
+    assert number(durability.error_of(errno.EIO)) == errno.EIO
+
+
+def test_file_systems_that_cannot_commit_a_directory_say_so() -> None:
+    for failure in (errno.EINVAL, errno.EOPNOTSUPP):
+        assert durability.is_unsupported(durability.error_of(failure))
+    for failure in (0, errno.EIO, errno.EBADF):
+        assert not durability.is_unsupported(durability.error_of(failure))
 
 
 def test_the_last_resort_syncs_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.server.engine import Engine
 from postvirt.system.service_client import exchange
 
 SERVICE = "private/bounce"
@@ -46,14 +47,23 @@ def peer(converse: Callable[[socket.socket], None]):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield
-        thread.join(PATIENT_SECONDS)
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # in case that nobody came
+            thread.join(PATIENT_SECONDS)
         assert not thread.is_alive()
     assert failures == []
 
 
-def ask(timeout: float = PATIENT_SECONDS) -> int | None:
-    return exchange(SERVICE, PROTOCOL, REQUEST, timeout)
+def ask(
+    timeout: float = PATIENT_SECONDS,
+    *,
+    protocol: bytes = PROTOCOL,
+    request: bytes = REQUEST,
+) -> int | None:
+    """Let an engine do what the client waits for."""
+    return Engine(PATIENT_SECONDS).run(exchange(SERVICE, protocol, request, timeout))
 
 
 def receive(connection: socket.socket) -> None:
@@ -78,7 +88,7 @@ def test_a_service_may_wait_in_silence():
         wait_for_hang_up(connection)
 
     with peer(converse):
-        assert exchange(SERVICE, b"", REQUEST, PATIENT_SECONDS) == 0
+        assert ask(protocol=b"") == 0
 
 
 @pytest.mark.parametrize(
@@ -126,7 +136,7 @@ def test_a_large_request_is_sent_whole(logged):
         connection.sendall(b"status\x000\0\0")
 
     with peer(converse):
-        assert exchange(SERVICE, PROTOCOL, request, PATIENT_SECONDS) == 0
+        assert ask(request=request) == 0
     assert b"".join(received) == request
 
 
