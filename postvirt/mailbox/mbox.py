@@ -318,5 +318,6 @@ def _repeat(
                 raise
         after_failure()
         # Not all at the same moment: whoever waits for the same lock is moved apart.
-        yield Pause(locking.delay_seconds * random.uniform(0.75, 1.25))
+        seconds = locking.delay_seconds * random.uniform(0.75, 1.25)
+        yield Pause(seconds, can_be_cut_short=True)
     return None

@@ -52,9 +52,13 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let this much time pass, for example before a lock is tried again."""
+    """Let this much time pass, for example before a lock is tried again.
+
+    can_be_cut_short    a stranger is waited for; an engine that is stopping goes on
+    """
 
     seconds: float
+    can_be_cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,11 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Go these ways side by side; the answer is the list of their results."""
+    """Go these ways, at least one, side by side; the answer is the list of results.
+
+    The first exception of a way is thrown when all have come to an end. A way does not
+    divide again.
+    """
 
     ways: Sequence[Steps[Any]]
 

@@ -68,6 +68,7 @@ class _Wait:
     task: _Task
     fd: int = -1
     can_be_abandoned: bool = False
+    can_be_cut_short: bool = False
     is_over: bool = False
 
 
@@ -148,7 +149,7 @@ class Engine:
             if not wait.is_over:
                 if wait.can_be_abandoned:
                     self._end_wait(wait, error=StoppingError())
-                elif wait.fd < 0:
+                elif wait.can_be_cut_short:
                     self._end_wait(wait)
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
@@ -197,11 +198,12 @@ class Engine:
                 self._disks.add(effect, partial(self._resume, task))
             case Ready():
                 self._wait_ready(task, effect)
-            case Pause(seconds):
-                if self._is_stopping:
+            case Pause(seconds, can_be_cut_short):
+                if can_be_cut_short and self._is_stopping:
                     self._resume(task)
                 else:
-                    self._wait_until(_Wait(task), seconds)
+                    wait = _Wait(task, can_be_cut_short=can_be_cut_short)
+                    self._wait_until(wait, seconds)
             case Exchange(service, protocol, request):
                 announced = protocol if self._services_announce else b""
                 steps = exchange(service, announced, request, self._ipc_timeout)
@@ -284,7 +286,11 @@ class Engine:
             return
         wait = _Wait(task, effect.fd, effect.can_be_abandoned)
         events = select.EPOLLOUT if effect.writes else select.EPOLLIN
-        self._epoll.register(effect.fd, events)
+        try:
+            self._epoll.register(effect.fd, events)
+        except PermissionError:  # a file, which is always ready
+            self._resume(task, True)
+            return
         self._waits[effect.fd] = wait
         if effect.seconds is not None:
             self._wait_until(wait, effect.seconds)

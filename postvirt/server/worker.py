@@ -2,7 +2,8 @@
 
 It leaves when it served max_use clients, when nobody came for max_idle seconds, when a
 table changed, when master(8) or the watchdog process went away, and on SIGTERM; clients
-that it accepted are served first. When another worker is to go on, the watchdog process
+that it accepted are served first. Only SIGTERM makes it hang up on those that have not
+asked for anything yet, and give up locks that it waits for. When another worker is to go on, the watchdog process
 is told before, so that there is always one that accepts.
 
 master(8) hears that the process is taken only when it has as many clients as it can
@@ -128,9 +129,9 @@ class Worker:
         self._idle_until = 0.0
         self._alarm_at = -1.0
         self._steps_gone = 0
-        alarm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._lifelines = [alarm]
-        self._engine.watch(alarm, self._stop)
+        sigterm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._sigterm_fd = sigterm
+        self._engine.watch(sigterm, self._stop)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -139,9 +140,8 @@ class Worker:
 
     def run(self, listeners: Sequence[socket.socket], ties: Ties) -> Leave:
         """Serve whoever comes; why it left."""
-        self._lifelines += ties.lifelines
         for fd in ties.lifelines:
-            self._engine.watch(fd, self._stop)
+            self._engine.watch(fd, partial(self._be_cut_off, fd))
         for listener in listeners:
             listener.setblocking(False)
         self._listeners = listeners
@@ -246,15 +246,22 @@ class Worker:
     def _notify(self, *availabilities: int) -> None:
         self._was_taken = True
         if self._status_channel and not self._status_channel.notify(*availabilities):
-            self._stop()
+            self._leave_for_good()
+
+    def _be_cut_off(self, lifeline: int) -> None:
+        """Nobody is left to work for."""
+        self._engine.unwatch(lifeline)  # it has been said
+        self._leave_for_good()
 
     def _stop(self) -> None:
-        """Asked to stop, or nobody is left to work for."""
+        """Asked to stop."""
+        self._engine.unwatch(self._sigterm_fd)
+        self._leave_for_good()
+        self._engine.stop()
+
+    def _leave_for_good(self) -> None:
         if self._leave is None:
             self._begin_to_leave(Leave.FOR_GOOD)
-        for fd in self._lifelines:
-            self._engine.unwatch(fd)  # it has been said
-        self._engine.stop()
 
 
 def _nobody() -> None:

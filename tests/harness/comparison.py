@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import shutil
 import socket
 import stat
@@ -50,6 +51,8 @@ Sections = Mapping[str, tuple[str, ...]]
 
 _TIMEOUT_SECONDS = 20.0
 _LONG_CONTENT_BYTES = 10_000
+# A line of the log that says what became of a recipient.
+_REPORT = re.compile(r"\[PID\]: [0-9A-F]+: to=<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,30 @@ class Observation:
         ]
 
 
-def difference(expected: Observation, actual: Observation) -> str:
-    """The two observations as a diff, empty when they are the same."""
+def difference(
+    expected: Observation, actual: Observation, *, side_by_side: bool = False
+) -> str:
+    """The two observations as a diff, empty when they are the same.
+
+    side_by_side    a request had several recipients. postvirt delivers to all of them
+                    before it reports the first one, and a delivery that has to wait
+                    lets the next one go on; virtual(8) goes from one to the other. What
+                    is reported comes in the same order, the log's other lines need not.
+    """
+    if side_by_side:
+        expected, actual = map(_with_reports_last, (expected, actual))
     return "\n".join(
         difflib.unified_diff(
             expected.lines(), actual.lines(), "virtual(8)", "postvirt", lineterm="", n=2
         )
     )
+
+
+def _with_reports_last(observation: Observation) -> Observation:
+    lines = observation.sections["log"]
+    reports = tuple(line for line in lines if _REPORT.search(line))
+    others = tuple(sorted(line for line in lines if not _REPORT.search(line)))
+    return Observation({**observation.sections, "log": others + reports})
 
 
 def observe(scenario: Scenario, program: Path) -> Observation:
@@ -326,6 +346,9 @@ def _show_process(process: Process) -> str:
     for pid, generation, _ in process.reports:
         assert (pid, generation) == (process.pid, process.generation)
     reports = " ".join(str(report[2]) for report in process.reports)
+    # virtual(8) is taken and available again for each client. postvirt serves many at a
+    # time and says so for the first; later it is taken only when it can serve no more.
+    reports = re.sub(r"\b0 1( 0 1)+\b", "0 1", reports)
     return f"reports {reports or 'nothing'}; exit {process.exit_status}"
 
 

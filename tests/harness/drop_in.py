@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ _LOG_LINE = re.compile(
     rb"\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+) (\S+)\[(\d+)\]: (.*)", re.DOTALL
 )
 _FIRST_SPARE_FD = 100
+_LOOK_SECONDS = 0.005
 _IN_OPEN = 0x20
 
 
@@ -175,7 +177,20 @@ class DropIn:
     def children(self) -> list[int]:
         """The watchdog process's children, zombies included."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
+        return sorted(int(pid) for pid in children.split())
+
+    def has_reported(self) -> bool:
+        """Whether there is a status record to read."""
+        return bool(select.select([self.status], [], [], 0)[0])
+
+    def children_become(self, *pids: int) -> bool:
+        """Wait until these are the children; an end is an event for a parent only."""
+        give_up = time.monotonic() + TIMEOUT_SECONDS
+        while self.children() != sorted(pids):
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
 
     def stop_master(self) -> None:
         """Let the status channel end, as when master(8) goes away or is reloaded."""

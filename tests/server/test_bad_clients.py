@@ -44,9 +44,8 @@ def good(instance: Instance) -> Good:
 
 
 def take_reports(agent: DropIn) -> None:
-    """Read the log and the status channel, or the agent would wait for that."""
+    """Read the log, or the agent would wait for that."""
     agent.log_texts()
-    assert {agent.report()[2], agent.report()[2]} == {0, 1}
 
 
 def assert_serves(agent: DropIn, good: Good, worker: int) -> None:

@@ -4,6 +4,8 @@ import os
 import resource
 import select
 import signal
+import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from postvirt.codec.delivery import encode_reply, encode_request
 from postvirt.model.request import Recipient
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
+from postvirt.standin.queue_manager import converse
 from tests.harness.drop_in import DropIn, Opened, ends
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX, to
@@ -66,14 +69,40 @@ def post(instance: Instance) -> Post:
 
 
 def serve(agent: DropIn, post: Post) -> int:
-    """Let the agent deliver one message; the worker that did it."""
+    """Let the agent deliver one message; the worker that did it.
+
+    What it reports to master is left to be read.
+    """
     before = post.arrived()
     assert agent.ask(post.request()).status == 0
-    assert [agent.report()[2], agent.report()[2]] == [TAKEN, AVAILABLE]
     line = agent.log_line()
     assert line.text.endswith("status=sent (delivered to maildir)")
     assert post.arrived() == before + 1
     return line.pid
+
+
+def reports(agent: DropIn) -> list[int]:
+    """What master has been told since the last call."""
+    found = []
+    while agent.has_reported():
+        pid, generation, availability = agent.report()
+        assert (pid, generation) == (agent.pid, 5)
+        found.append(availability)
+    return found
+
+
+def greeted(agent: DropIn) -> socket.socket:
+    """A client that has been accepted."""
+    client = agent.connect()
+    assert client.recv(1000) == GREETING
+    return client
+
+
+def delivered(client: socket.socket, request: bytes) -> bool:
+    """Send the request of an accepted client; whether that was delivered."""
+    with client:
+        client.sendall(request)
+        return client.recv(1000) == encode_reply(0)
 
 
 def test_the_reports_to_master_carry_the_pid_that_it_knows(
@@ -90,15 +119,79 @@ def test_the_reports_to_master_carry_the_pid_that_it_knows(
     assert line.tag == "postfix/virtual"
 
 
-def test_the_process_is_taken_before_the_client_hears_anything(
+def test_master_is_told_of_the_first_client_before_that_hears_anything(
     start: Start, post: Post
 ) -> None:
+    """A process that was never taken is one that failed to start, for master."""
+    agent = start()
+    with greeted(agent):
+        assert reports(agent) == [TAKEN, AVAILABLE]
+    for _ in range(3):
+        serve(agent, post)
+    assert reports(agent) == []
+
+
+def test_clients_are_served_side_by_side(start: Start, post: Post) -> None:
+    """Who came first and says nothing keeps nobody waiting."""
+    agent = start()
+    silent = greeted(agent)
+    slow = greeted(agent)
+    request = post.request()
+    slow.sendall(request[:100])
+    worker = serve(agent, post)
+    assert [serve(agent, post) for _ in range(3)] == [worker] * 3
+    assert delivered(slow, request[100:])
+    assert delivered(silent, post.request())
+    assert post.arrived() == 6
+
+
+def test_a_lock_that_is_never_given_up_keeps_nobody_else_waiting(
+    start: Start, post: Post
+) -> None:
+    post.configure(deliver_lock_delay="3600s")
+    (post.instance.mail / "mbox.lock").touch()
     agent = start()
     with agent.connect() as client:
-        assert agent.report() == (agent.pid, 5, TAKEN)
+        request = post.request((MBOX, BOB))
+        opened = Opened(post.instance.spool / "active" / "3F1A2B0001")
+        client.sendall(request)
+        opened.wait()
         assert client.recv(1000) == GREETING
-        assert not select.select([agent.status], [], [], 0)[0]
-    assert agent.report() == (agent.pid, 5, AVAILABLE)
+        for _ in range(3):
+            serve(agent, post)
+        # Its own other recipient did not wait either.
+        assert post.arrived() == 4
+        assert not select.select([client], [], [], 0)[0]
+
+
+def test_a_worker_is_taken_only_when_it_is_full(start: Start, post: Post) -> None:
+    post.configure(postvirt_client_limit="3")
+    agent = start()
+    clients = [greeted(agent), greeted(agent)]
+    assert reports(agent) == [TAKEN, AVAILABLE]
+    clients.append(greeted(agent))
+    assert reports(agent) == [TAKEN]
+    # Nobody else is accepted: that is for another process now.
+    with agent.connect() as fourth:
+        assert not select.select([fourth], [], [], 0.1)[0]
+        assert delivered(clients.pop(), post.request())
+        assert fourth.recv(1000) == GREETING
+        assert reports(agent) == [AVAILABLE, TAKEN]
+    for client in clients:
+        assert delivered(client, post.request())
+    serve(agent, post)
+    assert reports(agent) == [AVAILABLE]
+    assert len(agent.children()) == 1
+
+
+def test_a_worker_for_one_client_is_taken_by_each(start: Start, post: Post) -> None:
+    """As virtual(8) does it."""
+    post.configure(postvirt_client_limit="1")
+    agent = start()
+    for _ in range(3):
+        with greeted(agent):
+            assert reports(agent) == [TAKEN]
+        assert agent.report() == (agent.pid, 5, AVAILABLE)
 
 
 @pytest.mark.root
@@ -166,7 +259,40 @@ def test_after_max_use_clients_another_worker_goes_on(start: Start, post: Post) 
     assert workers[0] == workers[1]
     assert workers[2] == workers[3]
     assert len(set(workers)) == 3
-    assert agent.children() == [workers[4]]
+    assert agent.children_become(workers[4])
+    assert reports(agent) == [TAKEN, AVAILABLE] * 3
+
+
+def test_a_worker_that_leaves_has_a_successor_while_it_serves_its_last_clients(
+    start: Start, post: Post
+) -> None:
+    agent = start("-m", "2")
+    last = [greeted(agent), greeted(agent)]
+    successor = serve(agent, post)
+    assert len(agent.children()) == 2
+    for client in last:
+        assert delivered(client, post.request())
+    (old,) = {agent.log_line().pid for _ in last}
+    assert old != successor
+    assert agent.children_become(successor)
+    assert serve(agent, post) == successor
+
+
+def test_a_full_worker_that_leaves_makes_room_for_its_successor(
+    start: Start, post: Post
+) -> None:
+    """Or master would start another process, for nothing."""
+    post.configure(postvirt_client_limit="2")
+    agent = start("-m", "2")
+    clients = [greeted(agent), greeted(agent)]
+    # The greeting comes after the last report of a client.
+    assert reports(agent) == [TAKEN, AVAILABLE, TAKEN, AVAILABLE]
+    worker = serve(agent, post)
+    assert reports(agent) == [TAKEN, AVAILABLE]
+    for client in clients:
+        assert delivered(client, post.request())
+    assert agent.children_become(worker)
+    assert reports(agent) == []
 
 
 def test_without_work_for_max_idle_seconds_everybody_leaves(
@@ -203,7 +329,7 @@ def test_a_changed_table_is_seen_before_the_next_client(
     )
     assert sent.pid not in (before, agent.pid)
     assert (post.arrived("bob"), post.arrived("new")) == (2, 1)
-    assert agent.children() == [sent.pid]
+    assert agent.children_become(sent.pid)
 
 
 def test_a_changed_main_cf_holds_for_the_next_worker(start: Start, post: Post) -> None:
@@ -219,12 +345,14 @@ def test_a_main_cf_that_breaks_meanwhile_ends_the_process(
     start: Start, post: Post
 ) -> None:
     agent = start("-m", "2")
-    serve(agent, post)
+    worker = serve(agent, post)
     post.configure(ipc_timeout="never")
-    serve(agent, post)
-    line = agent.log_line()
+    # The worker serves its last client, whatever becomes of its watchdog meanwhile.
+    assert agent.ask(post.request()).status == 0
+    lines = {line.pid: line.text for line in (agent.log_line(), agent.log_line())}
     text = "parameter ipc_timeout: bad time value or unit: never"
-    assert (line.pid, line.text) == (agent.pid, f"fatal: {text}")
+    assert lines.pop(agent.pid) == f"fatal: {text}"
+    assert lines.pop(worker).endswith("status=sent (delivered to maildir)")
     assert agent.wait() == 1
 
 
@@ -267,6 +395,49 @@ def test_sigterm_ends_both_processes(start: Start, post: Post, target: str) -> N
     assert ends(worker)
     os.close(worker)
     assert agent.log_texts() == []
+    assert agent.output == ""
+
+
+def test_sigterm_with_clients_in_every_state(start: Start, post: Post) -> None:
+    """Who has asked is answered, whoever has not is left."""
+    post.configure(deliver_lock_delay="3600s", ipc_timeout="3600s")
+    (post.instance.mail / "mbox.lock").touch()
+    agent = start()
+    silent, within, waits, done = (greeted(agent) for _ in range(4))
+    within.sendall(b"flags\x003\x00")
+    done.sendall(post.request())
+    assert done.recv(1000) == encode_reply(0)  # and does not hang up
+    request = post.request((BOB, MBOX))
+    opened = Opened(post.instance.spool / "active" / "3F1A2B0002")
+    waits.sendall(request)
+    opened.wait()
+    os.kill(agent.pid, signal.SIGTERM)
+    for client in (silent, within, done):
+        with client, suppress(ConnectionResetError):
+            assert client.recv(1000) == b""
+    with waits:
+        assert waits.recv(1000) == encode_reply(-1)
+    assert agent.wait() == 0
+    assert post.arrived() == 2
+    assert not any("timeout" in text for text in agent.log_texts())
+    assert agent.output == ""
+
+
+def test_sigterm_ends_a_worker_that_is_being_replaced_too(
+    start: Start, post: Post
+) -> None:
+    agent = start("-m", "1")
+    clients = [greeted(agent) for _ in range(3)]
+    serve(agent, post)
+    workers = [os.pidfd_open(pid) for pid in agent.children()]
+    os.kill(agent.pid, signal.SIGTERM)
+    for client in clients:
+        with client:
+            assert client.recv(1000) == b""
+    assert agent.wait() == 0
+    for worker in workers:
+        assert ends(worker)
+        os.close(worker)
     assert agent.output == ""
 
 
@@ -351,41 +522,40 @@ def test_a_client_that_is_silent_within_its_request_is_left_and_others_served(
         "warning: timeout on virtual socket while reading input attribute name",
         "warning: deliver_request_get: error receiving common attributes",
     ]
-    assert [agent.report()[2], agent.report()[2]] == [TAKEN, AVAILABLE]
     serve(agent, post)
 
 
-def test_two_hundred_clients_leave_no_zombie_and_no_descriptor(
+def descriptors(*pids: int) -> list[int]:
+    return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+
+
+def test_a_thousand_clients_leave_no_zombie_and_no_descriptor(
     start: Start, post: Post
 ) -> None:
-    """Good ones, bad ones, and ones that hang up, all with one worker."""
-    agent = start("-m", "1000")
+    """Good ones, bad ones, and ones that hang up, five at a time, with one worker."""
+    agent = start("-m", "2000")
     worker = serve(agent, post)
-
-    def descriptors() -> list[int]:
-        pids = (agent.pid, worker)
-        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
-
-    before = descriptors()
-    good = post.request((BOB, to("nobody@example.com"), MBOX))
-    replies = []
+    before = descriptors(agent.pid, worker)
+    good = post.request((BOB, MBOX))
+    statuses: Counter[int | None] = Counter()
     for number in range(200):
-        match number % 4:
-            case 0:
-                agent.connect().close()
-            case 1:
-                replies.append(agent.ask(b"nonsense\0x\0").status)
-            case 2:
-                replies.append(agent.ask(good[: number * 3]).status)
-            case 3:
-                replies.append(agent.ask(good).status)
-        assert [agent.report()[2], agent.report()[2]] == [TAKEN, AVAILABLE]
+        clients = [agent.connect() for _ in range(5)]
+        sent = [good[: number * 3], good, b"nonsense\0x\0", b"", b"x" * 70_000]
+        for client, data in zip(clients, sent, strict=True):
+            with suppress(BrokenPipeError):
+                client.sendall(data)
+        for client in clients:
+            with client:
+                statuses[converse(client, b"", hang_up=True).status] += 1
         agent.log_texts()
-    assert set(replies) == {-1}  # nobody takes the bounce for nobody@
-    assert len(replies) == 150
-    assert descriptors() == before
+    assert statuses[0] == 200
+    assert set(statuses) == {0, -1, None}
+    serve(agent, post)  # the last clients are gone then
+    assert descriptors(agent.pid, worker) == before
     assert agent.children() == [worker]
-    assert post.arrived() == 1 + 50
+    assert post.arrived() == 2 + 200
+    mbox = (post.instance.mail / "mbox").read_bytes()
+    assert mbox.count(b"\nDelivered-To: mbox@example.com\n") == 200
     assert agent.output == ""
 
 
@@ -393,15 +563,14 @@ def test_replaced_workers_leave_no_zombie_and_no_descriptor(
     start: Start, post: Post
 ) -> None:
     agent = start("-m", "2")
-    descriptors = set()
+    counts = set()
     for _ in range(10):
         worker = serve(agent, post)
         # It has one client to go: nothing happens until then.
-        counts = [len(os.listdir(f"/proc/{pid}/fd")) for pid in (agent.pid, worker)]
-        descriptors.add(tuple(counts))
-        assert agent.children() == [worker]
+        assert agent.children_become(worker)
+        counts.add(tuple(descriptors(agent.pid, worker)))
         assert serve(agent, post) == worker
-    assert len(descriptors) == 1
+    assert len(counts) == 1
     assert agent.output == ""
 
 

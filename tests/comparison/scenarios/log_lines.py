@@ -239,7 +239,7 @@ _DIFFERENT = (
             "the process that master(8) started stays and replaces its worker, which"
             " costs much less than to start Python again"
         ),
-        expected={"processes": ("reports 0 1 0 1; exit 0",)},
+        expected={"processes": ("reports 0 1; exit 0",)},
     ),
     Scenario(
         name="too-many-errors",

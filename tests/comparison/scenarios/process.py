@@ -92,14 +92,14 @@ _LIFE = (
         parameters={"max_use": "1"},
         mails=(Mail(), Mail()),
         reason=_ONE_PROCESS,
-        expected={"processes": ("reports 0 1 0 1; exit 0",)},
+        expected={"processes": ("reports 0 1; exit 0",)},
     ),
     Scenario(
         name="max-use-2",
         options=("-m", "2"),
         mails=(Mail(), Mail(), Mail()),
         reason=_ONE_PROCESS,
-        expected={"processes": ("reports 0 1 0 1 0 1; exit 0",)},
+        expected={"processes": ("reports 0 1; exit 0",)},
     ),
 )
 
