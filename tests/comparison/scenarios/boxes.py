@@ -239,13 +239,16 @@ def _parts() -> dict[str, tuple[Step, ...]]:
 
 
 def _names(name: str, mailboxes: Mapping[str, str], **parameters: str) -> Scenario:
-    """Mailboxes that are in each other's way, one after the other."""
-    recipients = tuple(to(f"{one}@example.com") for one in mailboxes)
+    """Mailboxes that are in each other's way, one after the other.
+
+    In one message they would be delivered to side by side, and who is first is open.
+    """
+    recipients = [to(f"{one}@example.com") for one in mailboxes]
     return Scenario(
         name=name,
         mailboxes={f"{one}@example.com": path for one, path in mailboxes.items()},
         parameters=parameters,
-        mails=(Mail(recipients=recipients),),
+        mails=tuple(Mail(recipients=(one,)) for one in recipients),
     )
 
 

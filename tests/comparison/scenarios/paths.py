@@ -87,6 +87,17 @@ def _paths(name: str, values: Sequence[bytes], **parameters: str) -> Scenario:
     )
 
 
+def _in_turn(scenario: Scenario) -> Scenario:
+    """A message for each recipient.
+
+    Here one finds what the delivery to another has made, and those to the recipients of
+    one message go side by side.
+    """
+    (mail,) = scenario.mails
+    mails = tuple(replace(mail, recipients=(one,)) for one in mail.recipients)
+    return replace(scenario, mails=mails)
+
+
 def _each(*forms: bytes) -> tuple[bytes, ...]:
     """Each as a maildir and as an mbox file beside it."""
     return tuple(one for form in forms for one in (form + b"/", form + b".mbox"))
@@ -169,10 +180,10 @@ _RESULTS = (
         _each(b"\xfc", b"a\xff\xfe", "jörg/İı".encode(), b"\x7f"),
         smtputf8_enable="no",
     ),
-    _paths("results-long", _LONG),
-    _paths("results-long-no-dotlock", _LONG, **_FCNTL),
-    _paths("results-of-directories", _DIRECTORIES),
-    _paths("results-of-directories-no-dotlock", _DIRECTORIES, **_FCNTL),
+    _in_turn(_paths("results-long", _LONG)),
+    _in_turn(_paths("results-long-no-dotlock", _LONG, **_FCNTL)),
+    _in_turn(_paths("results-of-directories", _DIRECTORIES)),
+    _in_turn(_paths("results-of-directories-no-dotlock", _DIRECTORIES, **_FCNTL)),
     _climbing("results-that-climb", "@mail@"),
     _climbing("results-that-climb-from-base-with-slash", "@mail@/"),
     replace(
