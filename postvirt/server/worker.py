@@ -3,8 +3,8 @@
 It leaves when it served max_use clients, when nobody came for max_idle seconds, when a
 table changed, when master(8) or the watchdog process went away, and on SIGTERM; clients
 that it accepted are served first. Only SIGTERM makes it hang up on those that have not
-asked for anything yet, and give up locks that it waits for. When another worker is to go on, the watchdog process
-is told before, so that there is always one that accepts.
+asked for anything yet, and give up locks that it waits for. When another worker is to
+go on, the watchdog process is told before, so that there is always one that accepts.
 
 master(8) hears that the process is taken only when it has as many clients as it can
 serve at once.

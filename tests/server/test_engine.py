@@ -65,8 +65,7 @@ def caught(effect: Effect) -> Steps[str]:
 
 
 def fails(error: Exception, *effects: Effect) -> Steps[None]:
-    for effect in effects:
-        yield effect
+    yield from effects
     raise error
 
 
@@ -307,8 +306,7 @@ class Work:
 
     def __call__(self, things: Sequence[Any]) -> Steps[Sequence[Any]]:
         self.groups.append(list(things))
-        for effect in self._effects:
-            yield effect
+        yield from self._effects
         return list(things)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from postvirt.errors import ConfigError
 from postvirt.server.watchdog import watch
-from postvirt.server.worker import Leave
+from postvirt.server.worker import Leave, Ties
 from postvirt.system import log
 from tests.harness.child import in_child, open_descriptors
 
@@ -192,7 +192,8 @@ def test_the_worker_sees_the_end_of_children_and_waits_with_sigterm() -> None:
 
 
 def test_the_lifeline_is_open_as_long_as_the_watchdog_lives() -> None:
-    def work(lifeline: int) -> Leave:
+    def work(ties: Ties) -> Leave:
+        (lifeline,) = ties.lifelines
         assert not os.get_inheritable(lifeline)
         assert not select.select([lifeline], [], [], 0)[0]
         return Leave.FOR_GOOD
@@ -200,11 +201,11 @@ def test_the_lifeline_is_open_as_long_as_the_watchdog_lives() -> None:
     assert run(work) == End(0, [], 1)
 
 
-def test_every_worker_gets_the_same_descriptors() -> None:
+def test_no_worker_gets_more_descriptors_than_the_first() -> None:
     seen = os.pipe()
 
-    def work(lifeline: int) -> Leave:
-        os.write(seen[1], f"{lifeline} {sorted(open_descriptors())}\n".encode())
+    def work(ties: Ties) -> Leave:
+        os.write(seen[1], f"{ties.lifelines} {len(open_descriptors())}\n".encode())
         return Leave.REPLACE
 
     run(work, work, work, leave)

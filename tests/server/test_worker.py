@@ -20,7 +20,7 @@ from postvirt.standin.queue_file import encode_content
 from postvirt.standin.queue_manager import converse
 from tests.harness.drop_in import DropIn, Opened, ends
 from tests.harness.requests import request_for
-from tests.harness.scenario import BOB, MBOX, to
+from tests.harness.scenario import BOB, MBOX
 
 GREETING = encode_announcement(DELIVERY_REQUEST)
 TAKEN, AVAILABLE = 0, 1
