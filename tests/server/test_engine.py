@@ -65,7 +65,8 @@ def caught(effect: Effect) -> Steps[str]:
 
 
 def fails(error: Exception, *effects: Effect) -> Steps[None]:
-    yield from effects
+    for effect in effects:  # noqa: UP028 - a tuple takes no answers
+        yield effect
     raise error
 
 
@@ -306,7 +307,8 @@ class Work:
 
     def __call__(self, things: Sequence[Any]) -> Steps[Sequence[Any]]:
         self.groups.append(list(things))
-        yield from self._effects
+        for effect in self._effects:  # noqa: UP028 - a tuple takes no answers
+            yield effect
         return list(things)
 
 
