@@ -1,4 +1,4 @@
-"""Small file systems over a directory, to fill them up.
+"""Small file systems over a directory, to fill them up or to see how they are used.
 
 They are mounted in a mount namespace of the calling thread: only this thread, threads
 and processes that it starts later see them, and the kernel takes them away with the
@@ -80,6 +80,41 @@ def ext4(size_bytes: int, edits: Sequence[str] = ()) -> Mount:
         _run("mount", "-o", "loop,nodelalloc", image, directory)
 
     return mount
+
+
+def formatted(
+    *command: str, options: str = "", size_bytes: int = _BTRFS_BYTES
+) -> Mount:
+    """A file system in a file, made by this mkfs command."""
+
+    def mount(directory: Path) -> None:
+        image = _image(directory, size_bytes)
+        _run(*command, image)
+        _run("mount", "-o", f"loop{options and ','}{options}", image, directory)
+
+    return mount
+
+
+def with_journal_elsewhere(directory: Path) -> None:
+    """An ext4 whose journal is on another device."""
+    image = _image(directory, _BTRFS_BYTES)
+    journal = image.with_name("journal")
+    with journal.open("wb") as file:
+        file.truncate(_BTRFS_BYTES)
+    with loop_device(journal) as device:
+        _run("mkfs.ext4", "-q", "-b", "4096", "-O", "journal_dev", device)
+        _run("mkfs.ext4", "-q", "-b", "4096", "-J", f"device={device}", image)
+        _run("mount", "-o", "loop", image, directory)
+
+
+@contextmanager
+def loop_device(image: Path) -> Iterator[str]:
+    """A block device; it goes when the block has ended and nobody uses it any more."""
+    device = _run("losetup", "--find", "--show", image).strip()
+    try:
+        yield device
+    finally:
+        _run("losetup", "-d", device)
 
 
 def btrfs(quota_bytes: int) -> Mount:
