@@ -57,9 +57,11 @@ LEGACY = frozenset(
     }
 )
 
-# Names of Postfix 3.11 that postvirt has; the version that it goes by, 3.7, has not.
+# Names that postvirt has of Postfix 3.11, and its own: the version that it goes by,
+# 3.7, has not.
 NEWER = frozenset(
     {
+        "postvirt_client_limit",
         "default_cache_db_type",
         "non_bdb_custom_mapping",
         "non_bdb_migration_level",
