@@ -15,6 +15,7 @@ from postvirt.standin.demonstration import launcher
 from tests.benchmark import report, trial
 from tests.benchmark.clients import UnexpectedReplyError
 from tests.benchmark.helper import HelperError
+from tests.benchmark.plot import plot
 from tests.benchmark.report import Result
 from tests.benchmark.stores import FILE_SYSTEMS, STORES, Store
 from tests.benchmark.trial import LostMessagesError, Trial
@@ -51,7 +52,7 @@ def main() -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "benchmark.md").write_text(table)
         (arguments.output / "benchmark.svg").write_text(
-            report.plot(results, store, arguments.rounds)
+            plot(results, store, arguments.rounds)
         )
     return 0
 

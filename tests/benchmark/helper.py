@@ -10,12 +10,13 @@ Raises: HelperError.
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.benchmark import interruption
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -25,43 +26,10 @@ class HelperError(Exception):
 
 
 class Helper:
-    """A module of this package, run as a process until the context is left."""
+    """The conversation with one."""
 
-    def __init__(self, module: str, *arguments: str | Path) -> None:
-        self._module = module
-        command = [sys.executable, "-m", f"tests.benchmark.{module}"]
-        self._process = subprocess.Popen(
-            [*command, *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            start_new_session=True,  # Ctrl-C is for the benchmark alone
-        )
-        self._expect("ready")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Let it end, and wait until it has."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-        self._process.stdout.close()
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
 
     def send(self, line: str) -> None:
         """Say something."""
@@ -73,7 +41,7 @@ class Helper:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.endswith("\n"):
-            raise HelperError(f"{self._module} has ended")
+            raise HelperError("a helper has ended")
         return line[:-1]
 
     def ask(self, line: str) -> str:
@@ -81,6 +49,37 @@ class Helper:
         self.send(line)
         return self.receive()
 
-    def _expect(self, line: str) -> None:
-        if self.receive() != line:
-            raise HelperError(f"{self._module} is not {line}")
+
+@contextmanager
+def running(module: str, *arguments: str | Path) -> Iterator[Helper]:
+    """A module of this package, run as a process until the context is left."""
+    process = None
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"tests.benchmark.{module}", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,  # Ctrl-C is for the benchmark alone
+        )
+        helper = Helper(process)
+        if helper.receive() != "ready":
+            raise HelperError(f"{module} is not ready")
+        yield helper
+    finally:
+        if process is not None:
+            with interruption.postponed():
+                _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    try:
+        process.wait(_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()

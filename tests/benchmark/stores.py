@@ -22,6 +22,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmark import interruption
+
 _MIB = 1 << 20
 
 # Nothing is left for the kernel to do in the background once the file system is
@@ -51,22 +53,24 @@ class Store:
     @contextmanager
     def mounted(self, file_system: str = "ext4") -> Iterator[Path]:
         """Make a new file system, mount it, and unmount it in the end."""
-        device = _command(
-            *("losetup", "--find", "--show"),
-            f"--direct-io={'on' if self.is_direct else 'off'}",
-            os.fspath(self.image),
-        )
+        mount_point = os.fspath(self.mount_point)
         try:
-            _command(*_MAKE[file_system], device)
-            _command("mount", "-t", file_system, device, os.fspath(self.mount_point))
-        finally:
-            # As long as it is mounted, this only says that it goes afterwards.
-            _command("losetup", "--detach", device)
-        try:
+            with interruption.postponed():
+                device = self._attach()
+                try:
+                    _command(*_MAKE[file_system], device)
+                    _command("mount", "-t", file_system, device, mount_point)
+                finally:
+                    # As long as it is mounted, this only says that it goes afterwards.
+                    _command("losetup", "--detach", device)
             self.mount_point.chmod(0o755)
             yield self.mount_point
         finally:
-            _command("umount", os.fspath(self.mount_point))
+            _unmount(self.mount_point)
+
+    def _attach(self) -> str:
+        direct = f"--direct-io={'on' if self.is_direct else 'off'}"
+        return _command("losetup", "--find", "--show", direct, os.fspath(self.image))
 
 
 @contextmanager
@@ -76,12 +80,13 @@ def in_memory(size_bytes: int) -> Iterator[Store]:
         memory = directory / "memory"
         memory.mkdir()
         size = f"size={size_bytes + _MIB}"
-        _command("mount", "-t", "tmpfs", "-o", size, "tmpfs", os.fspath(memory))
         try:
+            with interruption.postponed():
+                _command("mount", "-t", "tmpfs", "-o", size, "tmpfs", os.fspath(memory))
             with _image(memory, size_bytes, is_written=False) as image:
                 yield Store(image, _mount_point(directory), is_direct=False)
         finally:
-            _command("umount", os.fspath(memory))
+            _unmount(memory)
 
 
 @contextmanager
@@ -122,6 +127,12 @@ def _image(directory: Path, size_bytes: int, *, is_written: bool) -> Iterator[Pa
             os.fsync(file.fileno())
         file.truncate(size_bytes)
         yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+
+
+def _unmount(mount_point: Path) -> None:
+    with interruption.postponed():
+        if mount_point.is_mount():
+            _command("umount", os.fspath(mount_point))
 
 
 def _command(*command: str) -> str:

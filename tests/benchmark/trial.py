@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postvirt.standin.instance import Instance
-from tests.benchmark import clients
+from tests.benchmark import clients, helper
 from tests.benchmark.helper import Helper
 from tests.benchmark.workloads import Mailbox, Workload, prepare
 
@@ -53,8 +53,8 @@ def run(workload: Workload, program: Path, root: Path) -> Trial:
     virtual.symlink_to(program)
     requests = prepare(workload, instance)
     os.sync()
-    with Helper("sink", instance.spool) as sink:
-        with Helper(
+    with helper.running("sink", instance.spool) as sink:
+        with helper.running(
             "manager", instance.spool, instance.etc, virtual, _PROCESS_LIMIT
         ) as manager:
             trial = _measure(workload, instance, requests, manager)

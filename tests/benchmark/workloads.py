@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,7 @@ from postvirt.standin.queue_file import encode_content
 from tests.harness.requests import request_for
 
 _MIB = 1 << 20
+_MAILDIR_PARTS = ("tmp", "new", "cur")
 
 
 class Mailbox(Enum):
@@ -27,17 +29,23 @@ class Mailbox(Enum):
 class Workload:
     """Messages that many clients ask for at once.
 
+    messages    how many are delivered while the clock runs
     mailboxes   how many there are; recipients take turns
     """
 
     name: str
-    summary: str
+    what: str
     messages: int
     clients: int = 1
     recipients: int = 1
     size_bytes: int = 4096
     mailbox: Mailbox = Mailbox.MAILDIR
     mailboxes: int = 200
+
+    @property
+    def summary(self) -> str:
+        """For a person."""
+        return f"{self.what}, {self.clients} client{'s' * (self.clients != 1)}"
 
     @property
     def warm_up_messages(self) -> int:
@@ -55,33 +63,31 @@ class Workload:
         return self.warm_up_messages + self.messages + self.afterwards_messages
 
 
+# As many messages as a program delivers in a few seconds.
 WORKLOADS = (
-    Workload("maildir-1", "4 KB, 1 recipient, 1 client", 2000),
-    Workload("maildir-8", "4 KB, 1 recipient, 8 clients", 4000, clients=8),
-    Workload("maildir-20", "4 KB, 1 recipient, 20 clients", 6000, clients=20),
-    Workload("maildir-100", "4 KB, 1 recipient, 100 clients", 8000, clients=100),
+    Workload("maildir-1", "4 KB, 1 recipient", 2000),
+    Workload("maildir-8", "4 KB, 1 recipient", 4000, clients=8),
+    Workload("maildir-20", "4 KB, 1 recipient", 6000, clients=20),
+    Workload("maildir-100", "4 KB, 1 recipient", 8000, clients=100),
     Workload(
-        *("mbox-one", "4 KB, one mbox, 8 clients", 2000),
+        *("mbox-one", "4 KB, one mbox", 2000),
         clients=8,
         mailbox=Mailbox.MBOX,
         mailboxes=1,
     ),
     Workload(
-        *("mbox-many", "4 KB, 200 mboxes, 8 clients", 4000),
+        *("mbox-many", "4 KB, 200 mboxes", 4000),
         clients=8,
         mailbox=Mailbox.MBOX,
     ),
-    Workload("maildir-50", "4 KB, 50 recipients, 1 client", 80, recipients=50),
+    Workload("maildir-50", "4 KB, 50 recipients", 120, recipients=50),
     Workload(
-        *("1mb-50", "1 MB, 50 recipients, 1 client", 10),
+        *("1mb-50", "1 MB, 50 recipients", 15),
         recipients=50,
         size_bytes=_MIB,
     ),
-    Workload("10mb-1", "10 MB, 1 recipient, 1 client", 20, size_bytes=10 * _MIB),
-    Workload(
-        *("unknown", "unknown user, 1 recipient, 1 client", 2000),
-        mailbox=Mailbox.UNKNOWN,
-    ),
+    Workload("10mb-1", "10 MB, 1 recipient", 40, size_bytes=10 * _MIB),
+    Workload("unknown", "unknown user", 2000, mailbox=Mailbox.UNKNOWN),
 )
 
 
@@ -103,7 +109,7 @@ def prepare(workload: Workload, instance: Instance) -> list[bytes]:
     for number in range(workload.all_messages):
         recipients = [
             Recipient(original_recipient=address, address=address, offset=-1)
-            for _, address in zip(range(workload.recipients), addresses, strict=False)
+            for address in itertools.islice(addresses, workload.recipients)
         ]
         queued = instance.add_message(
             b"%010X" % (0xBE0000000 + number), b"carol@example.org", recipients, records
@@ -130,9 +136,8 @@ def message(size_bytes: int) -> bytes:
 
 
 def _turns(mailboxes: int) -> Iterator[bytes]:
-    while True:
-        for number in range(mailboxes):
-            yield b"user%d@example.com" % number
+    for number in itertools.cycle(range(mailboxes)):
+        yield b"user%d@example.com" % number
 
 
 def _add_mailboxes(workload: Workload, instance: Instance) -> str:
@@ -152,6 +157,3 @@ def _add_mailboxes(workload: Workload, instance: Instance) -> str:
             case Mailbox.UNKNOWN:
                 entries[f"somebody-else{number}@example.com"] = name
     return instance.add_table("texthash", "mailboxes", entries)
-
-
-_MAILDIR_PARTS = ("tmp", "new", "cur")
