@@ -73,7 +73,8 @@ def test_every_other_answer_ends_it(tmp_path: Path, answer: bytes) -> None:
     def serve(connection: socket.socket) -> None:
         try:
             connection.sendall(answer)
-            connection.recv(100)
+            if answer:
+                connection.recv(100)
         except ConnectionError:
             pass  # the other client has seen enough
 
