@@ -76,7 +76,7 @@ class Store:
 @contextmanager
 def in_memory(size_bytes: int) -> Iterator[Store]:
     """A store in memory, which is taken as it is used."""
-    with _directory("/tmp") as directory:
+    with _directory() as directory:
         memory = directory / "memory"
         memory.mkdir()
         size = f"size={size_bytes + _MIB}"
@@ -86,7 +86,8 @@ def in_memory(size_bytes: int) -> Iterator[Store]:
             with _image(memory, size_bytes, is_written=False) as image:
                 yield Store(image, _mount_point(directory), is_direct=False)
         finally:
-            _unmount(memory)
+            # The kernel may not have let go of the last loop device yet.
+            _unmount(memory, "--lazy")
 
 
 @contextmanager
@@ -106,7 +107,7 @@ STORES: Mapping[str, Callable[[int], AbstractContextManager[Store]]] = {
 
 
 @contextmanager
-def _directory(parent: str) -> Iterator[Path]:
+def _directory(parent: str | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="postvirt-store-", dir=parent) as name:
         os.chmod(name, 0o755)
         yield Path(name)
@@ -129,10 +130,10 @@ def _image(directory: Path, size_bytes: int, *, is_written: bool) -> Iterator[Pa
         yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
 
 
-def _unmount(mount_point: Path) -> None:
+def _unmount(mount_point: Path, *options: str) -> None:
     with interruption.postponed():
         if mount_point.is_mount():
-            _command("umount", os.fspath(mount_point))
+            _command("umount", *options, os.fspath(mount_point))
 
 
 def _command(*command: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from tests.benchmark import trial
 from tests.benchmark.workloads import WORKLOADS, message
 from tests.harness.child import public_directory
 
-_COMMAND = (sys.executable, "-m", "tests.benchmark", "--rounds", "1", "--messages")
+_SCRIPT = Path(__file__).parents[2] / "scripts" / "bench"
+_BENCHMARK = (sys.executable, "-m", "tests.benchmark")
+_OPTIONS = ("--rounds", "1", "--messages")
 
 # Reports success and has done nothing.
 _LIAR = f"""\
@@ -36,33 +39,23 @@ while 5 not in select.select([5, 6], [], [])[0]:
 """
 
 
-def left_behind() -> set[str]:
-    """Mounts and directories of stores."""
-    mounts = Path("/proc/self/mounts").read_text().split()
-    return {
-        *(one for one in mounts if "postvirt-store-" in one),
-        *(name for name in os.listdir("/tmp") if name.startswith("postvirt-store-")),
-        *(
-            name
-            for name in os.listdir("/var/tmp")
-            if name.startswith("postvirt-store-")
-        ),
-    }
+def mounts_below(directory: Path) -> list[str]:
+    """The mount points there."""
+    words = Path("/proc/self/mounts").read_text().split()
+    return [word for word in words if word.startswith(f"{directory}/")]
 
 
 @pytest.mark.postfix
 def test_both_programs_are_compared(tmp_path: Path) -> None:
-    before = left_behind()
     names = ["maildir-8", "mbox-one", "maildir-50", "unknown"]
     done = subprocess.run(
-        [*_COMMAND, "3", "--output", tmp_path, "--workload", *names],
+        [_SCRIPT, *_OPTIONS, "3", "--output", tmp_path, "--workload", *names],
         check=False,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert left_behind() == before
     table = (tmp_path / "benchmark.md").read_text()
     assert done.stdout.endswith(table)
     rows = [line for line in table.splitlines() if line.startswith("| ")]
@@ -87,25 +80,26 @@ def test_lost_messages_are_noticed() -> None:
 @pytest.mark.postfix
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_left_when_it_is_interrupted(signum: signal.Signals) -> None:
-    before = left_behind()
-    with subprocess.Popen(
-        [*_COMMAND, "20000", "--workload", "unknown"],
-        stdout=subprocess.PIPE,
-    ) as process:
-        _wait_until_mounted(before)
-        process.send_signal(signum)
-        assert process.wait() == 128 + signum
-    assert left_behind() == before
+    with public_directory() as directory:
+        with subprocess.Popen(
+            # Not in a mount namespace of its own, which would hide what is left.
+            [*_BENCHMARK, *_OPTIONS, "20000", "--workload", "unknown"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(directory)},
+        ) as process:
+            _wait_until_mounted(directory)
+            process.send_signal(signum)
+            assert process.wait() == 128 + signum
+        assert mounts_below(directory) == []
+        assert list(directory.iterdir()) == []
 
 
-def _wait_until_mounted(before: set[str]) -> None:
+def _wait_until_mounted(directory: Path) -> None:
     # The kernel tells when the mounts of this namespace change.
-    import select
-
     with open("/proc/self/mounts", encoding="utf-8") as mounts:
         changes = select.poll()
         changes.register(mounts, select.POLLERR | select.POLLPRI)
-        while not any("/fs" in name for name in left_behind() - before):
+        while not any(name.endswith("/fs") for name in mounts_below(directory)):
             changes.poll(10_000)
 
 
