@@ -60,7 +60,7 @@ def main() -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure postvirt beside the genuine virtual(8): both deliver the "
+        description="Measure postvirt beside the genuine virtual(8): both deliver the\n"
         "same messages in turn, each time on a new file system. Needs root.",
         epilog="Workloads:\n"
         + "".join(f"  {one.name:<12} {one.summary}\n" for one in WORKLOADS),
@@ -137,8 +137,8 @@ def _compare(workload: Workload, store: Store, file_system: str, rounds: int) ->
             _show(f"{workload.name:<12} round {number + 1}: {name:<8}", done)
         ratio, cpu_ratio = result.ratios(report.rate)[-1], result.ratios(report.cpu)[-1]
         print(
-            f"{workload.name:<12} round {number + 1}: ratio {ratio:14.2f} "
-            f"{cpu_ratio:14.2f}",
+            f"{workload.name:<12} round {number + 1}: "
+            f"ratio {ratio:.2f}, CPU ratio {cpu_ratio:.2f}",
             flush=True,
         )
     return result

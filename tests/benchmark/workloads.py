@@ -14,6 +14,8 @@ from postvirt.standin.queue_file import encode_content
 from tests.harness.requests import request_for
 
 _MIB = 1 << 20
+# What every file system needs for itself; mkfs.xfs refuses less than 300 MB.
+_SMALLEST_STORE_BYTES = 320 * _MIB
 _MAILDIR_PARTS = ("tmp", "new", "cur")
 
 
@@ -96,7 +98,7 @@ def store_bytes(workload: Workload) -> int:
     # A small file takes two blocks, and an inode of its own.
     size_bytes = workload.size_bytes + 8192
     copies = workload.all_messages * (1 + workload.recipients)
-    return 256 * _MIB + copies * size_bytes * 5 // 4
+    return _SMALLEST_STORE_BYTES + copies * size_bytes * 5 // 4
 
 
 def prepare(workload: Workload, instance: Instance) -> list[bytes]:
