@@ -1,0 +1,103 @@
+"""The recorder sees everything in its order, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.harness.child import in_child
+from tests.power_cut.devices import LoopDevice, own_mounts
+from tests.power_cut.recorder import Disk, Event, Flush, Recorder, RecorderError, Write
+
+pytestmark = pytest.mark.root
+
+_SIZE_BYTES = 1 << 20
+
+
+class _Nobody:
+    """No traffic at all (a Witness)."""
+
+    def begin(self, disk: Disk) -> None:
+        disk.finish()
+
+    def look(self, disk: Disk) -> None:
+        """There is nothing to see."""
+
+
+class _Failing(_Nobody):
+    def begin(self, disk: Disk) -> None:
+        raise ValueError("no traffic today")
+
+
+def _recorder(root: Path, witness: _Nobody) -> Recorder:
+    image = root / "image"
+    with image.open("wb") as file:
+        file.truncate(_SIZE_BYTES)
+    (root / "disk").touch()
+    return Recorder(image, root / "disk", witness)
+
+
+def _record(root: Path, use: Callable[[int], None]) -> tuple[Event, ...]:
+    def work() -> tuple[Event, ...]:
+        own_mounts()
+        recorder = _recorder(root, _Nobody())
+        with closing(LoopDevice(root / "disk")) as device:
+            fd = os.open(device.path, os.O_RDWR)
+            use(fd)
+            os.close(fd)
+        return recorder.close()
+
+    return in_child(work)
+
+
+def test_writes_and_flushes_arrive_in_order(root: Path) -> None:
+    one, other = b"1" * 4096, b"2" * 8192
+
+    def use(fd: int) -> None:
+        os.pwrite(fd, one, 40_960)
+        os.fsync(fd)
+        os.pwrite(fd, other, 0)
+        os.fsync(fd)
+        os.fsync(fd)
+        assert os.pread(fd, 4096, 40_960) == one
+
+    events = _record(root, use)
+    expected = (Write(40_960, one), Flush(), Write(0, other), Flush(), Flush())
+    # The loop driver may flush before anybody has done anything, and at the end.
+    start = events.index(expected[0])
+    assert events[start : start + len(expected)] == expected
+    assert not any(isinstance(event, Write) for event in events[:start])
+    content = (root / "image").read_bytes()
+    assert (content[:8192], content[40_960 : 40_960 + 4096]) == (other, one)
+
+
+def test_a_failure_at_the_disk_is_told(root: Path) -> None:
+    def work() -> str:
+        own_mounts()
+        recorder = _recorder(root, _Failing())
+        recorder.run()
+        with pytest.raises(RecorderError) as failure:
+            recorder.close()
+        return str(failure.value)
+
+    assert "no traffic today" in in_child(work)
+
+
+def test_a_disk_without_its_recorder_fails_and_goes_away(root: Path) -> None:
+    def work() -> Path:
+        own_mounts()
+        recorder = _recorder(root, _Nobody())
+        with closing(LoopDevice(root / "disk")) as device:
+            recorder.kill()
+            fd = os.open(device.path, os.O_RDWR | os.O_SYNC)
+            with pytest.raises(OSError, match="error"):
+                os.pwrite(fd, b"x" * 4096, 0)
+            os.close(fd)
+        return device.path
+
+    device = in_child(work)
+    assert not Path(f"/sys/block/{device.name}/loop/backing_file").exists()
