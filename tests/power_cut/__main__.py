@@ -19,7 +19,13 @@ from dataclasses import dataclass, field
 
 from tests.harness.comparison import POSTVIRT
 from tests.power_cut.cuts import Findings, explore
-from tests.power_cut.devices import FILE_SYSTEMS, FileSystem, missing, own_mounts
+from tests.power_cut.devices import (
+    FILE_SYSTEMS,
+    FileSystem,
+    missing_commands,
+    missing_in_kernel,
+    own_mounts,
+)
 from tests.power_cut.recording import SCENARIOS, Scenario, in_memory, record
 
 
@@ -53,7 +59,7 @@ class _Total:
 def main(arguments: Sequence[str]) -> int:
     """0 when the promise was kept, 1 when it was not, 2 when nothing could be tried."""
     options = _parse(arguments)
-    reason = "needs root's rights" if os.geteuid() != 0 else missing()
+    reason = missing_in_kernel() or missing_commands()
     if reason:
         print(f"power-cut: {reason}", file=sys.stderr)
         return 2

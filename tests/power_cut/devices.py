@@ -23,6 +23,7 @@ from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_CAP_SYS_ADMIN = 1 << 21
 _CLONE_NEWNS = 0x0002_0000
 _MS_REC_PRIVATE = 0x4000 | 0x4_0000
 _MNT_DETACH = 2
@@ -224,16 +225,23 @@ def mounted(
         unmount(target)
 
 
-def missing() -> str:
-    """Why this machine cannot do all this, or an empty string."""
+def missing_in_kernel() -> str:
+    """What this machine does not let us have, or an empty string."""
     for device in ("/dev/fuse", "/dev/loop-control"):
         if not os.access(device, os.R_OK | os.W_OK):
             return f"needs {device}"
-    for file_system in FILE_SYSTEMS:
-        command = file_system.make.split()[0]
-        if shutil.which(command) is None:
-            return f"needs {command}"
+    status = Path("/proc/self/status").read_text()
+    capabilities = int(status.partition("CapEff:")[2].split()[0], 16)
+    if not capabilities & _CAP_SYS_ADMIN:
+        return "needs the right to mount file systems"
     return ""
+
+
+def missing_commands() -> str:
+    """What has to be installed, or an empty string."""
+    needed = {file_system.make.split()[0] for file_system in FILE_SYSTEMS}
+    absent = sorted(name for name in needed if shutil.which(name) is None)
+    return f"needs {', '.join(absent)}" if absent else ""
 
 
 def _check(result: int, what: str) -> None:

@@ -71,6 +71,7 @@ _FOPEN_DIRECT_IO = 1
 
 _MAX_WRITE_BYTES = 1 << 20
 _PAGE_BYTES = 4096
+_INODE = 1  # the root is the file itself
 _FOREVER_SECONDS = 1 << 30
 
 _IN_HEADER = struct.Struct("=IIQQIIIHH")
@@ -186,7 +187,7 @@ class Disk:
         self._image = os.open(image, os.O_RDWR | os.O_CLOEXEC)
         self._fuse = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         self._buffer = memoryview(bytearray(_MAX_WRITE_BYTES + _PAGE_BYTES))
-        self._is_closing = False
+        self._is_finished = self._is_closing = False
         self._selector = selectors.DefaultSelector()
         self.watch(control, self._take_order)
         options = f"fd={self._fuse},rootmode={stat.S_IFREG:o},user_id=0,group_id=0"
@@ -205,7 +206,9 @@ class Disk:
 
     def finish(self) -> None:
         """All that the witness waited for has happened."""
-        self._control.send(_FINISHED)
+        if not self._is_finished:
+            self._is_finished = True
+            self._control.send(_FINISHED)
 
     def serve(self) -> None:
         """Answer until the other side has had enough, then tell it everything."""
@@ -286,18 +289,17 @@ class Disk:
 
     def _init(self, body: memoryview) -> bytes:
         _, _, max_readahead, _ = struct.unpack_from("=IIII", body)
+        # No FUSE_WRITEBACK_CACHE among the flags: it would hold writes back.
+        flags, time_granularity = _BIG_WRITES | _MAX_PAGES, 1
         return _INIT_OUT.pack(
-            _MAJOR,
-            _MINOR,
-            max_readahead,
-            _BIG_WRITES | _MAX_PAGES,
-            0,
-            0,
-            _MAX_WRITE_BYTES,
-            1,
-            _MAX_WRITE_BYTES // _PAGE_BYTES,
-            0,
-            0,
+            *(_MAJOR, _MINOR, max_readahead, flags, 0, 0),
+            *(
+                _MAX_WRITE_BYTES,
+                time_granularity,
+                _MAX_WRITE_BYTES // _PAGE_BYTES,
+                0,
+                0,
+            ),
         )
 
     def _write(self, body: memoryview) -> bytes:
@@ -310,11 +312,8 @@ class Disk:
     def _attributes(self) -> bytes:
         size = os.fstat(self._image).st_size
         times = (0, 0, 0)
-        mode = stat.S_IFREG | 0o600
+        mode, links, owner = stat.S_IFREG | 0o600, 1, (0, 0)
         return _ATTR_OUT.pack(
-            _FOREVER_SECONDS,
-            0,
-            0,
-            *(1, size, size // 512, *times),
-            *(*times, mode, 1, 0, 0, 0, _PAGE_BYTES, 0),
+            *(_FOREVER_SECONDS, 0, 0, _INODE, size, size // 512),
+            *(*times, *times, mode, links, *owner, 0, _PAGE_BYTES, 0),
         )
