@@ -22,6 +22,7 @@ from tests.power_cut.cuts import Findings, explore
 from tests.power_cut.devices import (
     FILE_SYSTEMS,
     FileSystem,
+    end_with_parent,
     missing_commands,
     missing_in_kernel,
     own_mounts,
@@ -104,12 +105,17 @@ def _tasks(
             yield _Task(file_system, scenario, seed, cuts)
 
 
+def _begin() -> None:
+    end_with_parent()
+    own_mounts()
+
+
 def _run(
     tasks: Iterator[_Task], deadline_seconds: float
 ) -> Iterator[tuple[_Task, Findings]]:
     """As many at a time as there are processors; none begins after the deadline."""
     count = os.cpu_count() or 1
-    with ProcessPoolExecutor(count, initializer=own_mounts) as pool:
+    with ProcessPoolExecutor(count, initializer=_begin) as pool:
         running: dict[Future[Findings], _Task] = {}
         while True:
             while len(running) < count and time.monotonic() < deadline_seconds:

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_PR_SET_PDEATHSIG = 1
 _CAP_SYS_ADMIN = 1 << 21
 _CLONE_NEWNS = 0x0002_0000
 _MS_REC_PRIVATE = 0x4000 | 0x4_0000
@@ -187,6 +189,11 @@ def copy_sparse(source: Path, target: Path) -> None:
                 return  # nothing but a hole is left
             end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
             os.pwrite(new.fileno(), os.pread(old.fileno(), end - start, start), start)
+
+
+def end_with_parent() -> None:
+    """This process is killed when the one that forked it ends, however that ends."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
 
 
 def own_mounts() -> None:

@@ -19,7 +19,6 @@ Raises: OSError when FUSE is missing or the mount is refused.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import pickle
@@ -35,13 +34,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
-from tests.power_cut.devices import mount, unmount
+from tests.power_cut.devices import end_with_parent, mount, own_mounts, unmount
 
-_PR_SET_PDEATHSIG = 1
-_READY, _BEGIN, _FINISHED = b"R", b"B", b"F"
+_MOUNTED, _BEGIN, _FINISHED = b"M", b"B", b"F"
 _TIMEOUT_SECONDS = 60.0
-
-_libc = ctypes.CDLL(None)
 
 
 class RecorderError(Exception):
@@ -132,23 +128,36 @@ class Recorder:
         self._path = path
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_TIMEOUT_SECONDS)
+        fuse = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+                end_with_parent()
+                # Whoever leaves a mount namespace last unmounts what is left in it, and
+                # this process cannot at the same time answer as the disk.
+                own_mounts()
                 self._control.close()
-                Disk(image, path, witness, theirs).serve()
+                Disk(image, fuse, witness, theirs).serve()
             except BaseException:
                 traceback.print_exc()
             finally:
                 os._exit(0)
         theirs.close()
-        self._expect(_READY)
+        options = f"fd={fuse},rootmode={stat.S_IFREG:o},user_id=0,group_id=0"
+        try:
+            mount("postvirt-recorder", path, "fuse", options)
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            os.close(fuse)
+        self._control.send(_MOUNTED)
 
     def run(self) -> None:
         """Let the witness begin, and wait until it has finished."""
         self._control.send(_BEGIN)
-        self._expect(_FINISHED)
+        if self._control.recv(1) != _FINISHED:
+            raise RecorderError("the recorder has ended")
 
     def close(self) -> tuple[Event, ...]:
         """Take the disk away, which must not be in use any more; what it has seen."""
@@ -169,32 +178,23 @@ class Recorder:
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
 
-    def _expect(self, word: bytes) -> None:
-        if self._control.recv(1) != word:
-            raise RecorderError("the recorder has ended")
-
 
 class Disk:
     """The process that serves the disk: one loop for block requests and clients."""
 
     def __init__(
-        self, image: Path, path: Path, witness: Witness, control: socket.socket
+        self, image: Path, fuse: int, witness: Witness, control: socket.socket
     ) -> None:
         self.events: list[Event] = []
         self._failure = ""
         self._witness = witness
         self._control = control
         self._image = os.open(image, os.O_RDWR | os.O_CLOEXEC)
-        self._fuse = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._fuse = fuse
         self._buffer = memoryview(bytearray(_MAX_WRITE_BYTES + _PAGE_BYTES))
         self._is_finished = self._is_closing = False
         self._selector = selectors.DefaultSelector()
         self.watch(control, self._take_order)
-        options = f"fd={self._fuse},rootmode={stat.S_IFREG:o},user_id=0,group_id=0"
-        mount("postvirt-recorder", path, "fuse", options)
-        # Only now: before, there is nothing that could wake the selector.
-        self._selector.register(self._fuse, selectors.EVENT_READ, None)
-        control.send(_READY)
 
     def watch(self, connection: socket.socket, readable: Callable[[], None]) -> None:
         """Call `readable` when there is something to read."""
@@ -225,7 +225,11 @@ class Disk:
         self._control.sendall(pickle.dumps((self._failure, self.events)))
 
     def _take_order(self) -> None:
-        if self._control.recv(1) == _BEGIN:
+        order = self._control.recv(1)
+        if order == _MOUNTED:
+            # Before, there was nothing that could wake the selector.
+            self._selector.register(self._fuse, selectors.EVENT_READ, None)
+        elif order == _BEGIN:
             self._witness.begin(self)
         else:
             self._is_closing = True

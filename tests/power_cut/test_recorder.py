@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.harness.child import in_child
-from tests.power_cut.devices import LoopDevice, own_mounts
+from tests.harness.child import exit_status_of, in_child
+from tests.power_cut.devices import FILE_SYSTEMS, LoopDevice, mounted, own_mounts
 from tests.power_cut.recorder import Disk, Event, Flush, Recorder, RecorderError, Write
 
 pytestmark = pytest.mark.root
@@ -35,8 +37,8 @@ class _Failing(_Nobody):
 
 def _recorder(root: Path, witness: _Nobody) -> Recorder:
     image = root / "image"
-    with image.open("wb") as file:
-        file.truncate(_SIZE_BYTES)
+    if not image.exists():
+        image.write_bytes(bytes(_SIZE_BYTES))
     (root / "disk").touch()
     return Recorder(image, root / "disk", witness)
 
@@ -97,6 +99,31 @@ def test_a_failure_at_the_disk_is_told(root: Path) -> None:
         return str(failure.value)
 
     assert "no traffic today" in in_child(work)
+
+
+def test_nothing_is_left_of_a_process_that_is_killed(root: Path) -> None:
+    file_system = FILE_SYSTEMS[0]
+    (root / "mail").mkdir()
+    device_name = root / "device"
+
+    def work() -> None:
+        own_mounts()
+        file_system.make_on(root / "image")
+        recorder = _recorder(root, _Nobody())
+        device = LoopDevice(root / "disk")
+        device_name.write_text(device.path.name)
+        with mounted(file_system, device, root / "mail"):
+            (root / "mail/file").write_bytes(b"x" * 10_000)
+            recorder.run()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert exit_status_of(work) == -signal.SIGKILL
+    backing_file = Path(f"/sys/block/{device_name.read_text()}/loop/backing_file")
+    # The kernel unmounts in its own time, and there is nothing to wait on.
+    deadline = time.monotonic() + 20
+    while backing_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not backing_file.exists()
 
 
 def test_a_disk_without_its_recorder_fails_and_goes_away(root: Path) -> None:

@@ -73,7 +73,8 @@ def _problems(
         recorder.run()
         for name in ("maildir", "maildir/tmp", "maildir/new"):
             (folder / name).mkdir()
-        os.sync()
+        for name in ("maildir", "."):
+            _commit_directory(folder / name)
         for mail in _MAILS:
             write = to_mbox if mail.recipients == ("mbox",) else to_maildir
             write(folder, mail, lambda mail=mail: listener.acknowledge(mail))
