@@ -124,13 +124,13 @@ def explore(
     findings = Findings()
     written = 0
     with closing(LoopDevice(scratch)) as device:
-        for number, is_whole in plan:
+        for number, has_lost_all in plan:
             for epoch in pieces[written:number]:
                 _apply(epoch.writes, durable)
             written = number
             epoch = pieces[number]
             name, part = "nothing", ()
-            if not is_whole:
+            if not has_lost_all:
                 name, part = survivors(
                     epoch.writes, recording.file_system.tear_bytes, source
                 )
@@ -143,7 +143,7 @@ def explore(
 
 
 def _plan(pieces: tuple[Epoch, ...], per_epoch: int) -> list[tuple[int, bool]]:
-    """Where to cut: the epoch, and whether nothing of it is on the disk."""
+    """Where to cut: the epoch, and whether all its writes are lost."""
     plan: list[tuple[int, bool]] = []
     promised: frozenset[Delivery] | None = None
     for number, epoch in enumerate(pieces):

@@ -71,7 +71,7 @@ class FileSystem:
     needs_check: bool = False
 
     def make_on(self, image: Path) -> None:
-        """Make an empty one, with a root directory that is everybody's, in a file."""
+        """Make an empty one in a file."""
         with image.open("wb") as file:
             file.truncate(self.size_bytes)
         subprocess.run(
@@ -151,7 +151,7 @@ class LoopDevice:
             os.close(backing)
 
     def forget_buffers(self) -> None:
-        """Let no content of before be seen: the file is about to change beneath."""
+        """Forget what was read: the file below changes without the device."""
         fcntl.ioctl(self._fd, _BLKFLSBUF)
 
     def close(self) -> None:

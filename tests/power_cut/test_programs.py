@@ -16,7 +16,7 @@ from tests.power_cut.cuts import Findings, explore
 from tests.power_cut.devices import FILE_SYSTEMS, FileSystem, own_mounts
 from tests.power_cut.recording import SCENARIOS, Scenario, record
 
-_CUTS = 25
+_CUTS = 15
 
 every_file_system = pytest.mark.parametrize(
     "file_system", FILE_SYSTEMS, ids=lambda one: one.name

@@ -24,7 +24,7 @@ Writer = Callable[[Path, Mail, Callable[[], None]], None]
 
 _MAILS = tuple(
     Mail(number, (recipient,), 10_000)
-    for number, recipient in enumerate(("maildir", "mbox", "maildir", "mbox"))
+    for number, recipient in enumerate(("maildir", "mbox"))
 )
 
 on_each = pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def _problems(
     def work() -> list[str]:
         own_mounts()
         recording = record_use(use, listener, _MAILS, file_system, folder, root)
-        return explore(recording, root, random.Random(1), per_epoch=3).problems
+        return explore(recording, root, random.Random(1), per_epoch=2).problems
 
     try:
         return in_child(work)
