@@ -169,7 +169,6 @@ def examine(
             problems = recording.promise.broken(folder, epoch.acknowledged)
     except OSError as error:
         problems = [f"it cannot be used: {error}"]
-    device.forget_buffers()
     if file_system.has_errors(image):
         problems.append("the file system has errors")
     return problems
