@@ -97,7 +97,6 @@ class Engine:
         lookups: Lookups | None = None,
     ) -> None:
         self.clients = 0
-        self.steps_gone = 0
         self._ipc_timeout = ipc_timeout
         self._services_announce = services_announce
         self._lookups = lookups
@@ -179,7 +178,6 @@ class Engine:
             self._take_events(self._rest_seconds(until))
 
     def _advance(self, task: _Task, answer: Any, error: BaseException | None) -> None:
-        self.steps_gone += 1
         try:
             if error is None:
                 effect = task.steps.send(answer)

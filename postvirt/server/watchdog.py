@@ -112,7 +112,7 @@ class _Watchdog:
             log.warning(_killed(worker.pid, -code))
         if code == Leave.REPLACE:
             self._succeed(worker)
-        elif not worker.has_successor and (self._exit_status is None or code > 0):
+        elif not worker.has_successor and (code > 0 or self._exit_status is None):
             self._exit_status = 1 if code < 0 else code  # it logged why
 
     def _succeed(self, worker: _Worker) -> None:

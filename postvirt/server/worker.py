@@ -127,8 +127,7 @@ class Worker:
         self._was_taken = False
         self._is_listening = False
         self._idle_until = 0.0
-        self._alarm_at = -1.0
-        self._steps_gone = 0
+        self._alarm_at = 0.0
         sigterm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._sigterm_fd = sigterm
         self._engine.watch(sigterm, self._stop)
@@ -164,16 +163,16 @@ class Worker:
         self._engine.run(self._conversation(reads, writes))
 
     def _turn(self, until: float | None) -> None:
-        self._engine.turn(until)
-        # The kernel ends a process that makes no progress; a second more or less does
-        # not matter, a system call for every step does.
-        makes_progress = self._engine.steps_gone != self._steps_gone
-        if makes_progress or not self._engine.clients:
-            now = time.monotonic()
-            if now >= self._alarm_at + 1:
-                signal.alarm(self._limits.daemon_timeout)
-                self._alarm_at = now
-                self._steps_gone = self._engine.steps_gone
+        # The kernel ends a process whose loop does not come round any more: a lookup
+        # that never ends, say. To wait for events is no such thing. A second more or
+        # less does not matter, a system call for every turn would.
+        longest = self._limits.daemon_timeout / 4
+        now = time.monotonic()
+        if now >= self._alarm_at + min(1.0, longest):
+            signal.alarm(self._limits.daemon_timeout)
+            self._alarm_at = now
+        latest = now + longest
+        self._engine.turn(latest if until is None else min(until, latest))
 
     def _listen(self, wanted: bool) -> None:
         if wanted == self._is_listening:

@@ -59,6 +59,13 @@ class FileSystems:
         return False
 
 
+def _content(path: str) -> str:
+    # As bytes: to look up an encoding by its name may import it, and now it is too late
+    # for that.
+    with open(path, "rb") as file:
+        return os.fsdecode(file.read()).strip()
+
+
 def _read_all(fd: int) -> str:
     parts = []
     os.lseek(fd, 0, os.SEEK_SET)
@@ -87,13 +94,11 @@ def _has_journal_inside(number: str) -> bool:
     """
     try:
         name = os.path.basename(os.readlink(f"/sys/dev/block/{number}"))
-        with open(f"/sys/fs/ext4/{name}/journal_task", encoding="ascii") as file:
-            task = file.read().strip()
+        task = _content(f"/sys/fs/ext4/{name}/journal_task")
         if not task.isdigit():
             return False
-        with open(f"/proc/{task}/comm", encoding="utf-8") as file:
-            comm = file.read().strip()
-    except (OSError, ValueError):
+        comm = _content(f"/proc/{task}/comm")
+    except OSError:
         return False
     # The kernel cuts the name of a thread to 15 characters.
     return comm == f"jbd2/{name}-8"[:15]

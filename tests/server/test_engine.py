@@ -447,12 +447,6 @@ def test_a_turn_without_work_waits_until_it_is_time(engine: Engine) -> None:
     engine.turn(begin)  # that is over
 
 
-def test_every_step_counts_as_progress(engine: Engine) -> None:
-    before = engine.steps_gone
-    engine.run(steps(Pause(0), Pause(0)))
-    assert engine.steps_gone == before + 3
-
-
 def wait_until(engine: Engine, is_true: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not is_true():

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import re
 import resource
 import select
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -14,9 +16,9 @@ from postvirt.errors import ConfigError
 from postvirt.server.watchdog import watch
 from postvirt.server.worker import Leave, Ties
 from postvirt.system import log
-from tests.harness.child import in_child, open_descriptors
+from tests.harness.child import exit_status_of, in_child, open_descriptors
 
-Work = Callable[[int], Leave]
+Work = Callable[[Ties], Leave]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,11 @@ def run(*works: Work) -> End:
     return End(status, lines, count)
 
 
-def leave(_: int) -> Leave:
+def leave(_: Ties) -> Leave:
     return Leave.FOR_GOOD
 
 
-def replace(_: int) -> Leave:
+def replace(_: Ties) -> Leave:
     return Leave.REPLACE
 
 
@@ -73,23 +75,23 @@ def test_a_worker_that_wants_to_be_replaced_is_replaced() -> None:
     assert run(*[replace] * 100, leave) == End(0, [], 101)
 
 
-def fail(_: int) -> Leave:
+def fail(_: Ties) -> Leave:
     raise RuntimeError("boom")
 
 
-def interrupt(_: int) -> Leave:
+def interrupt(_: Ties) -> Leave:
     raise KeyboardInterrupt
 
 
-def fatal(_: int) -> Leave:
+def fatal(_: Ties) -> Leave:
     log.fatal("cannot go on")
 
 
-def exit_with_3(_: int) -> Leave:
+def exit_with_3(_: Ties) -> Leave:
     raise SystemExit(3)
 
 
-def exit_with_text(_: int) -> Leave:
+def exit_with_text(_: Ties) -> Leave:
     raise SystemExit("text")
 
 
@@ -114,7 +116,7 @@ def test_a_worker_that_fails_makes_the_watchdog_fail(
 def test_a_worker_that_is_killed_is_reported(number: signal.Signals) -> None:
     pids = os.pipe()
 
-    def die(_: int) -> Leave:
+    def die(_: Ties) -> Leave:
         os.write(pids[1], b"%d" % os.getpid())
         faulthandler.disable()  # pytest's; it would print where this happens
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -130,7 +132,7 @@ def test_a_worker_that_is_killed_is_reported(number: signal.Signals) -> None:
 
 
 def test_sigterm_is_passed_on_and_the_worker_waited_for() -> None:
-    def work(_: int) -> Leave:
+    def work(_: Ties) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
         return Leave.FOR_GOOD
@@ -139,7 +141,7 @@ def test_sigterm_is_passed_on_and_the_worker_waited_for() -> None:
 
 
 def test_after_sigterm_nobody_is_replaced() -> None:
-    def work(_: int) -> Leave:
+    def work(_: Ties) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
         return Leave.REPLACE
@@ -148,7 +150,7 @@ def test_after_sigterm_nobody_is_replaced() -> None:
 
 
 def test_a_worker_that_dies_of_sigterm_is_no_failure_then() -> None:
-    def work(_: int) -> Leave:
+    def work(_: Ties) -> Leave:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.kill(os.getppid(), signal.SIGTERM)
         signal.pause()
@@ -158,7 +160,7 @@ def test_a_worker_that_dies_of_sigterm_is_no_failure_then() -> None:
 
 
 def test_a_failure_after_sigterm_is_still_a_failure() -> None:
-    def work(_: int) -> Leave:
+    def work(_: Ties) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         signal.sigwait({signal.SIGTERM})
         raise RuntimeError("boom")
@@ -172,7 +174,7 @@ def test_sigterm_that_comes_while_a_worker_is_prepared_is_not_lost() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             return wait
 
-        def wait(_: int) -> Leave:
+        def wait(_: Ties) -> Leave:
             assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
             return Leave.REPLACE
 
@@ -184,7 +186,7 @@ def test_sigterm_that_comes_while_a_worker_is_prepared_is_not_lost() -> None:
 
 
 def test_the_worker_sees_the_end_of_children_and_waits_with_sigterm() -> None:
-    def work(_: int) -> Leave:
+    def work(_: Ties) -> Leave:
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGTERM}
         return Leave.FOR_GOOD
 
@@ -214,6 +216,121 @@ def test_no_worker_gets_more_descriptors_than_the_first() -> None:
         assert len(set(file.read().splitlines())) == 1
 
 
+def test_a_worker_that_asks_has_a_successor_while_it_goes_on() -> None:
+    """It may ask more than once, and then leave as it likes: there is only one."""
+    reads, writes = os.pipe()
+
+    def first(ties: Ties) -> Leave:
+        ties.ask_for_another()
+        ties.ask_for_another()
+        assert os.read(reads, 1) == b"x"  # from its successor
+        return Leave.REPLACE
+
+    def second(_: Ties) -> Leave:
+        os.write(writes, b"x")
+        return Leave.FOR_GOOD
+
+    assert run(first, second) == End(0, [], 2)
+    os.close(reads)
+    os.close(writes)
+
+
+def test_the_watchdog_stays_until_the_last_worker_has_left() -> None:
+    pids, words = os.pipe(), os.pipe()
+
+    def first(ties: Ties) -> Leave:
+        ties.ask_for_another()
+        with suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(int(os.read(pids[0], 10)))
+            assert select.select([pidfd], [], [], 20)[0]
+        os.write(words[1], b"first")
+        return Leave.REPLACE
+
+    def second(_: Ties) -> Leave:
+        os.write(pids[1], b"%d" % os.getpid())
+        return Leave.FOR_GOOD
+
+    assert run(first, second) == End(0, [], 2)
+    assert os.read(words[0], 10) == b"first"
+    for fd in (*pids, *words):
+        os.close(fd)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_worker_that_crashes_is_a_failure_unless_another_accepts(asks: bool) -> None:
+    reads, writes = os.pipe()
+
+    def first(ties: Ties) -> Leave:
+        if asks:
+            ties.ask_for_another()
+            os.read(reads, 1)
+        raise RuntimeError("boom")
+
+    def second(_: Ties) -> Leave:
+        os.write(writes, b"x")
+        return Leave.FOR_GOOD
+
+    end = run(first, second)
+    assert end.status == (0 if asks else 1)
+    assert end.lines == ["error: unexpected RuntimeError: boom; please report"]
+    assert end.workers == 1 + asks
+    os.close(reads)
+    os.close(writes)
+
+
+def test_a_worker_that_stands_still_is_reported() -> None:
+    def work(_: Ties) -> Leave:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        while True:
+            pass
+
+    end = run(work)
+    (line,) = end.lines
+    assert re.fullmatch(
+        r"warning: worker process \d+ made no progress for daemon_timeout: killed", line
+    )
+    assert end.status == 1
+
+
+def test_sigterm_reaches_every_worker() -> None:
+    told = os.pipe()
+
+    def old(ties: Ties) -> Leave:
+        ties.ask_for_another()
+        signal.sigwait({signal.SIGTERM})
+        os.write(told[1], b"x")
+        return Leave.REPLACE
+
+    def new(_: Ties) -> Leave:
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.sigwait({signal.SIGTERM})
+        os.write(told[1], b"x")
+        return Leave.FOR_GOOD
+
+    assert run(old, new) == End(0, [], 2)
+    assert os.read(told[0], 10) == b"xx"
+    for fd in told:
+        os.close(fd)
+
+
+def test_a_worker_whose_watchdog_is_gone_may_ask_all_the_same() -> None:
+    result = os.pipe()
+
+    def work(ties: Ties) -> Leave:
+        os.kill(os.getppid(), signal.SIGKILL)
+        (lifeline,) = ties.lifelines
+        os.read(lifeline, 1)
+        ties.ask_for_another()
+        os.write(result[1], b"still here")
+        return Leave.REPLACE
+
+    assert exit_status_of(lambda: watch(lambda: work)) == -signal.SIGKILL
+    assert os.read(result[0], 100) == b"still here"
+    for fd in result:
+        os.close(fd)
+
+
 def test_a_configuration_that_cannot_be_used_goes_up() -> None:
     def work() -> str:
         workers: Iterator[Work] = iter([replace])
@@ -238,7 +355,7 @@ def test_an_ignored_sigchld_does_not_matter() -> None:
         signal.alarm(3)  # instead of waiting for ever
         leaves: Iterator[Leave] = iter((Leave.REPLACE, Leave.FOR_GOOD))
 
-        def next_worker() -> Callable[[int], Leave]:
+        def next_worker() -> Work:
             leave = next(leaves)
             return lambda _: leave
 

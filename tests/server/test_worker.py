@@ -5,6 +5,7 @@ import resource
 import select
 import signal
 import socket
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from tests.harness.scenario import BOB, MBOX
 
 GREETING = encode_announcement(DELIVERY_REQUEST)
 TAKEN, AVAILABLE = 0, 1
+CAROL = to("carol@example.com")
 CONTENT = b"Subject: hello\n\nHello.\n"
 
 Start = Callable[..., DropIn]
@@ -41,7 +43,11 @@ class Post:
         mailboxes = self.instance.add_table(
             "texthash",
             "mailboxes",
-            {"bob@example.com": "bob/", "mbox@example.com": "mbox"},
+            {
+                "bob@example.com": "bob/",
+                "carol@example.com": "carol/",
+                "mbox@example.com": "mbox",
+            },
         )
         values = {"virtual_mailbox_maps": mailboxes, "virtual_minimum_uid": "1"}
         self.instance.main_cf(values | parameters)
@@ -74,7 +80,9 @@ def serve(agent: DropIn, post: Post) -> int:
     What it reports to master is left to be read.
     """
     before = post.arrived()
-    assert agent.ask(post.request()).status == 0
+    with agent.connect() as client:
+        assert converse(client, post.request(), hang_up=True).status == 0
+        assert client.recv(1) == b""  # the worker has closed its end
     line = agent.log_line()
     assert line.text.endswith("status=sent (delivered to maildir)")
     assert post.arrived() == before + 1
@@ -148,20 +156,17 @@ def test_clients_are_served_side_by_side(start: Start, post: Post) -> None:
 def test_a_lock_that_is_never_given_up_keeps_nobody_else_waiting(
     start: Start, post: Post
 ) -> None:
+    """Not even the other recipients of the same message."""
     post.configure(deliver_lock_delay="3600s")
     (post.instance.mail / "mbox.lock").touch()
     agent = start()
-    with agent.connect() as client:
-        request = post.request((MBOX, BOB))
-        opened = Opened(post.instance.spool / "active" / "3F1A2B0001")
-        client.sendall(request)
-        opened.wait()
-        assert client.recv(1000) == GREETING
-        for _ in range(3):
-            serve(agent, post)
-        # Its own other recipient did not wait either.
-        assert post.arrived() == 4
-        assert not select.select([client], [], [], 0)[0]
+    client = greeted(agent)
+    client.sendall(post.request((MBOX, CAROL)))
+    for _ in range(3):
+        serve(agent, post)
+    assert post.arrived("carol") == 1
+    assert not select.select([client], [], [], 0)[0]
+    client.close()
 
 
 def test_a_worker_is_taken_only_when_it_is_full(start: Start, post: Post) -> None:
@@ -484,6 +489,43 @@ def test_a_worker_that_is_killed_makes_the_watchdog_fail(
     line = agent.log_line()
     assert line.pid == agent.pid
     assert line.text == f"warning: worker process {pid} killed by signal 9"
+
+
+ENDLESS = """\
+dbpath = {path}
+query = WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)
+ SELECT x FROM c WHERE x < 0 AND '%s' <> ''
+"""
+
+
+def test_a_lookup_that_never_ends_ends_the_worker(start: Start, post: Post) -> None:
+    etc = post.instance.etc
+    sqlite3.connect(etc / "database").close()
+    (etc / "endless.cf").write_text(ENDLESS.format(path=etc / "database"))
+    post.configure(virtual_mailbox_maps=f"sqlite:{etc}/endless.cf", daemon_timeout="1s")
+    agent = start()
+    with greeted(agent) as client:
+        worker = agent.worker()
+        client.sendall(post.request())
+        assert client.recv(1000) == b""
+    assert agent.wait() == 1
+    line = agent.log_line()
+    assert (line.pid, line.text) == (
+        agent.pid,
+        f"warning: worker process {worker} made no progress for daemon_timeout: killed",
+    )
+
+
+def test_a_worker_that_waits_for_events_is_not_ended(start: Start, post: Post) -> None:
+    """It stands still for longer than daemon_timeout, but not because it has to."""
+    post.configure(daemon_timeout="1s")
+    agent = start()
+    with greeted(agent) as client:
+        assert not select.select([agent.pidfd], [], [], 1.5)[0]
+        assert delivered(client, post.request())
+    worker = agent.worker()
+    assert not select.select([agent.pidfd], [], [], 1.5)[0]
+    assert agent.worker() == worker
 
 
 def test_a_worker_without_its_watchdog_leaves(start: Start, post: Post) -> None:
