@@ -21,7 +21,7 @@ from postvirt.standin.queue_file import encode_content
 from postvirt.standin.queue_manager import converse
 from tests.harness.drop_in import DropIn, Opened, ends
 from tests.harness.requests import request_for
-from tests.harness.scenario import BOB, MBOX
+from tests.harness.scenario import BOB, MBOX, to
 
 GREETING = encode_announcement(DELIVERY_REQUEST)
 TAKEN, AVAILABLE = 0, 1
