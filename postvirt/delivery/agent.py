@@ -51,6 +51,13 @@ class Agent:
 
     def serve(self, request: DeliveryRequest) -> Steps[int]:
         """Deliver to all recipients: DONE, or TRY_AGAIN when one has to wait."""
+        try:
+            return (yield from self._serve(request))
+        except Exception as error:  # other clients are being served meanwhile
+            _log_bug(request, "", error)
+            return TRY_AGAIN
+
+    def _serve(self, request: DeliveryRequest) -> Steps[int]:
         if not request.recipients:
             log.warning(
                 f"{text(request.queue_id)}: no recipients in delivery request for "
@@ -99,7 +106,7 @@ class Agent:
         try:
             is_done = yield from self.reporter.report(request, recipient, outcome)
         except Exception as error:
-            _log_bug(request, recipient, error)
+            _log_bug(request, f"to=<{text(recipient.address)}>: ", error)
             return False
         if is_done and RequestFlag.SUCCESS in request.flags:
             return queue_file.cross_off(recipient.offset)
@@ -129,11 +136,11 @@ class Agent:
             queue_file.mark_corrupt()
             return CorruptQueueFile()
         except Exception as error:
-            _log_bug(request, recipient, error)
+            _log_bug(request, f"to=<{text(recipient.address)}>: ", error)
             return Deferred(_SOFTWARE_ERROR)
 
 
-def _log_bug(request: DeliveryRequest, recipient: Recipient, error: Exception) -> None:
+def _log_bug(request: DeliveryRequest, to: str, error: Exception) -> None:
     """One line that says what happened and where; the mail stays queued."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
@@ -143,6 +150,6 @@ def _log_bug(request: DeliveryRequest, recipient: Recipient, error: Exception) -
         code = place.tb_frame.f_code
         where = f" at {code.co_filename}:{place.tb_lineno}"
     log.error(
-        f"{text(request.queue_id)}: to=<{text(recipient.address)}>: unexpected "
-        f"{type(error).__name__}: {error}{where}; the mail stays queued, please report"
+        f"{text(request.queue_id)}: {to}unexpected {type(error).__name__}: {error}"
+        f"{where}; the mail stays queued, please report"
     )

@@ -188,7 +188,10 @@ class Engine:
         except Exception as failure:
             task.then(None, failure)
         else:
-            self._perform(task, effect)
+            try:
+                self._perform(task, effect)
+            except Exception as failure:
+                self._resume(task, error=failure)
 
     def _perform(self, task: _Task, effect: Effect) -> None:
         match effect:

@@ -132,8 +132,8 @@ def _settled_worker(
     """A worker with mail_owner's identity and its tables open."""
     prepare(settings)
     announce = services_announce(settings.daemon_directory)
-    allow_many_files()
     limit_file_size(settings.virtual_mailbox_limit)
+    allow_many_files()
     chroot = settings.queue_directory if options.wants_chroot else ""
     settle_as_mail_owner(settings, chroot)
     if options.arguments:

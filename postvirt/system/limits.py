@@ -1,20 +1,11 @@
 """Limits that the kernel enforces on this process.
 
-Parity: src/util/file_limit.c.
+Parity: src/util/file_limit.c, open_limit.c.
 """
 
 from __future__ import annotations
 
 import resource
-
-
-def allow_many_files() -> None:
-    """Raise the number of files that may be open as far as this process may.
-
-    A worker has a few for each client and each recipient that it serves at the moment.
-    """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def limit_file_size(limit_bytes: int) -> None:
@@ -24,3 +15,9 @@ def limit_file_size(limit_bytes: int) -> None:
     """
     if limit_bytes > 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+
+def allow_many_files() -> None:
+    """Let this process have as many files open as it may: it serves many at a time."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -45,14 +45,10 @@ SCENARIOS = (
         name="odd bytes and long lines",
         parameters=_TO_SYSLOG,
         mails=(
-            Mail(
-                recipients=(
-                    to("j\x01\xf6rg%s@example.com"),
-                    to("b" * 1960 + "\xe4\xe4\xe4@example.com"),
-                    to("b" * 1961 + "\xe4\xe4\xe4@example.com"),
-                    to(b"\xff" * 3000),
-                )
-            ),
+            Mail(recipients=(to("j\x01\xf6rg%s@example.com"),)),
+            Mail(recipients=(to("b" * 1960 + "\xe4\xe4\xe4@example.com"),)),
+            Mail(recipients=(to("b" * 1961 + "\xe4\xe4\xe4@example.com"),)),
+            Mail(recipients=(to(b"\xff" * 3000),)),
         ),
     ),
     Scenario(
@@ -84,13 +80,10 @@ def test_syslog_gets_what_virtual_says(scenario: Scenario) -> None:
 
 
 def _comparable(seen: tuple[Observation, list[bytes]]) -> list[tuple[int, str, str]]:
-    """The lines; those of several recipients as harness.comparison has them."""
-    lines = [
+    return [
         (priority, tag, _DELAYS.sub("delay=D,", _ROOT.sub("/ROOT", text)))
         for priority, tag, text in map(split_record, seen[1])
     ]
-    reports = [line for line in lines if ": to=<" in line[2]]
-    return sorted(line for line in lines if line not in reports) + reports
 
 
 FACILITIES = (

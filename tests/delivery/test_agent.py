@@ -242,6 +242,22 @@ def test_an_error_of_the_system_in_an_unforeseen_place_defers(
     assert result.told == [("private/defer", "carol@example.com")]
 
 
+def test_what_nobody_foresaw_before_the_first_recipient_is_no_answer_but_try_again(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boom(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("postvirt.delivery.agent.open_queue_file", boom)
+    result = serve(instance, (BOB, CAROL))
+    assert result.status == TRY_AGAIN
+    assert result.crossed_off == [False, False]
+    assert (result.mail, result.told) == ([], [])
+    (line,) = result.log
+    assert line.startswith("error: 3F1A2B4C5D: unexpected RuntimeError: boom at ")
+    assert line.endswith("; the mail stays queued, please report")
+
+
 def test_a_bug_while_reporting_keeps_the_recipient_too(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

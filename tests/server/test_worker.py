@@ -241,6 +241,21 @@ def test_only_the_worker_has_the_file_size_limit(start: Start, post: Post) -> No
     assert limit(agent.pid) == ("unlimited" if own < 0 else str(own))
 
 
+def test_the_worker_may_have_as_many_files_open_as_the_kernel_lets(
+    start: Start, post: Post
+) -> None:
+    """It serves many at a time; its parent, as any program, begins with few."""
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (own[1] // 2, own[1]))
+    try:
+        agent = start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, own)
+    limits = Path(f"/proc/{serve(agent, post)}/limits").read_text()
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open")]
+    assert line.split()[3:5] == [f"{own[1]}"] * 2
+
+
 def test_a_message_that_reaches_the_limit_bounces_with_nothing_left(
     start: Start, post: Post
 ) -> None:

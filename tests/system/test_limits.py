@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from postvirt.system.limits import limit_file_size
+from postvirt.system.limits import allow_many_files, limit_file_size
 from tests.harness.child import in_child
 
 
@@ -18,3 +18,12 @@ def test_the_file_size_is_limited_unless_the_limit_is_zero(
         return resource.getrlimit(resource.RLIMIT_FSIZE)
 
     assert in_child(work) == (expected, expected)
+
+
+def test_as_many_files_may_be_open_as_the_kernel_lets() -> None:
+    def work() -> tuple[int, int]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1234))
+        allow_many_files()
+        return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert in_child(work) == (1234, 1234)
