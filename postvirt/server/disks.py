@@ -146,7 +146,8 @@ class Disks:
         disk.is_committing = True
         if any(effect.everything for effect in effects) and not disk.has_log:
             durability.commit_everything()
-        self._sync({fd for fds in concerns for fd in fds}, finish, in_background)
+        fds = dict.fromkeys(fd for fds in concerns for fd in fds)  # in their order
+        self._sync(fds, finish, in_background)
 
     def _sync(
         self,
@@ -166,22 +167,21 @@ class Disks:
             finish(group.errors)
 
 
-def _log(effects: Sequence[Durable]) -> list[set[int]]:
+def _log(effects: Sequence[Durable]) -> list[list[int]]:
     """For each file, what to commit on a disk with a log: the same for all of them."""
-    fds = {effect.fd for effect in effects if not effect.is_named}
+    fds = [effect.fd for effect in effects if not effect.is_named]
     named = [effect.fd for effect in effects if effect.is_named]
-    fds.update(named[-1:])
-    return [fds] * len(effects)
+    return [fds + named[-1:]] * len(effects)
 
 
-def _directories(effects: Sequence[Durable]) -> list[set[int]]:
+def _directories(effects: Sequence[Durable]) -> list[list[int]]:
     """For each file, the directories to commit; one descriptor for each directory."""
     chosen: dict[tuple[int, int], int] = {}
     concerns = []
     for effect in effects:
-        fds = set()
+        fds = []
         for fd in effect.directories:
             status = os.fstat(fd)
-            fds.add(chosen.setdefault((status.st_dev, status.st_ino), fd))
+            fds.append(chosen.setdefault((status.st_dev, status.st_ino), fd))
         concerns.append(fds)
     return concerns

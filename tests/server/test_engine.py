@@ -27,7 +27,8 @@ from postvirt.model.effects import (
 from postvirt.server.engine import MOST_JOINT, MOST_WAYS, Engine
 from postvirt.standin.instance import Instance
 from postvirt.standin.services import Behaviour, Services
-from tests.harness.child import Log
+from tests.harness.child import Log, in_child
+from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
 LONG_SECONDS = 3600.0
 NO_FD = 1_000_000
@@ -482,6 +483,27 @@ def test_what_cannot_be_waited_for_is_an_error_of_whoever_wants_to(
     """A bug, or a limit of the kernel; the others are served all the same."""
     assert engine.run(caught(Ready(NO_FD, 1.0))) == "OSError"
     assert engine.run(steps(Pause(0))) == [None]
+
+
+@pytest.mark.root
+def test_what_is_known_of_file_systems_is_forgotten_with_the_next_mount(
+    tmp_path: Path,
+) -> None:
+    def work() -> list[bool]:
+        leave_the_mounts_of_the_others()
+        engine = Engine(1.0)
+        known = engine._disks.file_systems._known
+        seen = []
+        for _ in range(2):
+            with ExitStack() as stack:
+                engine.run(steps(*open_file(tmp_path, stack)))
+            seen.append(bool(known))
+            tmpfs(size=1 << 20)(tmp_path)
+            engine.turn(0)
+            seen.append(bool(known))
+        return seen
+
+    assert in_child(work) == [True, False, True, False]
 
 
 def test_an_error_has_its_number(engine: Engine) -> None:

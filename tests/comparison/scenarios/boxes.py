@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tests.comparison.scenarios.expectations import log, sent, told
 from tests.harness.mail_folder import (
     NO_DEVICE,
     NULL_DEVICE,
@@ -252,7 +253,54 @@ def _names(name: str, mailboxes: Mapping[str, str], **parameters: str) -> Scenar
     )
 
 
+_NO_FILE = "delivery failed to mailbox /ROOT/mail/box: cannot open file: Is a directory"
+
+
+def _deferred(address: str) -> str:
+    return log(
+        f"3F1A2B4C50: to=<{address}>, relay=virtual, delay=D, delays=A/B/C/D, "
+        f"dsn=4.2.0, status=deferred ({_NO_FILE})"
+    )
+
+
+_SIDE_BY_SIDE = Scenario(
+    name="mbox-and-maildir-side-by-side",
+    mailboxes={"a@example.com": "box", "b@example.com": "box/", "c@example.com": "box"},
+    mails=(Mail(recipients=tuple(to(f"{one}@example.com") for one in "abc")),),
+    reason=(
+        "the recipients of a message are delivered to side by side, and those of mbox "
+        "files begin last, when the letters for a file have been gathered"
+    ),
+    expected={
+        "mail": (
+            "drwxr-xr-x 5000:5000 mail",
+            "drwx------ 5000:5000 mail/box",
+            "drwx------ 5000:5000 mail/box/cur",
+            "drwx------ 5000:5000 mail/box/new",
+            "-rw------- 5000:5000 mail/box/new/SECONDS.VdevIinoMusec.HOST links=1",
+            r"    b'Return-Path: <alice@example.org>\n'",
+            r"    b'Delivered-To: b@example.com\n'",
+            r"    b'Subject: greetings\n'",
+            r"    b'From: alice@example.org\n'",
+            r"    b'\n'",
+            r"    b'Hello.\n'",
+            "drwx------ 5000:5000 mail/box/tmp",
+        ),
+        "queue": ("3F1A2B4C50 -rwx------", "  196: b'R' -> b'D'"),
+        "requests": (
+            told("defer", "a@example.com", "4.2.0", _NO_FILE),
+            told("defer", "c@example.com", "4.2.0", _NO_FILE, offset=213),
+        ),
+        "log": (
+            _deferred("a@example.com"),
+            sent("3F1A2B4C50").replace("bob@", "b@"),
+            _deferred("c@example.com"),
+        ),
+    },
+)
+
 SCENARIOS = (
+    _SIDE_BY_SIDE,
     _cases("mboxes-of-every-kind", "mbox", _FILES, deliver_lock_attempts="1"),
     _cases("mboxes-of-every-kind-no-dotlock", "mbox", _FILES, **_FCNTL),
     _cases("mboxes-of-every-kind-not-strict", "mbox", _FILES, **_FCNTL, **_ANYBODY),
