@@ -6,6 +6,7 @@ stays what it is, and everything is undone when the child ends.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -81,6 +82,8 @@ def _fork(work: Callable[[], object]) -> tuple[int, bytes]:
 
 
 def _be_child(work: Callable[[], object], writes: int) -> None:
+    # What is garbage by now stays: to collect it here might close descriptors.
+    gc.freeze()
     try:
         try:
             answer = ("done", work())

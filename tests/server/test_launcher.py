@@ -55,6 +55,16 @@ def test_one_client_on_standard_input(instance: Instance) -> None:
         assert arrived(instance.mail) == 1
 
 
+def test_nobody_on_standard_input(instance: Instance) -> None:
+    """/dev/null and files cannot be waited for: they can be read at any time."""
+    request(instance)  # for main.cf
+    agent = DropIn(instance, ("-S",), listeners=0)
+    with closing(agent):
+        assert agent.wait() == 0
+        assert agent.log_texts() == []
+        assert agent.output == "protocol\0delivery_request_protocol\0\0"
+
+
 def test_log_lines_carry_the_names_of_program_and_instance(
     start: Start, instance: Instance
 ) -> None:
