@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from postvirt import __version__
-from postvirt.cli import check_config, config, deliver, demo, lookup
+from postvirt.cli import check_config, config, deliver, demo, install, lookup, uninstall
 from postvirt.config.show import render
 from postvirt.errors import ConfigError
 
@@ -37,7 +37,9 @@ _COMMANDS: dict[str, _Command] = {
     "config": config,
     "deliver": deliver,
     "demo": demo,
+    "install": install,
     "lookup": lookup,
+    "uninstall": uninstall,
 }
 
 _EX_USAGE = 64  # sysexits(3)

@@ -19,7 +19,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert end.value.code == 0
     output = capsys.readouterr().out
     assert output.startswith(package.__version__ + "\n")
-    for command in ("check-config", "deliver", "demo", "lookup"):
+    for command in ("check-config", "deliver", "demo", "install", "lookup"):
         assert command in output
 
 

@@ -1,0 +1,375 @@
+"""postvirt install and uninstall, with a daemon_directory and a dpkg of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from postvirt.cli import drop_in
+from postvirt.cli.drop_in import DropIn
+from postvirt.standin.instance import Instance
+from tests.cli.conftest import Run
+from tests.harness.child import in_child
+from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
+
+GENUINE = b"#!/bin/sh\nexit 0\n\0mail_version=3.7.11\0"
+NEWER = GENUINE.replace(b"3.7.11", b"3.7.12")
+
+
+@pytest.fixture
+def daemons(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A daemon_directory, and a dpkg that knows of no package."""
+    dpkg = instance.root / "dpkg"
+    for name in ("info", "updates"):
+        (dpkg / name).mkdir(parents=True)
+    (dpkg / "status").touch()
+    monkeypatch.setenv("DPKG_ADMINDIR", str(dpkg))
+    directory = instance.root / "daemons"
+    directory.mkdir()
+    write(directory / "virtual", GENUINE)
+    instance.main_cf({"daemon_directory": str(directory)})
+    return directory
+
+
+@pytest.fixture
+def place(instance: Instance, daemons: Path) -> DropIn:
+    return DropIn(str(daemons), str(instance.etc))
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher is not tried, which takes the most time."""
+    monkeypatch.setattr(drop_in, "_serve_nobody", lambda *_: None)
+
+
+def write(path: Path, content: bytes) -> None:
+    """As a package manager does: under another name, then in its place."""
+    new = path.with_name(f"{path.name}.package")
+    new.write_bytes(content)
+    new.chmod(0o755)
+    new.rename(path)
+
+
+def look(directory: Path) -> dict[str, tuple[object, ...]]:
+    found = {}
+    for path in directory.iterdir():
+        status = path.lstat()
+        found[path.name] = (
+            *(status.st_ino, status.st_mode, status.st_mtime_ns, status.st_nlink),
+            path.read_bytes(),
+        )
+    return found
+
+
+def package(instance: Instance, version: str, content: bytes) -> None:
+    """Have dpkg install a package with this as `virtual`."""
+    root = instance.root / "package"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN" / "control").write_text(
+        f"Package: some-postfix\nVersion: {version}\nArchitecture: all\n"
+        "Maintainer: nobody <nobody@example.org>\nDescription: a test\n"
+    )
+    inside = root / str(instance.root / "daemons").lstrip("/")
+    inside.mkdir(parents=True)
+    write(inside / "virtual", content)
+    archive = instance.root / "package.deb"
+    log = instance.root / "dpkg.log"
+    for command in (
+        ["dpkg-deb", "--build", root, archive],
+        ["dpkg", f"--log={log}", "--no-triggers", "--install", archive],
+    ):
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(root)
+
+
+def output(done: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """What a command printed, without notes about the machine."""
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.decode().splitlines()
+    return [line for line in lines if not line.startswith("note: ")]
+
+
+def test_there_and_back(instance: Instance, daemons: Path, postvirt: Run) -> None:
+    before = look(daemons)
+    virtual = daemons / "virtual"
+    assert output(postvirt("install")) == [
+        f"try postvirt in {daemons}",
+        f"keep {virtual} as {virtual}.genuine",
+        f"put postvirt into {virtual}",
+        f"next: postfix -c {instance.etc} reload",
+    ]
+    installed = look(daemons)
+    assert installed.keys() == {"virtual", "virtual.genuine"}
+    assert installed["virtual.genuine"] == before["virtual"]
+    assert virtual.stat().st_mode & 0o7777 == 0o755
+    assert output(postvirt("uninstall")) == [
+        f"move {virtual}.genuine to {virtual}",
+        f"next: postfix -c {instance.etc} reload",
+    ]
+    assert look(daemons) == before
+
+
+def test_a_second_time_there_is_nothing_to_do(daemons: Path, postvirt: Run) -> None:
+    virtual = daemons / "virtual"
+    assert output(postvirt("uninstall")) == [f"{virtual} is Postfix's own already"]
+    postvirt("install")
+    before = look(daemons)
+    assert output(postvirt("install")) == [f"{virtual} is postvirt already"]
+    assert look(daemons) == before
+
+
+def test_a_dry_run_says_what_would_be_done(daemons: Path, postvirt: Run) -> None:
+    for command in ("install", "uninstall"):
+        before = look(daemons)
+        would = output(postvirt(command, "--dry-run"))
+        assert look(daemons) == before
+        done = output(postvirt(command))
+        assert [*would, done[-1]] == [
+            *(f"would {line}" for line in done[:-1]),
+            done[-1],
+        ]
+        assert look(daemons) != before
+
+
+def test_the_launcher_of_another_python_is_replaced(
+    daemons: Path, postvirt: Run
+) -> None:
+    postvirt("install")
+    virtual = daemons / "virtual"
+    current = virtual.read_text()
+    virtual.write_text(current.replace("#!/", "#!/gone/", 1))
+    assert f"put postvirt into {virtual}" in output(postvirt("install"))
+    assert virtual.read_text() == current
+    assert (daemons / "virtual.genuine").read_bytes() == GENUINE
+
+
+def test_an_upgrade_without_dpkg_needs_another_installation(
+    daemons: Path, postvirt: Run
+) -> None:
+    postvirt("install")
+    write(daemons / "virtual", NEWER)
+    postvirt("install")
+    assert (daemons / "virtual.genuine").read_bytes() == NEWER
+    postvirt("uninstall")
+    assert look(daemons).keys() == {"virtual"}
+    assert (daemons / "virtual").read_bytes() == NEWER
+
+
+def test_after_an_upgrade_without_dpkg_the_old_program_is_removed(
+    daemons: Path, postvirt: Run
+) -> None:
+    postvirt("install")
+    write(daemons / "virtual", NEWER)
+    before = look(daemons)
+    postvirt("uninstall")
+    del before["virtual.genuine"]
+    assert look(daemons) == before
+
+
+@pytest.mark.root
+def test_an_upgrade_with_dpkg_neither_undoes_nor_breaks_it(
+    instance: Instance, daemons: Path, postvirt: Run
+) -> None:
+    package(instance, "3.7.11", GENUINE)
+    virtual, genuine = daemons / "virtual", daemons / "virtual.genuine"
+    assert f"divert {virtual} to {genuine} (dpkg-divert)" in output(postvirt("install"))
+    launcher = virtual.read_bytes()
+    package(instance, "3.7.12", NEWER)
+    assert virtual.read_bytes() == launcher
+    assert genuine.read_bytes() == NEWER
+    assert output(postvirt("install")) == [f"{virtual} is postvirt already"]
+    assert output(postvirt("uninstall"))[:2] == [
+        f"move {genuine} to {virtual}",
+        f"end the diversion of {virtual} (dpkg-divert)",
+    ]
+    assert look(daemons).keys() == {"virtual"}
+    assert virtual.read_bytes() == NEWER
+    package(instance, "3.7.11", GENUINE)
+    assert virtual.read_bytes() == GENUINE
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_packaged", [False, True])
+@pytest.mark.usefixtures("trusted")
+def test_a_change_that_was_interrupted_can_be_finished_or_undone(
+    instance: Instance, daemons: Path, place: DropIn, is_packaged: bool
+) -> None:
+    if is_packaged:
+        package(instance, "3.7.11", GENUINE)
+
+    def finish(*, install: bool) -> None:
+        for step in place.install() if install else place.uninstall():
+            step.do()
+        assert place.install() == [] if install else place.uninstall() == []
+
+    genuine = look(daemons)
+    for begin_with_install in (True, False):
+        for end_with_install in (True, False):
+            for count in range(5):
+                finish(install=not begin_with_install)
+                begun = place.install() if begin_with_install else place.uninstall()
+                for step in begun[:count]:
+                    step.do()
+                finish(install=end_with_install)
+                (kept,) = {"virtual", "virtual.genuine"} & {
+                    name for name, seen in look(daemons).items() if seen[-1] == GENUINE
+                }
+                assert kept == ("virtual.genuine" if end_with_install else "virtual")
+    finish(install=False)
+    assert look(daemons) == genuine
+
+
+@pytest.mark.usefixtures("trusted")
+def test_there_is_a_virtual_at_every_moment(daemons: Path, place: DropIn) -> None:
+    seen = set()
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            seen.add((daemons / "virtual").read_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(20):
+            for step in place.install():
+                step.do()
+            launcher = (daemons / "virtual").read_bytes()
+            for step in place.uninstall():
+                step.do()
+    finally:
+        is_over.set()
+        watcher.join()
+    assert seen <= {GENUINE, launcher}
+    assert GENUINE in seen
+
+
+def remove(instance: Instance, virtual: Path) -> None:
+    virtual.unlink()
+
+
+def replace(instance: Instance, virtual: Path) -> None:
+    virtual.write_text("#!/bin/sh\nexec something else\n")
+
+
+def link(instance: Instance, virtual: Path) -> None:
+    virtual.rename(virtual.with_name("original"))
+    virtual.symlink_to("nowhere")
+
+
+def divert(instance: Instance, virtual: Path) -> None:
+    command = ["dpkg-divert", "--local", "--no-rename", "--divert"]
+    subprocess.run(
+        [*command, f"{virtual}.other", "--add", virtual],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def break_the_queue(instance: Instance, virtual: Path) -> None:
+    instance.spool.rename(instance.root / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (remove, "@ does not exist\n"),
+        (replace, "@ is neither Postfix's virtual(8) nor postvirt\n"),
+        (link, "@ is neither Postfix's virtual(8) nor postvirt\n"),
+        (divert, "@ is diverted to @.other, not to @.genuine\n"),
+    ],
+)
+def test_what_is_not_as_expected_is_left_alone(
+    instance: Instance, daemons: Path, postvirt: Run, spoil: object, complaint: str
+) -> None:
+    virtual = daemons / "virtual"
+    spoil(instance, virtual)  # type: ignore[operator]
+    before = sorted(os.listdir(daemons))
+    for command in ("install", "uninstall"):
+        done = postvirt(command)
+        assert (done.returncode, done.stdout) == (1, b"")
+        message = f"postvirt: {complaint.replace('@', str(virtual))}"
+        assert done.stderr.decode().startswith(message)
+        assert sorted(os.listdir(daemons)) == before
+
+
+def test_without_the_genuine_program_there_is_no_way_back(
+    daemons: Path, postvirt: Run
+) -> None:
+    postvirt("install")
+    (daemons / "virtual.genuine").unlink()
+    before = look(daemons)
+    done = postvirt("uninstall")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"virtual.genuine is not Postfix's virtual(8)\n" in done.stderr
+    assert look(daemons) == before
+
+
+def test_a_launcher_that_does_not_start_is_not_installed(
+    instance: Instance, daemons: Path, postvirt: Run
+) -> None:
+    instance.spool.rename(instance.root / "elsewhere")
+    before = look(daemons)
+    done = postvirt("install")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert f"postvirt does not start from {daemons}: " in done.stderr.decode()
+    assert f'fatal: chdir("{instance.spool}"): No such file' in done.stderr.decode()
+    assert look(daemons) == before
+
+
+@pytest.mark.root
+def test_a_directory_where_nothing_can_be_executed(
+    daemons: Path, place: DropIn
+) -> None:
+    def work() -> str:
+        leave_the_mounts_of_the_others()
+        tmpfs(size="1m", mode=755)(daemons)
+        subprocess.run(["mount", "-o", "remount,noexec", daemons], check=True)
+        write(daemons / "virtual", GENUINE)
+        step = place.install()[0]
+        with pytest.raises(Exception, match="Permission denied") as caught:
+            step.do()
+        assert os.listdir(daemons) == ["virtual"]
+        return str(caught.value)
+
+    complaint = f"postvirt does not start from {daemons}: Permission denied"
+    assert in_child(work) == complaint
+
+
+def test_notes_of_what_the_machine_may_have_against_it(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = instance.root / "python"
+    python.touch(mode=0o775)
+    python.chmod(0o775)
+    enforce, profiles = instance.root / "enforce", instance.root / "profiles"
+    monkeypatch.setattr(drop_in, "_SELINUX", enforce)
+    monkeypatch.setattr(drop_in, "_APPARMOR", profiles)
+
+    def notes() -> str:
+        return "\n".join(drop_in.hints(Path("/d/virtual")))
+
+    assert "SELinux" not in notes()
+    assert "AppArmor" not in notes()
+    enforce.write_text("0")
+    profiles.write_text(
+        "libvirt//virtual-machine (enforce)\npostfix-virtual (complain)\n"
+        "/usr/sbin/mysqld (enforce)\n"
+    )
+    assert "SELinux" not in notes()
+    assert "AppArmor" not in notes()
+    enforce.write_text("1")
+    profiles.write_text("postfix-virtual (enforce)\nother (enforce)\n")
+    assert "SELinux is enforcing: run restorecon -v /d/virtual, " in notes()
+    assert notes().count("AppArmor") == 1
+    assert "by the profile postfix-virtual: " in notes()
+
+    assert str(python) not in notes()
+    monkeypatch.setattr(drop_in.sys, "executable", str(python))
+    assert f"{python} runs as root, but others than root can change it" in notes()

@@ -1,0 +1,75 @@
+"""postvirt install and uninstall in a genuine Postfix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from postvirt.standin.instance import Instance
+from postvirt.standin.postfix import PrivatePostfix
+from tests.harness.comparison import GENUINE
+from tests.harness.received import field, messages
+
+pytestmark = pytest.mark.postfix
+
+
+def postvirt(instance: Instance, command: str) -> None:
+    program = Path(sys.executable).parent / "postvirt"
+    subprocess.run([program, command, "-c", instance.etc], check=True)
+
+
+def programs(instance: Instance) -> set[str]:
+    """What runs as the service virtual."""
+    marker = f"MAIL_CONFIG={instance.etc}\0".encode()
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker not in (process / "environ").read_bytes():
+                continue
+            if b"virtual\0-t\0" in (process / "cmdline").read_bytes():
+                found.add(os.readlink(process / "exe"))
+        except OSError:
+            continue  # it is gone by now
+    return found
+
+
+def test_there_and_back_with_mail(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPKG_ADMINDIR", str(instance.root / "dpkg"))
+    (instance.root / "dpkg").mkdir()
+    maps = instance.add_table("hash", "mailboxes", {"bob@example.com": "bob/"})
+    postfix = PrivatePostfix(
+        instance, GENUINE, {"virtual_mailbox_maps": maps, "max_idle": "1000s"}
+    )
+    virtual = instance.root / "daemons" / "virtual"
+    virtual.unlink()
+    shutil.copy2(GENUINE, virtual)
+
+    def deliver(number: int) -> set[str]:
+        postfix.send("", ["bob@example.com"], b"Subject: %d\n\n" % number)
+        postfix.wait_until_queue_is_empty()
+        found = messages(instance.mail / "bob")
+        assert sorted(field(one, "Subject") for one in found) == [
+            str(n) for n in range(number + 1)
+        ]
+        return programs(instance)
+
+    with postfix:
+        assert deliver(0) == {str(virtual)}
+        postvirt(instance, "install")
+        postfix.reload()
+        postfix.wait_until(lambda: programs(instance) == set())
+        assert deliver(1) == {os.path.realpath(sys.executable)}
+        complaints = postfix.command("postfix", "check")
+        assert "daemons" not in complaints
+        postvirt(instance, "uninstall")
+        postfix.reload()
+        postfix.wait_until(lambda: programs(instance) == set())
+        assert deliver(2) == {str(virtual)}
+    assert " warning: " not in postfix.log_text()
