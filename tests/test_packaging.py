@@ -36,6 +36,13 @@ def test_the_wheel_holds_the_grammars(wheel: Path) -> None:
     assert not any(name.startswith("tests/") for name in names)
 
 
+def test_the_wheel_holds_the_samples_for_the_administrator(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    shared = {Path(name).name for name in names if "/data/share/postvirt/" in name}
+    assert shared == {path.name for path in (ROOT / "etc").iterdir()}
+    assert "postvirt.service" in shared
+
+
 def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """main.cf and a value with a macro need the grammars; the wheel finds its own."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")

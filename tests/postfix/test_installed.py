@@ -12,6 +12,7 @@ import pytest
 
 from postvirt.standin.instance import Instance
 from postvirt.standin.postfix import PrivatePostfix
+from tests.harness.agents import agents
 from tests.harness.comparison import GENUINE
 from tests.harness.received import field, messages
 
@@ -25,17 +26,7 @@ def postvirt(instance: Instance, command: str) -> None:
 
 def programs(instance: Instance) -> set[str]:
     """What runs as the service virtual."""
-    marker = f"MAIL_CONFIG={instance.etc}\0".encode()
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if marker not in (process / "environ").read_bytes():
-                continue
-            if b"virtual\0-t\0" in (process / "cmdline").read_bytes():
-                found.add(os.readlink(process / "exe"))
-        except OSError:
-            continue  # it is gone by now
-    return found
+    return {agent.program for agent in agents(instance)}
 
 
 def test_there_and_back_with_mail(

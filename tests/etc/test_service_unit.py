@@ -1,0 +1,162 @@
+"""etc/postvirt.service: what it forbids is not needed to deliver mail."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from postvirt.codec.delivery import encode_request
+from postvirt.standin.instance import Instance
+from postvirt.standin.queue_file import encode_content
+from tests.harness.child import in_child, public_directory
+from tests.harness.drop_in import DropIn
+from tests.harness.requests import request_for
+from tests.harness.scenario import BOB, MBOX
+
+pytestmark = pytest.mark.root
+
+UNIT = Path(__file__).parents[2] / "etc" / "postvirt.service"
+
+# linux/prctl.h, linux/capability.h
+_DROP_CAPABILITY, _REFUSE_WRITE_EXECUTE = 24, 65
+_CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+}
+
+# seccomp.h
+_ALLOW, _FAIL, _EQUAL = 0x7FFF0000, 0x00050000, 4
+
+
+class _Comparison(ctypes.Structure):
+    """What an argument of a system call is compared to."""
+
+    _fields_ = (
+        ("number", ctypes.c_uint),
+        ("operator", ctypes.c_int),
+        ("value", ctypes.c_uint64),
+        ("more", ctypes.c_uint64),
+    )
+
+
+def setting(name: str) -> list[str]:
+    """The words of a setting in the unit."""
+    (found,) = re.findall(rf"(?m)^{name}=(.*)$", UNIT.read_text())
+    assert isinstance(found, str)
+    return found.split()
+
+
+def drop_capabilities(*more: str) -> None:
+    """Programs that are started have those of the unit, but for some more."""
+    names = set(setting("CapabilityBoundingSet")) - set(more)
+    kept = {_CAPABILITIES[name] for name in names}
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    for number in {*range(last + 1)} - kept:
+        assert ctypes.CDLL(None).prctl(_DROP_CAPABILITY, number, 0, 0, 0) == 0
+
+
+def refuse_calls() -> None:
+    """SystemCallFilter, RestrictAddressFamilies, NoNewPrivileges."""
+    library = ctypes.CDLL("libseccomp.so.2")
+    library.seccomp_init.restype = ctypes.c_void_p
+    context = ctypes.c_void_p(library.seccomp_init(_FAIL | errno.EPERM))
+    (group,) = setting("SystemCallFilter")
+    for name in {*calls(group)} - {"socket"}:
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        # Some calls belong to other machines.
+        if number >= 0:
+            assert library.seccomp_rule_add(context, _ALLOW, number, 0) == 0
+    number = library.seccomp_syscall_resolve_name(b"socket")
+    for name in setting("RestrictAddressFamilies"):
+        family = _Comparison(0, _EQUAL, getattr(socket, name), 0)
+        rule = (context, _ALLOW, number, 1, ctypes.byref(family))
+        assert library.seccomp_rule_add_array(*rule) == 0
+    assert library.seccomp_load(context) == 0
+
+
+def calls(group: str) -> Iterator[str]:
+    """The system calls of a group, as systemd knows them."""
+    listing = subprocess.run(
+        ["systemd-analyze", "syscall-filter", group],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for line in listing.stdout.splitlines()[1:]:
+        name = line.strip()
+        if name.startswith("@"):
+            yield from calls(name)
+        elif not name.startswith("#"):
+            yield name
+
+
+def refuse_write_execute() -> None:
+    """MemoryDenyWriteExecute, where the kernel (6.3) can do that by itself."""
+    result = ctypes.CDLL(None, use_errno=True).prctl(_REFUSE_WRITE_EXECUTE, 1, 0, 0, 0)
+    assert result == 0 or ctypes.get_errno() == errno.EINVAL
+
+
+def deliver() -> tuple[int | None, dict[str, int]]:
+    """The answer to a request, and the owners of the files it led to."""
+    with public_directory() as root:
+        instance = Instance(root)
+        mailboxes = {"bob@example.com": "bob/", "mbox@example.com": "mbox"}
+        table = instance.add_table("hash", "mailboxes", mailboxes)
+        instance.main_cf({"virtual_mailbox_maps": table, "inet_interfaces": "all"})
+        queued = instance.add_message(
+            *(b"3F1A2B4C5D", b"alice@example.org", (BOB, MBOX)),
+            encode_content(b"Hello.\n"),
+        )
+        with closing(DropIn(instance)) as agent:
+            status = agent.ask(encode_request(request_for(queued))).status
+        files = [path for path in instance.mail.rglob("*") if path.is_file()]
+        return status, {path.parts[-2]: path.stat().st_uid for path in files}
+
+
+@pytest.mark.postfix
+def test_mail_is_delivered_to_its_owners_under_all_restrictions() -> None:
+    def work() -> tuple[int | None, dict[str, int]]:
+        drop_capabilities()
+        refuse_write_execute()
+        refuse_calls()
+        with pytest.raises(OSError, match="Operation not permitted"):
+            socket.socket(socket.AF_PACKET)
+        return deliver()
+
+    assert in_child(work) == (0, {"new": 5000, "mail": 5000})
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("name", ["CAP_SETUID", "CAP_SETGID"])
+def test_without_these_capabilities_nothing_is_delivered(name: str) -> None:
+    def work() -> tuple[int | None, dict[str, int]]:
+        drop_capabilities(name)
+        return deliver()
+
+    assert in_child(work) == (None, {})
+
+
+def test_systemd_has_nothing_against_it(tmp_path: Path) -> None:
+    program = Path(sys.executable).parent / "postvirt"
+    unit = tmp_path / UNIT.name
+    unit.write_text(
+        UNIT.read_text().replace("/opt/postvirt/bin/postvirt", str(program))
+    )
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
