@@ -3,7 +3,8 @@
 The file is locked as virtual_mailbox_lock says (dot lock, then flock, then fcntl),
 opened with the care that a file in a user's hands needs, and looked at again once it is
 locked. It is cut back when anything fails before a message is safe: to where that
-message began, or, if the commit fails, to where the first of them began.
+message began, or, if the commit fails, to where the first of them began. If the process
+is killed meanwhile, the next delivery cuts the file back.
 
 Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
 Raises: QueueFileError when the content is damaged, with the file as it was. A delivery
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from postvirt.errors import QueueFileError
+from postvirt.mailbox import unfinished
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -171,6 +173,7 @@ class _Mbox:
         if stat.S_ISREG(status.st_mode):
             yield from self._kernel_locks(locking)
             self._look_again()
+            self._cut_off_unfinished()
 
     def check(self, envelope: Envelope, *, strict_ownership: bool) -> None:
         """Refuse what is no mailbox of this recipient.
@@ -203,9 +206,14 @@ class _Mbox:
         try:
             with step(WRITE, "error writing message"), acting_as(self._owner):
                 envelope = letter.envelope
-                head = from_line(envelope, time.time()) + envelope_headers(envelope)
+                first_line = from_line(envelope, time.time())
+                is_noted = unfinished.note(self.fd, length, first_line)
+                head = first_line + envelope_headers(envelope)
                 chunks = letter.content.chunks(quote_from=True)
                 write_message(self.fd, head, chunks, b"\n")
+                if is_noted:
+                    with step(COMMIT, "error writing message"):
+                        unfinished.forget(self.fd)
             is_whole = True
         finally:
             if not is_whole:
@@ -251,6 +259,17 @@ class _Mbox:
                 os.ftruncate(self.fd, length)
         except OSError as error:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
+
+    def _cut_off_unfinished(self) -> None:
+        with acting_as(self._owner):
+            begin = unfinished.find(self.fd)
+        excess = os.fstat(self.fd).st_size - begin
+        if begin >= 0 and excess > 0:
+            log.warning(
+                f"{text(self._path)}: cutting off {excess} bytes "
+                "that a process that was killed has left of a message"
+            )
+            self._truncate(begin)
 
     def _dot_lock(self, locking: Locking) -> Steps[None]:
         def attempt() -> None:

@@ -1,0 +1,221 @@
+"""Processes that are killed while they append to an mbox file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from postvirt.mailbox import unfinished
+from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.message import Content, Envelope
+from postvirt.model.effects import Effect, Steps
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import Deferred, Delivered, Dsn, Outcome
+from postvirt.system import locks
+from tests.harness.child import (
+    Log,
+    as_mail_system,
+    exit_status_of,
+    give,
+    in_child,
+    recipient,
+)
+from tests.harness.file_systems import leave_the_mounts_of_the_others
+from tests.harness.steps import Chunks, Hand
+
+ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
+DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
+CONTENT = b"Subject: hello\n\n>From here on:\nHello.\n"
+OLD = b"From somebody  Thu Jan  1 00:00:00 1970\n\nOld mail.\n\n"
+OTHER = b"From carol@example.org  Thu Jan  1 00:00:01 1970\n\nOther mail.\n\n"
+LOCKING = Locking(frozenset({"fcntl"}), attempts=1, delay_seconds=1, stale_seconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadly:
+    """Content that kills the process after some chunks."""
+
+    count: int
+
+    def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
+        assert quote_from
+        for number in range(self.count):
+            yield b"chunk %d\n>From here\nno newline yet" % number
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def mbox(ground: Path) -> Path:
+    """The recipient's mbox, with old mail."""
+    give(ground, recipient())
+    path = ground / "mbox"
+    path.write_bytes(OLD)
+    path.chmod(0o600)
+    give(path, recipient())
+    return path
+
+
+def deliver(path: Path, hand: Hand | None = None) -> Log:
+    """A delivery that must succeed; its log."""
+
+    def work(log: Log) -> Log:
+        assert (hand or Hand()).run(steps(path, Chunks(CONTENT))) == DELIVERED
+        return log
+
+    return as_mail_system(work)
+
+
+def steps(path: Path, content: Content) -> Steps[Outcome]:
+    mailbox = Mailbox(os.fsencode(path), recipient())
+    return deliver_to_mbox(mailbox, ENVELOPE, content, LOCKING, strict_ownership=True)
+
+
+def die(path: Path, count: int) -> bytes:
+    """A delivery whose process is killed after some chunks; the file then."""
+    with pytest.raises(AssertionError, match="status -9"):
+        as_mail_system(lambda _: Hand().run(steps(path, Deadly(count))))
+    return path.read_bytes()
+
+
+def is_whole(message: bytes) -> bool:
+    """Whether this is the message of `deliver`, and no other."""
+    return (
+        message.startswith(b"From alice@example.org  ")
+        and message.count(b"From ") == 2
+        and message.endswith(b"\n\n>From here on:\nHello.\n\n")
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_what_is_left_of_a_message_is_cut_off_by_the_next(
+    mbox: Path, count: int
+) -> None:
+    excess = len(die(mbox, count)) - len(OLD)
+    lines = deliver(mbox).lines
+    content = mbox.read_bytes()
+    assert content.startswith(OLD)
+    assert is_whole(content.removeprefix(OLD))
+    complaint = (
+        f"warning: {mbox}: cutting off {excess} bytes "
+        "that a process that was killed has left of a message"
+    )
+    assert lines == ([complaint] if count else [])
+    assert os.listxattr(mbox) == []
+
+
+def test_also_when_it_is_less_than_a_line(mbox: Path) -> None:
+    die(mbox, 1)
+    os.truncate(mbox, len(OLD) + 7)
+    deliver(mbox)
+    assert is_whole(mbox.read_bytes().removeprefix(OLD))
+
+
+def test_also_in_a_new_file(mbox: Path) -> None:
+    mbox.unlink()
+    mbox.touch(mode=0o600)
+    give(mbox, recipient())
+    die(mbox, 1)
+    deliver(mbox)
+    assert is_whole(mbox.read_bytes())
+
+
+def test_one_after_the_other(mbox: Path) -> None:
+    die(mbox, 2)
+    die(mbox, 1)
+    deliver(mbox)
+    once = mbox.read_bytes()
+    die(mbox, 3)
+    deliver(mbox)
+    assert mbox.read_bytes().startswith(once)
+    assert is_whole(mbox.read_bytes().removeprefix(once))
+
+
+def test_what_others_append_is_never_cut_off(mbox: Path) -> None:
+    left = die(mbox, 2)
+    with mbox.open("ab") as file:
+        file.write(OTHER)
+    assert deliver(mbox).lines == []
+    content = mbox.read_bytes()
+    assert content.startswith(left + OTHER)
+    assert is_whole(content.removeprefix(left + OTHER))
+
+
+@pytest.mark.parametrize("new", [OTHER, OLD + OTHER, OLD, OTHER + OLD + OTHER * 9])
+def test_a_file_that_others_have_written_anew_is_left_alone(
+    mbox: Path, new: bytes
+) -> None:
+    die(mbox, 2)
+    mbox.write_bytes(new)
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(new)
+    assert is_whole(mbox.read_bytes().removeprefix(new))
+
+
+@pytest.mark.parametrize("note", [b"", b"x", b"-1 2 3", b"0 0 0", b"9" * 200])
+def test_a_note_that_means_nothing(mbox: Path, note: bytes) -> None:
+    os.setxattr(mbox, "user.postvirt.unfinished", note)
+    assert deliver(mbox).lines == []
+    assert is_whole(mbox.read_bytes().removeprefix(OLD))
+
+
+def test_a_long_rest_is_searched_to_its_end(mbox: Path) -> None:
+    die(mbox, 1)
+    with mbox.open("ab") as file:
+        file.write(b"x" * 999_950 + OTHER)
+    before = mbox.read_bytes()
+    deliver(mbox)
+    assert mbox.read_bytes().startswith(before)
+
+
+def test_the_lock_is_kept_until_the_message_is_safe(mbox: Path) -> None:
+    """Also when the file was opened once more, and closed."""
+    free = []
+
+    def look(_: Effect) -> None:
+        free.append(exit_status_of(lambda: os._exit(is_free())))
+
+    def is_free() -> bool:
+        fd = os.open(mbox, os.O_RDWR)
+        try:
+            locks.try_fcntl_lock(fd)
+        except BlockingIOError:
+            return False
+        return True
+
+    def work(_: Log) -> list[int]:
+        Hand(look).run(steps(mbox, Chunks(CONTENT)))
+        return free
+
+    die(mbox, 1)
+    assert as_mail_system(work) == [0, 0]
+
+
+def test_a_message_that_stays_noted_is_not_reported(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(unfinished, "forget", fail)
+    outcome = as_mail_system(lambda _: Hand().run(steps(mbox, Chunks(CONTENT))))
+    assert isinstance(outcome, Deferred)
+    assert mbox.read_bytes() == OLD
+
+
+@pytest.mark.root
+def test_without_attributes_mail_is_delivered_all_the_same(ground: Path) -> None:
+    def work() -> bytes:
+        leave_the_mounts_of_the_others()
+        subprocess.run(["mount", "-t", "ramfs", "ramfs", ground], check=True)
+        give(ground, recipient())
+        assert deliver(ground / "mbox").lines == []
+        return (ground / "mbox").read_bytes()
+
+    assert is_whole(in_child(work))
