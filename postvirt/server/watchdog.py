@@ -94,8 +94,7 @@ class _Watchdog:
     def _take_signals(self) -> None:
         if signal.SIGTERM in os.read(self._signals, 1000):
             self._exit_status = 0
-            for worker in self._workers.values():
-                os.kill(worker.pid, signal.SIGTERM)
+            self._stop_workers()
 
     def _hear(self, says: int) -> None:
         """A worker asks for a successor, or ended."""
@@ -114,6 +113,12 @@ class _Watchdog:
             self._succeed(worker)
         elif not worker.has_successor and (code > 0 or self._exit_status is None):
             self._exit_status = 1 if code < 0 else code  # it logged why
+            # Nobody accepts any more, and master(8) sees that only when all are gone.
+            self._stop_workers()
+
+    def _stop_workers(self) -> None:
+        for worker in self._workers.values():
+            os.kill(worker.pid, signal.SIGTERM)
 
     def _succeed(self, worker: _Worker) -> None:
         if not worker.has_successor and self._exit_status is None:
