@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from postvirt import __version__
-from postvirt.cli import check_config, config, deliver, demo, install, lookup, uninstall
+from postvirt.cli import (
+    check_config,
+    config,
+    deliver,
+    demo,
+    install,
+    lookup,
+    reload,
+    start,
+    status,
+    stop,
+    uninstall,
+)
 from postvirt.config.show import render
 from postvirt.errors import ConfigError
 
@@ -39,6 +51,10 @@ _COMMANDS: dict[str, _Command] = {
     "demo": demo,
     "install": install,
     "lookup": lookup,
+    "reload": reload,
+    "start": start,
+    "status": status,
+    "stop": stop,
     "uninstall": uninstall,
 }
 

@@ -351,6 +351,9 @@ class Settings:
     postvirt_client_limit: int = integer(
         "100", minimum=1, meaning="How many clients one worker serves at once."
     )
+    postvirt_workers: int = integer(
+        "2", minimum=1, maximum=100, meaning="How many workers the service has."
+    )
 
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: str = string(

@@ -47,6 +47,9 @@ Then = Callable[[Any, BaseException | None], None]
 # have some files open; the others wait for their turn.
 MOST_WAYS = 256
 
+# poll(2) takes no more than 24 days.
+MOST_REST_SECONDS = 86_400.0
+
 # So many things are done in one `Joint`: it may hold a lock that others want, too.
 MOST_JOINT = 64
 
@@ -317,7 +320,9 @@ class Engine:
         ends = [] if until is None else [until]
         if self._timers:
             ends.append(self._timers[0][0])
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        if not ends:
+            return None
+        return min(max(0.0, min(ends) - time.monotonic()), MOST_REST_SECONDS)
 
     def _take_events(self, seconds: float | None) -> bool:
         """Wait for events and resume who waited for them; False if there were none."""

@@ -33,7 +33,7 @@ _OWNER_MAPS = {
 }
 _STATUS_FILTER = "virtual_delivery_status_filter"
 # The programs of master.cf that this is about.
-_PROGRAMS = ("virtual", "postvirt-virtual")
+PROGRAMS = ("virtual", "postvirt-virtual")
 
 
 def inspect(
@@ -48,6 +48,29 @@ def inspect(
     As root it opens the tables as mail_owner, and this process stays mail_owner.
     """
     problems, processes = _services(config_directory)
+    return _inspect(
+        config_directory,
+        overrides,
+        processes or [_Process(service_name, service_name, (), {})],
+        problems,
+    )
+
+
+def inspect_process(
+    overrides: Sequence[tuple[str, str]], *, process_name: str, service_name: str
+) -> list[ConfigError]:
+    """Every problem of one process, whatever master.cf says; otherwise as `inspect`."""
+    process = _Process(process_name, service_name, (), {})
+    return _inspect(None, overrides, [process], [])
+
+
+def _inspect(
+    config_directory: str | None,
+    overrides: Sequence[tuple[str, str]],
+    processes: Sequence[_Process],
+    problems: list[ConfigError],
+) -> list[ConfigError]:
+    """The problems so far, and those of these processes."""
     readings = [
         check(
             config_directory,
@@ -56,7 +79,7 @@ def inspect(
             service_name=process.service,
             origins=process.origins,
         )
-        for process in processes or [_Process(service_name, service_name, (), {})]
+        for process in processes
     ]
     for checked in readings:
         problems += checked.problems
@@ -96,7 +119,7 @@ def _services(config_directory: str | None) -> tuple[list[ConfigError], list[_Pr
     processes: list[_Process] = []
     for service in master_cf.services:
         program = os.path.basename(service.command)
-        if program not in _PROGRAMS:
+        if program not in PROGRAMS:
             continue
         origins = {
             option.name: Origin(master_cf.path, option.place)

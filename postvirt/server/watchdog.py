@@ -6,34 +6,75 @@ to be replaced says so before it has served its last clients, and gets a success
 once; when a worker left for good, so does this process. When the worker that accepts
 has crashed, this process exits with an error, so that master(8) sees it.
 
-The handler of SIGTERM does nothing but wake up the loop. The only thread is the main
+As a service it keeps several workers that accept, until it is told to stop: whoever
+left or crashed is replaced. Workers that die before they have served anybody are
+replaced more and more slowly.
+
+The handlers of signals do nothing but wake up the loop. The only thread is the main
 thread, because only then may a process fork.
+
+Raises: what next_worker raises.
 """
 
 from __future__ import annotations
 
 import gc
+import heapq
 import os
 import select
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
-from postvirt.server.worker import Leave, Ties
+from postvirt.server.scoreboard import Activity, Scoreboard, Slot
+from postvirt.server.worker import SIGNALS, Leave, Ties
 from postvirt.system import log
 
 # Runs a worker to its end, in the child.
 RunWorker = Callable[[Ties], Leave]
+Callback = Callable[[], None]
+
+# What a worker says: it accepts clients; it wants a successor.
+_READY = b"r"
+_ANOTHER = b"a"
+
+# A worker that dies within this time, before it has served anybody, did not work at
+# all. After the second in a row there are pauses, each twice as long as the last one.
+EARLY_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+# poll(2) takes no more than 24 days.
+_MOST_REST_SECONDS = 86_400.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Worker:
-    """A worker process; `says` is readable when it asks for a successor, or ended."""
+    """A worker process.
+
+    says            readable when the worker says something, or ended
+    in_place_of     workers that have to make room when this one accepts clients
+    has_successor   this worker does not count any more
+    """
 
     pid: int
     says: int
+    slot: Slot
+    started: float
+    in_place_of: tuple[int, ...]
+    is_ready: bool = False
     has_successor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker as others see it; started is a time.monotonic()."""
+
+    pid: int
+    started: float
+    activity: Activity
 
 
 def watch(next_worker: Callable[[], RunWorker]) -> int:
@@ -42,93 +83,289 @@ def watch(next_worker: Callable[[], RunWorker]) -> int:
     next_worker is called before each fork, in this process: the place to read a changed
     configuration again.
     """
-    return _Watchdog(next_worker).run()
+    return Watchdog(next_worker).run()
 
 
-class _Watchdog:
-    def __init__(self, next_worker: Callable[[], RunWorker]) -> None:
+class Watchdog:
+    """The loop.
+
+    count         how many workers accept clients
+    is_service    goes on until `stop`; else it ends with its worker
+    on_signal     what to call when a signal comes, besides SIGTERM, which is `stop`
+    on_ready      is called when as many workers as wanted accept clients
+    on_failure    is called when a worker ended with an error
+    """
+
+    def __init__(
+        self,
+        next_worker: Callable[[], RunWorker],
+        *,
+        count: int = 1,
+        is_service: bool = False,
+        on_signal: Mapping[signal.Signals, Callback] | None = None,
+        on_ready: Callback = lambda: None,
+        on_failure: Callback = lambda: None,
+    ) -> None:
+        self.count = count
+        self.is_stopping = False
+        self.served = 0  # by workers that are gone
         self._next_worker = next_worker
+        self._is_service = is_service
+        self._on_signal = {signal.SIGTERM: self.stop, **(on_signal or {})}
+        self._on_ready = on_ready
+        self._on_failure = on_failure
+        self._scoreboard = Scoreboard()
         self._workers: dict[int, _Worker] = {}
-        self._exit_status: int | None = None
-        self._lifeline, self._held = os.pipe2(os.O_CLOEXEC)
+        self._exit_status = 0
+        self._failures = 0
+        self._failed_at = 0.0
+        self._is_pausing = False
+        self._timers: list[tuple[float, int, Callback]] = []
+        self._timer_number = 0
+        self._sources: dict[int, Callback] = {}
+        self._poll = select.poll()
+        self._lifeline, held = os.pipe2(os.O_CLOEXEC)
         self._signals, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        for number in self._on_signal:
+            signal.signal(number, lambda *_: None)
         # Whoever started this process may have ignored it: no status would be kept.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._own = [self._held, self._signals, wakeup]
-        self._poll = select.poll()
-        self._poll.register(self._signals, select.POLLIN)
+        self._own = {held, wakeup}
+        self.add_source(self._signals, self._take_signals)
+
+    def add_source(self, fd: int, callback: Callback) -> None:
+        """Call back whenever a descriptor is readable; no worker will have it."""
+        self._sources[fd] = callback
+        self._poll.register(fd, select.POLLIN)
+
+    def remove_source(self, fd: int) -> None:
+        """Never again; before it is closed."""
+        del self._sources[fd]
+        self._poll.unregister(fd)
+
+    def keep(self, fd: int) -> None:
+        """Do not let workers have this descriptor."""
+        self._own.add(fd)
+
+    def release(self, fd: int) -> None:
+        """It is about to be closed."""
+        self._own.discard(fd)
+
+    def call_after(self, seconds: float, callback: Callback) -> None:
+        """Call back once, after so many seconds."""
+        self._timer_number += 1
+        when = time.monotonic() + seconds
+        heapq.heappush(self._timers, (when, self._timer_number, callback))
 
     def run(self) -> int:
-        """Until there is no worker left."""
-        self._start_worker()
-        while self._workers:
-            for fd, _ in self._poll.poll():
-                if fd == self._signals:
-                    self._take_signals()
-                else:
-                    self._hear(fd)
-        return self._exit_status or 0
+        """Until there is no worker left, and none is to come; the exit status."""
+        self._fill()
+        while self._workers or (self._is_service and not self.is_stopping):
+            for fd, _ in self._poll.poll(self._rest_milliseconds()):
+                if fd in self._sources:  # the one before may have removed it
+                    self._sources[fd]()
+            while self._timers and self._timers[0][0] <= time.monotonic():
+                heapq.heappop(self._timers)[2]()
+        return self._exit_status
 
-    def _start_worker(self) -> None:
-        run_worker = self._next_worker()
-        says, tells = os.pipe2(os.O_CLOEXEC)
-        # What exists now is shared with every worker; the collector must not touch it,
-        # or each worker would get its own copy of the pages.
-        gc.freeze()
-        # A signal for the worker must not get lost in this process's handler.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    def stop(self) -> None:
+        """Let all workers finish what they accepted, and leave."""
+        self.is_stopping = True
+        self._signal_all(signal.SIGTERM)
+
+    def kill_workers(self) -> list[int]:
+        """End all workers now; their process ids."""
+        return self._signal_all(signal.SIGKILL)
+
+    def replace_workers(self, prepare: Callback, *, at_once: bool) -> None:
+        """Start new workers in place of those that accept clients.
+
+        With at_once the old ones accept nobody any more from now on, else until the new
+        ones do. What is to be done before the new ones start is done by `prepare`.
+        """
+        old = [one for one in self._workers.values() if not one.has_successor]
+        for worker in old:
+            worker.has_successor = True
+            if at_once:
+                _dismiss(worker)
+        pids = {pid for worker in old for pid in (worker.pid, *worker.in_place_of)}
+        self._failures = 0
+        prepare()
+        self._fill(() if at_once else tuple(pids))
+
+    def states(self) -> list[WorkerState]:
+        """All workers, those included that serve their last clients."""
+        return [
+            WorkerState(worker.pid, worker.started, worker.slot.read())
+            for worker in self._workers.values()
+        ]
+
+    def fork(self) -> int:
+        """Fork; the child keeps nothing that is this process's own."""
+        # A signal for the child must not get lost in this process's handler.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
-            for fd in (*self._own, *self._workers, says):
+            if signal.SIGINT in self._on_signal:  # for all processes at a terminal
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for fd in self._own | self._sources.keys():
                 os.close(fd)
-            ties = Ties((self._lifeline,), lambda: _tell(tells))
-            _be_worker(run_worker, ties)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-        os.close(tells)
-        self._workers[says] = _Worker(pid, says)
-        self._poll.register(says, select.POLLIN)
+            return 0
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return pid
+
+    def _rest_milliseconds(self) -> float | None:
+        if not self._timers:
+            return None
+        rest = max(0.0, self._timers[0][0] - time.monotonic())
+        return min(rest, _MOST_REST_SECONDS) * 1000 + 1
 
     def _take_signals(self) -> None:
-        if signal.SIGTERM in os.read(self._signals, 1000):
-            self._exit_status = 0
-            self._stop_workers()
+        came = os.read(self._signals, 1000)
+        for number, callback in self._on_signal.items():
+            if number in came:
+                callback()
 
-    def _hear(self, says: int) -> None:
-        """A worker asks for a successor, or ended."""
-        worker = self._workers[says]
-        if os.read(says, 1):
+    def _fill(self, in_place_of: tuple[int, ...] = ()) -> None:
+        """Start workers until there are as many as there should be."""
+        accepting = [one for one in self._workers.values() if not one.has_successor]
+        for _ in range(self.count - len(accepting)):
+            self._start_worker(in_place_of)
+
+    def _start_worker(self, in_place_of: tuple[int, ...]) -> None:
+        run_worker = self._next_worker()
+        says, tells = os.pipe2(os.O_CLOEXEC)
+        slot = self._scoreboard.take()
+        # What exists now is shared with every worker; the collector must not touch it,
+        # or each worker would get its own copy of the pages.
+        gc.freeze()
+        pid = self.fork()
+        if pid == 0:
+            os.close(says)
+            ties = Ties(
+                (self._lifeline,),
+                ask_for_another=lambda: _tell(tells, _ANOTHER),
+                say_ready=lambda: _tell(tells, _READY),
+                slot=slot,
+            )
+            _be_worker(run_worker, ties)
+        os.close(tells)
+        worker = _Worker(
+            pid=pid,
+            says=says,
+            slot=slot,
+            started=time.monotonic(),
+            in_place_of=in_place_of,
+        )
+        self._workers[pid] = worker
+        self.add_source(says, partial(self._hear, worker))
+
+    def _hear(self, worker: _Worker) -> None:
+        """A worker says something, or ended."""
+        said = os.read(worker.says, 1)
+        if said == _READY:
+            self._take_ready(worker)
+        elif said == _ANOTHER:
             self._succeed(worker)
-            return
-        self._poll.unregister(says)
-        os.close(says)
-        del self._workers[says]
+        else:
+            self._bury(worker)
+
+    def _take_ready(self, worker: _Worker) -> None:
+        worker.is_ready = True
+        for pid in worker.in_place_of:
+            if pid in self._workers:
+                _dismiss(self._workers[pid])
+        worker.in_place_of = ()
+        if self._are_ready():
+            self._on_ready()
+
+    def _are_ready(self) -> bool:
+        now = [one for one in self._workers.values() if not one.has_successor]
+        return len(now) >= self.count and all(one.is_ready for one in now)
+
+    def _bury(self, worker: _Worker) -> None:
+        self.remove_source(worker.says)
+        os.close(worker.says)
+        del self._workers[worker.pid]
         _, status = os.waitpid(worker.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             log.warning(_killed(worker.pid, -code))
+        activity = worker.slot.read()
+        self.served += activity.served
+        self._scoreboard.give_back(worker.slot)
         if code == Leave.REPLACE:
             self._succeed(worker)
-        elif not worker.has_successor and (code > 0 or self._exit_status is None):
-            self._exit_status = 1 if code < 0 else code  # it logged why
-            # Nobody accepts any more, and master(8) sees that only when all are gone.
-            self._stop_workers()
-
-    def _stop_workers(self) -> None:
-        for worker in self._workers.values():
-            os.kill(worker.pid, signal.SIGTERM)
+        elif not worker.has_successor:
+            failed = code != Leave.FOR_GOOD
+            if failed and (code > 0 or not self.is_stopping):
+                self._exit_status = 1 if code < 0 else code  # it logged why
+            if self._is_service and not self.is_stopping:
+                self._replace_dead(worker, activity, failed=failed)
+            elif not self.is_stopping:
+                # Nobody accepts any more, and master(8) sees that only when all are
+                # gone.
+                self.stop()
 
     def _succeed(self, worker: _Worker) -> None:
-        if not worker.has_successor and self._exit_status is None:
+        if not worker.has_successor and not self.is_stopping:
             worker.has_successor = True
-            self._start_worker()
+            self._start_worker(worker.in_place_of)
+
+    def _replace_dead(
+        self, worker: _Worker, activity: Activity, *, failed: bool
+    ) -> None:
+        now = time.monotonic()
+        is_early = not activity.served and now < worker.started + EARLY_SECONDS
+        if not failed or not is_early or self._works_again():
+            self._failures = 0
+        if failed and is_early:
+            self._failures += 1
+            self._failed_at = now
+        if failed:
+            self._on_failure()
+        if self.is_stopping:
+            return
+        if self._failures <= 1:
+            self._fill(worker.in_place_of)
+            return
+        pause = min(2.0 ** (self._failures - 2), LONGEST_PAUSE_SECONDS)
+        log.warning(
+            f"worker process {worker.pid} died before it served anybody, as the last"
+            f" {self._failures}: next one in {pause:g} seconds"
+        )
+        if not self._is_pausing:
+            self._is_pausing = True
+            self.call_after(pause, partial(self._end_pause, worker.in_place_of))
+
+    def _works_again(self) -> bool:
+        """Whether a worker that is younger than the last failure has served anybody."""
+        return any(
+            worker.started > self._failed_at and worker.slot.read().served
+            for worker in self._workers.values()
+        )
+
+    def _end_pause(self, in_place_of: tuple[int, ...]) -> None:
+        self._is_pausing = False
+        if not self.is_stopping:
+            self._fill(in_place_of)
+
+    def _signal_all(self, number: signal.Signals) -> list[int]:
+        for pid in self._workers:
+            os.kill(pid, number)
+        return list(self._workers)
 
 
-def _tell(fd: int) -> None:
+def _dismiss(worker: _Worker) -> None:
+    worker.slot.dismiss()
+    os.kill(worker.pid, signal.SIGHUP)
+
+
+def _tell(fd: int, what: bytes) -> None:
     try:
-        os.write(fd, b".")
+        os.write(fd, what)
     except OSError:
         pass  # the watchdog process is gone; its lifeline tells
 

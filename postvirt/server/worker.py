@@ -5,6 +5,8 @@ table changed, when master(8) or the watchdog process went away, and on SIGTERM;
 that it accepted are served first. Only SIGTERM makes it hang up on those that have not
 asked for anything yet, and give up locks that it waits for. When another worker is to
 go on, the watchdog process is told before, so that there is always one that accepts.
+SIGHUP is how the watchdog process asks it to make room for another one: it is no hurry
+then.
 
 master(8) hears that the process is taken only when it has as many clients as it can
 serve at once.
@@ -21,7 +23,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 
@@ -35,7 +37,11 @@ from postvirt.model.effects import Steps
 from postvirt.server.assembly import Assembly
 from postvirt.server.conversation import Connection
 from postvirt.server.engine import Engine, StoppingError
+from postvirt.server.scoreboard import Slot
 from postvirt.system import log
+
+# What a worker is told by signals: stop, and make room for another one.
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Leave(IntEnum):
@@ -75,10 +81,14 @@ class Ties:
     lifelines         descriptors that become readable when it makes no sense to go on:
                       master(8) or the watchdog process went away
     ask_for_another   tells the watchdog process to start the next worker now
+    say_ready         tells it that this worker accepts clients
+    slot              where the worker notes what it is doing
     """
 
     lifelines: Sequence[int]
     ask_for_another: Callable[[], None]
+    say_ready: Callable[[], None] = lambda: None
+    slot: Slot = field(default_factory=Slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +131,21 @@ class Worker:
             lookups=assembly.lookups,
         )
         self._listeners: Sequence[socket.socket] = ()
-        self._ask_for_another: Callable[[], None] = _nobody
+        self._ties = Ties((), lambda: None)
         self._leave: Leave | None = None
         self._served = 0
         self._was_taken = False
         self._is_listening = False
         self._idle_until = 0.0
         self._alarm_at = 0.0
-        sigterm, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._sigterm_fd = sigterm
-        self._engine.watch(sigterm, self._stop)
+        self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._engine.watch(self._signals, self._take_signals)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        # The watchdog process forked with it blocked, so that none is lost till now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+        # The watchdog process forked with them blocked, so that none is lost till now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def run(self, listeners: Sequence[socket.socket], ties: Ties) -> Leave:
         """Serve whoever comes; why it left."""
@@ -144,9 +154,10 @@ class Worker:
         for listener in listeners:
             listener.setblocking(False)
         self._listeners = listeners
-        self._ask_for_another = ties.ask_for_another
+        self._ties = ties
         self._idle_until = time.monotonic() + self._limits.max_idle
         self._listen(True)
+        ties.say_ready()
         while self._leave is None:
             self._turn(self._idle_until)
             if self._engine.clients:
@@ -178,6 +189,7 @@ class Worker:
         if wanted == self._is_listening:
             return
         self._is_listening = wanted
+        self._ties.slot.listen(wanted)
         for listener in self._listeners:
             if wanted:
                 self._engine.watch(listener.fileno(), partial(self._accept, listener))
@@ -190,6 +202,9 @@ class Worker:
             log.info(f"table {table} has changed -- restarting")
             self._begin_to_leave(Leave.REPLACE)
         while self._is_listening:
+            if self._ties.slot.is_dismissed:
+                self._begin_to_leave(Leave.REPLACE)
+                return
             try:
                 client, _ = listener.accept()
             except BlockingIOError:
@@ -206,6 +221,7 @@ class Worker:
     def _begin_to_serve(self, client: socket.socket) -> None:
         client.setblocking(False)
         self._served += 1
+        self._ties.slot.begin()
         if self._engine.clients + 1 >= self._limits.clients:
             self._notify(master.TAKEN)
             self._listen(False)
@@ -216,6 +232,7 @@ class Worker:
 
     def _end_service(self, client: socket.socket) -> None:
         client.close()
+        self._ties.slot.end()
         if self._leave is None and not self._is_listening:
             self._notify(master.AVAILABLE)
             self._listen(True)
@@ -238,7 +255,7 @@ class Worker:
         was_taken = not self._is_listening
         self._listen(False)
         if leave == Leave.REPLACE:
-            self._ask_for_another()
+            self._ties.ask_for_another()
             if was_taken:
                 self._notify(master.AVAILABLE)
 
@@ -252,16 +269,17 @@ class Worker:
         self._engine.unwatch(lifeline)  # it has been said
         self._leave_for_good()
 
+    def _take_signals(self) -> None:
+        if signal.SIGTERM in os.read(self._signals, 1000):
+            self._stop()
+        elif self._leave is None:
+            self._begin_to_leave(Leave.REPLACE)
+
     def _stop(self) -> None:
         """Asked to stop."""
-        self._engine.unwatch(self._sigterm_fd)
         self._leave_for_good()
         self._engine.stop()
 
     def _leave_for_good(self) -> None:
         if self._leave is None:
             self._begin_to_leave(Leave.FOR_GOOD)
-
-
-def _nobody() -> None:
-    """There is no watchdog process to ask."""

@@ -43,19 +43,23 @@ class FileSystems:
             known = self._known[device] = self._look_up(device)
         return known
 
+    def type_of(self, device: int) -> str:
+        """The type of the file system on a device, "" when it is not known."""
+        if self._mounts < 0:
+            return ""
+        number = f"{os.major(device)}:{os.minor(device)}"
+        return _type_of(_read_all(self._mounts), number)
+
     def forget(self) -> None:
         """Look everything up again: devices may carry other file systems now."""
         self._known.clear()
 
     def _look_up(self, device: int) -> bool:
-        if self._mounts < 0:
-            return False
-        number = f"{os.major(device)}:{os.minor(device)}"
-        match _type_of(_read_all(self._mounts), number):
+        match self.type_of(device):
             case "xfs":
                 return True
             case "ext4":
-                return _has_journal_inside(number)
+                return _has_journal_inside(f"{os.major(device)}:{os.minor(device)}")
         return False
 
 

@@ -138,6 +138,7 @@ def to_both(one: Sink, other: Sink) -> Sink:
 
 
 _sink: Sink = to_stderr("postvirt")
+_also: Sink | None = None
 _utf8 = False
 _verbose = 0
 _is_daemon = False
@@ -155,6 +156,12 @@ def start(
     _sink, _utf8, _verbose, _is_daemon = sink, utf8, verbose, daemon
 
 
+def tell_also(sink: Sink | None) -> None:
+    """Send all further lines to this one as well; None ends that."""
+    global _also
+    _also = sink
+
+
 def is_facility(name: str) -> bool:
     """Whether syslog_facility may have this value."""
     return name in _FACILITIES
@@ -170,7 +177,10 @@ def printable(line: str, *, utf8: bool) -> bytes:
 
 
 def _write(severity: str, line: str) -> None:
-    _sink(severity, printable(line, utf8=_utf8))
+    shown = printable(line, utf8=_utf8)
+    _sink(severity, shown)
+    if _also is not None:
+        _also(severity, shown)
 
 
 def info(line: str) -> None:

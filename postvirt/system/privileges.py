@@ -63,6 +63,14 @@ def settle(owner: Owner) -> None:
         _home = owner
 
 
+def become(owner: Owner) -> None:
+    """Be this user for good; for a process that was started as root."""
+    if is_root():
+        os.setgroups(())
+        os.setresgid(owner.gid, owner.gid, owner.gid)
+        os.setresuid(owner.uid, owner.uid, owner.uid)
+
+
 class acting_as:  # noqa: N801 - used like a function
     """Do the work of the block with the owner's rights and nobody else's."""
 

@@ -24,7 +24,7 @@ from berkeleydb import db
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.index import IndexTable, warn_if_older
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 
 _METHODS = {"hash": db.DB_HASH, "btree": db.DB_BTREE}
 
@@ -101,6 +101,11 @@ class BerkeleyTable(IndexTable):
         """Close the file."""
         self._close_library()
         os.close(self.fd)
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The index."""
+    return (TableFile(f"{name}.db"),)
 
 
 def open_table(type_: str, name: str, options: TableOptions) -> Table:

@@ -19,7 +19,7 @@ import struct
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.index import IndexTable, warn_if_older
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 
 # Two little-endian numbers: place and length, hash and place, or two lengths.
 _PAIR = struct.Struct("<II")
@@ -96,6 +96,11 @@ class CdbTable(IndexTable):
 
 def _corrupt() -> OSError:
     return OSError(errno.EPROTO, os.strerror(errno.EPROTO))
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The index."""
+    return (TableFile(f"{name}.cdb"),)
 
 
 def open_table(type_: str, name: str, options: TableOptions) -> Table:

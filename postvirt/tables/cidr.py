@@ -27,6 +27,7 @@ from postvirt.tables.rule_file import (
     Block,
     EndIf,
     Rule,
+    files,
     first_answer,
     keyword,
     read_rules,
@@ -34,6 +35,8 @@ from postvirt.tables.rule_file import (
 )
 from postvirt.tables.syntax import SPACE
 from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table"]
 
 _SPACE = SPACE.encode()
 _BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}

@@ -29,7 +29,7 @@ from postvirt.tables.cf_file import CfParameters
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.match_list import MatchList, table_names
 from postvirt.tables.registry import OpenTables
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.template import Fields, Template, Templates
 
 _WHOLE_NUMBER = re.compile(rb"[0-9]+")
@@ -192,6 +192,11 @@ def tables_within(name: str) -> list[str]:
         return table_names(name, parameters.text("domain"))
     finally:
         parameters.close()
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The file of parameters, unless they are in main.cf."""
+    return (TableFile(name),) if name.startswith(("/", ".")) else ()
 
 
 _opening: set[str] = set()

@@ -46,13 +46,13 @@ from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.system import log
 from postvirt.tables.cf_file import CfParameters
-from postvirt.tables.database import DatabaseTable, open_database, tables_within
+from postvirt.tables.database import DatabaseTable, files, open_database, tables_within
 from postvirt.tables.ldap_directory import Directory, disconnect, reason
 from postvirt.tables.ldap_entries import Attributes, Entries, Entry, Search
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.template import Fields
 
-__all__ = ["open_table", "tables_within"]
+__all__ = ["files", "open_table", "tables_within"]
 
 _SCOPES = {
     "sub": ldap.SCOPE_SUBTREE,

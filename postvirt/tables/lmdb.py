@@ -18,7 +18,7 @@ import lmdb
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
 from postvirt.tables.index import IndexTable, warn_if_older
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 
 # The two pages with which every file begins.
 _META_PAGES = 2
@@ -106,6 +106,11 @@ def _open_environment(path: bytes, fd: int) -> lmdb.Environment:
         environment.close()
         raise OSError(errno.EIO, "the file is truncated")
     return environment
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The index."""
+    return (TableFile(f"{name}.lmdb", is_read_live=True),)
 
 
 def open_table(type_: str, name: str, options: TableOptions) -> Table:

@@ -51,13 +51,14 @@ from postvirt.tables.cf_file import CfParameters
 from postvirt.tables.database import (
     DatabaseTable,
     bare,
+    files,
     open_database,
     tables_within,
 )
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.template import Fields
 
-__all__ = ["open_table", "tables_within"]
+__all__ = ["files", "open_table", "tables_within"]
 
 # Unless the URI says otherwise.
 LIMITS_MS = {

@@ -47,6 +47,7 @@ from postvirt.tables.cf_file import CfParameters
 from postvirt.tables.database import (
     DatabaseTable,
     bare,
+    files,
     open_database,
     sql_query,
     tables_within,
@@ -64,7 +65,7 @@ from postvirt.tables.servers import (
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.template import Fields, Quote
 
-__all__ = ["open_table", "tables_within"]
+__all__ = ["files", "open_table", "tables_within"]
 
 # Where Debian's servers listen.
 DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"

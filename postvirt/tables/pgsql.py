@@ -40,6 +40,7 @@ from postvirt.tables.cf_file import CfParameters
 from postvirt.tables.database import (
     DatabaseTable,
     bare,
+    files,
     open_database,
     sql_query,
     tables_within,
@@ -56,7 +57,7 @@ from postvirt.tables.servers import (
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.template import Fields, Quote
 
-__all__ = ["open_table", "tables_within"]
+__all__ = ["files", "open_table", "tables_within"]
 
 _URI = re.compile("[A-Za-z][A-Za-z0-9+-]*://")
 _PORTS = re.compile(rb"[0-9,]*")

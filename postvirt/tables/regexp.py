@@ -15,8 +15,10 @@ from __future__ import annotations
 from postvirt.tables import posix_regex
 from postvirt.tables.pattern_rules import Dialect, PatternParser
 from postvirt.tables.posix_regex import PosixRegex, in_c_locale
-from postvirt.tables.rule_file import first_answer, read_rules
+from postvirt.tables.rule_file import files, first_answer, read_rules
 from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table"]
 
 
 def _compile(pattern: bytes, options: int, with_groups: bool) -> PosixRegex:

@@ -22,7 +22,7 @@ from typing import cast
 from postvirt.errors import ConfigError, TableError
 from postvirt.system import log
 from postvirt.tables import redirection
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.unavailable import Unavailable
 
 
@@ -154,6 +154,22 @@ def are_slow(names: Iterable[str]) -> bool:
     """Whether one of these "type:name"s, or what is in it, may have to wait."""
     types = (spec.removeprefix("proxy:").partition(":")[0] for spec in prepare(names))
     return any(type_ in TYPES and TYPES[type_].is_slow for type_ in types)
+
+
+def files(type_name: str) -> tuple[TableFile, ...]:
+    """The files that a table is read from, those included that are not there yet.
+
+    The tables that it opens by itself have files of their own: see `prepare`.
+    """
+    try:
+        type_, name = split_type(type_name)
+        module = load(redirection.actual_type(type_, name, open_table))
+        found: tuple[TableFile, ...] = (
+            module.files(name) if hasattr(module, "files") else ()
+        )
+    except (ConfigError, TableError):
+        return ()  # opening it complains
+    return found
 
 
 def open_table(type_name: str, options: TableOptions) -> Table:

@@ -26,6 +26,7 @@ from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.system import log
 from postvirt.tables.syntax import SPACE, strip_braces
+from postvirt.tables.table import TableFile
 from postvirt.tables.text_file import logical_lines
 
 Subject_contra = TypeVar("Subject_contra", contravariant=True)
@@ -70,6 +71,11 @@ def first_answer(rules: list[Rule[Subject]], subject: Subject) -> bytes | None:
         if value is not None:
             return value
     return None
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The file with the rules, unless they are in the name."""
+    return () if name.startswith("{") else (TableFile(name),)
 
 
 def read_rules(type_: str, name: str, parse: Parser[Subject]) -> list[Rule[Subject]]:

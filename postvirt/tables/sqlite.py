@@ -25,6 +25,7 @@ from urllib.parse import quote as percent_encode
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables import database
 from postvirt.tables.cf_file import CfParameters
 from postvirt.tables.database import (
     DatabaseTable,
@@ -34,7 +35,7 @@ from postvirt.tables.database import (
     tables_within,
     warn_unquoted,
 )
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.template import Fields
 
 __all__ = ["open_table", "tables_within"]
@@ -134,6 +135,18 @@ class SqliteTable(DatabaseTable):
         """Close the database and the file of parameters."""
         self._database.close()
         super().close()
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The file of parameters, and the database."""
+    found = database.files(name)
+    try:
+        parameters = CfParameters(name, warn=False)
+        parameters.close()
+        path = os.path.abspath(parameters.text("dbpath", minimum=1))
+    except TableError:
+        return found
+    return (*found, TableFile(path, is_read_live=True))
 
 
 def open_table(type_: str, name: str, options: TableOptions) -> Table:

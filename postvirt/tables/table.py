@@ -123,6 +123,18 @@ class Table(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class TableFile:
+    """A file that a table is read from.
+
+    is_read_live    what is written to the file is seen at once, so that only another
+                    file in its place is a change
+    """
+
+    path: str
+    is_read_live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FileVersion:
     """What tells one version of an open table file from the next.
 

@@ -19,11 +19,16 @@ from postvirt.tables.file_value import encoded_files
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.memory import MemoryTable
 from postvirt.tables.syntax import SPACE, end_of_key
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.text_file import logical_lines
 
 # A file that was written less than a second ago may be half of a file.
 HOT_PAUSE_SECONDS = 0.3
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The text."""
+    return (TableFile(name),)
 
 
 def open_table(type_: str, name: str, options: TableOptions) -> Table:

@@ -34,7 +34,7 @@ sys.path[:] = {[str(PROJECT), *sys.path]!r}
 from postvirt.server.launcher import main
 sys.exit(main())
 """
-_LOG_LINE = re.compile(
+LOG_LINE = re.compile(
     rb"\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+) (\S+)\[(\d+)\]: (.*)", re.DOTALL
 )
 _FIRST_SPARE_FD = 100
@@ -157,7 +157,7 @@ class DropIn:
 
     def log_line(self) -> LogLine:
         """The next line of the log."""
-        match = _LOG_LINE.fullmatch(self._log.recv(65_536))
+        match = LOG_LINE.fullmatch(self._log.recv(65_536))
         assert match is not None
         host, tag, pid, line = map(text, match.groups())
         return LogLine(host, tag, int(pid), line)

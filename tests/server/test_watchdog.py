@@ -14,7 +14,7 @@ import pytest
 
 from postvirt.errors import ConfigError
 from postvirt.server.watchdog import watch
-from postvirt.server.worker import Leave, Ties
+from postvirt.server.worker import SIGNALS, Leave, Ties
 from postvirt.system import log
 from tests.harness.child import exit_status_of, in_child, open_descriptors
 
@@ -187,7 +187,7 @@ def test_sigterm_that_comes_while_a_worker_is_prepared_is_not_lost() -> None:
 
 def test_the_worker_sees_the_end_of_children_and_waits_with_sigterm() -> None:
     def work(_: Ties) -> Leave:
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGTERM}
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(SIGNALS)
         return Leave.FOR_GOOD
 
     assert run(work) == End(0, [], 1)

@@ -1,0 +1,36 @@
+"""postvirt reload: have the service read its configuration again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+SUMMARY = "have the service use the changed configuration"
+DESCRIPTION = """\
+The service checks the new configuration as `postvirt check-config` does. If it has an
+error, everything stays as it is. Else new workers take over; the old ones finish what
+they accepted. Exit status: 0 the new configuration is in force; 1 it is not, with the
+reason.
+"""
+
+CANNOT_RUN = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    from postvirt.cli.running import add_service_options
+
+    add_service_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Reload; the exit status."""
+    from postvirt.cli.running import ask_service
+    from postvirt.model.text import wire
+
+    answer = ask_service(arguments, "reload")
+    if answer is None:
+        return CANNOT_RUN
+    for problem in (*answer["problems"], *answer.get("warnings", ())):
+        sys.stderr.buffer.write(wire(problem) + b"\n")
+    return CANNOT_RUN if answer["problems"] else 0

@@ -1,0 +1,122 @@
+"""postvirt status: what the service is doing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+SUMMARY = "show what the service is doing"
+DESCRIPTION = """\
+Show the workers of the service, its last reload, and its tables. Exit status: 0 it
+runs; 1 it does not.
+"""
+
+CANNOT_RUN = 1
+
+_WORKERS = ("worker", "uptime", "served", "in flight", "")
+_TABLES = ("table", "file", "age", "size")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    from postvirt.cli.running import add_service_options
+
+    add_service_options(parser)
+    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and print; the exit status."""
+    from postvirt.cli.running import ask_service
+
+    status = ask_service(arguments, "status")
+    if status is None:
+        return CANNOT_RUN
+    if arguments.json:
+        print(json.dumps(status, indent=4))
+        return 0
+    print(
+        f"{status['name']}: {status['state']}, process {status['pid']},"
+        f" version {status['version']}, configuration {status['config_directory']}\n"
+        f"up {_duration(status['uptime_seconds'])}, served {status['served']},"
+        f" last reload: {_reload(status['last_reload'])}\n"
+        f"watcher: {_watcher(status['watcher'])}\n"
+    )
+    _print_table(_WORKERS, [_worker(one) for one in status["workers"]])
+    print()
+    _print_table(_TABLES, [row for one in status["tables"] for row in _rows(one)])
+    return 0
+
+
+def _duration(seconds: float | None) -> str:
+    """For example "3m 20s"; "-" when there is none."""
+    if seconds is None:
+        return "-"
+    left = int(seconds)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join([*parts, f"{left}s"][:2])
+
+
+def _reload(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "none"
+    ago = f"{_duration(time.time() - last['time'])} ago"
+    return f"{last['outcome']}, {ago}"
+
+
+def _watcher(watcher: dict[str, Any]) -> str:
+    polled = [f"looks at {directory}: {why}" for directory, why in watcher["polled"]]
+    process = f" (process {watcher['pid']})" if watcher["state"] != "dead" else ""
+    return ", ".join([f"{watcher['state']}{process}", *polled])
+
+
+def _worker(worker: dict[str, Any]) -> Sequence[str]:
+    return (
+        str(worker["pid"]),
+        _duration(worker["uptime_seconds"]),
+        str(worker["served"]),
+        str(worker["in_flight"]),
+        "" if worker["accepts"] else "accepts nobody",
+    )
+
+
+def _rows(table: dict[str, Any]) -> list[Sequence[str]]:
+    rows = [
+        (
+            table["table"],
+            file["path"],
+            _duration(file["age_seconds"]),
+            "missing" if file["size_bytes"] is None else str(file["size_bytes"]),
+        )
+        for file in table["files"]
+    ]
+    return list(rows or [(table["table"], "-", "-", "-")])
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """With rich on a terminal, if it is installed; else in plain columns."""
+    if sys.stdout.isatty():
+        try:
+            from rich.console import Console
+            from rich.table import Table
+            from rich.text import Text
+        except ImportError:
+            pass
+        else:
+            table = Table(*head)
+            for row in rows:
+                table.add_row(*map(Text, row))
+            Console().print(table)
+            return
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())

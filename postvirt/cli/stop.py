@@ -1,0 +1,27 @@
+"""postvirt stop: end the service, and wait until it has ended."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "stop the service"
+DESCRIPTION = """\
+Have the service finish what it accepted, and wait until it has ended; that takes no
+longer than ipc_timeout. Exit status: 0 it has ended; 1 it did not run, or does not end.
+"""
+
+CANNOT_RUN = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    from postvirt.cli.running import add_service_options
+
+    add_service_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Stop; the exit status."""
+    from postvirt.cli.running import ask_service
+
+    return CANNOT_RUN if ask_service(arguments, "stop") is None else 0

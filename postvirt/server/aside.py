@@ -1,0 +1,57 @@
+"""Do something in a child of its own, so that the watchdog process goes on meanwhile.
+
+Raises: OSError when there can be no child.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import NoReturn
+
+from postvirt.server.watchdog import Watchdog
+from postvirt.system import log
+
+
+def run_aside(
+    watchdog: Watchdog,
+    work: Callable[[], bytes],
+    then: Callable[[bytes], None],
+    seconds: int,
+) -> None:
+    """Call back with what the work returned.
+
+    It is given some seconds; the answer of a child that fails is b"".
+    """
+    answers, writes = os.pipe2(os.O_CLOEXEC)
+    pid = watchdog.fork()
+    if pid == 0:
+        _be_child(work, writes, seconds)
+    os.close(writes)
+    parts: list[bytes] = []
+
+    def take() -> None:
+        part = os.read(answers, 65_536)
+        if part:
+            parts.append(part)
+            return
+        watchdog.remove_source(answers)
+        os.close(answers)
+        os.waitpid(pid, 0)
+        then(b"".join(parts))
+
+    watchdog.add_source(answers, take)
+
+
+def _be_child(work: Callable[[], bytes], writes: int, seconds: int) -> NoReturn:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
+    try:
+        answer = work()
+        with open(writes, "wb") as answers:
+            answers.write(answer)
+    except BaseException as error:
+        log.error(f"unexpected {type(error).__name__}: {error}; please report")
+    finally:
+        os._exit(0)

@@ -1,0 +1,122 @@
+"""What a process is to do, from main.cf and its options, and a worker that does it.
+
+Raises: ConfigError.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from postvirt.config.load import LogSettings, load
+from postvirt.config.parameters import Settings
+from postvirt.errors import ConfigError
+from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
+from postvirt.server.installed import services_announce
+from postvirt.server.options import Options
+from postvirt.server.worker import Limits, StatusChannel, Worker
+from postvirt.system import log
+from postvirt.system.limits import allow_many_files, limit_file_size
+from postvirt.tables.cf_file import use_main_cf
+
+
+@dataclass(slots=True)
+class Configuration:
+    """main.cf and -o, read again when main.cf is no longer the file that was read."""
+
+    options: Options
+    _settings: Settings | None = None
+    _version: tuple[int, ...] = ()
+
+    def read(self) -> Settings:
+        """The settings that hold now; the log follows them.
+
+        Raises: ConfigError.
+        """
+        if self._settings is None or self._version != self._main_cf_version():
+            try:
+                loaded = load(
+                    overrides=self.options.overrides,
+                    process_name=self.options.process_name,
+                    service_name=self.options.service_name,
+                )
+            except ConfigError as error:
+                if isinstance(error.log_settings, LogSettings):
+                    log_as_settings_say(error.log_settings, self.options)
+                elif self._settings is None and log.is_facility(error.syslog_facility):
+                    process_name = self.options.process_name
+                    log_as_environment_says(process_name, error.syslog_facility)
+                raise
+            for warning in loaded.warnings:
+                log.warning(warning)
+            use_main_cf(loaded.texts)
+            self._settings = loaded.settings
+            self._version = self._main_cf_version()
+            log_as_settings_say(loaded.settings, self.options)
+        return self._settings
+
+    def keep(self) -> None:
+        """Go on with these settings while main.cf is what it is now."""
+        self._version = self._main_cf_version()
+
+    def _main_cf_version(self) -> tuple[int, ...]:
+        directory = self._settings.config_directory if self._settings else ""
+        try:
+            status = os.stat(f"{directory}/main.cf")
+        except OSError:
+            return ()
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def settled_worker(
+    options: Options, settings: Settings, channel: StatusChannel | None
+) -> Worker:
+    """A worker with mail_owner's identity and its tables open."""
+    prepare(settings)
+    announce = services_announce(settings.daemon_directory)
+    limit_file_size(settings.virtual_mailbox_limit)
+    allow_many_files()
+    chroot = settings.queue_directory if options.wants_chroot else ""
+    settle_as_mail_owner(settings, chroot)
+    if options.arguments:
+        log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
+    limits = Limits(
+        max_use=settings.max_use,
+        clients=settings.postvirt_client_limit,
+        max_idle=settings.max_idle,
+        ipc_timeout=settings.ipc_timeout,
+        daemon_timeout=settings.daemon_timeout,
+    )
+    assembly = Assembly(settings, options.service_name)
+    return Worker(
+        assembly, options.service_name, limits, channel, services_announce=announce
+    )
+
+
+def log_as_environment_says(process_name: str, facility: str = "mail") -> None:
+    """Before main.cf is read, log where master(8) says."""
+    tag = f"{os.environ.get('MAIL_LOGTAG', 'postfix')}/{process_name}"
+    path = os.environ.get("POSTLOG_SERVICE")
+    if path:
+        host = os.environ.get("POSTLOG_HOSTNAME") or "amnesiac"
+        sink = log.to_postlog(tag, host, path)
+    else:
+        sink = log.to_syslog(tag, facility)
+    # A mistake in the command line is shown as well, before the options are read.
+    if "-V" in sys.argv:
+        sink = log.to_both(log.to_stderr(tag), sink)
+    log.start(sink, daemon=True)
+
+
+def log_as_settings_say(settings: Settings | LogSettings, options: Options) -> None:
+    """Log where main.cf says."""
+    tag = f"{settings.syslog_name}/{options.process_name}"
+    if settings.maillog_file:
+        path = f"{settings.queue_directory}/public/{settings.postlog_service_name}"
+        sink = log.to_postlog(tag, settings.myhostname, path)
+    else:
+        sink = log.to_syslog(tag, settings.syslog_facility)
+    if options.logs_to_stderr:
+        sink = log.to_both(log.to_stderr(tag), sink)
+    log.start(sink, utf8=settings.smtputf8_enable, verbose=options.verbose, daemon=True)

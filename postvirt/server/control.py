@@ -1,0 +1,168 @@
+"""Talk to a running service: one line of JSON there, and one back.
+
+    {"command": "status"}
+
+The service answers when it has done what it was told. It closes the connection at once
+then; after "stop" that is when it ends.
+
+Raises: NotRunningError, ControlError from `ask`; nothing in the service.
+Security: the socket is root's (mode 0600), and whoever connects must be root, or the
+    user that the service was started by.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from postvirt.server.watchdog import Watchdog
+from postvirt.system import log
+
+Answer = dict[str, Any]
+Reply = Callable[[Answer], None]
+Command = Callable[[Reply], None]
+
+# Commands are short.
+_MOST_COMMAND_BYTES = 4096
+
+_BACKLOG = 10
+_UCRED = struct.Struct("=iII")
+
+
+def control_path(name: str) -> str:
+    """The socket of a service, below queue_directory."""
+    return f"pid/postvirt-{name}.control"
+
+
+class NotRunningError(Exception):
+    """Nobody listens."""
+
+
+class ControlError(Exception):
+    """The service went away, or does not answer in time."""
+
+
+class Control:
+    """The service's end.
+
+    commands    what to do, by name; each gets the function that takes its answer
+    """
+
+    def __init__(
+        self,
+        watchdog: Watchdog,
+        path: str,
+        commands: Mapping[str, Command],
+    ) -> None:
+        self._watchdog = watchdog
+        self._path = path
+        self._commands = commands
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)
+        _remove(path)
+        before = os.umask(0o177)
+        try:
+            self._listener.bind(path)
+        finally:
+            os.umask(before)
+        self._listener.listen(_BACKLOG)
+        watchdog.add_source(self._listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Take no more commands."""
+        self._watchdog.remove_source(self._listener.fileno())
+        self._listener.close()
+        _remove(self._path)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError as error:
+            log.warning(f"accept control connection: {log.errno_text(error)}")
+            return
+        size = _UCRED.size
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        _, uid, _ = _UCRED.unpack(credentials)
+        if uid not in (0, os.getuid()):
+            log.warning(f"control connection of user {uid} refused")
+            client.close()
+            return
+        client.setblocking(False)
+        received = bytearray()
+        hear = partial(self._hear, client, received)
+        self._watchdog.add_source(client.fileno(), hear)
+
+    def _hear(self, client: socket.socket, received: bytearray) -> None:
+        try:
+            data = client.recv(_MOST_COMMAND_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        received += data
+        if data and b"\n" not in data and len(received) < _MOST_COMMAND_BYTES:
+            return
+        self._watchdog.remove_source(client.fileno())
+        if not data:
+            client.close()
+            return
+        self._watchdog.keep(client.fileno())
+        self._obey(bytes(received), partial(self._reply, client))
+
+    def _obey(self, line: bytes, reply: Reply) -> None:
+        try:
+            command = self._commands[json.loads(line)["command"]]
+        except (ValueError, TypeError, KeyError):
+            reply({"problems": ["there is no such command"]})
+            return
+        command(reply)
+
+    def _reply(self, client: socket.socket, answer: Answer) -> None:
+        client.settimeout(1.0)  # a person, or a script, that has asked just now
+        try:
+            client.sendall(json.dumps(answer).encode() + b"\n")
+        except OSError:
+            pass  # has no more interest
+        if not answer.get("ends"):
+            self._watchdog.release(client.fileno())
+            client.close()
+
+
+def ask(path: str, command: str, seconds: float) -> Answer:
+    """The answer of the service that listens there.
+
+    Raises: NotRunningError, ControlError; PermissionError.
+    """
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(seconds)
+        try:
+            client.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NotRunningError from None
+        try:
+            client.sendall(json.dumps({"command": command}).encode() + b"\n")
+            with client.makefile("rb") as answers:
+                line = answers.readline()
+                if not line:
+                    raise ControlError("it went away without an answer")
+                answer: Answer = json.loads(line)
+                if answer.get("ends"):
+                    client.settimeout(answer["seconds"] + seconds)
+                    answers.read()
+        except TimeoutError:
+            raise ControlError("it does not answer") from None
+        except ConnectionError:
+            raise ControlError("it went away without an answer") from None
+    return answer
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

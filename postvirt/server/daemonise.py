@@ -1,0 +1,49 @@
+"""Run something as a daemon, and wait until it says that it works.
+
+Raises: OSError when there can be no further process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+# What the daemon writes when it works; everything before is for the person.
+WORKS = b"\0"
+
+
+def daemonise(work: Callable[[int], int], directory: str) -> tuple[bool, bytes]:
+    """Whether the daemon works, and what it had to say until then.
+
+    work gets the descriptor to write to, which it closes, and returns the exit status.
+    """
+    reads, writes = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        _be_daemon(work, directory, writes)
+    os.close(writes)
+    os.waitpid(pid, 0)
+    said = b""
+    while not said.endswith(WORKS) and (part := os.read(reads, 65_536)):
+        said += part
+    os.close(reads)
+    return said.endswith(WORKS), said.removesuffix(WORKS)
+
+
+def _be_daemon(work: Callable[[int], int], directory: str, writes: int) -> None:
+    from daemon import DaemonContext
+
+    status = 1
+    try:
+        DaemonContext(
+            working_directory=directory,
+            umask=0o077,  # as master(8)
+            files_preserve=[writes],
+            signal_map={},
+            detach_process=True,
+        ).open()
+        status = work(writes)
+    except Exception as error:
+        os.write(writes, f"unexpected {type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(status)

@@ -1,0 +1,367 @@
+"""The service: postvirt listens on private/NAME by itself, without master(8).
+
+The process that this is about is the watchdog process. It holds the pid file, the
+control socket, the workers and the watcher, and its configuration only changes when a
+reload has found nothing wrong with the new one.
+
+Parity: src/master/master_listen.c for the socket; -o options as in master.cf.
+Raises: ConfigError, AlreadyRunningError and OSError until the service works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from postvirt import __version__
+from postvirt.config.identities import identities
+from postvirt.config.parameters import Settings
+from postvirt.config.show import render
+from postvirt.errors import ConfigError
+from postvirt.model.mailbox import Owner
+from postvirt.model.text import wire
+from postvirt.server import systemd
+from postvirt.server.aside import run_aside
+from postvirt.server.assembly import all_table_names, prepare
+from postvirt.server.configuration import Configuration, settled_worker
+from postvirt.server.control import Answer, Control, Reply, control_path
+from postvirt.server.daemonise import WORKS
+from postvirt.server.listening import listen, socket_path
+from postvirt.server.pid_file import PidFile
+from postvirt.server.service_options import Wanted, problems_of
+from postvirt.server.table_files import files_of, versions_of
+from postvirt.server.watchdog import RunWorker, Watchdog
+from postvirt.server.watching import Watching
+from postvirt.server.worker import Leave, Ties
+from postvirt.system import log, privileges
+from postvirt.tables.table import TableFile
+
+# A worker of the service does not leave when it has nothing to do.
+_NEVER_SECONDS = 1_000_000_000
+
+# How long the check of a new configuration may take, and new workers to accept clients.
+_CHECK_SECONDS = 60
+_READY_SECONDS = 60.0
+
+
+def pid_path(name: str) -> str:
+    """The pid file, below queue_directory."""
+    return f"pid/postvirt-{name}.pid"
+
+
+@dataclass(slots=True)
+class Starter:
+    """Whoever waits until the service works; fd is where to tell."""
+
+    fd: int
+
+    def tell(self, severity: str, line: bytes) -> None:
+        """What goes wrong meanwhile, as a sink of the log."""
+        if severity:
+            self._write(f"postvirt: {severity}: ".encode() + line + b"\n")
+
+    def leave(self, last: bytes = b"") -> None:
+        """Say the last word, and nothing from now on."""
+        log.tell_also(None)
+        if self.fd >= 0:
+            self._write(last)
+            os.close(self.fd)
+            self.fd = -1
+
+    def _write(self, data: bytes) -> None:
+        try:
+            os.write(self.fd, data)
+        except OSError:
+            pass  # nobody waits any more
+
+
+class Service:
+    """The watchdog process of a service; its working directory is queue_directory."""
+
+    def __init__(self, wanted: Wanted, starter: Starter) -> None:
+        self._wanted = wanted
+        self._starter = starter
+        self._pid_file = PidFile(pid_path(wanted.name))
+        self._configuration = Configuration(wanted.options())
+        self._settings = self._configuration.read()
+        self._began = time.monotonic()
+        self._is_started = False
+        self._reload: _Reload | None = None
+        self._last_reload: Answer | None = None
+        privileges.settle(Owner(0, 0))
+        self._owner = _owner(self._settings)
+        self._listener = listen(wanted.name, self._owner)
+        self._watchdog = Watchdog(
+            self._next_worker,
+            count=self._settings.postvirt_workers,
+            is_service=True,
+            on_signal={
+                signal.SIGHUP: partial(self._begin_reload, _nobody),
+                signal.SIGINT: partial(self._stop, _nobody),
+                signal.SIGTERM: partial(self._stop, _nobody),
+            },
+            on_ready=self._take_ready,
+            on_failure=self._take_failure,
+        )
+        self._watchdog.keep(self._pid_file.fd)
+        commands = {
+            "stop": self._stop,
+            "reload": self._begin_reload,
+            "status": self._status,
+        }
+        self._control = Control(self._watchdog, control_path(wanted.name), commands)
+        self._watching = Watching(self._watchdog, self._take_changes)
+        self._files: dict[str, list[TableFile]] = {}
+
+    def run(self) -> int:
+        """Serve until somebody stops it; the exit status."""
+        self._watch_tables()
+        self._keep_alive()
+        self._watchdog.run()
+        self._watching.close()
+        self._control.close()
+        if self._is_started:
+            log.info("stopped")
+        else:
+            self._remove_socket()
+            self._starter.leave()
+        self._pid_file.close()
+        return 0 if self._is_started else 1
+
+    def _next_worker(self) -> RunWorker:
+        try:
+            self._settings = self._configuration.read()
+        except ConfigError as error:
+            log.error(f"{error.text} -- going on with the old configuration")
+        settings = replace(self._settings, max_idle=_NEVER_SECONDS)
+        options = self._configuration.options
+        prepare(settings)
+
+        def run(ties: Ties) -> Leave:
+            try:
+                worker = settled_worker(options, settings, None)
+            except ConfigError as error:
+                log.fatal(error.text)
+            self._starter.leave()
+            return worker.run([self._listener], ties)
+
+        return run
+
+    def _take_ready(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            directory = self._settings.config_directory
+            log.info(f"started -- version {__version__}, configuration {directory}")
+            self._starter.leave(WORKS)
+            systemd.notify("READY=1")
+        elif self._reload is not None and self._reload.is_replacing:
+            self._end_reload([])
+
+    def _take_failure(self) -> None:
+        if not self._is_started:
+            self._watchdog.stop()
+        elif self._reload is not None and self._reload.is_replacing:
+            self._end_reload(["the new workers do not work; see the log"])
+
+    def _keep_alive(self) -> None:
+        seconds = systemd.keep_alive_seconds()
+        if seconds is not None:
+            systemd.notify("WATCHDOG=1")
+            self._watchdog.call_after(seconds, self._keep_alive)
+
+    # Tables.
+
+    def _watch_tables(self) -> None:
+        """Have the tables watched; called before workers open them."""
+        self._files = files_of(all_table_names(self._settings))
+        main_cf = self._main_cf()
+        watched = {**self._files, main_cf: [TableFile(main_cf)]}
+        self._watching.watch(self._owner, watched, versions_of(watched))
+
+    def _main_cf(self) -> str:
+        return f"{self._settings.config_directory}/main.cf"
+
+    def _take_changes(self, changed: list[str]) -> None:
+        if self._watchdog.is_stopping:
+            return
+        tables = [one for one in changed if one != self._main_cf()]
+        if len(tables) < len(changed):
+            log.info(
+                f"{self._main_cf()} has changed: the next worker reads it;"
+                " `postvirt reload` checks it and replaces all workers"
+            )
+        if not tables:
+            self._watch_tables()
+            return
+        self._watchdog.replace_workers(self._watch_tables, at_once=True)
+        for table in tables:
+            log.info(f"table {table} has changed -- restarting")
+
+    # Commands.
+
+    def _stop(self, reply: Reply) -> None:
+        seconds = self._settings.ipc_timeout
+        reply({"pid": os.getpid(), "seconds": seconds, "ends": True})
+        if self._watchdog.is_stopping:
+            return
+        log.info("stopping")
+        systemd.notify("STOPPING=1")
+        self._remove_socket()
+        self._watchdog.stop()
+        self._watchdog.call_after(seconds, self._kill)
+
+    def _remove_socket(self) -> None:
+        try:
+            os.unlink(socket_path(self._wanted.name))
+        except FileNotFoundError:
+            pass
+
+    def _kill(self) -> None:
+        for pid in self._watchdog.kill_workers():
+            log.warning(f"worker process {pid} did not end in ipc_timeout: killed")
+
+    def _begin_reload(self, reply: Reply) -> None:
+        if self._reload is not None or not self._is_started:
+            reply({"problems": ["it starts, or reloads, already; try again"]})
+            return
+        self._reload = reload = _Reload(reply)
+        systemd.notify("RELOADING=1")
+        run_aside(
+            self._watchdog,
+            partial(problems_of, self._wanted, self._settings.queue_directory),
+            self._take_check,
+            _CHECK_SECONDS,
+        )
+        limit = _CHECK_SECONDS + _READY_SECONDS
+        self._watchdog.call_after(limit, partial(self._give_up, reload))
+
+    def _take_check(self, answer: bytes) -> None:
+        if self._reload is None or self._watchdog.is_stopping:
+            return
+        if not answer:
+            self._end_reload(["the check of the configuration did not end"])
+            return
+        errors, warnings = json.loads(answer)
+        if errors:
+            self._configuration.keep()
+            self._end_reload(errors)
+            return
+        self._reload.warnings = warnings
+        try:
+            configuration = Configuration(self._wanted.options())
+            self._settings = configuration.read()
+        except ConfigError as error:  # it has changed since
+            self._end_reload([render(error)])
+            return
+        self._configuration = configuration
+        self._watchdog.count = self._settings.postvirt_workers
+        self._reload.is_replacing = True
+        self._watchdog.replace_workers(self._watch_tables, at_once=False)
+
+    def _give_up(self, reload: _Reload) -> None:
+        if self._reload is reload:
+            self._end_reload(["the new workers are not ready yet; see the log"])
+
+    def _end_reload(self, problems: list[str]) -> None:
+        if self._reload is None:
+            return
+        reload, self._reload = self._reload, None
+        directory = self._settings.config_directory
+        if not problems:
+            log.info(f"reload -- version {__version__}, configuration {directory}")
+        else:
+            for problem in problems:
+                log.warning(f"reload: {problem.splitlines()[0]}")
+            if not reload.is_replacing:
+                log.warning("reload: the old configuration stays in force")
+        systemd.notify("READY=1")
+        self._last_reload = {
+            "time": time.time(),
+            "outcome": "failed" if problems else "done",
+            "problems": problems,
+        }
+        reload.reply({"problems": problems, "warnings": reload.warnings})
+
+    def _status(self, reply: Reply) -> None:
+        now = time.monotonic()
+        workers = [
+            {
+                "pid": state.pid,
+                "uptime_seconds": round(now - state.started, 3),
+                "accepts": state.activity.accepts,
+                "served": state.activity.served,
+                "in_flight": state.activity.in_flight,
+                "idle_seconds": round(
+                    now - (state.activity.last_accept or state.started), 3
+                ),
+            }
+            for state in self._watchdog.states()
+        ]
+        reply(
+            {
+                "name": self._wanted.name,
+                "version": __version__,
+                "pid": os.getpid(),
+                "config_directory": self._settings.config_directory,
+                "state": self._state(),
+                "uptime_seconds": round(now - self._began, 3),
+                "served": self._watchdog.served
+                + sum(state.activity.served for state in self._watchdog.states()),
+                "workers": workers,
+                "watcher": {
+                    "pid": self._watching.pid,
+                    "state": self._watching.state,
+                    "polled": self._watching.polled,
+                },
+                "last_reload": self._last_reload,
+                "tables": [
+                    _table_status(table, files) for table, files in self._files.items()
+                ],
+            }
+        )
+
+    def _state(self) -> str:
+        if self._watchdog.is_stopping:
+            return "stopping"
+        if not self._is_started:
+            return "starting"
+        return "running" if self._reload is None else "reloading"
+
+
+@dataclass(slots=True)
+class _Reload:
+    """A reload that is under way; is_replacing when the configuration is all right."""
+
+    reply: Reply
+    is_replacing: bool = False
+    warnings: Sequence[str] = ()
+
+
+def _nobody(answer: Answer) -> None:
+    """Take the answer to a signal."""
+
+
+def _table_status(table: str, files: Sequence[TableFile]) -> Answer:
+    return {"table": table, "files": [_file_status(file.path) for file in files]}
+
+
+def _file_status(path: str) -> Answer:
+    """Age and size; both are null when there is no such file."""
+    try:
+        status = os.stat(wire(path))
+    except OSError:
+        return {"path": path, "age_seconds": None, "size_bytes": None}
+    age = round(time.time() - status.st_mtime, 3)
+    return {"path": path, "age_seconds": age, "size_bytes": status.st_size}
+
+
+def _owner(settings: Settings) -> Owner:
+    if not privileges.is_root():
+        return Owner(os.getuid(), os.getgid())
+    accounts = identities(settings)
+    return Owner(accounts.owner_uid, accounts.owner_gid)

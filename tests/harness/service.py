@@ -1,0 +1,157 @@
+"""The service as a process, its log in the hands of a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from postvirt.model.text import text
+from postvirt.standin.instance import Instance
+from postvirt.standin.queue_manager import Reply, converse
+from tests.harness.drop_in import LOG_LINE, TIMEOUT_SECONDS, LogLine, ends
+
+POSTVIRT = Path(sys.executable).parent / "postvirt"
+
+
+class Service:
+    """A service of an instance; `end` ends whatever is still there."""
+
+    def __init__(self, instance: Instance, name: str = "postvirt") -> None:
+        self.instance = instance
+        self.name = name
+        self.socket = instance.socket(f"private/{name}")
+        self.pid_file = instance.spool / "pid" / f"postvirt-{name}.pid"
+        self._foreground: subprocess.Popen[bytes] | None = None
+        self._log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._log.settimeout(TIMEOUT_SECONDS)
+        self._log.bind(os.fspath(instance.socket("public/postlog")))
+        instance.socket("public/postlog").chmod(0o666)
+
+    def command(
+        self, command: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `postvirt COMMAND`; never a traceback, whatever happens."""
+        done = subprocess.run(
+            [POSTVIRT, command, "--name", self.name, *arguments],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=2 * TIMEOUT_SECONDS,
+            env=self.environment(),
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def environment(self) -> dict[str, str]:
+        """That of all commands."""
+        return {**os.environ, "MAIL_CONFIG": str(self.instance.etc)}
+
+    def start(self, *arguments: str) -> None:
+        """Start it in the background, as a person does."""
+        done = self.command("start", *arguments)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+    def start_in_foreground(
+        self, *arguments: str, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start it as systemd does."""
+        self._foreground = subprocess.Popen(
+            [POSTVIRT, "start", "--foreground", "--name", self.name, *arguments],
+            stderr=subprocess.PIPE,
+            env=self.environment() | environment,
+        )
+        return self._foreground
+
+    def stop(self) -> None:
+        """Stop it, as a person does."""
+        done = self.command("stop")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+    def status(self) -> dict[str, Any]:
+        """What `postvirt status --json` says."""
+        done = self.command("status", "--json")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        status: dict[str, Any] = json.loads(done.stdout)
+        return status
+
+    @property
+    def pid(self) -> int:
+        """The watchdog process."""
+        return int(self.pid_file.read_text() or "0")
+
+    def workers(self) -> list[int]:
+        """The workers that accept clients."""
+        return [one["pid"] for one in self.status()["workers"] if one["accepts"]]
+
+    def ask(self, data: bytes) -> Reply:
+        """Send a request and hang up."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(TIMEOUT_SECONDS)
+            client.connect(os.fspath(self.socket))
+            return converse(client, data, hang_up=True)
+
+    def log_line(self) -> LogLine:
+        """The next line of the log."""
+        match = LOG_LINE.fullmatch(self._log.recv(65_536))
+        assert match is not None
+        host, tag, pid, line = map(text, match.groups())
+        return LogLine(host, tag, int(pid), line)
+
+    def wait_for_line(self, part: str) -> LogLine:
+        """The next line with this in it; the others are skipped."""
+        while part not in (line := self.log_line()).text:
+            pass
+        return line
+
+    def no_lines(self) -> Sequence[str]:
+        """The lines that are there by now."""
+        lines = []
+        while select.select([self._log], [], [], 0)[0]:
+            lines.append(self.log_line().text)
+        return lines
+
+    def processes(self) -> list[int]:
+        """All processes that belong to the service."""
+        marker = f"MAIL_CONFIG={self.instance.etc}\0".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if marker in (process / "environ").read_bytes():
+                    found.append(int(process.name))
+            except OSError:
+                continue  # it is gone by now
+        return found
+
+    def end(self) -> None:
+        """Kill what is still there."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if self._foreground is not None:
+            self._foreground.wait()
+            assert self._foreground.stderr is not None
+            self._foreground.stderr.close()
+        self._log.close()
+
+
+def wait_for_end(*pids: int) -> None:
+    """Wait until these processes have ended."""
+    for pid in pids:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            assert ends(pidfd), f"process {pid} does not end"
+        finally:
+            os.close(pidfd)
