@@ -151,12 +151,16 @@ def test_after_sigterm_nobody_is_replaced() -> None:
 
 def test_a_worker_that_dies_of_sigterm_is_no_failure_then() -> None:
     def work(_: Ties) -> Leave:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.kill(os.getppid(), signal.SIGTERM)
-        signal.pause()
-        return Leave.FOR_GOOD
+        while True:
+            signal.pause()
 
-    assert run(work) == End(0, [], 1)
+    end = run(work)
+    (line,) = end.lines
+    assert line.endswith("killed by signal 15")
+    assert end.status == 0
 
 
 def test_a_failure_after_sigterm_is_still_a_failure() -> None:
