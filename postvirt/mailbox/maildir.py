@@ -58,7 +58,9 @@ def deliver_to_maildir(
                 chunks = content.chunks(quote_from=False)
                 write_message(file.fd, envelope_headers(envelope), chunks, b"")
         with step(COMMIT, "error writing message"):
-            has_its_names: bool = yield Written(file.fd, file.device)
+            has_its_names: bool = yield Written(
+                file.fd, file.device, content.queue_file_bytes
+            )
         with step(PLACE, f"create maildir file {text(file.new)}"), acting_as(owner):
             with step(COMMIT, "error writing message"):
                 hand_over(file.fd)

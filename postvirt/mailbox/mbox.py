@@ -226,7 +226,8 @@ class _Mbox:
 
         Raises: OSError.
         """
-        has_its_names: bool = yield Written(self.fd, self.device)
+        written_bytes = os.fstat(self.fd).st_size - self._length
+        has_its_names: bool = yield Written(self.fd, self.device, written_bytes)
         with acting_as(self._owner):
             hand_over(self.fd)
         directory = () if self._directory is None else (self._directory,)

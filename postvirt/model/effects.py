@@ -22,12 +22,14 @@ T = TypeVar("T")
 class Written:
     """All data of the open file has left memory for the disk.
 
-    device is the file's st_dev. The answer, for `Durable`, is True when committing the
+    device is the file's st_dev, size_bytes about how much has been written (0: little,
+    or not known). The answer, for `Durable`, is True when committing the
     file will commit its names, and False when their directories have to be named.
     """
 
     fd: int
     device: int
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

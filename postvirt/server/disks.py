@@ -41,6 +41,9 @@ from postvirt.system import durability
 from postvirt.system.async_commit import AsyncCommits
 from postvirt.system.file_systems import FileSystems
 
+# Of one message. Less than that leaves memory in a few milliseconds.
+MUCH_BYTES = 1_000_000
+
 # Tells a delivery the answer to its effect, or throws an error.
 Tell = Callable[[object, OSError | None], None]
 Errors = dict[int, OSError | None]
@@ -116,16 +119,23 @@ class Disks:
 
     def _write_out(self, disk: _Disk, in_background: bool) -> None:
         files, disk.unwritten = disk.unwritten, []
-        fds = [effect.fd for effect, _ in files]
+        waited_for = [] if disk.has_log else files
+        if disk.has_log and in_background:
+            # To write out much takes long; only a commit does it in the background.
+            waited_for = [one for one in files if one[0].size_bytes >= MUCH_BYTES]
+            files = [one for one in files if one[0].size_bytes < MUCH_BYTES]
 
         def finish(errors: Errors) -> None:
-            for effect, tell in files:
+            for effect, tell in waited_for:
                 tell(disk.has_log, errors[effect.fd])
 
-        if disk.has_log:
-            finish(dict(zip(fds, durability.write_out(fds), strict=True)))
-        else:
+        if waited_for:
+            fds = [effect.fd for effect, _ in waited_for]
             self._sync(fds, finish, in_background)
+        if disk.has_log and files:
+            errors = durability.write_out([effect.fd for effect, _ in files])
+            for (_, tell), error in zip(files, errors, strict=True):
+                tell(True, error)
 
     def _commit(self, disk: _Disk, in_background: bool) -> None:
         files, disk.uncommitted = disk.uncommitted, []

@@ -5,8 +5,9 @@ engine resumes every one that can go on until all of them wait, then does for al
 once what they wait for: writes files out, commits them (server.disks), asks services,
 lets time pass. It waits for events only when there is nothing left to do.
 
-Nothing here depends on who is served. A client that never says a word, a lock that is
-never given up, or a slow commit keep nobody else waiting.
+A client that never says a word, a lock that is never given up, a database that does not
+answer or a commit keep nobody else waiting. What does is the work itself: reading and
+writing a message, and writing small ones out.
 
 Raises: nothing of a delivery's; what a generator raises goes to whoever waits for it.
 """

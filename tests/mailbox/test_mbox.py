@@ -158,7 +158,8 @@ def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> 
     assert log.lines == []
     written, durable = effects
     device = mbox.stat().st_dev
-    assert written == Written(written.fd, device)
+    size = mbox.stat().st_size - len(OLD)
+    assert written == Written(written.fd, device, size)
     assert durable == Durable(written.fd, device, has_its_names=False)  # no new name
     head, date, body = mbox.read_bytes().partition(b"From alice")
     assert head == OLD

@@ -17,7 +17,7 @@ from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Deferred, Delivered, Outcome
-from postvirt.server.disks import Disks
+from postvirt.server.disks import MUCH_BYTES, Disks
 from postvirt.server.engine import Engine
 from postvirt.system import durability, log, privileges
 from postvirt.system.async_commit import AsyncCommits
@@ -187,6 +187,25 @@ def test_many_messages_are_one_commit(ground: Path, mount: Mount) -> None:
         ("sync", "box9/new"),
     ]
     assert done.files == [f"{name}/new" for name in names]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_a_large_message_is_written_out_in_the_background(
+    ground: Path, mount: Mount
+) -> None:
+    """Its own commit writes it out; the small one does not wait for that."""
+    large = Chunks(b"x" * 79 + b"\n")
+    large.queue_file_bytes = MUCH_BYTES
+    begin = [
+        lambda home: maildir(home, "large", large),
+        lambda home: maildir(home, "s"),
+    ]
+    done = deliver(ground, mount, *begin)
+    assert all_are(Delivered, done.outcomes, 2)
+    assert [name for call, name in done.calls if call == "wait"] == ["s/tmp"]
+    assert "large/tmp" in done.syncs
+    assert done.files == ["large/new", "s/new"]
 
 
 @pytest.mark.root
