@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+from postvirt.server.damping import EARLY_SECONDS, Damping
 from postvirt.server.scoreboard import Activity, Scoreboard, Slot
 from postvirt.server.worker import SIGNALS, Leave, Ties
 from postvirt.system import log
@@ -40,11 +41,6 @@ Callback = Callable[[], None]
 # What a worker says: it accepts clients; it wants a successor.
 _READY = b"r"
 _ANOTHER = b"a"
-
-# A worker that dies within this time, before it has served anybody, did not work at
-# all. After the second in a row there are pauses, each twice as long as the last one.
-EARLY_SECONDS = 60.0
-LONGEST_PAUSE_SECONDS = 60.0
 
 # poll(2) takes no more than 24 days.
 _MOST_REST_SECONDS = 86_400.0
@@ -117,7 +113,7 @@ class Watchdog:
         self._scoreboard = Scoreboard()
         self._workers: dict[int, _Worker] = {}
         self._exit_status = 0
-        self._failures = 0
+        self._damping = Damping()
         self._failed_at = 0.0
         self._is_pausing = False
         self._timers: list[tuple[float, int, Callback]] = []
@@ -190,7 +186,7 @@ class Watchdog:
             if at_once:
                 _dismiss(worker)
         pids = {pid for worker in old for pid in (worker.pid, *worker.in_place_of)}
-        self._failures = 0
+        self._damping.reset()
         prepare()
         self._fill(() if at_once else tuple(pids))
 
@@ -205,7 +201,11 @@ class Watchdog:
         """Fork; the child keeps nothing that is this process's own."""
         # A signal for the child must not get lost in this process's handler.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            raise
         if pid == 0:
             signal.set_wakeup_fd(-1)
             if signal.SIGINT in self._on_signal:  # for all processes at a terminal
@@ -233,6 +233,8 @@ class Watchdog:
         accepting = [one for one in self._workers.values() if not one.has_successor]
         for _ in range(self.count - len(accepting)):
             self._start_worker(in_place_of)
+            if self._is_pausing:
+                return
 
     def _start_worker(self, in_place_of: tuple[int, ...]) -> None:
         run_worker = self._next_worker()
@@ -241,7 +243,14 @@ class Watchdog:
         # What exists now is shared with every worker; the collector must not touch it,
         # or each worker would get its own copy of the pages.
         gc.freeze()
-        pid = self.fork()
+        try:
+            pid = self.fork()
+        except OSError as error:
+            os.close(says)
+            os.close(tells)
+            self._scoreboard.give_back(slot)
+            self._take_no_process(error, in_place_of)
+            return
         if pid == 0:
             os.close(says)
             ties = Ties(
@@ -320,25 +329,36 @@ class Watchdog:
         now = time.monotonic()
         is_early = not activity.served and now < worker.started + EARLY_SECONDS
         if not failed or not is_early or self._works_again():
-            self._failures = 0
+            self._damping.reset()
+        pause = 0.0
         if failed and is_early:
-            self._failures += 1
+            pause = self._damping.fail()
             self._failed_at = now
         if failed:
             self._on_failure()
         if self.is_stopping:
             return
-        if self._failures <= 1:
+        if pause:
+            self._fill_after(pause, worker.in_place_of)
+            log.warning(
+                f"worker process {worker.pid} died before it served anybody, as did"
+                f" {self._damping.failures - 1} before: next one in {pause:g} seconds"
+            )
+        else:
             self._fill(worker.in_place_of)
-            return
-        pause = min(2.0 ** (self._failures - 2), LONGEST_PAUSE_SECONDS)
-        log.warning(
-            f"worker process {worker.pid} died before it served anybody, as the last"
-            f" {self._failures}: next one in {pause:g} seconds"
-        )
+
+    def _take_no_process(self, error: OSError, in_place_of: tuple[int, ...]) -> None:
+        if not self._is_service:
+            raise error
+        pause = max(self._damping.fail(), 1.0)
+        self._fill_after(pause, in_place_of)
+        why = log.errno_text(error)
+        log.error(f"fork: {why}: next worker process in {pause:g} seconds")
+
+    def _fill_after(self, pause: float, in_place_of: tuple[int, ...]) -> None:
         if not self._is_pausing:
             self._is_pausing = True
-            self.call_after(pause, partial(self._end_pause, worker.in_place_of))
+            self.call_after(pause, partial(self._end_pause, in_place_of))
 
     def _works_again(self) -> bool:
         """Whether a worker that is younger than the last failure has served anybody."""

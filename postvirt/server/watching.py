@@ -3,7 +3,7 @@
 The watcher is started with exec. When it dies it is started again, after a pause that
 grows while it dies at once; what changed meanwhile is found by the versions.
 
-Raises: OSError from `watch`, when there can be no further process or pipe.
+Raises: nothing; without a watcher the workers still look when a client comes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from postvirt.model.mailbox import Owner
+from postvirt.server.damping import EARLY_SECONDS, Damping
 from postvirt.server.table_files import Version
-from postvirt.server.watchdog import EARLY_SECONDS, LONGEST_PAUSE_SECONDS, Watchdog
+from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 from postvirt.tables.table import TableFile
 
@@ -47,7 +48,7 @@ class Watching:
         self._input = self._output = -1
         self._received = b""
         self._started = 0.0
-        self._failures = 0
+        self._damping = Damping()
 
     def watch(
         self, owner: Owner, files: Files, versions: Mapping[str, Version]
@@ -75,6 +76,15 @@ class Watching:
     def _start(self) -> None:
         if self._watchdog.is_stopping or self.state != "dead":
             return
+        try:
+            self._spawn()
+        except OSError as error:
+            pause = max(self._damping.fail(), 1.0)
+            why = log.errno_text(error)
+            log.error(f"start watcher: {why}: next try in {pause:g} seconds")
+            self._watchdog.call_after(pause, self._start)
+
+    def _spawn(self) -> None:
         theirs, self._input = os.pipe2(os.O_CLOEXEC)
         self._output, their_output = os.pipe2(os.O_CLOEXEC)
         owner = self._owner
@@ -134,11 +144,9 @@ class Watching:
         self.state = "dead"
         if self._watchdog.is_stopping:
             return
-        is_early = time.monotonic() < self._started + EARLY_SECONDS
-        self._failures = self._failures + 1 if is_early else 1
-        pause = 0.0
-        if self._failures > 1:
-            pause = min(2.0 ** (self._failures - 2), LONGEST_PAUSE_SECONDS)
+        if time.monotonic() > self._started + EARLY_SECONDS:
+            self._damping.reset()
+        pause = self._damping.fail()
         log.warning(
             f"watcher process {self.pid} died: next one"
             + (f" in {pause:g} seconds" if pause else " at once")
