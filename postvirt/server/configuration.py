@@ -90,7 +90,12 @@ def settled_worker(
     )
     assembly = Assembly(settings, options.service_name)
     return Worker(
-        assembly, options.service_name, limits, channel, services_announce=announce
+        assembly,
+        options.service_name,
+        limits,
+        channel,
+        services_announce=announce,
+        takes_passed=options.transport.lower() == "pass",
     )
 
 

@@ -37,6 +37,7 @@ from postvirt.model.effects import Steps
 from postvirt.server.assembly import Assembly
 from postvirt.server.conversation import Connection
 from postvirt.server.engine import Engine, StoppingError
+from postvirt.server.passing import receive_client
 from postvirt.server.scoreboard import Slot
 from postvirt.system import log
 
@@ -107,6 +108,7 @@ class Worker:
 
     services_announce    Postfix's services say first which protocol they speak, and so
                          does this one
+    takes_passed         clients come from another process (transport "pass")
     """
 
     def __init__(
@@ -117,7 +119,9 @@ class Worker:
         status_channel: StatusChannel | None = None,
         *,
         services_announce: bool,
+        takes_passed: bool = False,
     ) -> None:
+        self._takes_passed = takes_passed
         self._assembly = assembly
         self._greeting = (
             encode_announcement(DELIVERY_REQUEST) if services_announce else READY
@@ -225,7 +229,10 @@ class Worker:
         if self._engine.clients + 1 >= self._limits.clients:
             self._notify(master.TAKEN)
             self._listen(False)
-        steps = self._conversation(client.fileno(), client.fileno())
+        if self._takes_passed:
+            steps = self._passed_conversation(client)
+        else:
+            steps = self._conversation(client.fileno(), client.fileno())
         self._engine.start(steps, lambda _: self._end_service(client))
         if self._served >= self._limits.max_use:
             self._begin_to_leave(Leave.REPLACE)
@@ -248,6 +255,17 @@ class Worker:
         except Exception as error:
             # It costs this client its connection, and nobody else anything.
             log.error(f"unexpected {type(error).__name__}: {error}; please report")
+
+    def _passed_conversation(self, connection: socket.socket) -> Steps[None]:
+        client = yield from receive_client(connection)
+        connection.close()
+        if client is None:
+            return
+        try:
+            os.set_blocking(client, False)
+            yield from self._conversation(client, client)
+        finally:
+            os.close(client)
 
     def _begin_to_leave(self, leave: Leave) -> None:
         """Accept nobody any more."""

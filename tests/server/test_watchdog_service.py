@@ -100,8 +100,8 @@ def test_new_workers_are_there_before_the_old_ones_leave() -> None:
             seen.append(pids(one.watchdog))
             if len(seen) == 1:
                 one.watchdog.replace_workers(lambda: None, at_once=False)
-                for state in one.watchdog.states():
-                    assert state.pid in seen[0] or not state.activity.accepts
+                for pid in seen[0]:
+                    assert not one.watchdog._workers[pid].slot.is_dismissed
             else:
                 one.watchdog.call_after(0, check)
 
