@@ -31,6 +31,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -184,6 +185,9 @@ class _Watcher(FileSystemEventHandler):
         type_ = self._file_systems.type_of(device)
         if type_.startswith(_REMOTE):
             self._polled[directory] = type_
+            return None
+        if not os.access(directory, os.R_OK):  # the library would say nothing
+            self._polled[directory] = os.strerror(errno.EACCES)
             return None
         try:
             if self._observer is None:
