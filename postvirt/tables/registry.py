@@ -13,6 +13,7 @@ Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import cast
 
 from postvirt.errors import ConfigError, TableError
+from postvirt.model.text import wire
 from postvirt.system import log
 from postvirt.tables import redirection
 from postvirt.tables.table import Table, TableFile, TableOptions
@@ -34,12 +36,14 @@ class TableType:
     extra    the optional dependency of postvirt that brings the driver, "" for none
     package  the Debian package that brings the library, "" for none
     is_slow  a lookup may have to wait for another program
+    is_text  all of a text file is read when the table is opened
     """
 
     module: str
     extra: str = ""
     package: str = ""
     is_slow: bool = False
+    is_text: bool = False
 
     @property
     def remedy(self) -> str:
@@ -52,7 +56,7 @@ class TableType:
 TYPES = {
     "btree": TableType("bdb", extra="bdb"),
     "cdb": TableType("cdb"),
-    "cidr": TableType("cidr"),
+    "cidr": TableType("cidr", is_text=True),
     "debug": TableType("debug"),
     "environ": TableType("environ"),
     "fail": TableType("fail"),
@@ -63,16 +67,16 @@ TYPES = {
     "memcache": TableType("unauthorized"),
     "mongodb": TableType("mongodb", extra="mongodb", is_slow=True),
     "mysql": TableType("mysql", extra="mysql", is_slow=True),
-    "pcre": TableType("pcre", package="libpcre2-8-0"),
+    "pcre": TableType("pcre", package="libpcre2-8-0", is_text=True),
     "pipemap": TableType("pipemap"),
     "randmap": TableType("randmap"),
-    "regexp": TableType("regexp"),
+    "regexp": TableType("regexp", is_text=True),
     "socketmap": TableType("unauthorized"),
     "pgsql": TableType("pgsql", extra="pgsql", is_slow=True),
     "sqlite": TableType("sqlite"),
     "static": TableType("static"),
     "tcp": TableType("unauthorized"),
-    "texthash": TableType("texthash"),
+    "texthash": TableType("texthash", is_text=True),
     "unionmap": TableType("unionmap"),
     "unix": TableType("unix", is_slow=True),
 }
@@ -202,6 +206,49 @@ def _unavailable(type_: str, name: str, options: TableOptions, reason: str) -> T
     return Unavailable(type_, name, options, reason)
 
 
+# So long a text file has to be left alone before a change of it counts: somebody may
+# still be writing it.
+_QUIET_SECONDS = 1.0
+
+
+class _Text:
+    """The text file of a table, as it was when the table was opened.
+
+    Parity: none; virtual(8) reads text files again when a process ends for some other
+    reason. A file that is gone is no change: what has been read is better than nothing.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = wire(path)
+        self._version, _ = self._look()
+
+    def has_changed(self) -> bool:
+        """Whether there is another text now, and nobody seems to be writing it."""
+        version, changed_at = self._look()
+        if version in (None, self._version):
+            return False
+        return not 0 <= time.time() - changed_at < _QUIET_SECONDS
+
+    def _look(self) -> tuple[tuple[int, ...] | None, float]:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None, 0.0
+        version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return version, status.st_mtime
+
+
+def _texts_of(type_name: str) -> list[_Text]:
+    """The text files that a table is read from, and the tables that it consists of."""
+    names = [
+        spec
+        for spec in prepare([type_name])
+        if (type_ := spec.removeprefix("proxy:").partition(":")[0]) in TYPES
+        and TYPES[type_].is_text
+    ]
+    return [_Text(file.path) for name in names for file in files(name)]
+
+
 class OpenTables:
     """The tables that a process has open, each once however often it is named.
 
@@ -211,12 +258,16 @@ class OpenTables:
 
     def __init__(self, *, all_must_open: bool = False) -> None:
         self._tables: dict[str, Table] = {}
+        self._texts: dict[str, list[_Text]] = {}
         self._all_must_open = all_must_open
 
     def open(self, type_name: str, options: TableOptions) -> Table:
         """The open table for this text and these options."""
         label = f"{type_name}(0,{options.flags})"
         if label not in self._tables:
+            self._texts[label] = _texts_of(
+                type_name
+            )  # as they are before they are read
             self._tables[label] = self._open(type_name, options)
         return self._tables[label]
 
@@ -237,7 +288,8 @@ class OpenTables:
     def changed(self) -> str | None:
         """The first changed table as Postfix logs it, "TYPE:NAME(0,FLAGS)"."""
         for label, table in self._tables.items():
-            if table.changed():
+            texts = self._texts.get(label, ())
+            if table.changed() or any(one.has_changed() for one in texts):
                 return label
         return None
 

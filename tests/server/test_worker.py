@@ -37,10 +37,7 @@ class Post:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self._messages = 0
-        self.configure()
-
-    def configure(self, **parameters: str) -> None:
-        mailboxes = self.instance.add_table(
+        self._mailboxes = instance.add_table(
             "texthash",
             "mailboxes",
             {
@@ -49,7 +46,13 @@ class Post:
                 "mbox@example.com": "mbox",
             },
         )
-        values = {"virtual_mailbox_maps": mailboxes, "virtual_minimum_uid": "1"}
+        self.configure()
+
+    def configure(self, **parameters: str) -> None:
+        values = {
+            "virtual_mailbox_maps": self._mailboxes,
+            "virtual_minimum_uid": "1",
+        }
         self.instance.main_cf(values | parameters)
 
     def request(self, recipients: Sequence[Recipient] = (BOB,)) -> bytes:
@@ -328,11 +331,12 @@ def test_without_work_for_max_idle_seconds_everybody_leaves(
 
 
 @pytest.mark.postfix
+@pytest.mark.parametrize("kind", ["hash", "cdb", "texthash"])
 def test_a_changed_table_is_seen_before_the_next_client(
-    start: Start, post: Post
+    start: Start, post: Post, kind: str
 ) -> None:
     def add(mailbox: str) -> str:
-        return post.instance.add_table("hash", "boxes", {"bob@example.com": mailbox})
+        return post.instance.add_table(kind, "boxes", {"bob@example.com": mailbox})
 
     table = add("bob/")
     post.configure(virtual_mailbox_maps=table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,13 @@ import pytest
 
 from postvirt.errors import ConfigError, TableError
 from postvirt.tables import registry
-from postvirt.tables.registry import TYPES, open_table, prepare, split_type
+from postvirt.tables.registry import (
+    TYPES,
+    OpenTables,
+    open_table,
+    prepare,
+    split_type,
+)
 from postvirt.tables.table import TableOptions
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
@@ -137,3 +144,27 @@ def test_importing_the_package_brings_no_driver():
     )
     output = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert output == "[]\n"
+
+
+@pytest.mark.parametrize("kind", ["texthash", "regexp", "pcre", "cidr"])
+@pytest.mark.parametrize("shape", ["{0}", "proxy:{0}", "unionmap:{{{0}}}"])
+def test_a_changed_text_file_is_noticed_once_it_is_left_alone(text_table, kind, shape):
+    first = {"texthash": b"a b", "cidr": b"192.0.2.1 b"}.get(kind, b"/a/ b")
+    path = text_table(first)
+    tables = OpenTables()
+    tables.open(shape.format(f"{kind}:{path}"), TableOptions())
+    assert tables.changed() is None
+    text_table(first + b"c")
+    assert tables.changed() == f"{shape.format(f'{kind}:{path}')}(0,lock|utf8_request)"
+    os.utime(path)  # somebody is writing it
+    assert tables.changed() is None
+    os.unlink(path)
+    assert tables.changed() is None
+    tables.close()
+
+
+def test_a_text_in_the_name_never_changes():
+    tables = OpenTables()
+    tables.open("regexp:{{/a/ b}}", TableOptions())
+    assert tables.changed() is None
+    tables.close()
