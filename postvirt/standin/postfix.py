@@ -98,6 +98,8 @@ class PrivatePostfix:
                 "virtual_transport": "virtual",
                 "fast_flush_domains": "",
                 "minimal_backoff_time": "1s",
+                # The transport is missing for a moment when a test kills it.
+                "transport_retry_time": "1s",
                 "maximal_backoff_time": "2s",
                 "queue_run_delay": "1s",
             }
