@@ -1,39 +1,46 @@
 """Find what a process that was killed has left of a message in an mbox file.
 
 While a message is being appended, an attribute of the file notes where it begins and
-what its first line is like. It is removed when the message is complete, and that before
+what its first line is. It is removed when the message is complete, and that before
 anybody is told: a message that was reported as delivered is never noted. Whoever locks
 the file next can cut off what is noted.
 
-What somebody else has touched since then is left alone: the noted line must still be
-where it was, and no other From_ line may follow. (In our own messages every one is
-quoted.) Where the file system has no such attributes, or no room, an unfinished message
-stays where it is, as it does with virtual(8).
+What somebody else has touched since then is left alone: what is noted must still be at
+its place, up to its last byte if the file ends before, and nothing that looks like the
+begin of another message may follow. (In our own messages every From_ line is quoted.)
+Where the file system has no such attributes, or no room, an unfinished message stays
+where it is, as it does with virtual(8); so does a very large one.
 
 Parity: none.
 Raises: OSError from `forget`; a message that stays noted must not be reported.
-Security: called while acting as the owner. Who forges a note can cut only his own file.
+Security: called while acting as the owner, who may have written note and file himself.
+Who forges a note can cut only his own file. How much is read is bounded, and the time
+grows with that and not with its square, whatever it is.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import zlib
 
 _NAME = "user.postvirt.unfinished"
-_NOTE = re.compile(rb"(\d+) (\d+) (\d+)")
+_NOTE = re.compile(rb"(\d{1,18}) (From [^\n]{1,9000}\n)")
 
-_FROM_LINE = re.compile(rb"(?<!>)From [^\n]*\d\d:\d\d:\d\d \d{4}\n")
-_CHUNK_BYTES = 1_000_000
+# Another From_ line: at the begin of a line whatever it is like, and in the middle of
+# one, behind what has no newline at its end, if there is a time in it.
+_LINE_WITH_TIME = re.compile(rb"^[^\n]*\d\d:\d\d", re.MULTILINE)
+_UNQUOTED = re.compile(rb"(?<!>)From ")
 _LONGEST_FROM_LINE = 10_000
+
+_CHUNK_BYTES = 1_000_000
+# More than that would keep others waiting.
+_MOST_BYTES = 32_000_000
 
 
 def note(fd: int, begin: int, from_line: bytes) -> bool:
     """Note that a message is about to be appended; False if that is impossible."""
-    value = b"%d %d %d" % (begin, len(from_line), zlib.crc32(from_line))
     try:
-        os.setxattr(fd, _NAME, value)
+        os.setxattr(fd, _NAME, b"%d %b" % (begin, from_line))
     except OSError:
         return False
     return True
@@ -54,22 +61,31 @@ def find(fd: int) -> int:
         found = _NOTE.fullmatch(os.getxattr(fd, _NAME))
         if found is None:
             return -1
-        begin, length, checksum = map(int, found.groups())
+        begin, from_line = int(found[1]), found[2]
+        excess = os.fstat(fd).st_size - begin
+        if not 0 < excess <= _MOST_BYTES:
+            return -1
         with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
-            line = os.pread(file.fileno(), length, begin)
-            is_ours = b"\n" not in line or zlib.crc32(line) == checksum
-            if is_ours and not _has_from_line(file.fileno(), begin + length):
-                return begin
-    except (OSError, OverflowError):
-        pass  # there is no note, or the file cannot be read
-    return -1
+            noted = os.pread(file.fileno(), len(from_line), begin)
+            if noted != from_line[:excess]:
+                return -1
+            if _has_from_line(file.fileno(), begin + len(from_line)):
+                return -1
+    except OSError:
+        return -1  # there is no note, or the file cannot be read
+    return begin
 
 
 def _has_from_line(reader: int, begin: int) -> bool:
-    before = b""
+    """Whether anything from there on looks like the begin of a message."""
+    rest = b"\n"
     while data := os.pread(reader, _CHUNK_BYTES, begin):
-        if _FROM_LINE.search(before + data):
+        seen = rest + data
+        if b"\nFrom " in seen or any(
+            _UNQUOTED.search(line[0]) for line in _LINE_WITH_TIME.finditer(seen)
+        ):
             return True
-        before = data[-_LONGEST_FROM_LINE:]
+        # A From_ line may go on in what follows.
+        rest = seen[max(seen.rfind(b"\n"), len(seen) - _LONGEST_FROM_LINE, 0) :]
         begin += len(data)
     return False

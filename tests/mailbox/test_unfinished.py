@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 CONTENT = b"Subject: hello\n\n>From here on:\nHello.\n"
 OLD = b"From somebody  Thu Jan  1 00:00:00 1970\n\nOld mail.\n\n"
 OTHER = b"From carol@example.org  Thu Jan  1 00:00:01 1970\n\nOther mail.\n\n"
+NOTE = "user.postvirt.unfinished"
+FIRST_LINE = b"From alice@example.org  Thu Jan  1 00:00:02 1970\n"
 LOCKING = Locking(frozenset({"fcntl"}), attempts=1, delay_seconds=1, stale_seconds=500)
 
 
@@ -158,9 +161,70 @@ def test_a_file_that_others_have_written_anew_is_left_alone(
     assert is_whole(mbox.read_bytes().removeprefix(new))
 
 
-@pytest.mark.parametrize("note", [b"", b"x", b"-1 2 3", b"0 0 0", b"9" * 200])
+@pytest.mark.parametrize(
+    "date", [b"Thu Jan  1 00:00 1970", b"Thu Jan  1 00:00:01 1970 +0100", b"today"]
+)
+def test_a_from_line_of_any_form_is_one(mbox: Path, date: bytes) -> None:
+    left = die(mbox, 2) + b"\n\nFrom carol@example.org " + date + b"\n\nOther.\n\n"
+    mbox.write_bytes(left)
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(left)
+
+
+def test_a_message_that_has_moved_to_the_noted_place_is_left_alone(mbox: Path) -> None:
+    """A reader removed an older one; in the middle of a long line there is no From_."""
+    die(mbox, 2)
+    new = OLD[:30] + b"x" * 20_000
+    mbox.write_bytes(new)
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(new)
+
+
+def test_a_note_of_a_huge_rest_is_left_alone(mbox: Path) -> None:
+    """Its owner can make a file look as large as he likes."""
+    left = die(mbox, 1)
+    os.truncate(mbox, len(left) + 10**9)
+    os.truncate(mbox, unfinished._MOST_BYTES + len(OLD) + 1)
+    size = mbox.stat().st_size
+    assert deliver(mbox).lines == []
+    assert mbox.stat().st_size > size
+
+
+@pytest.mark.parametrize("evil", [b"From ", b"00:00:0", b"\n", b"0", b"00:00"])
+def test_no_rest_takes_time_that_grows_with_its_square(mbox: Path, evil: bytes) -> None:
+    """Four times as much takes less than twelve times as long."""
+    seconds = []
+    left = die(mbox, 0) + FIRST_LINE
+    for size in (500_000, 2_000_000):
+        mbox.write_bytes(left + evil * (size // len(evil)))
+        os.setxattr(mbox, NOTE, b"%d " % len(left[: -len(FIRST_LINE)]) + FIRST_LINE)
+        with mbox.open("rb") as file:
+            seconds.append(min(time_of(file.fileno()) for _ in range(3)))
+    assert seconds[1] < 12 * seconds[0] + 0.05
+
+
+def time_of(fd: int) -> float:
+    begin = time.process_time()
+    unfinished.find(fd)
+    return time.process_time() - begin
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"x",
+        b"-1 From x\n",
+        b"0 ",
+        b"0 From ",
+        b"9" * 200 + b" From x\n",
+        b"9" * 3000,
+        b"999999999999999999 From x\n",
+        b"0 From " + b"x" * 3000 + b"\n",
+    ],
+)
 def test_a_note_that_means_nothing(mbox: Path, note: bytes) -> None:
-    os.setxattr(mbox, "user.postvirt.unfinished", note)
+    os.setxattr(mbox, NOTE, note)
     assert deliver(mbox).lines == []
     assert is_whole(mbox.read_bytes().removeprefix(OLD))
 
