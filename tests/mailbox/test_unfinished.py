@@ -196,7 +196,7 @@ def test_no_rest_takes_time_that_grows_with_its_square(mbox: Path, evil: bytes) 
     seconds = []
     left = die(mbox, 0) + FIRST_LINE
     for size in (500_000, 2_000_000):
-        mbox.write_bytes(left + evil * (size // len(evil)))
+        mbox.write_bytes(left + b"x" + evil * (size // len(evil)))
         os.setxattr(mbox, NOTE, b"%d " % len(left[: -len(FIRST_LINE)]) + FIRST_LINE)
         with mbox.open("rb") as file:
             seconds.append(min(time_of(file.fileno()) for _ in range(3)))
