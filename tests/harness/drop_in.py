@@ -7,6 +7,7 @@ the log, line by line, and so waits for what it wants to see.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import re
 import select
@@ -37,7 +38,9 @@ sys.exit(main())
 LOG_LINE = re.compile(
     rb"\w{3} [ \d]\d \d\d:\d\d:\d\d (\S+) (\S+)\[(\d+)\]: (.*)", re.DOTALL
 )
-_FIRST_SPARE_FD = 100
+# What master(8) hands over; descriptors on their way there are above all of them.
+_MASTER_FDS = range(3, 20)
+_FIRST_SPARE_FD = _MASTER_FDS.stop
 _LOOK_SECONDS = 0.005
 _IN_OPEN = 0x20
 
@@ -119,19 +122,25 @@ class DropIn:
         actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
         actions += [(os.POSIX_SPAWN_OPEN, 1, output, flags, 0o666)]
         actions += [(os.POSIX_SPAWN_DUP2, 1, 2)]
-        for number, fd in wanted.items():
-            actions += [(os.POSIX_SPAWN_DUP2, fd, _FIRST_SPARE_FD + number)]
-        for number in wanted:
-            spare = _FIRST_SPARE_FD + number
-            actions += [(os.POSIX_SPAWN_DUP2, spare, number)]
-            actions += [(os.POSIX_SPAWN_CLOSE, spare)]
-        return os.posix_spawn(
-            program,
-            (name, *arguments),
-            dict(variables),
-            file_actions=actions,
-            setpgroup=0,
-        )
+        for number in set(_MASTER_FDS) - wanted.keys():
+            # Whoever started the tests may have left something open there.
+            actions += [(os.POSIX_SPAWN_CLOSE, number)]
+        spares = [
+            (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_SPARE_FD), number)
+            for number, fd in wanted.items()
+        ]
+        actions += [(os.POSIX_SPAWN_DUP2, spare, number) for spare, number in spares]
+        try:
+            return os.posix_spawn(
+                program,
+                (name, *arguments),
+                dict(variables),
+                file_actions=actions,
+                setpgroup=0,
+            )
+        finally:
+            for spare, _ in spares:
+                os.close(spare)
 
     @property
     def output(self) -> str:
