@@ -65,9 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     from tempfile import SpooledTemporaryFile
 
     from postvirt.cli.configuration import load_settings
+    from postvirt.delivery.preparation import prepare, settle_as_mail_owner
     from postvirt.model.outcome import CorruptQueueFile, Delivered
     from postvirt.model.request import Recipient
-    from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
+    from postvirt.server.assembly import Assembly
     from postvirt.server.engine import Engine
     from postvirt.system.limits import limit_file_size
 

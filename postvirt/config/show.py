@@ -17,14 +17,21 @@ def render(error: ConfigError) -> str:
     prefix = "warning: " if error.severity == "warning" else ""
     place = f"{error.file}:{error.line}: " if error.file and error.line else ""
     lines = [f"{place}{prefix}{error.warnings[-1] if error.warnings else error.text}"]
-    if error.source:
-        begin = max(0, error.column - _LEAD) if len(error.source) > _MAX_WIDTH else 0
-        lines.append("    " + error.source[begin : begin + _MAX_WIDTH])
-        if error.column >= 0:
-            # Tabs stay tabs, so that the caret stands below its character.
-            before = error.source[begin : error.column]
-            blank = "".join("\t" if c == "\t" else " " for c in before)
-            lines.append(f"    {blank}^")
+    lines += excerpt(error.source, error.column)
     if error.remedy:
         lines.append(f"    {error.remedy}")
     return "\n".join(lines)
+
+
+def excerpt(source: str, column: int) -> list[str]:
+    """A line of a file, and a caret below the column unless that is -1."""
+    if not source:
+        return []
+    begin = max(0, column - _LEAD) if len(source) > _MAX_WIDTH else 0
+    lines = ["    " + source[begin : begin + _MAX_WIDTH]]
+    if column >= 0:
+        # Tabs stay tabs, so that the caret stands below its character.
+        before = source[begin:column]
+        blank = "".join("\t" if c == "\t" else " " for c in before)
+        lines.append(f"    {blank}^")
+    return lines

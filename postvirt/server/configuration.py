@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
+from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
-from postvirt.server.assembly import Assembly, prepare, settle_as_mail_owner
+from postvirt.server.assembly import Assembly
 from postvirt.server.installed import services_announce
 from postvirt.server.options import Options
 from postvirt.server.worker import Limits, StatusChannel, Worker

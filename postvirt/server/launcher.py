@@ -18,8 +18,8 @@ import sys
 from dataclasses import replace
 
 from postvirt.config.parameters import Settings
+from postvirt.delivery.preparation import prepare
 from postvirt.errors import ConfigError
-from postvirt.server.assembly import prepare
 from postvirt.server.configuration import (
     Configuration,
     log_as_environment_says,

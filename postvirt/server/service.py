@@ -22,12 +22,12 @@ from postvirt import __version__
 from postvirt.config.identities import identities
 from postvirt.config.parameters import Settings
 from postvirt.config.show import render
+from postvirt.delivery.preparation import all_table_names, prepare
 from postvirt.errors import ConfigError
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
 from postvirt.server import systemd
 from postvirt.server.aside import run_aside
-from postvirt.server.assembly import all_table_names, prepare
 from postvirt.server.configuration import Configuration, settled_worker
 from postvirt.server.control import Answer, Control, Reply, control_path
 from postvirt.server.daemonise import WORKS

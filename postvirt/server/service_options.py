@@ -15,7 +15,8 @@ from postvirt.config.load import load, read_master_cf
 from postvirt.config.parameters import Settings
 from postvirt.config.show import render
 from postvirt.errors import ConfigError
-from postvirt.server.inspection import PROGRAMS, inspect_process
+from postvirt.inspection import show
+from postvirt.inspection.inspect import PROGRAMS, inspect_process
 from postvirt.server.options import Options, parse_options
 
 PROCESS_NAME = "postvirt"
@@ -96,7 +97,8 @@ def problems_of(wanted: Wanted, queue_directory: str) -> bytes:
                 process_name=options.process_name,
                 service_name=options.service_name,
             ):
-                found[problem.severity].append(render(problem))
+                if problem.severity in found:
+                    found[problem.severity].append(show.render(problem))
     except ConfigError as error:
         if not found["error"]:
             found["error"].append(render(error))

@@ -206,7 +206,8 @@ def test_the_level_must_be_one_of_three(postfix):
 DAEMON = """
 import sys
 from postvirt.config.load import load
-from postvirt.server.assembly import Assembly, prepare
+from postvirt.delivery.preparation import prepare
+from postvirt.server.assembly import Assembly
 name = "virtual"
 settings = load(sys.argv[1], [], process_name=name, service_name=name).settings
 prepare(settings)

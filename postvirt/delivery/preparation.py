@@ -1,0 +1,93 @@
+"""What has to be done before anybody can deliver: imports, identity, open tables.
+
+`prepare` imports the drivers of all tables. It runs while the process is still root:
+later, as mail_owner, it may not be able to read its own Python installation. Tables are
+opened after that with mail_owner's rights: no database handle may cross a fork, and a
+table that mail_owner cannot read must not work.
+
+Parity: post_init() in src/virtual/virtual.c.
+Raises: ConfigError.
+"""
+
+from __future__ import annotations
+
+import os
+
+from postvirt.config import grammar
+from postvirt.config.identities import identities
+from postvirt.config.lists import split
+from postvirt.config.parameters import Settings
+from postvirt.delivery.resolve import Resolver
+from postvirt.model.mailbox import Owner
+from postvirt.system import privileges
+from postvirt.tables import redirection, registry
+from postvirt.tables.local_domains import LocalDomains
+from postvirt.tables.maps import Maps, open_maps
+from postvirt.tables.match_list import table_names
+from postvirt.tables.table import TableOptions
+
+
+def prepare(settings: Settings) -> None:
+    """Open tables as these settings say, and import what the tables need."""
+    redirection.use(settings)
+    grammar.prepare()
+    registry.prepare(all_table_names(settings))
+
+
+def settle_as_mail_owner(settings: Settings, chroot: str = "") -> None:
+    """Take mail_owner's identity, if this process can take any.
+
+    chroot is the directory to lock the process into first, "" for none.
+    Raises: ConfigError when the accounts of the configuration make no sense.
+    """
+    # The accounts are looked up first: there may be no /etc/passwd in the jail.
+    accounts = identities(settings) if privileges.is_root() else None
+    if chroot:
+        os.chroot(chroot)
+        os.chdir("/")
+    if accounts:
+        privileges.settle(Owner(accounts.owner_uid, accounts.owner_gid))
+
+
+def all_table_names(settings: Settings) -> list[str]:
+    """Every "type:name" that the delivery agent may open."""
+    lists = ("mydestination", "fast_flush_domains", "parent_domain_matches_subdomains")
+    names = [
+        name
+        for parameter in lists
+        for name in table_names(parameter, getattr(settings, parameter))
+    ]
+    for value in (
+        settings.virtual_mailbox_maps,
+        settings.virtual_uid_maps,
+        settings.virtual_gid_maps,
+        settings.virtual_delivery_status_filter,
+    ):
+        names += split(value)
+    return names
+
+
+def open_resolver(settings: Settings, opened: registry.OpenTables) -> Resolver:
+    """Who finds mailboxes, with open tables."""
+    utf8 = settings.smtputf8_enable
+    paranoid = TableOptions(utf8=utf8, paranoid=True)
+
+    def owner_maps(parameter: str, value: str) -> Maps:
+        return open_maps(parameter, value, paranoid, opened)
+
+    local_domains = LocalDomains(
+        myorigin=settings.myorigin,
+        mydestination=settings.mydestination,
+        inet_interfaces=settings.inet_interfaces,
+        proxy_interfaces=settings.proxy_interfaces,
+        inet_protocols=settings.inet_protocols,
+        utf8=utf8,
+        opened=opened,
+    )
+    return Resolver(
+        settings,
+        owner_maps("virtual_mailbox_maps", settings.virtual_mailbox_maps),
+        owner_maps("virtual_uid_maps", settings.virtual_uid_maps),
+        owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
+        local_domains.is_local,
+    )

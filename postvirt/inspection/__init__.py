@@ -1,0 +1,1 @@
+"""Find what is wrong with an installation before the first message does."""

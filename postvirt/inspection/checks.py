@@ -1,0 +1,24 @@
+"""All checks.
+
+A check is a generator of problems. Those of a Subject are asked for each process of
+master.cf, with mail_owner's rights and, in a process that root started, the power to
+act as others (system.privileges). Those of the whole are asked once, before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from postvirt.inspection.places import check_mailbox_base
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.services import check_privileged
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables import check_tables
+
+Check = Callable[[Subject], Iterator[Problem]]
+
+# With root's rights, where the process has them.
+AS_ROOT: Sequence[Check] = (check_privileged,)
+
+# With mail_owner's rights.
+AS_MAIL_OWNER: Sequence[Check] = (check_mailbox_base, check_tables)

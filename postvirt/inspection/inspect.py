@@ -1,0 +1,123 @@
+"""Look at a configuration as the daemon would, and report everything that is wrong.
+
+It is the daemon's own reading of main.cf plus the daemon's own opening of every table,
+so that the two cannot disagree. Each service in master.cf that runs virtual(8) or
+postvirt is looked at with its own -o options; when there is none, main.cf alone is.
+
+Raises: nothing; problems are the result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from postvirt.config.load import check, read_master_cf
+from postvirt.config.master_cf import MasterCf
+from postvirt.config.places import Origin
+from postvirt.delivery.preparation import prepare, settle_as_mail_owner
+from postvirt.errors import ConfigError
+from postvirt.inspection.checks import AS_MAIL_OWNER, AS_ROOT
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Process, Subject
+from postvirt.tables import redirection
+from postvirt.tables.cf_file import use_main_cf
+
+# The programs of master.cf that this is about.
+PROGRAMS = ("virtual", "postvirt-virtual")
+
+
+def inspect(
+    config_directory: str | None,
+    overrides: Sequence[tuple[str, str]],
+    *,
+    service_name: str,
+) -> list[Problem]:
+    """Every problem, those of the two files first.
+
+    service_name    what the daemon is called when master.cf has no such service
+    As root it opens the tables as mail_owner, and this process stays mail_owner.
+    """
+    try:
+        master_cf = read_master_cf(config_directory)
+    except ConfigError:
+        # Who delivers by hand has no master.cf and needs none.
+        master_cf = None
+    processes = list(_processes(master_cf)) if master_cf else []
+    processes = processes or [Process(service_name, service_name, (), {})]
+    problems = _inspect(config_directory, overrides, processes, master_cf)
+    mistakes = master_cf.problems if master_cf else ()
+    return _distinct([*(Problem.of("PV010", one) for one in mistakes), *problems])
+
+
+def inspect_process(
+    overrides: Sequence[tuple[str, str]], *, process_name: str, service_name: str
+) -> list[Problem]:
+    """Every problem of one process, whatever master.cf says; otherwise as `inspect`."""
+    process = Process(process_name, service_name, (), {})
+    return _distinct(_inspect(None, overrides, [process], None))
+
+
+def _inspect(
+    config_directory: str | None,
+    overrides: Sequence[tuple[str, str]],
+    processes: Sequence[Process],
+    master_cf: MasterCf | None,
+) -> Iterator[Problem]:
+    subjects = []
+    for process in processes:
+        checked = check(
+            config_directory,
+            [*process.options, *overrides],
+            process_name=process.program,
+            service_name=process.service,
+            origins=process.origins,
+        )
+        for error in checked.problems:
+            yield Problem.of(_code(error), error)
+        if checked.settings is not None:
+            subjects.append(Subject(process, checked, checked.settings, master_cf))
+    for subject in subjects:
+        for ask in AS_ROOT:
+            yield from ask(subject)
+    try:
+        for subject in subjects:
+            prepare(subject.settings)
+        if subjects:
+            settle_as_mail_owner(subjects[0].settings)
+    except ConfigError as error:
+        yield Problem.of("PV002", error)
+        return
+    for subject in subjects:
+        redirection.use(subject.settings)
+        use_main_cf(subject.texts)
+        for ask in AS_MAIL_OWNER:
+            yield from ask(subject)
+
+
+def _code(error: ConfigError) -> str:
+    if error.severity == "warning":
+        return "PV003"
+    return "PV001" if error.column < 0 and not error.line else "PV002"
+
+
+def _processes(master_cf: MasterCf) -> Iterator[Process]:
+    """The processes that this is about."""
+    for service in master_cf.services:
+        program = os.path.basename(service.command)
+        if program in PROGRAMS:
+            origins = {
+                option.name: Origin(master_cf.path, option.place)
+                for option in service.options
+            }
+            overrides = service.overrides
+            yield Process(program, service.name, overrides, origins, service)
+
+
+def _distinct(problems: Iterator[Problem] | Sequence[Problem]) -> list[Problem]:
+    """Two services have most problems in common."""
+    seen = {
+        (one.code, one.text, one.file, one.line, one.column): one
+        for one in reversed(list(problems))
+    }
+    return list(reversed(seen.values()))
