@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -175,7 +176,7 @@ def _make(instance: Instance, socket: Path) -> _Made:
                 message = f"Subject: {name}\n{one.headers}\n{one.body}".encode()
                 recipients = ["bob@example.com", "mbox@example.com"]
                 postfix.send("alice@example.org", recipients, message)
-            postfix.wait_until(lambda: len(_files(hold)) == len(_MESSAGES))
+            postfix.wait_until(lambda: len(_complete(hold)) == len(_MESSAGES))
             held = [_read(postfix, path) for path in _files(hold)]
             postfix.command("postsuper", "-c", str(instance.etc), "-H", "ALL")
             postfix.flush()
@@ -190,6 +191,11 @@ def _make(instance: Instance, socket: Path) -> _Made:
 
 def _files(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def _complete(queue: Path) -> list[Path]:
+    """The queue files that cleanup(8) has finished: only then they are executable."""
+    return [path for path in _files(queue) if path.stat().st_mode & stat.S_IXUSR]
 
 
 def _read(postfix: PrivatePostfix, path: Path) -> _Held:

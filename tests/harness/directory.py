@@ -60,6 +60,8 @@ class Slapd(Server):
             "modulepath /usr/lib/ldap",
             "moduleload back_mdb",
             "allow bind_v2",
+            # Only EXTERNAL is left, whatever mechanisms the machine has.
+            "sasl-secprops noanonymous,noplain,nodict",
             f"TLSCACertificateFile {self.directory}/ca.pem",
             f"TLSCertificateFile {self.directory}/server.pem",
             f"TLSCertificateKeyFile {self.directory}/server.key",

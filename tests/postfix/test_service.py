@@ -61,7 +61,12 @@ def postfix(
     instance: Instance, start_postfix: StartPostfix, postvirt: Postvirt
 ) -> PrivatePostfix:
     """It runs, and so does the service."""
-    started = start_postfix(MAILBOXES, virtual_transport="postvirt")
+    started = start_postfix(
+        MAILBOXES,
+        virtual_transport="postvirt",
+        # The dot lock of a process that was killed is in the way for stale_lock_time.
+        virtual_mailbox_lock="fcntl",
+    )
     postvirt("start")
     return started
 

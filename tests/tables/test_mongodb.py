@@ -522,7 +522,7 @@ def test_a_bad_uri_does_not_show_its_password(table, logged, uri):
         ({"uri": "http://x"}, "failed to parse URI: Invalid URI scheme"),
         (
             {"uri": "mongodb://h/?tls=true&tlsCAFile=/none"},
-            "failed to parse URI.*/none",
+            "failed to parse URI.*(/none|tlscafile)",
         ),
         ({"uri": "mongodb://h:99999"}, "failed to parse URI: Port must be"),
         ({"dbname": "a b"}, "database names cannot contain"),
@@ -538,9 +538,8 @@ def test_what_cannot_be_used(table, logged, parameters, reason):
 def test_what_the_driver_finds_odd_in_a_uri_is_logged(table, logged):
     users = table(more="socketTimeout=5")
     [line] = logged.take()
-    assert line.startswith(
-        f"warning: {users.title}: URI: Unknown option: sockettimeout."
-    )
+    # Newer drivers do not name the option.
+    assert line.startswith(f"warning: {users.title}: URI: Unknown option")
     assert users.lookup(b"two@x") == b"1/"
 
 
