@@ -34,6 +34,7 @@ from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.directories import make_directories, open_directory
 from postvirt.system.privileges import acting_as
+from postvirt.system.renaming import rename_to_new_name
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
 _DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
@@ -50,7 +51,7 @@ def deliver_to_maildir(
 ) -> Steps[Outcome]:
     """Deliver; hostname becomes the last part of the file's name."""
     owner = mailbox.owner
-    file = _MaildirFile(mailbox.path, hostname)
+    file = _MaildirFile(mailbox, hostname)
     try:
         with step(PLACE, f"create maildir file {text(file.tmp)}"), acting_as(owner):
             file.create()
@@ -62,8 +63,9 @@ def deliver_to_maildir(
                 file.fd, file.device, content.queue_file_bytes
             )
         with step(PLACE, f"create maildir file {text(file.new)}"), acting_as(owner):
-            with step(COMMIT, "error writing message"):
-                hand_over(file.fd)
+            if not has_its_names:
+                with step(COMMIT, "error writing message"):
+                    hand_over(file.fd)
             file.publish(has_its_names=has_its_names)
         with step(COMMIT, "error writing message"):
             yield file.durable()
@@ -88,9 +90,10 @@ def deliver_to_maildir(
 class _MaildirFile:
     """One file on its way from tmp/ to new/; its methods run as the owner."""
 
-    def __init__(self, maildir: bytes, hostname: bytes) -> None:
+    def __init__(self, mailbox: Mailbox, hostname: bytes) -> None:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        self._maildir = maildir
+        self._maildir = maildir = mailbox.path
+        self._owner = mailbox.owner
         self._hostname = hostname
         self._seconds = seconds
         self._microseconds = nanoseconds // 1000
@@ -135,17 +138,16 @@ class _MaildirFile:
         opened unless they are committed with the file.
         Raises: OSError when the name in new/ cannot be made.
         """
+        move = self._rename if has_its_names else self._link
         try:
-            self._link()
+            move()
         except FileNotFoundError:
             try:
                 self._make(b"cur")
             except OSError:
                 pass  # nothing is put there: the mail can be delivered all the same
             self._make(b"new")
-            self._link()
-        self._is_in_new = True
-        self._remove_from_tmp()
+            move()
         self._has_its_names = has_its_names
         if not has_its_names:
             self._open_directory(self._maildir + b"new")
@@ -158,7 +160,7 @@ class _MaildirFile:
             self.fd,
             self.device,
             self._has_its_names,
-            is_named=True,
+            named_by=self._owner.uid,
             directories=tuple(self._directories),
             everything=self._everything,
         )
@@ -187,6 +189,13 @@ class _MaildirFile:
     def _make(self, name: bytes) -> None:
         self._made += make_directories(self._maildir + name, _DIRECTORY_MODE)
 
+    def _rename(self) -> None:
+        """Move in one step, where the file system can."""
+        if rename_to_new_name(self.tmp, self.new):
+            self._is_in_tmp, self._is_in_new = False, True
+        else:
+            self._link()
+
     def _link(self) -> None:
         try:
             os.link(self.tmp, self.new)
@@ -199,6 +208,8 @@ class _MaildirFile:
                 f"sane_link({text(self.tmp)},{text(self.new)}): "
                 "worked around spurious NFS error"
             )
+        self._is_in_new = True
+        self._remove_from_tmp()
 
     def _remove_from_tmp(self) -> None:
         self._is_in_tmp = False

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from types import TracebackType
 
 from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
 
@@ -53,16 +52,32 @@ class DeliveryFailedError(Exception):
         return undelivered(replace(self.dsn, reason=prefix + self.dsn.reason))
 
 
-@contextmanager
-def step(default: str, what: str) -> Iterator[None]:
+class step:  # noqa: N801 - used like a function
     """Turn an OSError of the block into DeliveryFailedError: "what: why".
 
     default is the code for an errno that is not in the table.
     """
-    try:
-        yield
-    except OSError as error:
-        number = error.errno or errno.EIO
-        reason = f"{what}: {os.strerror(number)}"
-        diagnostic = _INPUT_OUTPUT_ERROR if default in (WRITE, COMMIT) else ""
-        raise DeliveryFailedError(number, default, reason, diagnostic) from None
+
+    __slots__ = ("_default", "_what")
+
+    def __init__(self, default: str, what: str) -> None:
+        self._default = default
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            number = error.errno or errno.EIO
+            reason = f"{self._what}: {os.strerror(number)}"
+            is_write = self._default in (WRITE, COMMIT)
+            diagnostic = _INPUT_OUTPUT_ERROR if is_write else ""
+            raise DeliveryFailedError(
+                number, self._default, reason, diagnostic
+            ) from None

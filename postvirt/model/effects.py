@@ -39,7 +39,8 @@ class Durable:
     The file has been Written, and not been written to since.
 
     has_its_names  the answer to Written
-    is_named       the last thing that happened to the file is that it got its name
+    named_by       who has given the file its name, when that is the last thing that
+                   happened to it: a uid; else None
     directories    open descriptors of the directories in which a name changed
     everything     such a directory could not be opened, as its owner may not read it
     """
@@ -47,7 +48,7 @@ class Durable:
     fd: int
     device: int
     has_its_names: bool
-    is_named: bool = False
+    named_by: int | None = None
     directories: tuple[int, ...] = ()
     everything: bool = False
 

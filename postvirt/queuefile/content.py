@@ -63,7 +63,7 @@ class QueueFileContent:
         in_line = False
         reverse_jumps = last_jump = 0
         while True:
-            block = self._pread(BLOCK_BYTES, position + len(rest))
+            block = self._pread(position + len(rest))
             buffer = rest + block if rest else block
             decoded = decode_content(buffer, in_line=in_line)
             if decoded.pieces:
@@ -96,7 +96,11 @@ class QueueFileContent:
             reason = f"seek error after pointer record: {os.strerror(error.errno or 0)}"
             raise QueueFileError(ERROR, reason) from None
 
-    def _pread(self, size: int, offset: int) -> bytes:
+    def _pread(self, offset: int) -> bytes:
+        # Memory for a whole block costs more than to read a small message.
+        size = self.queue_file_bytes - offset
+        if not 0 < size < BLOCK_BYTES:
+            size = BLOCK_BYTES
         try:
             return os.pread(self._fd, size, offset)
         except OSError as error:

@@ -94,7 +94,10 @@ def open_queue_file(
     if (
         _is_regular(status, path)
         and _locked(fd, path)
-        and _can_seek(fd, path, request.data_offset)
+        and (
+            0 <= request.data_offset <= status.st_size
+            or _can_seek(fd, path, request.data_offset)
+        )
     ):
         return QueueFile(fd, path, status.st_size)
     os.close(fd)

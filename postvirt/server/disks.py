@@ -7,8 +7,8 @@ each disk by itself.
 On a disk whose file system keeps one ordered log (ext4, xfs; see system.file_systems):
 
     write out the data of all files and wait for it, together
-    (the deliveries make their names in new/ and remove those in tmp/)
-    commit the file that got its name last
+    (the deliveries move their names from tmp/ to new/)
+    commit the file that got its name last, of each owner
 
 Why this is safe. When a name is made, the data it leads to has left memory, and the
 change of the inode that says where it is has been logged, so no state of the log has a
@@ -18,7 +18,9 @@ all earlier changes with it: names, inodes, new directories. The commit makes th
 empty its cache, so that the data is safe as well. ext4 does so with data=ordered,
 data=writeback (the data was waited for) and data=journal (the data is in the log, in
 front of the name). A file that was only appended to changed last when its data was
-written, which need not be before the last name; it is committed by itself.
+written, which need not be before the last name; it is committed by itself. An owner
+may have put another file in the place of his own, which then got no name and commits
+nothing: so nobody has to rely on another one's last file.
 
 On any other disk: fsync of every file, then the names, then fsync of every directory in
 which a name changed. That is the sequence that no file system may get wrong.
@@ -179,9 +181,10 @@ class Disks:
 
 def _log(effects: Sequence[Durable]) -> list[list[int]]:
     """For each file, what to commit on a disk with a log: the same for all of them."""
-    fds = [effect.fd for effect in effects if not effect.is_named]
-    named = [effect.fd for effect in effects if effect.is_named]
-    return [fds + named[-1:]] * len(effects)
+    fds = [effect.fd for effect in effects if effect.named_by is None]
+    named = [effect for effect in effects if effect.named_by is not None]
+    last = {effect.named_by: effect.fd for effect in named}
+    return [[*fds, *last.values()]] * len(effects)
 
 
 def _directories(effects: Sequence[Durable]) -> list[list[int]]:

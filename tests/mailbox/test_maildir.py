@@ -105,7 +105,7 @@ def test_the_message_is_written_in_tmp_and_then_moved_to_new(home: Path) -> None
                 assert os.path.samestat(os.fstat(new), (path / "new").stat())
                 assert not effect.everything
                 assert not effect.has_its_names
-                assert effect.is_named
+                assert effect.named_by == recipient().uid
         assert effect.device == os.fstat(fd).st_dev
         assert os.path.samestat(os.fstat(fd), place.stat())
         assert not os.get_inheritable(fd)
@@ -156,7 +156,7 @@ def test_no_directory_is_opened_where_names_are_committed_with_the_file(
     def look(effect: Effect) -> None:
         if isinstance(effect, Durable):
             assert effect.has_its_names
-            assert effect.is_named
+            assert effect.named_by == recipient().uid
             assert effect.directories == ()
 
     assert run(Hand(look, has_log=True), home / "maildir")[0] == DELIVERED
