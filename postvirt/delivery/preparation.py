@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from postvirt.config import grammar
-from postvirt.config.identities import identities
+from postvirt.config.identities import Identities, identities
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
@@ -34,14 +34,27 @@ def prepare(settings: Settings) -> None:
     registry.prepare(all_table_names(settings))
 
 
-def settle_as_mail_owner(settings: Settings, chroot: str = "") -> None:
+def accounts_of(settings: Settings) -> Identities | None:
+    """The accounts to work with; None if this process cannot take any identity.
+
+    Raises: ConfigError when the accounts of the configuration make no sense.
+    """
+    return identities(settings) if privileges.is_root() else None
+
+
+def settle_as_mail_owner(settings: Settings) -> None:
+    """Look the accounts up, and settle.
+
+    Raises: ConfigError when the accounts of the configuration make no sense.
+    """
+    settle(accounts_of(settings))
+
+
+def settle(accounts: Identities | None, chroot: str = "") -> None:
     """Take mail_owner's identity, if this process can take any.
 
     chroot is the directory to lock the process into first, "" for none.
-    Raises: ConfigError when the accounts of the configuration make no sense.
     """
-    # The accounts are looked up first: there may be no /etc/passwd in the jail.
-    accounts = identities(settings) if privileges.is_root() else None
     if chroot:
         os.chroot(chroot)
         os.chdir("/")

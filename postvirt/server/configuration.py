@@ -9,9 +9,10 @@ import os
 import sys
 from dataclasses import dataclass
 
+from postvirt.config.identities import Identities
 from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
-from postvirt.delivery.preparation import prepare, settle_as_mail_owner
+from postvirt.delivery.preparation import accounts_of, prepare, settle
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import Assembly
 from postvirt.server.installed import services_announce
@@ -70,16 +71,36 @@ class Configuration:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def settled_worker(
-    options: Options, settings: Settings, channel: StatusChannel | None
-) -> Worker:
-    """A worker with mail_owner's identity and its tables open."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the parent has found out for its workers, once, with root's rights.
+
+    announce    as Worker's services_announce
+    """
+
+    options: Options
+    settings: Settings
+    accounts: Identities | None
+    announce: bool
+
+
+def prepared(options: Options, settings: Settings) -> Prepared:
+    """Do what need not be done in every worker again.
+
+    Raises: ConfigError when the accounts of the configuration make no sense.
+    """
     prepare(settings)
     announce = services_announce(settings.daemon_directory)
+    return Prepared(options, settings, accounts_of(settings), announce)
+
+
+def settled_worker(known: Prepared, channel: StatusChannel | None) -> Worker:
+    """A worker with mail_owner's identity and its tables open."""
+    options, settings = known.options, known.settings
     limit_file_size(settings.virtual_mailbox_limit)
     allow_many_files()
     chroot = settings.queue_directory if options.wants_chroot else ""
-    settle_as_mail_owner(settings, chroot)
+    settle(known.accounts, chroot)
     if options.arguments:
         log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
     limits = Limits(
@@ -95,7 +116,7 @@ def settled_worker(
         options.service_name,
         limits,
         channel,
-        services_announce=announce,
+        services_announce=known.announce,
         takes_passed=options.transport.lower() == "pass",
     )
 

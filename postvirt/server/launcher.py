@@ -18,14 +18,13 @@ import sys
 from dataclasses import replace
 
 from postvirt.config.parameters import Settings
-from postvirt.delivery.preparation import prepare
 from postvirt.errors import ConfigError
 from postvirt.server.configuration import (
     Configuration,
     log_as_environment_says,
+    prepared,
     settled_worker,
 )
-from postvirt.server.installed import services_announce
 from postvirt.server.options import Options, parse_options
 from postvirt.server.watchdog import RunWorker, watch
 from postvirt.server.worker import Leave, StatusChannel, Ties
@@ -60,20 +59,18 @@ def _start(options: Options) -> int:
     except OSError as error:
         log.fatal(f'chdir("{settings.queue_directory}"): {log.errno_text(error)}')
     if options.serves_stdin:
-        worker = settled_worker(options, settings, None)
+        worker = settled_worker(prepared(options, settings), None)
         worker.serve_pair(sys.stdin.fileno(), sys.stdout.fileno())
         return 0
     listeners = _listeners(options.socket_count)
 
     def next_worker() -> RunWorker:
-        settings = configuration.read()
-        prepare(settings)
-        services_announce(settings.daemon_directory)  # kept for all workers
+        known = prepared(options, configuration.read())
         channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
 
         def run(ties: Ties) -> Leave:
             try:
-                worker = settled_worker(options, settings, channel)
+                worker = settled_worker(known, channel)
             except ConfigError as error:
                 log.fatal(error.text)
             ends = (STATUS_FD, *ties.lifelines)

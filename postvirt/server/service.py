@@ -22,13 +22,18 @@ from postvirt import __version__
 from postvirt.config.identities import identities
 from postvirt.config.parameters import Settings
 from postvirt.config.show import render
-from postvirt.delivery.preparation import all_table_names, prepare
+from postvirt.delivery.preparation import all_table_names
 from postvirt.errors import ConfigError
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
 from postvirt.server import systemd
 from postvirt.server.aside import run_aside
-from postvirt.server.configuration import Configuration, settled_worker
+from postvirt.server.configuration import (
+    Configuration,
+    Prepared,
+    prepared,
+    settled_worker,
+)
 from postvirt.server.control import Answer, Control, Reply, control_path
 from postvirt.server.daemonise import WORKS
 from postvirt.server.listening import listen, socket_path
@@ -89,6 +94,7 @@ class Service:
         self._pid_file = PidFile(pid_path(wanted.name))
         self._configuration = Configuration(wanted.options())
         self._settings = self._configuration.read()
+        self._known: Prepared | None = None
         self._began = time.monotonic()
         self._is_started = False
         self._reload: _Reload | None = None
@@ -135,16 +141,19 @@ class Service:
 
     def _next_worker(self) -> RunWorker:
         try:
-            self._settings = self._configuration.read()
+            settings = self._configuration.read()
+            never_idle = replace(settings, max_idle=_NEVER_SECONDS)
+            self._known = prepared(self._configuration.options, never_idle)
+            self._settings = settings
         except ConfigError as error:
+            if self._known is None:
+                raise
             log.error(f"{error.text} -- going on with the old configuration")
-        settings = replace(self._settings, max_idle=_NEVER_SECONDS)
-        options = self._configuration.options
-        prepare(settings)
+        known = self._known
 
         def run(ties: Ties) -> Leave:
             try:
-                worker = settled_worker(options, settings, None)
+                worker = settled_worker(known, None)
             except ConfigError as error:
                 log.fatal(error.text)
             self._starter.leave()

@@ -50,11 +50,8 @@ class AsyncCommits:
         calls = _CALLS.get(platform.machine())
         if calls is None or sys.byteorder != "little":
             return
-        setup, self._getevents, self._submit = calls
-        context = ctypes.c_ulong(0)
-        if _syscall(setup, _MOST, ctypes.byref(context)) != 0:
-            return
-        self._context = context
+        self._setup, self._getevents, self._submit = calls
+        self._context = ctypes.c_ulong(0)
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # The kernel is given addresses, so the memory stays where it is.
         self._iocbs = ctypes.create_string_buffer(_MOST * _IOCB.size)
@@ -71,7 +68,7 @@ class AsyncCommits:
 
         name is what `done` will call it.
         """
-        if self._eventfd < 0 or not self._free:
+        if self._eventfd < 0 or not self._free or not self._is_set_up():
             return False
         slot = self._free[-1]
         offset = slot * _IOCB.size
@@ -85,6 +82,17 @@ class AsyncCommits:
         self._free.pop()
         self._names[slot] = name
         return True
+
+    def _is_set_up(self) -> bool:
+        """Whether the kernel is ready; only now, for its part takes long to go away.
+
+        A process that ends waits for it, some hundredths of a second.
+        """
+        if not self._context.value:
+            context = ctypes.byref(self._context)
+            if _syscall(self._setup, _MOST, context) != 0:
+                self._free.clear()  # nor will it be later
+        return bool(self._context.value)
 
     def done(self) -> list[tuple[int, int]]:
         """Those that came to an end: their names, and 0 or an errno."""

@@ -36,15 +36,17 @@ def logical_lines(content: bytes, path: str) -> Iterator[tuple[int, bytes]]:
         elif line[:1] in _SPACE:
             pending += line
         else:
-            yield from _complete(begin, pending, path)
+            if _is_whole(pending, path):
+                yield begin, pending
             begin, pending = number, line
-    if pending:
-        yield from _complete(begin, pending, path)
+    if pending and _is_whole(pending, path):
+        yield begin, pending
 
 
-def _complete(begin: int, line: bytes, path: str) -> Iterator[tuple[int, bytes]]:
+def _is_whole(line: bytes, path: str) -> bool:
+    """Whether the beginning is there; a warning if it is not."""
     if line[:1] not in _SPACE:
-        yield begin, line
-        return
+        return True
     shown = text(line[:30]) + ("..." if len(line) > 30 else "")
     log.warning(f'{path}: logical line must not start with whitespace: "{shown}"')
+    return False

@@ -10,6 +10,7 @@ Raises: TableError when the file cannot be read or has a key twice.
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from postvirt.errors import TableError
@@ -67,10 +68,20 @@ def _read_when_cold(path: str) -> bytes:
         before = after
 
 
+# A line as nearly all are: ASCII, no quotes and no backslash in the key, no colon at
+# its end. White space is isspace(3)'s.
+_SIMPLE = re.compile(
+    rb"""([^\s"\\\0\x80-\xff]*[^\s"\\\0:\x80-\xff])\s+([^\0\x80-\xff]*[^\s\0\x80-\xff])\s*\Z"""
+)
+
+
 def _entry(
     path: str, number: int, line: bytes, options: TableOptions
 ) -> tuple[bytes, bytes] | None:
     """The key and the value of a logical line; None, with a warning, if it has none."""
+    simple = _SIMPLE.match(line)
+    if simple is not None and not options.file_values:
+        return simple[1], simple[2]
     # Postfix stores C strings: what follows a NUL is not there. Only its UTF-8 check
     # looks at the whole line.
     seen = line.split(b"\0", 1)[0]
