@@ -73,7 +73,7 @@ class Connection:
             return None
         if request.stats.agent_handoff.seconds == 0:
             now = Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
-            return replace(request, stats=replace(request.stats, agent_handoff=now))
+            return replace(request, stats=request.stats._replace(agent_handoff=now))
         return request
 
     def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> Steps[bytes]:

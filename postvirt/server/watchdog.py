@@ -38,9 +38,11 @@ from postvirt.system import log
 RunWorker = Callable[[Ties], Leave]
 Callback = Callable[[], None]
 
-# What a worker says: it accepts clients; it wants a successor.
+# What a worker says: it accepts clients; it accepts nobody any more and wants another
+# one to go on; it will soon have served enough and wants a successor.
 _READY = b"r"
 _ANOTHER = b"a"
+_SUCCESSOR = b"s"
 
 # poll(2) takes no more than 24 days.
 _MOST_REST_SECONDS = 86_400.0
@@ -180,12 +182,12 @@ class Watchdog:
         With at_once the old ones accept nobody any more from now on, else until the new
         ones do. What is to be done before the new ones start is done by `prepare`.
         """
-        old = [one for one in self._workers.values() if not one.has_successor]
+        old = list(self._workers.values())
         for worker in old:
             worker.has_successor = True
             if at_once:
                 _dismiss(worker)
-        pids = {pid for worker in old for pid in (worker.pid, *worker.in_place_of)}
+        pids = [worker.pid for worker in old]
         self._damping.reset()
         prepare()
         self._fill(() if at_once else tuple(pids))
@@ -256,6 +258,7 @@ class Watchdog:
             ties = Ties(
                 (self._lifeline,),
                 ask_for_another=lambda: _tell(tells, _ANOTHER),
+                ask_for_successor=lambda: _tell(tells, _SUCCESSOR),
                 say_ready=lambda: _tell(tells, _READY),
                 slot=slot,
             )
@@ -277,7 +280,9 @@ class Watchdog:
         if said == _READY:
             self._take_ready(worker)
         elif said == _ANOTHER:
-            self._succeed(worker)
+            self._succeed(worker, worker.in_place_of)
+        elif said == _SUCCESSOR:
+            self._succeed(worker, (worker.pid, *worker.in_place_of))
         else:
             self._bury(worker)
 
@@ -306,7 +311,7 @@ class Watchdog:
         self.served += activity.served
         self._scoreboard.give_back(worker.slot)
         if code == Leave.REPLACE:
-            self._succeed(worker)
+            self._succeed(worker, worker.in_place_of)
         elif not worker.has_successor:
             failed = code != Leave.FOR_GOOD
             if failed and (code > 0 or not self.is_stopping):
@@ -318,10 +323,10 @@ class Watchdog:
                 # gone.
                 self.stop()
 
-    def _succeed(self, worker: _Worker) -> None:
+    def _succeed(self, worker: _Worker, in_place_of: tuple[int, ...]) -> None:
         if not worker.has_successor and not self.is_stopping:
             worker.has_successor = True
-            self._start_worker(worker.in_place_of)
+            self._start_worker(in_place_of)
 
     def _replace_dead(
         self, worker: _Worker, activity: Activity, *, failed: bool

@@ -41,6 +41,10 @@ from postvirt.server.passing import receive_client
 from postvirt.server.scoreboard import Slot
 from postvirt.system import log
 
+# A worker asks for its successor when it may still serve one client in so many: nobody
+# waits for the new one to get ready, some milliseconds.
+_SPARE_PART = 10
+
 # What a worker is told by signals: stop, and make room for another one.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -82,12 +86,15 @@ class Ties:
     lifelines         descriptors that become readable when it makes no sense to go on:
                       master(8) or the watchdog process went away
     ask_for_another   tells the watchdog process to start the next worker now
+    ask_for_successor tells it to start the next worker, and then to have this one make
+                      room
     say_ready         tells it that this worker accepts clients
     slot              where the worker notes what it is doing
     """
 
     lifelines: Sequence[int]
     ask_for_another: Callable[[], None]
+    ask_for_successor: Callable[[], None] = lambda: None
     say_ready: Callable[[], None] = lambda: None
     slot: Slot = field(default_factory=Slot)
 
@@ -128,6 +135,7 @@ class Worker:
         )
         self._peer = f"{service_name} socket"
         self._limits = limits
+        self._successor_at = limits.max_use - limits.max_use // _SPARE_PART
         self._status_channel = status_channel
         self._engine = Engine(
             limits.ipc_timeout,
@@ -217,6 +225,8 @@ class Worker:
                 log.error(f"accept connection: {log.errno_text(error)}")
                 return
             self._begin_to_serve(client)
+            if self._engine.clients == 1:
+                break  # most probably; if somebody else waits, the next turn sees it
         if self._served and not self._was_taken:
             # master(8) takes a process that was never taken for one that failed to
             # start. Nobody is waiting now for whom it could start another one.
@@ -236,6 +246,8 @@ class Worker:
         self._engine.start(steps, lambda _: self._end_service(client))
         if self._served >= self._limits.max_use:
             self._begin_to_leave(Leave.REPLACE)
+        elif self._served == self._successor_at:
+            self._ties.ask_for_successor()
 
     def _end_service(self, client: socket.socket) -> None:
         client.close()

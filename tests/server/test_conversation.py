@@ -315,15 +315,15 @@ def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
-    stats = replace(REQUEST.stats, agent_handoff=Timestamp())
+    stats = REQUEST.stats._replace(agent_handoff=Timestamp())
     acts = [
         lambda: client.send(encode_request(replace(REQUEST, stats=stats))),
         client.hang_up,
     ]
     client.converse(lambda n: acts[n]())
     (served,) = client.served
-    assert served.stats == replace(
-        stats, agent_handoff=Timestamp(1_700_000_000, 123_456)
+    assert served.stats == stats._replace(
+        agent_handoff=Timestamp(1_700_000_000, 123_456)
     )
 
 

@@ -301,6 +301,21 @@ def test_a_worker_that_leaves_has_a_successor_while_it_serves_its_last_clients(
     assert serve(agent, post) == successor
 
 
+def test_a_successor_gets_ready_before_it_is_needed(start: Start, post: Post) -> None:
+    """With the ninth client of ten; then the old worker makes room for it."""
+    agent = start("-m", "10")
+    (old,) = {serve(agent, post) for _ in range(8)}
+    assert agent.children() == [old]
+    pidfd = os.pidfd_open(old)
+    serve(agent, post)
+    assert ends(pidfd)
+    os.close(pidfd)
+    successor = serve(agent, post)
+    assert successor != old
+    assert agent.children_become(successor)
+    assert reports(agent) == [TAKEN, AVAILABLE] * 2
+
+
 def test_a_full_worker_that_leaves_makes_room_for_its_successor(
     start: Start, post: Post
 ) -> None:
