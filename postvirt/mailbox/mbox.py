@@ -19,7 +19,7 @@ import os
 import random
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -148,32 +148,45 @@ class _Mbox:
         self._has_dot_lock = False
         self._directory: int | None = None
         self._is_new = False
+        self._is_file = False
 
     def open(self, locking: Locking) -> Steps[None]:
         """Lock and open the file.
 
+        All is done at once, with one change of identity, as far as no lock is taken.
         Raises: DeliveryFailedError.
         """
+        ways: list[Callable[[], None]] = []
         if "dotlock" in locking.styles:
-            yield from self._dot_lock(locking)
-        flags = os.O_WRONLY | os.O_APPEND
-        try:
-            with acting_as(self._owner):
-                self.fd, status, self._is_new = open_or_create(
-                    self._path, flags, _FILE_MODE
-                )
-                self.device = status.st_dev
-                if self._is_new:
-                    self._directory = open_directory(os.path.dirname(self._path))
-        except UnsafeFileError as error:
-            raise DeliveryFailedError(error.errno or 0, PLACE, error.reason) from None
-        except OSError as error:
-            reason = f"cannot open file: {log.errno_text(error)}"
-            raise DeliveryFailedError(error.errno or 0, PLACE, reason) from None
-        if stat.S_ISREG(status.st_mode):
-            yield from self._kernel_locks(locking)
-            self._look_again()
-            self._cut_off_unfinished()
+            ways.append(self._dot_lock)
+        ways.append(self._open_file)
+        ways += [
+            partial(self._kernel_lock, style)
+            for style in ("flock", "fcntl")
+            if style in locking.styles
+        ]
+        ways.append(self._cut_off_unfinished)
+        attempts = 0
+        while ways:
+            try:
+                with acting_as(self._owner):
+                    while ways:
+                        ways[0]()
+                        del ways[0]
+                        attempts = 0
+            except _TakenError as taken:
+                attempts += 1
+                if attempts >= locking.attempts:
+                    raise taken.failure from None
+                if ways[0] == self._dot_lock:
+                    self._remove_stale_dot_lock(locking)
+                # Not all at the same moment: whoever waits for the same lock is moved
+                # apart.
+                seconds = locking.delay_seconds * random.uniform(0.75, 1.25)
+                yield Pause(seconds, can_be_cut_short=True)
+            except PermissionError as error:  # the identity cannot be taken
+                reason = f"cannot open file: {log.errno_text(error)}"
+                raise DeliveryFailedError(error.errno or 0, PLACE, reason) from None
 
     def check(self, envelope: Envelope, *, strict_ownership: bool) -> None:
         """Refuse what is no mailbox of this recipient.
@@ -228,8 +241,9 @@ class _Mbox:
         """
         written_bytes = os.fstat(self.fd).st_size - self._length
         has_its_names: bool = yield Written(self.fd, self.device, written_bytes)
-        with acting_as(self._owner):
-            hand_over(self.fd)
+        if not has_its_names:
+            with acting_as(self._owner):
+                hand_over(self.fd)
         directory = () if self._directory is None else (self._directory,)
         yield Durable(
             self.fd,
@@ -261,10 +275,74 @@ class _Mbox:
         except OSError as error:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
 
+    def _dot_lock(self) -> None:
+        if not _is_missing_or_regular(self._path):
+            return  # a dot lock beside a device makes no sense
+        try:
+            locks.try_dot_lock(self._path)
+        except FileExistsError as error:
+            # Somebody else has it: try again later.
+            failure = self._no_dot_lock(error, errno.EAGAIN)
+            raise _TakenError(failure) from None
+        except OSError as error:
+            raise self._no_dot_lock(error, error.errno or 0) from None
+        self._has_dot_lock = True
+
+    def _remove_stale_dot_lock(self, locking: Locking) -> None:
+        try:
+            with acting_as(self._owner):
+                locks.remove_stale_dot_lock(self._path, locking.stale_seconds)
+        except OSError as error:
+            raise self._no_dot_lock(error, error.errno or 0) from None
+
+    def _no_dot_lock(self, error: OSError, number: int) -> DeliveryFailedError:
+        lock = text(locks.dot_lock_path(self._path))
+        reason = f"unable to create lock file {lock}: {log.errno_text(error)}"
+        return DeliveryFailedError(number, PLACE, reason)
+
+    def _open_file(self) -> None:
+        flags = os.O_WRONLY | os.O_APPEND
+        try:
+            self.fd, status, self._is_new = open_or_create(
+                self._path, flags, _FILE_MODE
+            )
+            self.device = status.st_dev
+            self._is_file = stat.S_ISREG(status.st_mode)
+            if self._is_new:
+                self._directory = open_directory(os.path.dirname(self._path))
+        except UnsafeFileError as error:
+            raise DeliveryFailedError(error.errno or 0, PLACE, error.reason) from None
+        except OSError as error:
+            reason = f"cannot open file: {log.errno_text(error)}"
+            raise DeliveryFailedError(error.errno or 0, PLACE, reason) from None
+
+    def _kernel_lock(self, style: str) -> None:
+        if not self._is_file:
+            return
+        try:
+            if style == "flock":
+                locks.try_flock(self.fd)
+            else:
+                locks.try_fcntl_lock(self.fd)
+        except OSError as error:
+            number = error.errno or errno.EIO
+            reason = f"unable to lock for exclusive access: {os.strerror(number)}"
+            raise _TakenError(DeliveryFailedError(number, PLACE, reason)) from None
+
     def _cut_off_unfinished(self) -> None:
-        with acting_as(self._owner):
-            begin = unfinished.find(self.fd)
-        excess = os.fstat(self.fd).st_size - begin
+        """Look at the file that is locked now.
+
+        Some mail readers replace the file; the one we locked may be gone by now.
+        """
+        if not self._is_file:
+            return
+        status = os.fstat(self.fd)
+        if status.st_nlink != 1:
+            log.warning(f"{text(self._path)}: file status changed unexpectedly")
+            reason = "target file status changed unexpectedly"
+            raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
+        begin = unfinished.find(self.fd)
+        excess = status.st_size - begin
         if begin >= 0 and excess > 0:
             log.warning(
                 f"{text(self._path)}: cutting off {excess} bytes "
@@ -272,45 +350,13 @@ class _Mbox:
             )
             self._truncate(begin)
 
-    def _dot_lock(self, locking: Locking) -> Steps[None]:
-        def attempt() -> None:
-            with acting_as(self._owner):
-                locks.try_dot_lock(self._path)
 
-        def after_failure() -> None:
-            with acting_as(self._owner):
-                locks.remove_stale_dot_lock(self._path, locking.stale_seconds)
+class _TakenError(Exception):
+    """Somebody else has the lock; `failure` is what to say when he keeps it."""
 
-        lock = text(locks.dot_lock_path(self._path))
-        try:
-            with acting_as(self._owner):
-                is_sensible = _is_missing_or_regular(self._path)
-            if not is_sensible:
-                return  # a dot lock beside a device makes no sense
-            yield from _repeat(attempt, FileExistsError, locking, after_failure)
-        except OSError as error:
-            number = error.errno or 0
-            reason = f"unable to create lock file {lock}: {log.errno_text(error)}"
-            if number == errno.EEXIST:  # somebody else has it: try again later
-                number = errno.EAGAIN
-            raise DeliveryFailedError(number, PLACE, reason) from None
-        self._has_dot_lock = True
-
-    def _kernel_locks(self, locking: Locking) -> Steps[None]:
-        with step(PLACE, "unable to lock for exclusive access"):
-            if "flock" in locking.styles:
-                yield from _repeat(lambda: locks.try_flock(self.fd), OSError, locking)
-            if "fcntl" in locking.styles:
-                yield from _repeat(
-                    lambda: locks.try_fcntl_lock(self.fd), OSError, locking
-                )
-
-    def _look_again(self) -> None:
-        """Some mail readers replace the file; the one we locked may be gone by now."""
-        if os.fstat(self.fd).st_nlink != 1:
-            log.warning(f"{text(self._path)}: file status changed unexpectedly")
-            reason = "target file status changed unexpectedly"
-            raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
+    def __init__(self, failure: DeliveryFailedError) -> None:
+        super().__init__()
+        self.failure = failure
 
 
 def _is_missing_or_regular(path: bytes) -> bool:
@@ -318,26 +364,3 @@ def _is_missing_or_regular(path: bytes) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return True
-
-
-def _repeat(
-    attempt: Callable[[], None],
-    taken: type[OSError],
-    locking: Locking,
-    after_failure: Callable[[], None] = lambda: None,
-) -> Steps[None]:
-    """Try to get a lock until it is not taken, as often as the configuration says.
-
-    Raises: the OSError of the last attempt, or at once one that is not `taken`.
-    """
-    for remaining in range(locking.attempts - 1, -1, -1):
-        try:
-            return attempt()
-        except taken:
-            if not remaining:
-                raise
-        after_failure()
-        # Not all at the same moment: whoever waits for the same lock is moved apart.
-        seconds = locking.delay_seconds * random.uniform(0.75, 1.25)
-        yield Pause(seconds, can_be_cut_short=True)
-    return None
