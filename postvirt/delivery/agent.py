@@ -31,6 +31,10 @@ from postvirt.system import log
 DONE = 0
 TRY_AGAIN = -1
 
+# As plain numbers, see report.reporter.
+_SUCCESS = int(RequestFlag.SUCCESS)
+_PROBE_FLAGS = int(PROBE_FLAGS)
+
 _SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
 
 
@@ -108,7 +112,7 @@ class Agent:
         except Exception as error:
             _log_bug(request, f"to=<{text(recipient.address)}>: ", error)
             return False
-        if is_done and RequestFlag.SUCCESS in request.flags:
+        if is_done and int(request.flags) & _SUCCESS:
             return queue_file.cross_off(recipient.offset)
         return is_done
 
@@ -125,7 +129,7 @@ class Agent:
                     request.sender,
                     recipient,
                     content,
-                    probe_only=bool(request.flags & PROBE_FLAGS),
+                    probe_only=bool(int(request.flags) & _PROBE_FLAGS),
                 )
             )
         except QueueFileError as error:
