@@ -7,15 +7,12 @@ act as others (system.privileges). Those of the whole are asked once, before tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from postvirt.inspection.places import check_mailbox_base
-from postvirt.inspection.problem import Problem
 from postvirt.inspection.services import check_privileged
-from postvirt.inspection.subject import Subject
+from postvirt.inspection.subject import Check
 from postvirt.inspection.tables import check_tables
-
-Check = Callable[[Subject], Iterator[Problem]]
 
 # With root's rights, where the process has them.
 AS_ROOT: Sequence[Check] = (check_privileged,)

@@ -17,14 +17,25 @@ from postvirt.config.master_cf import MasterCf
 from postvirt.config.places import Origin
 from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
-from postvirt.inspection.checks import AS_MAIL_OWNER, AS_ROOT
+from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.problem import Problem
-from postvirt.inspection.subject import Process, Subject
+from postvirt.inspection.services import check_privileged
+from postvirt.inspection.subject import Check, Extent, Process, Subject
+from postvirt.inspection.tables import check_tables
 from postvirt.tables import redirection
 from postvirt.tables.cf_file import use_main_cf
 
 # The programs of master.cf that this is about.
 PROGRAMS = ("virtual", "postvirt-virtual")
+
+_ALL = Extent()
+
+# What keeps a process from working at all. A mistake in one entry of a table does not,
+# and a service must not wait for a look at a million of them before it reloads.
+_VITAL: tuple[Sequence[Check], Sequence[Check]] = (
+    (check_privileged,),
+    (check_mailbox_base, check_tables),
+)
 
 
 def inspect(
@@ -32,12 +43,16 @@ def inspect(
     overrides: Sequence[tuple[str, str]],
     *,
     service_name: str,
+    extent: Extent = _ALL,
 ) -> list[Problem]:
     """Every problem, those of the two files first.
 
     service_name    what the daemon is called when master.cf has no such service
     As root it opens the tables as mail_owner, and this process stays mail_owner.
     """
+    # Not for a service that starts.
+    from postvirt.inspection.checks import AS_MAIL_OWNER, AS_ROOT
+
     try:
         master_cf = read_master_cf(config_directory)
     except ConfigError:
@@ -45,7 +60,14 @@ def inspect(
         master_cf = None
     processes = list(_processes(master_cf)) if master_cf else []
     processes = processes or [Process(service_name, service_name, (), {})]
-    problems = _inspect(config_directory, overrides, processes, master_cf)
+    problems = _inspect(
+        config_directory,
+        overrides,
+        processes,
+        master_cf,
+        (AS_ROOT, AS_MAIL_OWNER),
+        extent,
+    )
     mistakes = master_cf.problems if master_cf else ()
     return _distinct([*(Problem.of("PV010", one) for one in mistakes), *problems])
 
@@ -53,9 +75,12 @@ def inspect(
 def inspect_process(
     overrides: Sequence[tuple[str, str]], *, process_name: str, service_name: str
 ) -> list[Problem]:
-    """Every problem of one process, whatever master.cf says; otherwise as `inspect`."""
+    """What keeps one process from working, whatever master.cf says.
+
+    Otherwise as `inspect`.
+    """
     process = Process(process_name, service_name, (), {})
-    return _distinct(_inspect(None, overrides, [process], None))
+    return _distinct(_inspect(None, overrides, [process], None, _VITAL, _ALL))
 
 
 def _inspect(
@@ -63,6 +88,8 @@ def _inspect(
     overrides: Sequence[tuple[str, str]],
     processes: Sequence[Process],
     master_cf: MasterCf | None,
+    checks: tuple[Sequence[Check], Sequence[Check]],
+    extent: Extent,
 ) -> Iterator[Problem]:
     subjects = []
     for process in processes:
@@ -76,9 +103,12 @@ def _inspect(
         for error in checked.problems:
             yield Problem.of(_code(error), error)
         if checked.settings is not None:
-            subjects.append(Subject(process, checked, checked.settings, master_cf))
+            subjects.append(
+                Subject(process, checked, checked.settings, master_cf, extent)
+            )
+    as_root, as_mail_owner = checks
     for subject in subjects:
-        for ask in AS_ROOT:
+        for ask in as_root:
             yield from ask(subject)
     try:
         for subject in subjects:
@@ -91,7 +121,7 @@ def _inspect(
     for subject in subjects:
         redirection.use(subject.settings)
         use_main_cf(subject.texts)
-        for ask in AS_MAIL_OWNER:
+        for ask in as_mail_owner:
             yield from ask(subject)
 
 

@@ -5,7 +5,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from postvirt.config.load import Checked, Texts
@@ -29,6 +29,23 @@ class Process:
     entry: Service | None = None
 
 
+def _tell_nobody(what: str, done: int, total: int) -> None:
+    """Progress that nobody wants to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a large table to look at, and whom to tell how far that is.
+
+    sample     so many entries, spread over the table; 0 for all of them
+    progress   called now and then with what is looked at, and how many of how many
+               entries are done; 0 of 0 when it is finished
+    """
+
+    sample: int = 0
+    progress: Callable[[str, int, int], None] = _tell_nobody
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A process whose settings can be used.
@@ -40,6 +57,7 @@ class Subject:
     checked: Checked
     settings: Settings
     master_cf: MasterCf | None = None
+    extent: Extent = Extent()
 
     @property
     def places(self) -> Places:
@@ -79,3 +97,6 @@ class Subject:
             remedy,
             commands,
         )
+
+
+Check = Callable[[Subject], Iterator[Problem]]

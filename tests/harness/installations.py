@@ -1,0 +1,187 @@
+"""Installations that are broken in one way each, and the proof that they are mended.
+
+A case is made by a function that gets a sound installation and breaks it. What
+check-config says about it has to have the case's code; then its remedy is followed: the
+commands, run by a shell, or else the case's own `mend`, which does what the sentence
+says. After that the code has to be gone.
+
+Modules below tests/inspection/installations have a tuple BROKEN of Broken and a tuple
+SOUND of Sound; tests/inspection/test_installations.py goes through all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from postvirt.inspection.inspect import inspect
+from postvirt.inspection.problem import Problem, Severity
+from postvirt.standin.instance import Instance
+from tests.harness.child import in_child
+
+_MAILBOXES = {"bob@example.com": "example.com/bob/", "mbox@example.com": "mbox"}
+
+
+class Installation(Instance):
+    """A sound installation, and what it takes to change it a little.
+
+    It has a texthash: table of mailboxes, a maildir and an mbox, all of one owner.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._parameters: dict[str, str] = {}
+        super().__init__(root)
+        self.mailboxes(_MAILBOXES)
+
+    def set(self, **parameters: str | None) -> None:
+        """Change parameters of main.cf; None takes one out."""
+        for name, value in parameters.items():
+            if value is None:
+                self._parameters.pop(name, None)
+            else:
+                self._parameters[name] = value
+        self.main_cf(self._parameters)
+
+    def table(
+        self, name: str, entries: Mapping[str, str], *, kind: str = "texthash"
+    ) -> str:
+        """Write a table: "type:path"."""
+        return self.add_table(kind, name, entries)
+
+    def mailboxes(self, entries: Mapping[str, str], *, kind: str = "texthash") -> None:
+        """Have these entries in virtual_mailbox_maps, and no others."""
+        table = self.table("mailboxes", entries, kind=kind)
+        self.set(virtual_mailbox_maps=table)
+
+    def master_cf(self, text: str) -> None:
+        """Write master.cf."""
+        path = self.etc / "master.cf"
+        path.write_text(text)
+        path.chmod(0o644)
+
+    def directory(
+        self, path: str, *, mode: int = 0o755, owner: tuple[int, int] | None = None
+    ) -> Path:
+        """Make a directory below the mailboxes, for the recipient if nobody else."""
+        made = self.mail / path
+        for one in (*reversed(made.parents), made):
+            if not one.exists():
+                one.mkdir()
+                self.give(one, owner)
+        made.chmod(mode)
+        self.give(made, owner)
+        return made
+
+    def mbox(
+        self, path: str, *, size: int = 0, owner: tuple[int, int] | None = None
+    ) -> Path:
+        """Make a file of so many bytes (with a hole) below the mailboxes."""
+        made = self.mail / path
+        made.touch()
+        made.chmod(0o600)
+        self.give(made, owner)
+        with made.open("r+b") as file:
+            file.truncate(size)
+        return made
+
+    def give(self, path: Path, owner: tuple[int, int] | None = None) -> None:
+        """Give a file to a uid and gid, to the recipient's if nothing is said."""
+        if os.geteuid() == 0:
+            mine = (self.recipient_owner.uid, self.recipient_owner.gid)
+            os.chown(path, *(owner or mine), follow_symlinks=False)
+
+
+Change = Callable[[Installation], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An installation with something wrong.
+
+    name      of the test
+    code      what check-config has to say
+    breaks    makes it broken
+    mends     does what the remedy says; None when the remedy is commands
+    says      what has to be in the text, the remedy or the commands; {root} is the
+              instance's directory
+    needs     "root" or "postfix"
+    """
+
+    name: str
+    code: str
+    breaks: Change
+    mends: Change | None = None
+    severity: Severity = "error"
+    says: Sequence[str] = ()
+    needs: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """An installation with nothing wrong, however unusual: no error and no warning."""
+
+    name: str
+    makes: Change
+    needs: str = "root"
+    silent: Sequence[str] = field(default=())
+
+
+def problems_of(installation: Installation) -> list[Problem]:
+    """What check-config finds, in a process of its own."""
+    return in_child(
+        lambda: inspect(str(installation.etc), (), service_name="virtual"),
+    )
+
+
+def prove(case: Broken, installation: Installation) -> None:
+    """The problem is found, and following the remedy makes it go away."""
+    case.breaks(installation)
+    found = _with_code(case, installation)
+    assert found, f"{case.code} is not reported: {problems_of(installation)}"
+    problem = found[0]
+    assert problem.severity == case.severity, problem
+    assert problem.remedy or problem.commands, problem
+    told = "\n".join((problem.text, problem.remedy, *problem.commands))
+    for part in case.says:
+        assert part.replace("{root}", str(installation.root)) in told
+    if case.mends is not None:
+        case.mends(installation)
+    else:
+        assert problem.commands, f"neither commands nor mends: {problem}"
+        for one in found:
+            for command in one.commands:
+                subprocess.run(["sh", "-ec", command], check=True, timeout=60)
+    left = _with_code(case, installation)
+    assert not left, f"the remedy does not help: {left}"
+
+
+def prove_sound(case: Sound, installation: Installation) -> None:
+    """Nothing is reported but information, and that only with codes not in silent."""
+    case.makes(installation)
+    loud = [
+        one
+        for one in problems_of(installation)
+        if one.severity != "info" or one.code in case.silent
+    ]
+    assert not loud
+
+
+def parameters(cases: Sequence[Broken] | Sequence[Sound]) -> list[object]:
+    """The cases as pytest takes them, with the marker of what they need."""
+    return [
+        pytest.param(
+            case,
+            id=case.name.replace(" ", "-"),
+            marks=[getattr(pytest.mark, case.needs)] if case.needs else [],
+        )
+        for case in cases
+    ]
+
+
+def _with_code(case: Broken, installation: Installation) -> list[Problem]:
+    return [one for one in problems_of(installation) if one.code == case.code]
