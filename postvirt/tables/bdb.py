@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
 
 from berkeleydb import db
 
@@ -96,6 +97,36 @@ class BerkeleyTable(IndexTable):
         except db.DBError as error:
             raise _as_oserror(error) from None
         return value
+
+    def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Move a cursor on, as long as nobody has rewritten the file."""
+        database = self._open() if self._database is None else self._database
+        mtime_ns = self._mtime_ns
+        try:
+            cursor = database.cursor()
+            try:
+                while True:
+                    if os.fstat(self.fd).st_mtime_ns != mtime_ns:
+                        raise OSError(errno.ESTALE, "the file has just been rewritten")
+                    entries: list[tuple[bytes, bytes]] = []
+                    while len(entries) < most and (entry := cursor.next()) is not None:
+                        entries.append(entry)
+                    if not entries:
+                        return
+                    yield entries
+            finally:
+                cursor.close()
+        except db.DBError as error:
+            raise _as_oserror(error) from None
+
+    def count(self) -> int:
+        """Count them, which the library does in one go."""
+        database = self._open() if self._database is None else self._database
+        with self._locked():
+            try:
+                return int(database.stat()["nkeys"])
+            except db.DBError as error:
+                raise _as_oserror(error) from None
 
     def close(self) -> None:
         """Close the file."""

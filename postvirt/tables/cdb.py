@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterator
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
@@ -25,6 +26,9 @@ from postvirt.tables.table import Table, TableFile, TableOptions
 _PAIR = struct.Struct("<II")
 _TABLES = 256
 _HEADER = struct.Struct(f"<{2 * _TABLES}I")
+
+# So much is read at once when all records are.
+_BLOCK_BYTES = 1 << 16
 
 # The hash function of cdb.
 _HASH_START = 5381
@@ -78,6 +82,43 @@ class CdbTable(IndexTable):
                 if content.startswith(key):
                     return content[key_bytes:]
         return None
+
+    def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Read the records, which lie between the pointers and the first hash table."""
+        place: int = _HEADER.size
+        end = min((table for table, slots in self._tables if slots), default=0)
+        while place < end:
+            entries: list[tuple[bytes, bytes]] = []
+            block = os.pread(self.fd, min(_BLOCK_BYTES, end - place), place)
+            at = 0
+            while len(entries) < most and place + at < end:
+                if at + _PAIR.size > len(block):
+                    break
+                key_bytes, value_bytes = _PAIR.unpack_from(block, at)
+                after = at + _PAIR.size + key_bytes + value_bytes
+                if place + after > end:
+                    raise _corrupt()
+                if after > len(block):
+                    break
+                start = at + _PAIR.size
+                middle = start + key_bytes
+                entries.append((block[start:middle], block[middle:after]))
+                at = after
+            if not entries:  # longer than a block
+                entries.append(self._record(place))
+                at = _PAIR.size + sum(map(len, entries[0]))
+            yield entries
+            place += at
+
+    def count(self) -> int:
+        """A hash table has two slots for each of its records."""
+        total: int = sum(slots for _, slots in self._tables)
+        return total // 2
+
+    def _record(self, place: int) -> tuple[bytes, bytes]:
+        key_bytes, value_bytes = self._pair(place)
+        content = self._read(place + _PAIR.size, key_bytes + value_bytes)
+        return content[:key_bytes], content[key_bytes:]
 
     def _pair(self, place: int) -> tuple[int, int]:
         first, second = _PAIR.unpack(self._read(place, _PAIR.size))

@@ -15,21 +15,25 @@ import fcntl
 import os
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.system import log
-from postvirt.tables.table import FileVersion, Table, TableOptions
+from postvirt.tables.table import FileVersion, ListedTable, TableOptions
 
 # A source file that changed this recently is probably being indexed.
 GRACE_SECONDS = 100
 
+# So many entries are read at a time when all are: postmap waits for no longer.
+_ENTRIES_AT_ONCE = 1000
+
 Lock = Callable[[int, int], None]  # fcntl.flock or fcntl.lockf
 
 
-class IndexTable(Table):
-    """Keys and values in a file; a type adds `get` and `close`.
+class IndexTable(ListedTable):
+    """Keys and values in a file; a type adds `get`, `read_on`, `count` and `close`.
 
     fd is an open descriptor of the file. With multi_writer the file may be written
     while it is open, so that only its removal counts as a change.
@@ -60,15 +64,44 @@ class IndexTable(Table):
 
     def find(self, key: bytes) -> bytes | None:
         """Try the key with its NUL, then without; the value ends at its first NUL."""
+        with self._locked():
+            for ending in self._endings:
+                value = self.get(key + ending)
+                if value is not None:
+                    self._endings = (ending,)
+                    return value.split(b"\0", 1)[0]
+        return None
+
+    @abstractmethod
+    def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All entries of the file, some at a time and at most so many.
+
+        The file is locked while the next are asked for, and not in between. OSError
+        when it cannot be read on.
+        """
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values without their NUL."""
+        lists = self.read_on(_ENTRIES_AT_ONCE)
+        while True:
+            with self._locked():
+                entries = next(lists, None)
+            if entries is None:
+                return
+            for key, value in entries:
+                yield key.split(b"\0", 1)[0], value.split(b"\0", 1)[0]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Read the file while nobody writes it; an error is logged, and a TableError.
+
+        Raises: TableError.
+        """
         try:
             if self.options.lock:
                 self._lock(self.fd, fcntl.LOCK_SH)
             try:
-                for ending in self._endings:
-                    value = self.get(key + ending)
-                    if value is not None:
-                        self._endings = (ending,)
-                        return value.split(b"\0", 1)[0]
+                yield
             finally:
                 if self.options.lock:
                     self._lock(self.fd, fcntl.LOCK_UN)
@@ -76,7 +109,6 @@ class IndexTable(Table):
             reason = f"error reading {self.title}: {error.strerror}"
             log.error(reason)
             raise TableError(reason) from None
-        return None
 
     def changed(self) -> bool:
         """Whether the file was rewritten or removed."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import lmdb
 
@@ -82,6 +84,36 @@ class LmdbTable(IndexTable):
         with self._environment.begin() as transaction:
             value: bytes | None = transaction.get(key)
         return value
+
+    def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Read on behind the last key, each time in a transaction of its own.
+
+        A writer may use the pages of an old transaction again.
+        """
+        key = b""
+        while True:
+            try:
+                with self._environment.begin() as transaction:
+                    cursor = transaction.cursor()
+                    if not (cursor.set_range(key) if key else cursor.first()):
+                        return
+                    if key and cursor.key() == key and not cursor.next():
+                        return
+                    entries = list(islice(cursor, most))
+            except lmdb.MapResizedError:
+                self._environment.set_mapsize(0)
+                continue
+            except lmdb.Error as error:
+                raise OSError(errno.EIO, str(error)) from None
+            yield entries
+            key = entries[-1][0]
+
+    def count(self) -> int:
+        """What the file says."""
+        try:
+            return int(self._environment.stat()["entries"])
+        except lmdb.Error as error:
+            raise TableError(f"error reading {self.title}: {error}") from None
 
     def close(self) -> None:
         """Close the file, for the last table that uses it."""

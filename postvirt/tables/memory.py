@@ -5,11 +5,13 @@ Parity: src/util/dict_ht.c.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from postvirt.tables.folding import fold
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.table import ListedTable, TableOptions
 
 
-class MemoryTable(Table):
+class MemoryTable(ListedTable):
     """Keys and values in a dictionary.
 
     As in Postfix, keys are stored as they are written unless the options say fold: with
@@ -33,3 +35,11 @@ class MemoryTable(Table):
     def find(self, key: bytes) -> bytes | None:
         """Look in the dictionary."""
         return self._values.get(key)
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """Go through the dictionary."""
+        return iter(self._values.items())
+
+    def count(self) -> int:
+        """Its size."""
+        return len(self._values)

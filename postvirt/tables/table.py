@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from postvirt.errors import TableError
@@ -120,6 +121,28 @@ class Table(ABC):
 
     def close(self) -> None:  # noqa: B027 - most types have nothing to close
         """Give back descriptors; the table answers no more."""
+
+
+class ListedTable(Table):
+    """A table that can tell what is in it.
+
+    Delivery never asks for that; who checks a configuration does.
+    """
+
+    @abstractmethod
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys and values as they are stored, a part of them in memory at a time.
+
+        Lookups may go on meanwhile, and so may postmap.
+        Raises: TableError when that cannot go on.
+        """
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many entries there are, or about so many.
+
+        Raises: TableError.
+        """
 
 
 @dataclass(frozen=True, slots=True)
