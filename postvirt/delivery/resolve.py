@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -30,11 +31,23 @@ _MAX_ID = 2**32 - 2
 _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 
 
+# What Misconfigured is about: a table that fails, a path that climbs out of the base, a
+# recipient without uid or gid, and a value that cannot be one.
+Cause = Literal["", "lookup", "path", "absent", "value"]
+
+
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """The tables do not make sense for this recipient; problem is for the log."""
+    """The tables do not make sense for this recipient; problem is for the log.
+
+    cause, parameter and value say the same to who counts such recipients: value is what
+    the tables of the parameter say.
+    """
 
     problem: str
+    cause: Cause = field(default="", compare=False)
+    parameter: str = field(default="", compare=False)
+    value: bytes = field(default=b"", compare=False)
 
 
 Place = Mailbox | Unknown | Misconfigured
@@ -57,15 +70,19 @@ class Resolver:
             result = self._search(self.mailbox_maps, user)
         except TableError as error:
             title = self.mailbox_maps.title
-            return Misconfigured(f"table {title}: lookup {text(user)}: {error}")
+            problem = f"table {title}: lookup {text(user)}: {error}"
+            return Misconfigured(problem, "lookup", title)
         if result is None:
             return Unknown(user)
         base = wire(self.settings.virtual_mailbox_base)
         path = base + b"/" + result
         if b"/../" in path[len(base) :]:
+            title = self.mailbox_maps.title
             return Misconfigured(
-                f"recipient {text(user)}: bad mailbox path {text(result)} in "
-                f"{self.mailbox_maps.title}"
+                f"recipient {text(user)}: bad mailbox path {text(result)} in {title}",
+                "path",
+                title,
+                result,
             )
         minimum_uid = self.settings.virtual_minimum_uid
         uid = self._find_id("uid", self.uid_maps, user, minimum_uid)
@@ -79,18 +96,21 @@ class Resolver:
     def _find_id(
         self, what: str, maps: Maps, user: bytes, minimum: int
     ) -> int | Misconfigured:
+        cause: Cause = "absent"
         try:
             result = self._search(maps, user)
         except TableError:
-            result = None  # logged by Maps
+            result, cause = None, "lookup"  # logged by Maps
         if result is None:
-            return Misconfigured(f"recipient {text(user)}: not found in {maps.title}")
+            problem = f"recipient {text(user)}: not found in {maps.title}"
+            return Misconfigured(problem, cause, maps.title)
         found = _WHOLE_NUMBER.match(result)
         number = int(found[1]) if found else -1
         if not minimum <= number <= _MAX_ID:
-            return Misconfigured(
+            problem = (
                 f"recipient {text(user)}: bad {what} {text(result)} in {maps.title}"
             )
+            return Misconfigured(problem, "value", maps.title, result)
         return number
 
     def _search(self, maps: Maps, user: bytes) -> bytes | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.inspection.entries import check_entries
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.services import check_privileged
 from postvirt.inspection.subject import Check
@@ -18,4 +19,8 @@ from postvirt.inspection.tables import check_tables
 AS_ROOT: Sequence[Check] = (check_privileged,)
 
 # With mail_owner's rights.
-AS_MAIL_OWNER: Sequence[Check] = (check_mailbox_base, check_tables)
+AS_MAIL_OWNER: Sequence[Check] = (
+    check_mailbox_base,
+    check_tables,
+    check_entries,
+)

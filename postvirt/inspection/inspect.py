@@ -17,12 +17,13 @@ from postvirt.config.master_cf import MasterCf
 from postvirt.config.places import Origin
 from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
+from postvirt.inspection.classes import tables_of_lists
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services import check_privileged
 from postvirt.inspection.subject import Check, Extent, Process, Subject
 from postvirt.inspection.tables import check_tables
-from postvirt.tables import redirection
+from postvirt.tables import redirection, registry
 from postvirt.tables.cf_file import use_main_cf
 
 # The programs of master.cf that this is about.
@@ -113,6 +114,7 @@ def _inspect(
     try:
         for subject in subjects:
             prepare(subject.settings)
+            registry.prepare(tables_of_lists(subject))
         if subjects:
             settle_as_mail_owner(subjects[0].settings)
     except ConfigError as error:

@@ -79,6 +79,19 @@ def table_names(title: str, value: str) -> list[str]:
     ]
 
 
+def patterns(title: str, value: str) -> list[bytes | str]:
+    """What puts a domain into a list: patterns as bytes, and "type:name"s of tables.
+
+    What is behind "!" and in files that cannot be read is left out.
+    Raises: ConfigError.
+    """
+    return [
+        item if _is_table(item) else wire(item)
+        for wanted, item, error in _items(title, value, warn=False)
+        if wanted and not error
+    ]
+
+
 class MatchList:
     """An open list; title is the parameter's name, utf8 is smtputf8_enable.
 

@@ -123,7 +123,12 @@ def test_a_broken_table_inside_of_another_one(
     remedy: str,
 ) -> None:
     """It is named, once, with its own place and remedy."""
-    instance.main_cf({"virtual_mailbox_maps": f"static:lmdb:/none7, {table}"})
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": f"static:lmdb:/none7, {table}",
+            "virtual_mailbox_domains": "",
+        }
+    )
     done = postvirt("check-config")
     assert done.returncode == 1
     lines = done.stdout.decode().splitlines()
@@ -212,6 +217,7 @@ def test_a_mailbox_base_that_is_not_there(instance: Instance, postvirt: Run) -> 
         done.stdout
     )
     base.mkdir()
+    instance.recipient_owner.give(base)
     assert postvirt("check-config").returncode == 0
 
 

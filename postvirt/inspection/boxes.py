@@ -1,0 +1,262 @@
+"""Whether the owners of the mailboxes in the tables get there, and find room.
+
+    PV202  a directory that cannot be searched
+    PV203  a directory in which what is missing cannot be made
+    PV204  no directory for an mbox file
+    PV205  a symbolic link that leads nowhere
+    PV206  what is there is no mailbox that a delivery takes
+    PV208  mailboxes that could not be looked at (information)
+    PV402  an mbox file above virtual_mailbox_limit
+    PV411  no dot lock can be made beside an mbox file
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from postvirt.config.lists import mailbox_locks
+from postvirt.inspection.entry import Entry
+from postvirt.inspection.mending import set_parameter
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tally import Same, Tally
+from postvirt.inspection.walk import Obstacle, Trouble, Walked, Walker
+from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.text import text, wire
+
+_CODES: dict[Trouble, str] = {
+    "search": "PV202",
+    "write": "PV203",
+    "missing": "PV204",
+    "dangling": "PV205",
+    "loop": "PV205",
+}
+_NO_MAILBOX = "PV206"
+_DOT_LOCK = "PV411"
+
+_WITHOUT_DOT_LOCK = (
+    "let the owners of the mbox files write to their directory, or take dotlock out of "
+    "virtual_mailbox_lock if every program that reads these files uses the other locks"
+)
+
+# What makes obstacles the same: code, trouble, and the directory; files count together.
+_Cause = tuple[str, Trouble, bytes]
+# What is known about one of them: who met what on the way to which mailbox.
+_Met = tuple[Owner, Obstacle, bytes]
+
+
+class Boxes:
+    """Walks to the mailbox of each entry."""
+
+    def __init__(self, subject: Subject) -> None:
+        settings = subject.settings
+        self._subject = subject
+        self._limit = settings.virtual_mailbox_limit
+        self._walker = Walker(
+            dot_lock="dotlock" in mailbox_locks(settings.virtual_mailbox_lock),
+            strict_ownership=settings.strict_mailbox_ownership,
+        )
+        self._obstacles: Tally[_Cause, _Met] = Tally()
+        self._too_large: Tally[str, tuple[bytes, int]] = Tally()
+        self._not_looked_at = 0
+        self.walked = 0
+        self.has_mbox = False
+
+    def see(self, entries: Sequence[Entry]) -> None:
+        """Walk to their mailboxes, with one change of identity for each owner."""
+        by_owner: dict[Owner, list[tuple[Entry, Mailbox]]] = defaultdict(list)
+        for entry in entries:
+            if isinstance(entry.place, Mailbox):
+                by_owner[entry.place.owner].append((entry, entry.place))
+        for owner, those in by_owner.items():
+            paths = [mailbox.path for _, mailbox in those]
+            try:
+                found = self._walker.walk_all(owner, paths)
+            except PermissionError:
+                self._not_looked_at += len(those)
+                continue
+            self.walked += len(found)
+            for (entry, mailbox), walked in zip(those, found, strict=True):
+                if not mailbox.is_maildir:
+                    self.has_mbox = True
+                if walked.obstacle is not None or walked.size_bytes >= 0:
+                    self._note(entry, mailbox, walked)
+
+    def _note(self, entry: Entry, mailbox: Mailbox, walked: Walked) -> None:
+        obstacle = walked.obstacle
+        if obstacle is not None:
+            code = _CODES.get(obstacle.trouble, _NO_MAILBOX)
+            is_box = obstacle.path == mailbox.path
+            if walked.size_bytes >= 0 and obstacle.trouble == "write":
+                code = _NO_MAILBOX if is_box else _DOT_LOCK
+            path = b"" if is_box else obstacle.path
+            self._obstacles.add(
+                (code, obstacle.trouble, path),
+                entry.recipient,
+                (mailbox.owner, obstacle, mailbox.path),
+            )
+        if 0 < self._limit < walked.size_bytes:
+            self._too_large.add("", entry.recipient, (mailbox.path, walked.size_bytes))
+
+    def problems(self) -> Iterator[Problem]:
+        """What is in the way, and what is too large."""
+        for (code, _, path), same in self._obstacles:
+            yield self._obstacle(code, path, same)
+        if self._obstacles.left_out:
+            yield self._subject.problem(
+                "PV203",
+                f"{self._obstacles.left_out} more entries whose mailboxes cannot be "
+                "reached, for other reasons",
+                "virtual_mailbox_maps",
+                remedy="mend those that are shown, and look again",
+            )
+        for _, same_size in self._too_large:
+            yield self._large(same_size)
+        if self._not_looked_at:
+            yield self._subject.problem(
+                "PV208",
+                f"{self._not_looked_at} mailboxes of other users were not looked at",
+                "virtual_mailbox_maps",
+                severity="info",
+                remedy="run this as root",
+            )
+
+    def _obstacle(self, code: str, path: bytes, same: Same[_Met]) -> Problem:
+        owners = list(dict.fromkeys(owner for owner, _, _ in same.details))
+        shown = ", ".join(f"uid {one.uid} gid {one.gid}" for one in owners[:3])
+        more = ", ..." if len(owners) > 3 else ""
+        _, obstacle, _ = same.details[0]
+        consequence = "no dot lock can be made" if code == _DOT_LOCK else "no way"
+        remedy, commands = self._mending(code, same, owners)
+        base = wire(self._subject.settings.virtual_mailbox_base)
+        is_above = path and (base + b"/").startswith(path.rstrip(b"/") + b"/")
+        return self._subject.problem(
+            code,
+            f"{obstacle.describe()}: {consequence} for {shown}{more}: "
+            f"{same.of('mailbox')}",
+            "virtual_mailbox_base" if is_above else "virtual_mailbox_maps",
+            remedy=remedy,
+            commands=commands,
+        )
+
+    def _mending(
+        self, code: str, same: Same[_Met], owners: Sequence[Owner]
+    ) -> tuple[str, tuple[str, ...]]:
+        """One sentence, and commands where they can be given."""
+        _, obstacle, _ = same.details[0]
+        if obstacle.number == errno.EROFS:
+            return "mount the file system read-write", ()
+        match obstacle.trouble:
+            case "search":
+                return "let the owner pass", (_let_pass(obstacle, owners),)
+            case "write" if code == _NO_MAILBOX:
+                return "give the files to their owners", _give(same)
+            case "write":
+                return self._let_write(code, obstacle, same, owners)
+            case "missing":
+                return "make the directories of mbox files beforehand", _make(
+                    (os.path.dirname(path), owner) for owner, _, path in same.details
+                )
+            case "dangling" | "loop":
+                return "remove the link, or make what it leads to", ()
+            case "owner":
+                return "give the files to their owners", _give(same)
+            case "kind" if obstacle.number == errno.EISDIR:
+                return 'write "/" at the end of the path in the table', ()
+            case "kind" if obstacle.number == errno.ENOTDIR:
+                return (
+                    "move the file away, or write another path in the table",
+                    (),
+                )
+            case "kind":
+                return "put a regular file there, or remove what is there", ()
+            case "links":
+                return "leave the file one name only", ()
+            case "symlink":
+                return "name the file itself in the table, not the link", ()
+        return "find out with the owner's rights what is wrong there", ()
+
+    def _let_write(
+        self,
+        code: str,
+        obstacle: Obstacle,
+        same: Same[_Met],
+        owners: Sequence[Owner],
+    ) -> tuple[str, tuple[str, ...]]:
+        """Give a directory to its only user, or make what is missing in it."""
+        path, status = obstacle.path, obstacle.status
+        base = wire(self._subject.settings.virtual_mailbox_base).rstrip(b"/")
+        is_below = (path + b"/").startswith(base + b"/")
+        if status is not None and len(owners) == 1 and is_below:
+            owner = owners[0]
+            if status.st_uid == owner.uid:
+                return "let the owner write", (f"chmod u+rwx {_quoted(path)}",)
+            if status.st_uid == 0:
+                return "give the directory to the owner", (
+                    f"chown {owner.uid}:{owner.gid} {_quoted(path)}",
+                    f"chmod u+rwx {_quoted(path)}",
+                )
+        if code == _DOT_LOCK:
+            return _WITHOUT_DOT_LOCK, ()
+        commands = _make(
+            (found.missing or os.path.dirname(mailbox), owner)
+            for owner, found, mailbox in same.details
+        )
+        if same.has_all_details:
+            return "make what is missing beforehand", commands
+        return "make what is missing beforehand, each as in these examples", commands
+
+    def _large(self, same: Same[tuple[bytes, int]]) -> Problem:
+        path, size_bytes = max(same.details, key=lambda one: one[1])
+        main_cf = self._subject.places.main_cf
+        is_set = main_cf and main_cf.last_assignment("virtual_mailbox_limit")
+        default = "" if is_set else " (the default)"
+        return self._subject.problem(
+            "PV402",
+            f"larger than virtual_mailbox_limit = {self._limit}{default}: "
+            f"{same.of('mbox file')}; {text(path)} has {size_bytes} bytes",
+            "virtual_mailbox_limit",
+            remedy="allow larger files (0 is no limit), or make them smaller",
+            commands=(set_parameter(self._subject, "virtual_mailbox_limit", "0"),),
+        )
+
+
+def _let_pass(obstacle: Obstacle, owners: Sequence[Owner]) -> str:
+    """The smallest right that helps."""
+    status = obstacle.status
+    who = "o"
+    if status is not None:
+        if {one.uid for one in owners} == {status.st_uid}:
+            who = "u"
+        elif {one.gid for one in owners} == {status.st_gid}:
+            who = "g"
+    return f"chmod {who}+x {_quoted(obstacle.path)}"
+
+
+def _give(same: Same[_Met]) -> tuple[str, ...]:
+    commands = []
+    for owner, obstacle, _ in same.details:
+        path = _quoted(obstacle.path)
+        commands.append(f"chown -h {owner.uid}:{owner.gid} {path}")
+        status = obstacle.status
+        if status is not None and not status.st_mode & stat.S_IWUSR:
+            commands.append(f"chmod u+rw {path}")
+    return tuple(commands)
+
+
+def _make(places: Iterator[tuple[bytes, Owner]]) -> tuple[str, ...]:
+    return tuple(
+        f"install -d -m 700 -o {owner.uid} -g {owner.gid} {_quoted(path)}"
+        for path, owner in dict.fromkeys(places)
+    )
+
+
+def _quoted(path: bytes) -> str:
+    return shlex.quote(text(path))

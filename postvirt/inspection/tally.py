@@ -1,0 +1,87 @@
+"""Count what has the same cause, and keep some examples of it.
+
+A table may have a million entries that are all wrong in the same way: that is one
+problem, with a number.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from postvirt.model.text import text
+
+Key = TypeVar("Key")
+Detail = TypeVar("Detail")
+
+_EXAMPLES_SHOWN = 3
+# So many different causes are told one by one; the others are only counted.
+_MOST_CAUSES = 20
+_MOST_DETAILS = 10
+
+
+@dataclass(slots=True)
+class Same(Generic[Detail]):
+    """Occurrences of one cause.
+
+    count      of all
+    examples   what the first of them are called
+    details    what is known about the first of them, each once
+    """
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+    details: list[Detail] = field(default_factory=list)
+
+    @property
+    def has_all_details(self) -> bool:
+        """Whether there may be no more details than those that were kept."""
+        return len(self.details) < _MOST_DETAILS
+
+    def of(self, what: str) -> str:
+        """As in "3 mailboxes (bob@example.com, ann@example.com, ...)"."""
+        word = what if self.count == 1 else plural(what)
+        more = ", ..." if self.count > len(self.examples) else ""
+        return f"{self.count} {word} ({', '.join(self.examples)}{more})"
+
+
+class Tally(Generic[Key, Detail]):
+    """What was counted, by its cause, in the order of the first occurrences."""
+
+    def __init__(self) -> None:
+        self._by_cause: dict[Key, Same[Detail]] = {}
+        self.left_out = 0
+
+    def add(self, cause: Key, example: bytes | str, detail: Detail) -> None:
+        """Count one more."""
+        same = self._by_cause.get(cause)
+        if same is None:
+            if len(self._by_cause) >= _MOST_CAUSES:
+                self.left_out += 1
+                return
+            same = self._by_cause[cause] = Same()
+        same.count += 1
+        if len(same.examples) < _EXAMPLES_SHOWN:
+            shown = text(example) if isinstance(example, bytes) else example
+            same.examples.append(shown)
+        if len(same.details) < _MOST_DETAILS and detail not in same.details:
+            same.details.append(detail)
+
+    def __iter__(self) -> Iterator[tuple[Key, Same[Detail]]]:
+        return iter(self._by_cause.items())
+
+    def __bool__(self) -> bool:
+        return bool(self._by_cause)
+
+
+def plural(what: str) -> str:
+    """More than one of them: "mailbox" becomes "mailboxes"."""
+    head, space, tail = what.partition(" ")
+    if head.endswith("y"):
+        many = f"{head[:-1]}ies"
+    else:
+        many = f"{head}es" if head.endswith(("x", "s", "ch")) else f"{head}s"
+    return many + space + tail
