@@ -53,9 +53,14 @@ _Met = tuple[Owner, Obstacle, bytes]
 
 
 class Boxes:
-    """Walks to the mailbox of each entry."""
+    """Walks to the mailbox of each entry.
 
-    def __init__(self, subject: Subject) -> None:
+    owner   of all mailboxes, if they have the same: when no entry is shown he walks to
+            virtual_mailbox_base at least
+    """
+
+    def __init__(self, subject: Subject, owner: Owner | None) -> None:
+        self._owner = owner
         settings = subject.settings
         self._subject = subject
         self._limit = settings.virtual_mailbox_limit
@@ -66,8 +71,7 @@ class Boxes:
         self._obstacles: Tally[_Cause, _Met] = Tally()
         self._too_large: Tally[str, tuple[bytes, int]] = Tally()
         self._not_looked_at = 0
-        self.walked = 0
-        self.has_mbox = False
+        self._walked = 0
 
     def see(self, entries: Sequence[Entry]) -> None:
         """Walk to their mailboxes, with one change of identity for each owner."""
@@ -82,10 +86,8 @@ class Boxes:
             except PermissionError:
                 self._not_looked_at += len(those)
                 continue
-            self.walked += len(found)
+            self._walked += len(found)
             for (entry, mailbox), walked in zip(those, found, strict=True):
-                if not mailbox.is_maildir:
-                    self.has_mbox = True
                 if walked.obstacle is not None or walked.size_bytes >= 0:
                     self._note(entry, mailbox, walked)
 
@@ -105,8 +107,23 @@ class Boxes:
         if 0 < self._limit < walked.size_bytes:
             self._too_large.add("", entry.recipient, (mailbox.path, walked.size_bytes))
 
+    def _walk_to_base(self, owner: Owner) -> None:
+        base = wire(self._subject.settings.virtual_mailbox_base)
+        try:
+            obstacle = self._walker.reach(owner, base)
+        except PermissionError:
+            return
+        if obstacle is not None and obstacle.trouble in _CODES:
+            self._obstacles.add(
+                (_CODES[obstacle.trouble], obstacle.trouble, obstacle.path),
+                "all of them",
+                (owner, obstacle, base),
+            )
+
     def problems(self) -> Iterator[Problem]:
         """What is in the way, and what is too large."""
+        if not self._walked and self._owner is not None:
+            self._walk_to_base(self._owner)
         for (code, _, path), same in self._obstacles:
             yield self._obstacle(code, path, same)
         if self._obstacles.left_out:

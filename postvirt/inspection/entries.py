@@ -10,6 +10,7 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from postvirt.config.lists import split
 from postvirt.delivery.preparation import open_resolver
@@ -19,11 +20,12 @@ from postvirt.inspection.boxes import Boxes
 from postvirt.inspection.classes import Classes
 from postvirt.inspection.domains import Domains
 from postvirt.inspection.entry import Entry, Look, recipient_of
+from postvirt.inspection.locks import Locks
 from postvirt.inspection.owners import Owners
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.sharing import Sharing
 from postvirt.inspection.subject import Subject
-from postvirt.model.mailbox import Unknown
+from postvirt.model.mailbox import Mailbox, Owner, Unknown
 from postvirt.system import log
 from postvirt.tables import registry
 from postvirt.tables.registry import OpenTables
@@ -77,8 +79,9 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
     sees_all = len(listed) == len(tables) and not is_sampled
     looks: list[Look] = [Domains(subject, classes, sees_all=sees_all)]
     if not _is_any_unavailable(resolver, maps.values()):
-        looks += [Owners(subject), Boxes(subject)]
-        if not _is_one_owner(resolver):
+        owner = _only_owner(resolver)
+        looks += [Owners(subject), Boxes(subject, owner), Locks(subject)]
+        if owner is None:
             looks.append(Sharing(subject))
     problems: list[Problem] = []
     for table, name in zip(tables, maps["virtual_mailbox_maps"], strict=True):
@@ -208,7 +211,10 @@ def _is_any_unavailable(
     return False
 
 
-def _is_one_owner(resolver: Resolver) -> bool:
-    """Whether every mailbox has the same uid and the same gid."""
+def _only_owner(resolver: Resolver) -> Owner | None:
+    """The owner of every mailbox, if there is only one and he can be one."""
     maps: tuple[Table, ...] = (*resolver.uid_maps.tables, *resolver.gid_maps.tables)
-    return all(isinstance(table, StaticTable) for table in maps)
+    if not all(isinstance(table, StaticTable) for table in maps):
+        return None
+    place = replace(resolver, mailbox_maps=resolver.uid_maps).resolve(b"anybody")
+    return place.owner if isinstance(place, Mailbox) else None

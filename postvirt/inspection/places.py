@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import stat
 from collections.abc import Iterator
 
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 
+_STATIC = re.compile(r"static:([0-9]+)\s*\Z")
+
 
 def check_mailbox_base(subject: Subject) -> Iterator[Problem]:
     """virtual_mailbox_base has to be a directory."""
     base = subject.settings.virtual_mailbox_base
-    if not os.path.isdir(base):
-        yield subject.problem(
-            "PV201",
-            f"virtual_mailbox_base = {base}: there is no such directory",
-            "virtual_mailbox_base",
-            remedy=f"make it, for example with: install -d -o vmail -g vmail {base}",
-        )
+    try:
+        if stat.S_ISDIR(os.stat(base).st_mode):
+            return
+    except PermissionError:
+        return  # it is for the recipients to reach, and for nobody else
+    except OSError:
+        pass
+    uid = _STATIC.match(subject.settings.virtual_uid_maps)
+    gid = _STATIC.match(subject.settings.virtual_gid_maps)
+    commands: tuple[str, ...] = ()
+    if uid and gid:
+        commands = (f"install -d -o {uid[1]} -g {gid[1]} {shlex.quote(base)}",)
+    yield subject.problem(
+        "PV201",
+        f"virtual_mailbox_base = {base}: there is no such directory",
+        "virtual_mailbox_base",
+        remedy="make it, for those who own the mailboxes",
+        commands=commands,
+    )

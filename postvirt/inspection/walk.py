@@ -163,13 +163,15 @@ class Walker:
         with acting_as(owner):
             return [self._walk_if_possible(owner, path) for path in paths]
 
-    def directory(self, owner: Owner, path: bytes) -> Obstacle | None:
-        """What keeps the owner from making names in a directory that exists.
+    def reach(self, owner: Owner, path: bytes) -> Obstacle | None:
+        """What keeps the owner from going through a directory; None if it is missing.
 
         Raises: PermissionError.
         """
         with acting_as(owner):
-            return self._place(owner, path, may_be_made=False)
+            if os.access(path + b"/.", os.X_OK, effective_ids=True):
+                return None
+            return _at(path)
 
     def _walk_if_possible(self, owner: Owner, path: bytes) -> Walked:
         try:

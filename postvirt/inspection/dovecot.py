@@ -1,0 +1,74 @@
+"""How Dovecot locks mbox files, as far as its configuration can be read.
+
+Only what stands outside of all braces counts, the last value of a name wins, and files
+that are included are read where they are named. Nothing else is looked at: the files
+may hold passwords.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from postvirt.config.logical_lines import Place
+from postvirt.config.places import Origin
+
+_INCLUDE = re.compile(r"!include(_try)?\s+(\S+)")
+_SETTING = re.compile(r"([A-Za-z0-9_]+)\s*=\s*(.*)")
+_MOST_INCLUDED = 100
+_WANTED = ("mbox_write_locks", "mail_location", "mail_driver")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value, and where it is."""
+
+    value: str
+    origin: Origin
+
+
+def settings_of(path: str) -> dict[str, Setting]:
+    """The settings that have to do with mbox files; {} when the file cannot be read."""
+    return {name: setting for name, setting in _settings(path, []) if name in _WANTED}
+
+
+def uses_mbox(settings: dict[str, Setting]) -> bool:
+    """Whether Dovecot may be reading mbox files."""
+    driver = settings.get("mail_driver") or settings.get("mail_location")
+    if driver is None:
+        return True
+    kind = driver.value.partition(":")[0]
+    return kind in ("mbox", "auto", "")
+
+
+def _settings(path: str, files: list[str]) -> Iterator[tuple[str, Setting]]:
+    if path in files or len(files) >= _MOST_INCLUDED:
+        return
+    files.append(path)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().split("\n")
+    except OSError:
+        return
+    depth = 0
+    for number, source in enumerate(lines, start=1):
+        line = re.sub(r"(^|\s)#.*", "", source).strip()
+        included = _INCLUDE.match(line)
+        if included:
+            pattern = os.path.join(os.path.dirname(path), included[2])
+            for one in sorted(glob.glob(pattern)):
+                if depth == 0:
+                    yield from _settings(one, files)
+            continue
+        setting = _SETTING.match(line)
+        if setting and depth == 0:
+            place = Place(number, source, source.index(setting[1]))
+            value = setting[2].strip().strip("\"'")
+            yield setting[1], Setting(value, Origin(path, place))
+            continue
+        depth += line.endswith("{") - line.startswith("}")
