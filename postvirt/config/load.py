@@ -309,6 +309,10 @@ def _remedy(parameter: str, assigned: dict[str, str]) -> str:
     row = reading_order()[parameter]
     if row.name == "virtual_mailbox_base" and row.name not in assigned:
         return "set virtual_mailbox_base to the directory that holds the mailboxes"
+    if row.name == "virtual_mailbox_limit":
+        return (
+            "write a whole number that is not below message_size_limit, or 0 for none"
+        )
     if row.name == "virtual_mailbox_lock":
         return "choose from fcntl, flock, dotlock"
     if row.name == "non_bdb_migration_level":

@@ -41,6 +41,8 @@ _CODES: dict[Trouble, str] = {
 _NO_MAILBOX = "PV206"
 _DOT_LOCK = "PV411"
 
+_OWNERS_SHOWN = 3
+
 _WITHOUT_DOT_LOCK = (
     "let the owners of the mbox files write to their directory, or take dotlock out of "
     "virtual_mailbox_lock if every program that reads these files uses the other locks"
@@ -69,6 +71,7 @@ class Boxes:
             strict_ownership=settings.strict_mailbox_ownership,
         )
         self._obstacles: Tally[_Cause, _Met] = Tally()
+        self._owners: defaultdict[_Cause, dict[Owner, None]] = defaultdict(dict)
         self._too_large: Tally[str, tuple[bytes, int]] = Tally()
         self._not_looked_at = 0
         self._walked = 0
@@ -99,11 +102,12 @@ class Boxes:
             if walked.size_bytes >= 0 and obstacle.trouble == "write":
                 code = _NO_MAILBOX if is_box else _DOT_LOCK
             path = b"" if is_box else obstacle.path
-            self._obstacles.add(
-                (code, obstacle.trouble, path),
-                entry.recipient,
-                (mailbox.owner, obstacle, mailbox.path),
-            )
+            cause = (code, obstacle.trouble, path)
+            met = (mailbox.owner, obstacle, mailbox.path)
+            self._obstacles.add(cause, entry.recipient, met)
+            owners = self._owners[cause]
+            if len(owners) <= _OWNERS_SHOWN:
+                owners[mailbox.owner] = None
         if 0 < self._limit < walked.size_bytes:
             self._too_large.add("", entry.recipient, (mailbox.path, walked.size_bytes))
 
@@ -114,18 +118,16 @@ class Boxes:
         except PermissionError:
             return
         if obstacle is not None and obstacle.trouble in _CODES:
-            self._obstacles.add(
-                (_CODES[obstacle.trouble], obstacle.trouble, obstacle.path),
-                "all of them",
-                (owner, obstacle, base),
-            )
+            cause = (_CODES[obstacle.trouble], obstacle.trouble, obstacle.path)
+            self._obstacles.add(cause, "all of them", (owner, obstacle, base))
+            self._owners[cause][owner] = None
 
     def problems(self) -> Iterator[Problem]:
         """What is in the way, and what is too large."""
         if not self._walked and self._owner is not None:
             self._walk_to_base(self._owner)
-        for (code, _, path), same in self._obstacles:
-            yield self._obstacle(code, path, same)
+        for cause, same in self._obstacles:
+            yield self._obstacle(cause, same)
         if self._obstacles.left_out:
             yield self._subject.problem(
                 "PV203",
@@ -145,10 +147,13 @@ class Boxes:
                 remedy="run this as root",
             )
 
-    def _obstacle(self, code: str, path: bytes, same: Same[_Met]) -> Problem:
-        owners = list(dict.fromkeys(owner for owner, _, _ in same.details))
-        shown = ", ".join(f"uid {one.uid} gid {one.gid}" for one in owners[:3])
-        more = ", ..." if len(owners) > 3 else ""
+    def _obstacle(self, cause: _Cause, same: Same[_Met]) -> Problem:
+        code, _, path = cause
+        owners = list(self._owners[cause])
+        shown = ", ".join(
+            f"uid {one.uid} gid {one.gid}" for one in owners[:_OWNERS_SHOWN]
+        )
+        more = ", ..." if len(owners) > _OWNERS_SHOWN else ""
         _, obstacle, _ = same.details[0]
         consequence = "no dot lock can be made" if code == _DOT_LOCK else "no way"
         remedy, commands = self._mending(code, same, owners)
@@ -172,7 +177,10 @@ class Boxes:
             return "mount the file system read-write", ()
         match obstacle.trouble:
             case "search":
-                return "let the owner pass", (_let_pass(obstacle, owners),)
+                return self._let_own(obstacle, owners) or (
+                    "let the owner pass",
+                    (_let_pass(obstacle, owners),),
+                )
             case "write" if code == _NO_MAILBOX:
                 return "give the files to their owners", _give(same)
             case "write":
@@ -200,6 +208,24 @@ class Boxes:
                 return "name the file itself in the table, not the link", ()
         return "find out with the owner's rights what is wrong there", ()
 
+    def _let_own(
+        self, obstacle: Obstacle, owners: Sequence[Owner]
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """Give a directory of root to its only user; None if it is not that simple."""
+        path, status = obstacle.path, obstacle.status
+        base = wire(self._subject.settings.virtual_mailbox_base).rstrip(b"/")
+        is_below = (path + b"/").startswith(base + b"/")
+        if status is None or len(owners) != 1 or not is_below:
+            return None
+        owner = owners[0]
+        let_write = f"chmod u+rwx {_quoted(path)}"
+        if status.st_uid == owner.uid:
+            return "let the owner write", (let_write,)
+        if status.st_uid == 0:
+            give = f"chown {owner.uid}:{owner.gid} {_quoted(path)}"
+            return "give the directory to the owner", (give, let_write)
+        return None
+
     def _let_write(
         self,
         code: str,
@@ -208,18 +234,9 @@ class Boxes:
         owners: Sequence[Owner],
     ) -> tuple[str, tuple[str, ...]]:
         """Give a directory to its only user, or make what is missing in it."""
-        path, status = obstacle.path, obstacle.status
-        base = wire(self._subject.settings.virtual_mailbox_base).rstrip(b"/")
-        is_below = (path + b"/").startswith(base + b"/")
-        if status is not None and len(owners) == 1 and is_below:
-            owner = owners[0]
-            if status.st_uid == owner.uid:
-                return "let the owner write", (f"chmod u+rwx {_quoted(path)}",)
-            if status.st_uid == 0:
-                return "give the directory to the owner", (
-                    f"chown {owner.uid}:{owner.gid} {_quoted(path)}",
-                    f"chmod u+rwx {_quoted(path)}",
-                )
+        mending = self._let_own(obstacle, owners)
+        if mending:
+            return mending
         if code == _DOT_LOCK:
             return _WITHOUT_DOT_LOCK, ()
         commands = _make(

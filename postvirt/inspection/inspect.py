@@ -130,7 +130,7 @@ def _inspect(
 def _code(error: ConfigError) -> str:
     if error.severity == "warning":
         return "PV003"
-    return "PV001" if error.column < 0 and not error.line else "PV002"
+    return "PV001" if error.file and not error.line else "PV002"
 
 
 def _processes(master_cf: MasterCf) -> Iterator[Process]:

@@ -171,7 +171,7 @@ class Walker:
         with acting_as(owner):
             if os.access(path + b"/.", os.X_OK, effective_ids=True):
                 return None
-            return _at(path)
+            return _at(path, "search")
 
     def _walk_if_possible(self, owner: Owner, path: bytes) -> Walked:
         try:
@@ -271,8 +271,8 @@ def owner_and_mode(status: os.stat_result) -> str:
     return f"owner {user}:{group}, mode {stat.S_IMODE(status.st_mode):04o}"
 
 
-def _at(path: bytes) -> Obstacle | None:
-    """What is wrong with a directory in which no names can be made.
+def _at(path: bytes, trouble: Trouble = "write") -> Obstacle | None:
+    """What is wrong with a directory in which the owner cannot do what he has to.
 
     None when nothing is there. Called as the owner.
     """
@@ -284,9 +284,7 @@ def _at(path: bytes) -> Obstacle | None:
         return _blocked(path, error.errno or 0)
     if not stat.S_ISDIR(status.st_mode):
         return Obstacle(path, "kind", errno.ENOTDIR, status)
-    if not os.access(path, os.X_OK, effective_ids=True):
-        return Obstacle(path, "search", errno.EACCES, status)
-    return Obstacle(path, "write", _why_not_written(path), status)
+    return Obstacle(path, trouble, _why_not_written(path), status)
 
 
 def _why_not_written(path: bytes) -> int:

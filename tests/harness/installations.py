@@ -21,6 +21,7 @@ import pytest
 
 from postvirt.inspection.inspect import inspect
 from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.subject import Extent
 from postvirt.standin.instance import Instance
 from tests.harness.child import in_child
 
@@ -35,6 +36,7 @@ class Installation(Instance):
 
     def __init__(self, root: Path) -> None:
         self._parameters: dict[str, str] = {}
+        self.dovecot = root / "etc" / "dovecot.conf"  # not there
         super().__init__(root)
         self.mailboxes(_MAILBOXES)
 
@@ -133,9 +135,8 @@ class Sound:
 
 def problems_of(installation: Installation) -> list[Problem]:
     """What check-config finds, in a process of its own."""
-    return in_child(
-        lambda: inspect(str(installation.etc), (), service_name="virtual"),
-    )
+    etc, extent = str(installation.etc), Extent(dovecot=str(installation.dovecot))
+    return in_child(lambda: inspect(etc, (), service_name="virtual", extent=extent))
 
 
 def prove(case: Broken, installation: Installation) -> None:

@@ -11,7 +11,6 @@ BROKEN = (
         "no directory for the mailboxes",
         "PV201",
         lambda it: shutil.rmtree(it.mail),
-        lambda it: it.directory("."),
         says=["virtual_mailbox_base = {root}/mail: there is no such directory"],
     ),
     Broken(

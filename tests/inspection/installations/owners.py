@@ -1,0 +1,179 @@
+"""Owners that a mailbox cannot have."""
+
+from __future__ import annotations
+
+from tests.harness.installations import Broken, Installation, Sound
+
+BOB = "bob@example.com"
+BOTH = (BOB, "mbox@example.com")
+
+
+def _uids(it: Installation, **values: str) -> None:
+    entries = {f"{name}@example.com": value for name, value in values.items()}
+    it.set(virtual_uid_maps=it.table("uids", entries))
+
+
+def uid_by_name(it: Installation) -> None:
+    it.set(virtual_uid_maps="static:daemon")
+
+
+def uid_in_words(it: Installation) -> None:
+    _uids(it, bob="five-thousand", mbox="5000")
+
+
+def uid_of_a_system_account(it: Installation) -> None:
+    it.set(virtual_uid_maps="static:8")
+
+
+def uid_of_root(it: Installation) -> None:
+    _uids(it, bob="0", mbox="5000")
+
+
+def uid_too_large(it: Installation) -> None:
+    it.set(virtual_uid_maps="static:4294967295")
+
+
+def gid_of_root(it: Installation) -> None:
+    it.set(virtual_gid_maps="static:0")
+
+
+def gid_by_name(it: Installation) -> None:
+    it.set(virtual_gid_maps="static:vmail")
+
+
+def no_uid(it: Installation) -> None:
+    _uids(it, mbox="5000")
+
+
+def no_gid(it: Installation) -> None:
+    it.set(virtual_gid_maps=it.table("gids", {BOB: "5000"}))
+
+
+def one_mailbox_of_two(it: Installation) -> None:
+    it.mailboxes({BOB: "shared/", "ann@example.com": "//shared/"})
+    _uids(it, bob="5000", ann="5001")
+
+
+def climbing_out(it: Installation) -> None:
+    it.mailboxes({BOB: "../../home/bob/", "ann@example.com": "ann/"})
+
+
+def without_an_account(it: Installation) -> None:
+    it.set(virtual_uid_maps="static:5000")
+
+
+BROKEN = (
+    Broken(
+        "a uid by name",
+        "PV210",
+        uid_by_name,
+        lambda it: it.set(virtual_uid_maps="static:5000"),
+        says=['"daemon" is no uid', "is the uid of daemon", "2 mailboxes"],
+    ),
+    Broken(
+        "a uid in words",
+        "PV210",
+        uid_in_words,
+        lambda it: _uids(it, bob="5000", mbox="5000"),
+        says=["1 mailbox (bob@example.com)", "write a whole number"],
+    ),
+    Broken(
+        "a uid that is too large",
+        "PV210",
+        uid_too_large,
+        lambda it: it.set(virtual_uid_maps="static:5000"),
+    ),
+    Broken(
+        "the uid of a system account",
+        "PV211",
+        uid_of_a_system_account,
+        lambda it: it.set(virtual_uid_maps="static:5000"),
+        says=["uid 8 is below virtual_minimum_uid = 100"],
+    ),
+    Broken(
+        "the uid of a system account that may own mail",
+        "PV211",
+        uid_of_a_system_account,
+        lambda it: it.set(virtual_minimum_uid="8"),
+    ),
+    Broken(
+        "the uid of root",
+        "PV211",
+        uid_of_root,
+        lambda it: _uids(it, bob="5000", mbox="5000"),
+    ),
+    Broken(
+        "the gid of root",
+        "PV212",
+        gid_of_root,
+        lambda it: it.set(virtual_gid_maps="static:5000"),
+    ),
+    Broken(
+        "a gid by name",
+        "PV210",
+        gid_by_name,
+        lambda it: it.set(virtual_gid_maps="static:5000"),
+        says=['"vmail" is no gid'],
+    ),
+    Broken(
+        "a mailbox without uid",
+        "PV213",
+        no_uid,
+        lambda it: it.set(virtual_uid_maps=f"texthash:{it.etc}/uids, static:5000"),
+        says=["not found in virtual_uid_maps: 1 mailbox (bob@example.com)"],
+    ),
+    Broken(
+        "a mailbox without gid",
+        "PV213",
+        no_gid,
+        lambda it: it.table("gids", dict.fromkeys(BOTH, "5000")),
+        says=["not found in virtual_gid_maps: 1 mailbox (mbox@example.com)"],
+    ),
+    Broken(
+        "a mailbox of two owners",
+        "PV215",
+        one_mailbox_of_two,
+        lambda it: _uids(it, bob="5000", ann="5000"),
+        severity="warning",
+        says=["{root}/mail/shared/ of ann@example.com and bob@example.com"],
+    ),
+    Broken(
+        "a path that climbs out",
+        "PV207",
+        climbing_out,
+        lambda it: it.mailboxes({BOB: "home/bob/"}),
+        says=["1 mailbox (bob@example.com)"],
+    ),
+    Broken(
+        "a uid without an account",
+        "PV214",
+        without_an_account,
+        lambda it: it.set(virtual_uid_maps="static:65534", virtual_gid_maps="static:8"),
+        severity="info",
+    ),
+)
+
+
+def owners_of_their_own(it: Installation) -> None:
+    it.mail.chmod(0o1777)
+    it.mailboxes({BOB: "bob/", "ann@example.com": "ann/", "both@example.com": "bob/"})
+    _uids(it, bob="5001", ann="5002", both="5001")
+
+
+def owners_by_domain(it: Installation) -> None:
+    it.set(virtual_uid_maps=it.table("uids", {"@example.com": "5000"}))
+
+
+def quoted_and_extended(it: Installation) -> None:
+    it.set(recipient_delimiter="+")
+    it.mailboxes(
+        {'"bob smith"@example.com': "smith/", "bob+lists@example.com": "lists/"}
+    )
+    it.set(virtual_uid_maps=it.table("uids", {"@example.com": "5000"}))
+
+
+SOUND = (
+    Sound("owners of their own", owners_of_their_own),
+    Sound("owners by domain", owners_by_domain),
+    Sound("quoted and extended addresses", quoted_and_extended),
+)
