@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.config.load import check
 from postvirt.inspection.inspect import inspect
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Extent
@@ -135,6 +136,8 @@ class Sound:
 
 def problems_of(installation: Installation) -> list[Problem]:
     """What check-config finds, in a process of its own."""
+    # Grammars and patterns are made once, here, and not in every child.
+    check(str(installation.etc), process_name="virtual", service_name="virtual")
     etc, extent = str(installation.etc), Extent(dovecot=str(installation.dovecot))
     return in_child(lambda: inspect(etc, (), service_name="virtual", extent=extent))
 
