@@ -186,6 +186,10 @@ class Walker:
         for name in (b"tmp", b"new"):
             if os.access(path + name + b"/.", _NAMES_CAN_BE_MADE, effective_ids=True):
                 continue
+            if _is_missing(path[:-1]):
+                # Nobody had mail so far: all of it can be made, or nothing.
+                above = self._place(owner, _parent(path), may_be_made=True)
+                return Walked(_with_missing(above, path[:-1]))
             obstacle = _at(path + name)
             if obstacle is None:
                 # It is not there: what is above it has to let him make it.
@@ -349,6 +353,17 @@ def _with_missing(above: Obstacle | None, path: bytes) -> Obstacle | None:
     if above is None or above.trouble != "write" or above.missing:
         return above
     return replace(above, missing=path)
+
+
+def _is_missing(path: bytes) -> bool:
+    """Whether nothing is there, as far as the owner can see."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _parent(path: bytes) -> bytes:
