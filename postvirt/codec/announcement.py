@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from postvirt.codec.attributes import Field, Kind, NeedData, decode, encode
+from postvirt.codec.attributes import Field, Fields, Kind, NeedData, decode, encode
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
 
@@ -20,7 +20,7 @@ DELIVERY_STATUS = b"delivery_status_protocol"  # bounce, defer and trace
 ADDRESS_VERIFICATION = b"address_verification_prrotocol"  # sic; compared exactly
 QUEUE_FLUSH = b"queue_flush_protocol"
 
-_FIELDS = (Field(b"protocol"),)
+_FIELDS = Fields(Field(b"protocol"))
 
 # What a delivery agent says first up to Postfix 3.5.
 READY = encode((Field(b"status", Kind.INTEGER),), (0,))

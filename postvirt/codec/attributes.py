@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Self
 
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
@@ -70,6 +70,28 @@ class Field:
     alias: bytes = b""
 
 
+class Fields(tuple[Field, ...]):
+    """The fields of a message, and what decoding them takes.
+
+    names     what every second string has to be
+    numbers   index and field of those that are not strings
+    """
+
+    names: list[bytes]
+    numbers: list[tuple[int, Field]]
+
+    def __new__(cls, *fields: Field) -> Self:
+        """These fields, in this order."""
+        made = super().__new__(cls, fields)
+        made.names = [field.name for field in fields]
+        made.numbers = [
+            (index, field)
+            for index, field in enumerate(fields)
+            if field.kind is not _STRING
+        ]
+        return made
+
+
 # What sscanf("%u%c") and ("%lu%c") accept and nothing behind it.
 _NUMBER = re.compile(rb"[ \t\r\n\v\f]*([+-]?)0*([0-9]+)\Z")
 _MAX_NUMBER = 2**64 - 1
@@ -89,7 +111,7 @@ def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
 
 
 def decode(
-    fields: Sequence[Field], buffer: bytes | bytearray, start: int, peer: str
+    fields: Fields, buffer: bytes | bytearray, start: int, peer: str
 ) -> tuple[list[Value], int] | NeedData:
     """Decode the list that begins at `start`: its values and the offset behind it.
 
@@ -102,19 +124,23 @@ def decode(
     if len(strings) < 2 * len(fields) + 2:
         return _decode_one_by_one(fields, buffer, start, peer)
     *strings, end, rest = strings
-    values: list[Value] = []
-    append = values.append
-    for field, name, wire in zip(fields, strings[::2], strings[1::2], strict=True):
-        if name != field.name:
-            _check_alias(field, name, peer)
-        append(wire if field.kind is _STRING else _decode_value(field, wire, peer))
+    values: list[Value] = [*strings[1::2]]
+    if strings[::2] == fields.names:
+        for index, field in fields.numbers:
+            values[index] = _decode_value(field, strings[2 * index + 1], peer)
+    else:  # an alias, or a mistake: the first one counts
+        pairs = zip(fields, strings[::2], strings[1::2], strict=True)
+        for index, (field, name, wire) in enumerate(pairs):
+            if name != field.name:
+                _check_alias(field, name, peer)
+            values[index] = _decode_value(field, wire, peer)
     if end:
         raise _surplus(end, values, peer)
     return values, start + len(window) - len(rest)
 
 
 def _decode_one_by_one(
-    fields: Sequence[Field], buffer: bytes | bytearray, start: int, peer: str
+    fields: Fields, buffer: bytes | bytearray, start: int, peer: str
 ) -> tuple[list[Value], int] | NeedData:
     """Decode a list that is long, or not all there; what is there is judged already."""
     values: list[Value] = []

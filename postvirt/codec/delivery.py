@@ -15,6 +15,7 @@ from typing import cast
 
 from postvirt.codec.attributes import (
     Field,
+    Fields,
     Kind,
     NeedData,
     Value,
@@ -34,7 +35,7 @@ MAX_RECIPIENTS = 100_000
 # bytes each.
 MAX_REQUEST_BYTES = 33_554_432
 
-REQUEST_FIELDS = (
+REQUEST_FIELDS = Fields(
     Field(b"flags", Kind.INTEGER),
     Field(b"queue_name"),
     Field(b"queue_id"),
@@ -60,7 +61,7 @@ REQUEST_FIELDS = (
     Field(b"recipient_count", Kind.INTEGER),
 )
 
-RECIPIENT_FIELDS = (
+RECIPIENT_FIELDS = Fields(
     Field(b"original_recipient"),
     Field(b"recipient"),
     Field(b"offset", Kind.LONG),
@@ -68,7 +69,7 @@ RECIPIENT_FIELDS = (
     Field(b"notify_flags", Kind.INTEGER),
 )
 
-DSN_FIELDS = (
+DSN_FIELDS = Fields(
     Field(b"status"),
     Field(b"diag_type"),
     Field(b"diag_text"),
@@ -78,7 +79,7 @@ DSN_FIELDS = (
     Field(b"reason"),
 )
 
-REPLY_FIELDS = (*DSN_FIELDS, Field(b"status", Kind.INTEGER))
+REPLY_FIELDS = Fields(*DSN_FIELDS, Field(b"status", Kind.INTEGER))
 
 
 def recipient_values(recipient: Recipient) -> tuple[Value, ...]:

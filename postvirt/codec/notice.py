@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from postvirt.codec.attributes import Field, Kind, NeedData, decode, encode
+from postvirt.codec.attributes import Field, Fields, Kind, NeedData, decode, encode
 from postvirt.codec.delivery import DSN_FIELDS, RECIPIENT_FIELDS, recipient_values
 from postvirt.model.outcome import Dsn
 from postvirt.model.request import Recipient
@@ -15,7 +15,7 @@ from postvirt.model.text import wire
 
 APPEND = 0  # the request number of "append to the log of this message"
 
-APPEND_FIELDS = (
+APPEND_FIELDS = Fields(
     Field(b"nrequest", Kind.INTEGER),
     Field(b"flags", Kind.INTEGER),
     Field(b"queue_id"),
@@ -23,16 +23,16 @@ APPEND_FIELDS = (
     *DSN_FIELDS,
 )
 
-VERIFY_FIELDS = (
+VERIFY_FIELDS = Fields(
     Field(b"request"),
     Field(b"address"),
     Field(b"recipient_status", Kind.INTEGER),
     Field(b"reason"),
 )
 
-FLUSH_FIELDS = (Field(b"request"), Field(b"site"), Field(b"queue_id"))
+FLUSH_FIELDS = Fields(Field(b"request"), Field(b"site"), Field(b"queue_id"))
 
-STATUS_FIELDS = (Field(b"status", Kind.INTEGER),)
+STATUS_FIELDS = Fields(Field(b"status", Kind.INTEGER))
 
 
 def encode_append(flags: int, queue_id: bytes, recipient: Recipient, dsn: Dsn) -> bytes:

@@ -225,7 +225,7 @@ class Worker:
                 log.error(f"accept connection: {log.errno_text(error)}")
                 return
             self._begin_to_serve(client)
-            if self._engine.clients == 1:
+            if self._engine.clients == 1 and self._was_taken:
                 break  # most probably; if somebody else waits, the next turn sees it
         if self._served and not self._was_taken:
             # master(8) takes a process that was never taken for one that failed to

@@ -12,6 +12,7 @@ from postvirt.codec import attributes
 from postvirt.codec.attributes import (
     MAX_STRING_BYTES,
     Field,
+    Fields,
     Kind,
     NeedData,
     decode,
@@ -23,7 +24,7 @@ from postvirt.system.log import printable
 from tests.harness.decoding import attribute_strings, check_decoder, fuzzed, mutated
 from tests.harness.libpostfix import ask
 
-FIELDS = (
+FIELDS = Fields(
     Field(b"flags", Kind.INTEGER),
     Field(b"queue_id"),
     Field(b"offset", Kind.LONG),
@@ -51,7 +52,7 @@ def decode_with(fields):
 @st.composite
 def lists(draw):
     kinds = draw(st.lists(st.sampled_from(Kind), min_size=1, max_size=6))
-    fields = [Field(b"name%d" % n, kind) for n, kind in enumerate(kinds)]
+    fields = Fields(*(Field(b"name%d" % n, kind) for n, kind in enumerate(kinds)))
     return fields, [draw(_VALUES[kind]) for kind in kinds]
 
 
@@ -162,18 +163,18 @@ def test_errors_have_postfix_words(data, message):
 
 @pytest.mark.parametrize("name", [b"smtputf8", b"sendopts"])
 def test_an_attribute_may_have_a_second_name(name):
-    fields = (Field(b"smtputf8", Kind.INTEGER, alias=b"sendopts"),)
+    fields = Fields(Field(b"smtputf8", Kind.INTEGER, alias=b"sendopts"))
     assert decode(fields, name + b"\x007\0\0", 0, "socket") == ([7], len(name) + 4)
 
 
 def test_no_alias_is_not_an_empty_name():
     with pytest.raises(ProtocolError, match="missing attribute status"):
-        decode((Field(b"status"),), b"\0value\0\0", 0, "socket")
+        decode(Fields(Field(b"status")), b"\0value\0\0", 0, "socket")
 
 
 @pytest.mark.parametrize("before", [b"", b"queue_id\0"])
 def test_a_string_without_end_is_refused_before_it_fills_the_memory(before):
-    fields = (Field(b"queue_id"),)
+    fields = Fields(Field(b"queue_id"))
     longest = b"x" * (MAX_STRING_BYTES - 1)
     assert isinstance(decode(fields, before + longest, 0, "socket"), NeedData)
     with pytest.raises(ProtocolError, match="longer than 65536 bytes"):
@@ -181,7 +182,7 @@ def test_a_string_without_end_is_refused_before_it_fills_the_memory(before):
 
 
 def test_the_longest_string_passes():
-    fields = (Field(b"queue_id"),)
+    fields = Fields(Field(b"queue_id"))
     longest = b"x" * (MAX_STRING_BYTES - 1)
     wire = encode(fields, [longest])
     assert decode(fields, wire, 0, "socket") == ([longest], len(wire))
@@ -245,15 +246,17 @@ def test_lists_are_read_as_postfix_reads_them():
     chance = random.Random(1)
     kinds = list(Kind)
     cases = [
-        ((Field(b"n", kind),), b"n\0" + number + b"\0\0")
+        (Fields(Field(b"n", kind)), b"n\0" + number + b"\0\0")
         for kind in (Kind.INTEGER, Kind.LONG)
         for number in NUMBERS
     ]
     for _ in range(800):
-        fields = [
-            Field(b"name%d" % n, chance.choice(kinds))
-            for n in range(chance.randint(1, 4))
-        ]
+        fields = Fields(
+            *(
+                Field(b"name%d" % n, chance.choice(kinds))
+                for n in range(chance.randint(1, 4))
+            )
+        )
         values = [_some_value(field.kind, chance) for field in fields]
         wire = bytearray(encode(fields, values))
         for _ in range(chance.randint(0, 2)):
