@@ -66,7 +66,7 @@ def test_the_list_decodes_however_it_comes_in():
 
 def test_a_list_without_attributes_is_one_nul():
     assert encode((), ()) == b"\0"
-    check_decoder(decode_with(()), b"\0", [])
+    check_decoder(decode_with(Fields()), b"\0", [])
 
 
 @given(lists())
