@@ -104,3 +104,12 @@ def open_resolver(settings: Settings, opened: registry.OpenTables) -> Resolver:
         owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
         local_domains.is_local,
     )
+
+
+def open_status_filter(settings: Settings, opened: registry.OpenTables) -> Maps | None:
+    """virtual_delivery_status_filter with open tables; None when there is none."""
+    value = settings.virtual_delivery_status_filter
+    if not value:
+        return None
+    options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
+    return open_maps("virtual_delivery_status_filter", value, options, opened)

@@ -65,31 +65,18 @@ class Postman:
             place = yield Lookup(recipient.address)
         else:
             place = self.resolver.resolve(recipient.address)
-        match place:
-            case Unknown(user):
-                return Bounced(Dsn("5.1.1", f'unknown user: "{text(user)}"'))
-            case Misconfigured(problem):
-                log.warning(problem)
-                return Deferred(CONFIGURATION)
-            case Mailbox():
-                if probe_only:
-                    if place.is_maildir:
-                        return maildir.WOULD_DELIVER
-                    return mbox.WOULD_DELIVER
-                return (yield from self._write(place, sender, recipient, content))
+        if not isinstance(place, Mailbox):
+            return without_mailbox(place)
+        if probe_only:
+            return maildir.WOULD_DELIVER if place.is_maildir else mbox.WOULD_DELIVER
+        return (yield from self._write(place, sender, recipient, content))
 
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
     ) -> Steps[Outcome]:
-        limit = self.settings.virtual_mailbox_limit
-        if 0 < limit < content.queue_file_bytes:
-            # The limit holds for the queue file, too: no recipient could be crossed off
-            # in it. virtual(8) panics here.
-            log.warning(
-                f"virtual_mailbox_limit {limit} < queue file size "
-                f"{content.queue_file_bytes}: the message stays queued"
-            )
-            return Deferred(CONFIGURATION)
+        refusal = too_large(content.queue_file_bytes, self.settings)
+        if refusal:
+            return refusal
         original = recipient.original_recipient
         if not self.settings.enable_original_recipient:
             original = b""
@@ -109,3 +96,29 @@ class Postman:
                 strict_ownership=self.settings.strict_mailbox_ownership,
             )
         )
+
+
+def without_mailbox(place: Unknown | Misconfigured) -> Outcome:
+    """What it means that there is no mailbox."""
+    match place:
+        case Unknown(user):
+            return Bounced(Dsn("5.1.1", f'unknown user: "{text(user)}"'))
+        case Misconfigured(problem):
+            log.warning(problem)
+            return Deferred(CONFIGURATION)
+
+
+def too_large(queue_file_bytes: int, settings: Settings) -> Outcome | None:
+    """The outcome for a queue file above virtual_mailbox_limit.
+
+    The limit holds for the queue file, too: no recipient could be crossed off in it.
+    virtual(8) panics here.
+    """
+    limit = settings.virtual_mailbox_limit
+    if not 0 < limit < queue_file_bytes:
+        return None
+    log.warning(
+        f"virtual_mailbox_limit {limit} < queue file size "
+        f"{queue_file_bytes}: the message stays queued"
+    )
+    return Deferred(CONFIGURATION)

@@ -26,7 +26,14 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
-from postvirt.mailbox.status import COMMIT, PLACE, WRITE, DeliveryFailedError, step
+from postvirt.mailbox.status import (
+    COMMIT,
+    PLACE,
+    WRITE,
+    WRITING,
+    DeliveryFailedError,
+    step,
+)
 from postvirt.model.effects import Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Outcome
@@ -37,7 +44,7 @@ from postvirt.system.privileges import acting_as
 from postvirt.system.renaming import rename_to_new_name
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
-_DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
+DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
@@ -51,35 +58,29 @@ def deliver_to_maildir(
 ) -> Steps[Outcome]:
     """Deliver; hostname becomes the last part of the file's name."""
     owner = mailbox.owner
-    file = _MaildirFile(mailbox, hostname)
+    file = MaildirFile(mailbox, hostname)
     try:
-        with step(PLACE, f"create maildir file {text(file.tmp)}"), acting_as(owner):
+        with step(PLACE, creating(file.tmp)), acting_as(owner):
             file.create()
-            with step(WRITE, "error writing message"):
+            with step(WRITE, WRITING):
                 chunks = content.chunks(quote_from=False)
                 write_message(file.fd, envelope_headers(envelope), chunks, b"")
-        with step(COMMIT, "error writing message"):
+        with step(COMMIT, WRITING):
             has_its_names: bool = yield Written(
                 file.fd, file.device, content.queue_file_bytes
             )
-        with step(PLACE, f"create maildir file {text(file.new)}"), acting_as(owner):
+        with step(PLACE, creating(file.new)), acting_as(owner):
             if not has_its_names:
-                with step(COMMIT, "error writing message"):
+                with step(COMMIT, WRITING):
                     hand_over(file.fd)
             file.publish(has_its_names=has_its_names)
-        with step(COMMIT, "error writing message"):
+        with step(COMMIT, WRITING):
             yield file.durable()
     except DeliveryFailedError as failed:
-        if failed.errno == errno.EACCES:
-            log.warning(
-                f"maildir access problem for UID/GID={owner.uid}/{owner.gid}: "
-                f"{failed.dsn.reason}"
-            )
-            log.warning("perhaps you need to create the maildirs in advance")
-        return failed.told_as("maildir delivery failed: ")
+        return outcome_of(failed, mailbox)
     else:
         file.is_kept = True
-        return _DELIVERED
+        return DELIVERED
     finally:
         if file.fd >= 0 and not file.is_kept:
             with acting_as(owner):
@@ -87,7 +88,24 @@ def deliver_to_maildir(
         file.close()
 
 
-class _MaildirFile:
+def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Outcome:
+    """What a failed step means for the message; the log gets a hint if there is one."""
+    if failed.errno == errno.EACCES:
+        owner = mailbox.owner
+        log.warning(
+            f"maildir access problem for UID/GID={owner.uid}/{owner.gid}: "
+            f"{failed.dsn.reason}"
+        )
+        log.warning("perhaps you need to create the maildirs in advance")
+    return failed.told_as("maildir delivery failed: ")
+
+
+def creating(path: bytes) -> str:
+    """What fails when a name in tmp/ or new/ cannot be made."""
+    return f"create maildir file {text(path)}"
+
+
+class MaildirFile:
     """One file on its way from tmp/ to new/; its methods run as the owner."""
 
     def __init__(self, mailbox: Mailbox, hostname: bytes) -> None:
@@ -122,11 +140,15 @@ class _MaildirFile:
         self._is_in_tmp = True
         status = os.fstat(self.fd)
         self.device = status.st_dev
-        self.new = b"%bnew/%d.V%xI%xM%d.%b" % (
+        self.new = self.name_in_new(status.st_dev, status.st_ino)
+
+    def name_in_new(self, device: int, inode: int) -> bytes:
+        """The path in new/ of a file with these numbers."""
+        return b"%bnew/%d.V%xI%xM%d.%b" % (
             self._maildir,
             self._seconds,
-            status.st_dev,
-            status.st_ino,
+            device,
+            inode,
             self._microseconds,
             self._hostname,
         )

@@ -39,6 +39,7 @@ from postvirt.mailbox.status import (
     COMMIT,
     PLACE,
     WRITE,
+    WRITING,
     DeliveryFailedError,
     step,
 )
@@ -49,10 +50,10 @@ from postvirt.model.text import text
 from postvirt.system import locks, log
 from postvirt.system.directories import open_directory
 from postvirt.system.privileges import acting_as
-from postvirt.system.safe_open import UnsafeFileError, open_or_create
+from postvirt.system.safe_open import CANNOT_OPEN, UnsafeFileError, open_or_create
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
-_DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
+DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 
 _FILE_MODE = 0o600
 
@@ -108,29 +109,30 @@ def _deliver_all(
 ) -> Steps[list[Outcome | Exception]]:
     """Append the messages in their order; an outcome or an exception for each."""
     box = _Mbox(mailbox)
-
-    def failed(error: DeliveryFailedError) -> Outcome:
-        return error.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
-
     try:
         yield from box.open(locking)
         outcomes: list[Outcome | Exception] = []
         for letter in letters:
             try:
-                box.check(letter.envelope, strict_ownership=strict_ownership)
+                check(
+                    os.fstat(box.fd),
+                    mailbox,
+                    letter.envelope.recipient,
+                    strict_ownership=strict_ownership,
+                )
                 box.append(letter)
             except DeliveryFailedError as error:
-                outcomes.append(failed(error))
+                outcomes.append(outcome_of(error, mailbox))
             except QueueFileError as error:
                 outcomes.append(error)
             else:
-                outcomes.append(_DELIVERED)
-        if _DELIVERED in outcomes:
-            with step(COMMIT, "error writing message"):
+                outcomes.append(DELIVERED)
+        if DELIVERED in outcomes:
+            with step(COMMIT, WRITING):
                 yield from box.commit()
     except DeliveryFailedError as error:
         # Also those that failed by themselves: they did not arrive in any case.
-        return [failed(error)] * len(letters)
+        return [outcome_of(error, mailbox)] * len(letters)
     else:
         return outcomes
     finally:
@@ -185,29 +187,7 @@ class _Mbox:
                 seconds = locking.delay_seconds * random.uniform(0.75, 1.25)
                 yield Pause(seconds, can_be_cut_short=True)
             except PermissionError as error:  # the identity cannot be taken
-                reason = f"cannot open file: {log.errno_text(error)}"
-                raise DeliveryFailedError(error.errno or 0, PLACE, reason) from None
-
-    def check(self, envelope: Envelope, *, strict_ownership: bool) -> None:
-        """Refuse what is no mailbox of this recipient.
-
-        Raises: DeliveryFailedError.
-        """
-        status = os.fstat(self.fd)
-        if not stat.S_ISREG(status.st_mode):
-            log.warning(
-                f"recipient {text(envelope.recipient)}: destination "
-                f"{text(self._path)} is not a regular file"
-            )
-            reason = "mail system configuration error"
-            raise DeliveryFailedError(0, "5.3.5", reason)
-        if strict_ownership and status.st_uid != self._owner.uid:
-            log.warning(
-                'specify "strict_mailbox_ownership = no" '
-                "to ignore mailbox ownership mismatch"
-            )
-            reason = f"destination {text(self._path)} is not owned by recipient"
-            raise DeliveryFailedError(0, "4.2.0", reason)
+                raise not_opened(error) from None
 
     def append(self, letter: _Letter) -> None:
         """Write a message at the end; the file is as it was if that fails.
@@ -217,7 +197,7 @@ class _Mbox:
         length = os.fstat(self.fd).st_size
         is_whole = False
         try:
-            with step(WRITE, "error writing message"), acting_as(self._owner):
+            with step(WRITE, WRITING), acting_as(self._owner):
                 envelope = letter.envelope
                 first_line = from_line(envelope, time.time())
                 is_noted = unfinished.note(self.fd, length, first_line)
@@ -225,7 +205,7 @@ class _Mbox:
                 chunks = letter.content.chunks(quote_from=True)
                 write_message(self.fd, head, chunks, b"\n")
                 if is_noted:
-                    with step(COMMIT, "error writing message"):
+                    with step(COMMIT, WRITING):
                         unfinished.forget(self.fd)
             is_whole = True
         finally:
@@ -276,16 +256,14 @@ class _Mbox:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
 
     def _dot_lock(self) -> None:
-        if not _is_missing_or_regular(self._path):
+        if not is_missing_or_regular(self._path):
             return  # a dot lock beside a device makes no sense
         try:
             locks.try_dot_lock(self._path)
         except FileExistsError as error:
-            # Somebody else has it: try again later.
-            failure = self._no_dot_lock(error, errno.EAGAIN)
-            raise _TakenError(failure) from None
+            raise _TakenError(not_dot_locked(error, self._path)) from None
         except OSError as error:
-            raise self._no_dot_lock(error, error.errno or 0) from None
+            raise not_dot_locked(error, self._path) from None
         self._has_dot_lock = True
 
     def _remove_stale_dot_lock(self, locking: Locking) -> None:
@@ -293,12 +271,7 @@ class _Mbox:
             with acting_as(self._owner):
                 locks.remove_stale_dot_lock(self._path, locking.stale_seconds)
         except OSError as error:
-            raise self._no_dot_lock(error, error.errno or 0) from None
-
-    def _no_dot_lock(self, error: OSError, number: int) -> DeliveryFailedError:
-        lock = text(locks.dot_lock_path(self._path))
-        reason = f"unable to create lock file {lock}: {log.errno_text(error)}"
-        return DeliveryFailedError(number, PLACE, reason)
+            raise not_dot_locked(error, self._path) from None
 
     def _open_file(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND
@@ -310,11 +283,8 @@ class _Mbox:
             self._is_file = stat.S_ISREG(status.st_mode)
             if self._is_new:
                 self._directory = open_directory(os.path.dirname(self._path))
-        except UnsafeFileError as error:
-            raise DeliveryFailedError(error.errno or 0, PLACE, error.reason) from None
         except OSError as error:
-            reason = f"cannot open file: {log.errno_text(error)}"
-            raise DeliveryFailedError(error.errno or 0, PLACE, reason) from None
+            raise not_opened(error) from None
 
     def _kernel_lock(self, style: str) -> None:
         if not self._is_file:
@@ -325,9 +295,7 @@ class _Mbox:
             else:
                 locks.try_fcntl_lock(self.fd)
         except OSError as error:
-            number = error.errno or errno.EIO
-            reason = f"unable to lock for exclusive access: {os.strerror(number)}"
-            raise _TakenError(DeliveryFailedError(number, PLACE, reason)) from None
+            raise _TakenError(not_locked(error)) from None
 
     def _cut_off_unfinished(self) -> None:
         """Look at the file that is locked now.
@@ -359,7 +327,66 @@ class _TakenError(Exception):
         self.failure = failure
 
 
-def _is_missing_or_regular(path: bytes) -> bool:
+def outcome_of(error: DeliveryFailedError, mailbox: Mailbox) -> Outcome:
+    """What a failed step means for the message."""
+    return error.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
+
+
+def not_opened(error: OSError) -> DeliveryFailedError:
+    """The file could not be opened."""
+    if isinstance(error, UnsafeFileError):
+        reason = error.reason
+    else:
+        reason = f"{CANNOT_OPEN}: {log.errno_text(error)}"
+    return DeliveryFailedError(error.errno or 0, PLACE, reason)
+
+
+def not_dot_locked(error: OSError, path: bytes) -> DeliveryFailedError:
+    """The dot lock could not be had."""
+    number = error.errno or 0
+    lock = text(locks.dot_lock_path(path))
+    reason = f"unable to create lock file {lock}: {log.errno_text(error)}"
+    if number == errno.EEXIST:  # somebody else has it: try again later
+        number = errno.EAGAIN
+    return DeliveryFailedError(number, PLACE, reason)
+
+
+def not_locked(error: OSError) -> DeliveryFailedError:
+    """The kernel's lock could not be had."""
+    number = error.errno or errno.EIO
+    reason = f"unable to lock for exclusive access: {os.strerror(number)}"
+    return DeliveryFailedError(number, PLACE, reason)
+
+
+def check(
+    status: os.stat_result,
+    mailbox: Mailbox,
+    recipient: bytes,
+    *,
+    strict_ownership: bool,
+) -> None:
+    """Refuse what is no mailbox of this recipient.
+
+    Raises: DeliveryFailedError.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        log.warning(
+            f"recipient {text(recipient)}: destination "
+            f"{text(mailbox.path)} is not a regular file"
+        )
+        reason = "mail system configuration error"
+        raise DeliveryFailedError(0, "5.3.5", reason)
+    if strict_ownership and status.st_uid != mailbox.owner.uid:
+        log.warning(
+            'specify "strict_mailbox_ownership = no" '
+            "to ignore mailbox ownership mismatch"
+        )
+        reason = f"destination {text(mailbox.path)} is not owned by recipient"
+        raise DeliveryFailedError(0, "4.2.0", reason)
+
+
+def is_missing_or_regular(path: bytes) -> bool:
+    """Whether a dot lock beside it makes sense."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:

@@ -28,6 +28,9 @@ _CODES = {
     errno.EFBIG: "5.2.2",  # virtual_mailbox_limit
 }
 
+# What fails when a message cannot be written, or kept.
+WRITING = "error writing message"
+
 # What sysexits(3) calls EX_IOERR; the bounce service puts it into the notification.
 _INPUT_OUTPUT_ERROR = "input/output error"
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.agent import Agent
-from postvirt.delivery.preparation import open_resolver
+from postvirt.delivery.preparation import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman
 from postvirt.report.reporter import Reporter
 from postvirt.server.lookups import Lookups
 from postvirt.system import privileges
 from postvirt.tables import registry
-from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import DomainList, table_names
-from postvirt.tables.table import TableOptions
 
 
 class Assembly:
@@ -44,7 +42,7 @@ class Assembly:
             Reporter(
                 settings,
                 service_name,
-                self._status_filter(settings),
+                open_status_filter(settings, self._opened),
                 flush_domains,
             ),
         )
@@ -52,13 +50,6 @@ class Assembly:
     def changed_table(self) -> str | None:
         """The first table that is not what it was when it was opened, for the log."""
         return self._opened.changed()
-
-    def _status_filter(self, settings: Settings) -> Maps | None:
-        value = settings.virtual_delivery_status_filter
-        if not value:
-            return None
-        options = TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
-        return open_maps("virtual_delivery_status_filter", value, options, self._opened)
 
 
 def _lookups(settings: Settings) -> Lookups | None:

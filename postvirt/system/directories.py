@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 
 def make_directories(path: bytes, mode: int) -> list[bytes]:
@@ -20,6 +21,13 @@ def make_directories(path: bytes, mode: int) -> list[bytes]:
     that would hand down its own.
     """
     made: list[bytes] = []
+    for place in places_on_the_way(path):
+        _make_one(place, mode, made)
+    return made
+
+
+def places_on_the_way(path: bytes) -> Iterator[bytes]:
+    """The directories that have to be there, from the top down to `path` itself."""
     end = 0
     while end < len(path):
         end = path.find(b"/", end + 1)
@@ -27,8 +35,7 @@ def make_directories(path: bytes, mode: int) -> list[bytes]:
             end = len(path)
         place = path[:end]
         if place.strip(b"/"):
-            _make_one(place, mode, made)
-    return made
+            yield place
 
 
 def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:

@@ -60,16 +60,20 @@ def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:
 
     Raises: OSError when it is stale and cannot be removed.
     """
-    lock = dot_lock_path(path)
-    try:
-        changed = os.stat(lock).st_ctime_ns // 1_000_000_000
-    except OSError:
-        return
-    if int(time.time()) > changed + stale_seconds:
+    if is_stale_dot_lock(path, stale_seconds):
         try:
-            os.unlink(lock)
+            os.unlink(dot_lock_path(path))
         except FileNotFoundError:
             pass
+
+
+def is_stale_dot_lock(path: bytes, stale_seconds: int) -> bool:
+    """Whether there is a PATH.lock that nobody touched for so long."""
+    try:
+        changed = os.stat(dot_lock_path(path)).st_ctime_ns // 1_000_000_000
+    except OSError:
+        return False
+    return int(time.time()) > changed + stale_seconds
 
 
 def remove_dot_lock(path: bytes) -> None:

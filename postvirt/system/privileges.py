@@ -71,6 +71,11 @@ def become(owner: Owner) -> None:
         os.setresuid(owner.uid, owner.uid, owner.uid)
 
 
+def may_act_as(owner: Owner) -> bool:
+    """Whether `acting_as` can work for this owner in this process."""
+    return is_root() or (owner.uid, owner.gid) == (os.geteuid(), os.getegid())
+
+
 class acting_as:  # noqa: N801 - used like a function
     """Do the work of the block with the owner's rights and nobody else's."""
 

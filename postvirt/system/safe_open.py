@@ -18,6 +18,9 @@ import errno
 import os
 import stat
 
+CANNOT_OPEN = "cannot open file"
+CANNOT_CREATE = "cannot create file exclusively"
+
 
 class UnsafeFileError(OSError):
     """The file was not opened; `reason` says why, in Postfix's words."""
@@ -35,7 +38,7 @@ def open_or_create(
     Only "no such file" leads from opening to creating, and only "file exists" back.
     """
     try:
-        return (*_open_existing(path, flags), False)
+        return (*open_existing(path, flags), False)
     except UnsafeFileError as error:
         if error.errno != errno.ENOENT:
             raise
@@ -44,7 +47,7 @@ def open_or_create(
     except UnsafeFileError as error:
         if error.errno != errno.EEXIST:
             raise
-    return (*_open_existing(path, flags), False)
+    return (*open_existing(path, flags), False)
 
 
 def _create(path: bytes, flags: int, mode: int) -> tuple[int, os.stat_result]:
@@ -54,23 +57,25 @@ def _create(path: bytes, flags: int, mode: int) -> tuple[int, os.stat_result]:
             path, flags | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC, mode
         )
     except OSError as error:
-        raise _refusal(error, "cannot create file exclusively") from None
+        raise refusal(error, CANNOT_CREATE) from None
     return fd, os.fstat(fd)
 
 
-def _open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
+def open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
+    """Open a file that is there: descriptor and status."""
     try:
         fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise _refusal(error, "cannot open file") from None
+        raise refusal(error, CANNOT_OPEN) from None
     try:
-        return fd, _examined(fd, path)
+        return fd, examined(fd, path)
     except BaseException:
         os.close(fd)
         raise
 
 
-def _examined(fd: int, path: bytes) -> os.stat_result:
+def examined(fd: int, path: bytes) -> os.stat_result:
+    """The status of an open file, if mail may be put into it."""
     opened = os.fstat(fd)
     if opened.st_nlink != 1:
         raise UnsafeFileError(errno.EPERM, f"file has {opened.st_nlink} hard links")
@@ -79,8 +84,8 @@ def _examined(fd: int, path: bytes) -> os.stat_result:
     try:
         named = os.lstat(path)
     except OSError as error:
-        refusal = _refusal(error, "file status changed unexpectedly")
-        raise UnsafeFileError(errno.EPERM, refusal.reason) from None
+        changed = refusal(error, "file status changed unexpectedly")
+        raise UnsafeFileError(errno.EPERM, changed.reason) from None
     if stat.S_ISLNK(named.st_mode):
         if named.st_uid == 0 and _only_root_writes(os.path.dirname(path) or b"."):
             return opened
@@ -103,6 +108,7 @@ def _only_root_writes(directory: bytes) -> bool:
     return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _refusal(error: OSError, what: str) -> UnsafeFileError:
+def refusal(error: OSError, what: str) -> UnsafeFileError:
+    """The system's error, with what was tried."""
     number = error.errno or errno.EIO
     return UnsafeFileError(number, f"{what}: {os.strerror(number)}")
