@@ -67,7 +67,7 @@ class Resolver:
         """Find the mailbox of a recipient, given in internal form."""
         user = fold(recipient, self.settings.smtputf8_enable)
         try:
-            result = self._search(self.mailbox_maps, user)
+            result = self.search(self.mailbox_maps, user)
         except TableError as error:
             title = self.mailbox_maps.title
             problem = f"table {title}: lookup {text(user)}: {error}"
@@ -98,7 +98,7 @@ class Resolver:
     ) -> int | Misconfigured:
         cause: Cause = "absent"
         try:
-            result = self._search(maps, user)
+            result = self.search(maps, user)
         except TableError:
             result, cause = None, "lookup"  # logged by Maps
         if result is None:
@@ -113,7 +113,11 @@ class Resolver:
             return Misconfigured(problem, "value", maps.title, result)
         return number
 
-    def _search(self, maps: Maps, user: bytes) -> bytes | None:
+    def search(self, maps: Maps, user: bytes) -> bytes | None:
+        """What a list of tables has for a folded address.
+
+        Raises: TableError.
+        """
         settings = self.settings
         return find_address(
             maps,

@@ -16,3 +16,25 @@ def text(wire: bytes) -> str:
 def wire(text: str) -> bytes:
     """The bytes that `text` came from."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def shown(text: str) -> str:
+    r"""Text that is safe on a terminal, on one line.
+
+    Control characters, marks that turn the direction of writing, and bytes that are not
+    UTF-8 become escapes such as \x1b; beside these, a backslash is doubled.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        "\\\\" if character == "\\" else _escaped(character) for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte that is not UTF-8, see `text`
+        return f"\\x{number - 0xDC00:02x}"
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"

@@ -19,12 +19,12 @@ import struct
 import time
 
 # struct flock of a 64-bit Linux: type, whence, start, length, pid (0 for OFD locks).
-_FLOCK = struct.Struct("hhqqi4x")
+FLOCK_STRUCTURE = struct.Struct("hhqqi4x")
 
 
 def try_fcntl_lock(fd: int) -> None:
     """Lock the whole file for writing."""
-    whole_file = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    whole_file = FLOCK_STRUCTURE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, whole_file)
     except PermissionError:

@@ -17,7 +17,8 @@ import socket
 import sys
 import syslog
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from postvirt.model.text import wire
@@ -154,6 +155,17 @@ def start(
     """
     global _sink, _utf8, _verbose, _is_daemon
     _sink, _utf8, _verbose, _is_daemon = sink, utf8, verbose, daemon
+
+
+@contextmanager
+def diverted(sink: Sink) -> Iterator[None]:
+    """Send what is logged in the block to `sink`, and nowhere else."""
+    global _sink
+    before, _sink = _sink, sink
+    try:
+        yield
+    finally:
+        _sink = before
 
 
 def tell_also(sink: Sink | None) -> None:

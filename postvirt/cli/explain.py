@@ -1,0 +1,154 @@
+"""postvirt explain: what would become of mail for an address, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from postvirt.inspection.explain import Explanation
+
+SUMMARY = "say what would become of mail for an address, and why"
+DESCRIPTION = """\
+Say for each ADDRESS whether mail would be delivered, where to and with whose rights,
+and what the sender would be told if not, for example
+
+    postvirt explain user@example.com
+
+It shows each lookup, the mailbox and its owner, and looks at the mailbox as the owner:
+the way to it, locks, room. Lines with "!" are what stands in the way. Nothing is
+delivered, made or locked. As root the tables are opened as mail_owner, as the daemon
+opens them; others can look only at mailboxes of their own.
+
+The settings are those of the service that virtual_transport names, with its -o options
+in master.cf. An ADDRESS is written without the quotes that a strange local part needs
+in a message.
+
+Exit status: 0 mail for every ADDRESS would be delivered; 1 some would be deferred, or
+bounce; 2 that cannot be told.
+"""
+
+DELIVERED = 0
+NOT_DELIVERED = 1
+CANNOT_RUN = 2
+
+# A small message.
+_SIZE_BYTES = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    from postvirt.cli.configuration import add_configuration_options
+
+    add_configuration_options(parser)
+    parser.add_argument(
+        "--service",
+        metavar="NAME",
+        default="",
+        help="the service in master.cf (default: the one of virtual_transport)",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="BYTES",
+        type=_size,
+        default=_SIZE_BYTES,
+        help=f"how large the message would be (default: {_SIZE_BYTES})",
+    )
+    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("addresses", metavar="ADDRESS", nargs="+")
+
+
+def _size(value: str) -> int:
+    if not value.isascii() or not value.isdigit():
+        raise argparse.ArgumentTypeError(f"{value} is no number of bytes")
+    return int(value)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain and print; the exit status."""
+    from postvirt.cli.configuration import overrides_of
+    from postvirt.delivery.preparation import accounts_of, prepare, settle
+    from postvirt.inspection.explain import Explainer
+    from postvirt.inspection.explain_show import as_json
+    from postvirt.inspection.explained_service import process_of
+    from postvirt.inspection.routing import routing_tables
+    from postvirt.system import log
+    from postvirt.tables import registry
+    from postvirt.tables.cf_file import use_main_cf
+
+    process = process_of(
+        arguments.config_directory, overrides_of(arguments), arguments.service
+    )
+    settings = process.loaded.settings
+    log.start(log.to_stderr("postvirt"), utf8=settings.smtputf8_enable)
+    for warning in (*process.loaded.warnings, *filter(None, [process.remark])):
+        log.warning(warning)
+    use_main_cf(process.loaded.texts)
+    show = _printer()  # may import, which mail_owner may not be able to
+    prepare(settings)
+    registry.prepare(routing_tables(settings))
+    settle(accounts_of(settings), process.chroot)
+    explainer = Explainer(
+        settings, process.loaded.texts, process.service, arguments.size
+    )
+    explanations = []
+    for address in arguments.addresses:
+        explanation = explainer.explain(os.fsencode(address))
+        explanations.append(explanation)
+        if not arguments.json:
+            show(explanation)
+    if arguments.json:
+        print(json.dumps([as_json(one) for one in explanations], indent=4))
+    verdicts = {explanation.verdict for explanation in explanations}
+    if "unknown" in verdicts:
+        return CANNOT_RUN
+    return DELIVERED if verdicts == {"delivered"} else NOT_DELIVERED
+
+
+def _printer() -> Callable[[Explanation], None]:
+    """Prints an explanation: with rich on a terminal, where it is installed."""
+    if sys.stdout.isatty():
+        try:
+            return _on_terminal()
+        except ImportError:
+            pass
+    return _print_plain
+
+
+def _print_plain(explanation: Explanation) -> None:
+    from postvirt.inspection.explain_show import plain
+    from postvirt.model.text import wire
+
+    sys.stdout.buffer.write(wire(plain(explanation)) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _on_terminal() -> Callable[[Explanation], None]:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from postvirt.inspection.explain_show import headline, sections
+
+    console = Console(highlight=False)
+    styles = {"good": "bold green", "bad": "bold red", "plain": ""}
+
+    def show(explanation: Explanation) -> None:
+        line, mood = headline(explanation)
+        console.print(Text(line, styles[mood]))
+        for section in sections(explanation):
+            if not section.rows:
+                continue
+            console.print(Text(f"  {section.title}", "bold"))
+            table = Table.grid(padding=(0, 2))
+            table.add_column(width=3)
+            for row, row_mood in zip(section.rows, section.moods, strict=True):
+                mark = Text("  !" if row_mood == "bad" else "", styles["bad"])
+                table.add_row(mark, *(Text(cell, styles[row_mood]) for cell in row))
+            console.print(table)
+
+    return show

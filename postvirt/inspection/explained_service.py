@@ -1,0 +1,108 @@
+"""The process that would deliver: an entry of master.cf and what it is started with.
+
+Raises: ConfigError when there is no such entry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postvirt.config.load import Loaded, check, load, read_master_cf
+from postvirt.config.master_cf import MasterCf, Service
+from postvirt.errors import ConfigError
+from postvirt.inspection.inspect import PROGRAMS
+
+# The name in an installation where nobody has changed it; the service that postvirt
+# runs by itself takes the options of this entry, too.
+USUAL_NAME = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process with its settings.
+
+    service  the transport that mail reaches it by
+    entry    its entry in master.cf, None when it has none
+    remark   what is strange about that, "" for nothing
+    """
+
+    service: str
+    entry: Service | None
+    loaded: Loaded
+    remark: str = ""
+
+    @property
+    def chroot(self) -> str:
+        """The directory that it is locked into, "" for none."""
+        if self.entry is None or not self.entry.chroot:
+            return ""
+        return self.loaded.settings.queue_directory
+
+
+def process_of(
+    config_directory: str | None,
+    overrides: Sequence[tuple[str, str]],
+    wanted: str = "",
+) -> Process:
+    """The process that serves a transport, by default that of virtual_transport."""
+    try:
+        master_cf = read_master_cf(config_directory)
+    except ConfigError:
+        if wanted:
+            raise
+        master_cf = None  # who delivers by hand needs none
+    service = wanted or _virtual_transport(config_directory, overrides)
+    entry = _entry(master_cf, service)
+    remark = ""
+    if entry is not None and os.path.basename(entry.command) not in PROGRAMS:
+        if wanted:
+            raise ConfigError(
+                f"service {wanted} of {_path(master_cf)} runs {entry.command}, and not"
+                " virtual"
+            )
+        remark = f"service {service} runs {entry.command}: mail does not come here"
+        entry = _agent(master_cf)
+    elif entry is None and wanted:
+        raise ConfigError(f"{_path(master_cf)}: there is no service {wanted}")
+    elif entry is None:
+        entry = _agent(master_cf)
+        if master_cf is not None:
+            remark = f"master.cf has no service {service}: that takes `postvirt start`"
+    loaded = load(
+        config_directory,
+        [*(entry.overrides if entry else ()), *overrides],
+        process_name=os.path.basename(entry.command) if entry else USUAL_NAME,
+        service_name=service,
+    )
+    return Process(service, entry, loaded, remark)
+
+
+def _virtual_transport(
+    config_directory: str | None, overrides: Sequence[tuple[str, str]]
+) -> str:
+    checked = check(
+        config_directory, overrides, process_name=USUAL_NAME, service_name=USUAL_NAME
+    )
+    transport = checked.settings.virtual_transport if checked.settings else ""
+    return transport.partition(":")[0] or USUAL_NAME
+
+
+def _entry(master_cf: MasterCf | None, name: str) -> Service | None:
+    """The entry that listens where the queue manager looks for a transport."""
+    services = master_cf.services if master_cf else ()
+    local = [one for one in services if one.name == name and one.type != "inet"]
+    return local[0] if local else None
+
+
+def _agent(master_cf: MasterCf | None) -> Service | None:
+    """The entry whose options apply when the transport has none of its own."""
+    entry = _entry(master_cf, USUAL_NAME)
+    if entry is None or os.path.basename(entry.command) not in PROGRAMS:
+        return None
+    return entry
+
+
+def _path(master_cf: MasterCf | None) -> str:
+    return master_cf.path if master_cf else "master.cf"

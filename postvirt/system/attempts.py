@@ -1,0 +1,128 @@
+"""What the kernel would say to an attempt, without making it.
+
+The kernel is asked with faccessat(2), which knows of access control lists, read-only
+file systems and immutable directories, too. On a full disk it is not known which step
+fails first: here it is the one that needs an inode or writes data.
+
+Raises: OSError, with the errno that the attempt would have.
+Security: called while acting as the owner. What is true now may be wrong a moment
+later; nobody may rely on it where it matters.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Collection
+
+from postvirt.system import quota
+from postvirt.system.directories import places_on_the_way
+
+_AT_FDCWD = -100
+_AT_EACCESS = 0x200
+_BLOCK_BYTES = 512  # of st_blocks
+
+_faccessat = ctypes.CDLL(None, use_errno=True).faccessat
+_faccessat.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
+
+
+def check_access(path: bytes, mode: int) -> None:
+    """Ask for os.R_OK, os.W_OK and os.X_OK, as the user that this process works as."""
+    if _faccessat(_AT_FDCWD, path, mode, _AT_EACCESS) != 0:
+        _refuse(ctypes.get_errno())
+
+
+def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
+    """Make a new file or directory, or another name for a file.
+
+    made is what former steps would have made, without slashes at the end.
+    """
+    directory = parent_of(path)
+    if directory in made:  # by us, so that we could make names in it
+        directory = nearest(directory, made)
+    else:
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            pass
+        else:
+            _refuse(errno.EEXIST)
+        check_access(directory, os.W_OK | os.X_OK)
+    status = os.statvfs(directory)
+    if status.f_files and status.f_favail <= len(made):
+        _refuse(errno.ENOSPC)
+    if quota.has_no_room(directory, inodes=len(made) + 1):
+        _refuse(errno.EDQUOT)
+
+
+def check_make_directories(path: bytes, made: set[bytes]) -> None:
+    """Make a directory and what is missing above it; `made` gets what would be made."""
+    for place in (one.rstrip(b"/") for one in places_on_the_way(path)):
+        if place in made:
+            continue
+        try:
+            status = os.stat(place)
+        except FileNotFoundError:
+            try:
+                check_create(place, made)
+            except FileExistsError:  # a symbolic link that leads nowhere
+                _refuse(errno.ENOENT)
+            made.add(place)
+        else:
+            if not stat.S_ISDIR(status.st_mode):
+                _refuse(errno.ENOTDIR)
+
+
+def check_unlink(path: bytes) -> None:
+    """Remove a file that is there."""
+    directory = parent_of(path)
+    status = os.lstat(path)
+    check_access(directory, os.W_OK | os.X_OK)
+    above = os.stat(directory)
+    owners = (above.st_uid, status.st_uid)
+    if above.st_mode & stat.S_ISVTX and os.geteuid() not in owners:
+        _refuse(errno.EPERM)
+    if stat.S_ISDIR(status.st_mode):
+        _refuse(errno.EISDIR)
+    try:
+        check_access(path, os.W_OK)
+    except OSError as error:
+        if error.errno == errno.EPERM:  # it is immutable; its mode would not matter
+            raise
+
+
+def check_write(place: bytes, begin: int, size_bytes: int, limit_bytes: int) -> None:
+    """Write so many bytes from `begin` on into a file at this place, or in it.
+
+    limit_bytes is the process's limit for a file, 0 for none.
+    """
+    if 0 < limit_bytes < begin + size_bytes:
+        _refuse(errno.EFBIG)
+    more_bytes = size_bytes
+    if begin:  # the last block has some room
+        more_bytes -= max(0, os.stat(place).st_blocks * _BLOCK_BYTES - begin)
+    if more_bytes <= 0:
+        return
+    status = os.statvfs(place)
+    if status.f_bavail * status.f_frsize < more_bytes:
+        _refuse(errno.ENOSPC)
+    if quota.has_no_room(place, size_bytes=more_bytes):
+        _refuse(errno.EDQUOT)
+
+
+def parent_of(path: bytes) -> bytes:
+    """The directory that a name is in."""
+    return os.path.dirname(path.rstrip(b"/")) or (b"/" if path[:1] == b"/" else b".")
+
+
+def nearest(place: bytes, made: Collection[bytes]) -> bytes:
+    """The place, or what is above it and need not be made."""
+    while place in made:
+        place = parent_of(place)
+    return place
+
+
+def _refuse(number: int) -> None:
+    raise OSError(number, os.strerror(number))

@@ -1,0 +1,108 @@
+"""How much of its disk quota a user has used, as far as the kernel tells.
+
+Quotas that are kept elsewhere (of btrfs subvolumes, of an NFS server, of an IMAP
+server) are not seen.
+
+Source: quotactl(2) and quotactl_fd of Linux 5.14; struct if_dqblk of linux/quota.h.
+Raises: nothing; where the kernel does not tell, there is nothing to tell.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# The same number on every machine.
+_QUOTACTL_FD = 443
+_GET_QUOTA = 0x80_0007
+_KINDS = (("user", 0), ("group", 1))
+
+# Two limits and what is used of blocks, the same of inodes, two ends of grace.
+_DQBLK = struct.Struct("=8QI4x")
+_BLOCK_BYTES = 1024  # of the limits
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc["syscall"]
+_syscall.restype = ctypes.c_long
+_syscall.argtypes = (
+    ctypes.c_long,
+    ctypes.c_int,
+    ctypes.c_uint,
+    ctypes.c_uint32,
+    ctypes.c_char_p,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What is used of bytes or inodes; a limit of 0 is none.
+
+    soft_until   when the soft limit becomes a hard one, in seconds since 1970; 0 when
+                 it is not exceeded
+    """
+
+    used: int
+    soft: int
+    hard: int
+    soft_until: int
+
+    def has_room(self, more: int, now: float) -> bool:
+        """Whether so much more would be allowed."""
+        after = self.used + more
+        if self.hard and after > self.hard:
+            return False
+        has_ended = bool(self.soft_until) and now > self.soft_until
+        return not (self.soft and after > self.soft and has_ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The quota of a user or of a group on one file system."""
+
+    kind: str
+    size: Use
+    inodes: Use
+
+
+def quotas(place: bytes) -> Iterator[Quota]:
+    """The quotas that whoever this process works as has where this place is."""
+    try:
+        fd = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        for kind, number in _KINDS:
+            identity = os.geteuid() if kind == "user" else os.getegid()
+            found = _ask(fd, number, identity)
+            if found is not None:
+                yield decoded(kind, found)
+    finally:
+        os.close(fd)
+
+
+def has_no_room(place: bytes, *, size_bytes: int = 0, inodes: int = 0) -> bool:
+    """Whether a quota stands against so much more."""
+    now = time.time()
+    return any(
+        not quota.size.has_room(size_bytes, now)
+        or not quota.inodes.has_room(inodes, now)
+        for quota in quotas(place)
+    )
+
+
+def decoded(kind: str, answer: bytes) -> Quota:
+    """The kernel's answer."""
+    hard, soft, used, ihard, isoft, iused, until, iuntil, _ = _DQBLK.unpack(answer)
+    size = Use(used, soft * _BLOCK_BYTES, hard * _BLOCK_BYTES, until)
+    return Quota(kind, size, Use(iused, isoft, ihard, iuntil))
+
+
+def _ask(fd: int, kind: int, identity: int) -> bytes | None:
+    answer = ctypes.create_string_buffer(_DQBLK.size)
+    if _syscall(_QUOTACTL_FD, fd, _GET_QUOTA << 8 | kind, identity, answer) != 0:
+        return None
+    return answer.raw

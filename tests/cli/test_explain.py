@@ -1,0 +1,409 @@
+"""postvirt explain: what it prints, whose settings it takes, and what it leaves alone.
+
+That it says what a delivery then says, tests/comparison/test_explain.py sees to.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postvirt.cli import main
+from postvirt.inspection import explain
+from postvirt.standin.instance import Instance
+from postvirt.system import privileges
+from tests.cli.conftest import Run
+
+needs_root = pytest.mark.root
+
+
+def explained(postvirt: Run, *arguments: str) -> dict[str, Any]:
+    """The JSON for one address."""
+    (found,) = json.loads(postvirt("explain", "--json", *arguments).stdout)
+    return dict(found)
+
+
+def test_everything_about_a_mailbox(instance: Instance, postvirt: Run) -> None:
+    done = postvirt("explain", "bob+x@example.com")
+    assert (done.returncode, done.stderr) == (0, b"")
+    first, *lines = done.stdout.decode().splitlines()
+    assert first == "bob+x@example.com: would be delivered: 2.0.0 delivered to maildir"
+    words = [line.split() for line in lines]
+    table = f"texthash:{instance.etc}/mailboxes"
+    assert ["virtual_mailbox_maps", "bob+x@example.com", table, "not", "found"] in words
+    assert ["virtual_mailbox_maps", "bob@example.com", table, "=", "bob/"] in words
+    assert ["path", f"{instance.mail}/bob/"] in words
+    assert ["format", "maildir"] in words
+    text = done.stdout.decode()
+    assert "example.com is in virtual_mailbox_domains" in text
+    assert "virtual_transport = virtual, this agent" in text
+    assert "there is no such maildir yet" in text
+    assert "!" not in text
+
+
+def test_the_same_as_json(instance: Instance, postvirt: Run) -> None:
+    found = explained(postvirt, "bob+x@example.com")
+    assert (found["verdict"], found["status"]) == ("delivered", "2.0.0")
+    owner = instance.recipient_owner
+    assert found["mailbox"]["path"] == f"{instance.mail}/bob/"
+    assert (found["mailbox"]["uid"], found["mailbox"]["gid"]) == (owner.uid, owner.gid)
+    assert [
+        (one["parameter"], one["key"], one["value"]) for one in found["lookups"]
+    ] == [
+        ("virtual_mailbox_maps", "bob+x@example.com", None),
+        ("virtual_mailbox_maps", "bob@example.com", "bob/"),
+        ("virtual_uid_maps", "bob+x@example.com", str(owner.uid)),
+        ("virtual_gid_maps", "bob+x@example.com", str(owner.gid)),
+    ]
+
+
+def test_every_form_of_an_address_and_every_table(
+    instance: Instance, postvirt: Run
+) -> None:
+    """Quoted and plain, with and without extension; members of tables are shown."""
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": "regexp:{{/^no/ no}}, unionmap:{inline:{a(b=c/}}",
+            "recipient_delimiter": "+",
+            "mydestination": "example.com",
+        }
+    )
+    found = explained(postvirt, "A(b+x@Example.com")
+    asked = [
+        (one["key"], one["table"].partition(":")[0], one["depth"], one["value"])
+        for one in found["lookups"]
+        if one.get("parameter") == "virtual_mailbox_maps"
+    ]
+    assert asked == [
+        ('"a(b+x"@example.com', "regexp", 0, None),
+        ('"a(b+x"@example.com', "unionmap", 0, None),
+        ('"a(b+x"@example.com', "inline", 1, None),
+        ("a(b+x@example.com", "regexp", 0, None),
+        ("a(b+x@example.com", "unionmap", 0, None),
+        ("a(b+x@example.com", "inline", 1, None),
+        (None, "regexp", 0, None),
+        ('"a(b"@example.com', "unionmap", 0, None),
+        ('"a(b"@example.com', "inline", 1, None),
+        (None, "regexp", 0, None),
+        ("a(b@example.com", "unionmap", 0, None),
+        ("a(b@example.com", "inline", 1, None),
+        (None, "regexp", 0, None),
+        ('"a(b+x"', "unionmap", 0, None),
+        ('"a(b+x"', "inline", 1, None),
+        (None, "regexp", 0, None),
+        ("a(b+x", "unionmap", 0, None),
+        ("a(b+x", "inline", 1, None),
+        (None, "regexp", 0, None),
+        ('"a(b"', "unionmap", 0, None),
+        ('"a(b"', "inline", 1, None),
+        (None, "regexp", 0, None),
+        ("a(b", "unionmap", 0, "c/"),
+        ("a(b", "inline", 1, "c/"),
+    ]
+    assert {"own_domain": "example.com", "answer": True} in found["lookups"]
+
+
+@pytest.mark.parametrize(
+    ("address", "parameters", "status", "line"),
+    [
+        ("eve@example.com", {}, 1, 'would bounce: 5.1.1 unknown user: "eve@'),
+        (
+            "bob@example.com",
+            {"virtual_uid_maps": "static:12x"},
+            1,
+            "would be deferred: 4.3.5 mail system configuration error",
+        ),
+        (
+            "eve@example.com",
+            {"soft_bounce": "yes"},
+            1,
+            'would be deferred: 4.1.1 unknown user: "eve@',
+        ),
+        (
+            "eve@example.com",
+            {"virtual_delivery_status_filter": "regexp:{{/^5.1.1/ 4.1.2 gone}}"},
+            1,
+            "would be deferred: 4.1.2 gone",
+        ),
+        (
+            "bob@example.com",
+            {"virtual_mailbox_maps": "fail:out"},
+            1,
+            "would be deferred: 4.3.5",
+        ),
+    ],
+)
+def test_what_would_not_be_delivered(
+    instance: Instance,
+    postvirt: Run,
+    address: str,
+    parameters: dict[str, str],
+    status: int,
+    line: str,
+) -> None:
+    maps = f"texthash:{instance.etc}/mailboxes"
+    instance.main_cf({"virtual_mailbox_maps": maps} | parameters)
+    done = postvirt("explain", address)
+    assert done.returncode == status
+    assert done.stdout.decode().startswith(f"{address}: {line}")
+
+
+def test_what_the_log_would_say(instance: Instance, postvirt: Run) -> None:
+    found = explained(postvirt, "-o", "virtual_uid_maps=static:12x", "bob@example.com")
+    assert found["log"] == [
+        "warning: recipient bob@example.com: bad uid 12x in virtual_uid_maps"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "remark", "leads_here"),
+    [
+        ({"virtual_mailbox_domains": ""}, "is in no list of domains", False),
+        (
+            {"mydestination": "example.com"},
+            "is in mydestination: mail goes to local_transport = local",
+            False,
+        ),
+        (
+            {"virtual_alias_domains": "example.com"},
+            "is in virtual_alias_domains",
+            False,
+        ),
+        (
+            {"virtual_alias_maps": "inline:{bob@example.com=eve@example.org}"},
+            "virtual_alias_maps sends it to eve@example.org",
+            False,
+        ),
+        (
+            {"virtual_alias_maps": "inline:{{@example.com = Bob@example.com x@y}}"},
+            "virtual_alias_maps sends it to Bob@example.com x@y",
+            True,
+        ),
+        ({"virtual_mailbox_domains": "fail:x"}, "cannot tell where", False),
+        ({"transport_maps": "inline:{a=b}"}, "transport_maps is set", True),
+    ],
+)
+def test_whether_mail_comes_here(
+    instance: Instance,
+    postvirt: Run,
+    parameters: dict[str, str],
+    remark: str,
+    leads_here: bool,
+) -> None:
+    maps = f"texthash:{instance.etc}/mailboxes"
+    instance.main_cf({"virtual_mailbox_maps": maps} | parameters)
+    found = explained(postvirt, "bob@example.com")
+    (seen,) = [one for one in found["routing"] if remark in one["text"]]
+    assert seen["leads_here"] is leads_here
+    headline = postvirt("explain", "bob@example.com").stdout.splitlines()[0]
+    assert (b", if it came here" in headline) is not leads_here
+
+
+def test_an_address_without_domain(postvirt: Run) -> None:
+    (remark,) = explained(postvirt, "bob")["routing"]
+    assert "Postfix would append @mail.example.org" in remark["text"]
+
+
+def write_master_cf(instance: Instance, *lines: str) -> None:
+    (instance.etc / "master.cf").write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_the_service_that_virtual_transport_names(
+    instance: Instance, postvirt: Run
+) -> None:
+    write_master_cf(
+        instance,
+        "virtual unix - n n - - virtual -o virtual_mailbox_maps=static:plain/",
+        "other unix - n n - - virtual -o virtual_mailbox_maps=static:other/",
+        "lmtp unix - - n - - lmtp",
+    )
+    maps = f"texthash:{instance.etc}/mailboxes"
+    path = f"{instance.mail}/"
+
+    def where(*arguments: str) -> str:
+        mailbox = explained(postvirt, *arguments, "bob@example.com")["mailbox"]
+        return str(mailbox["path"]).removeprefix(path)
+
+    assert where() == "plain/"
+    assert where("--service", "other") == "other/"
+    assert where("-o", "virtual_transport=other:") == "other/"
+    # What the command line says wins over master.cf.
+    assert where("-o", f"virtual_mailbox_maps={maps}") == "bob/"
+    # A service of postvirt's own takes the options of the entry virtual.
+    assert where("-o", "virtual_transport=postvirt") == "plain/"
+    for name, complaint in (("none", b"no service none"), ("lmtp", b"runs lmtp")):
+        done = postvirt("explain", "--service", name, "bob@example.com")
+        assert done.returncode == 2
+        assert complaint in done.stderr
+    done = postvirt("explain", "-o", "virtual_transport=lmtp:x", "bob@example.com")
+    assert b"service lmtp runs lmtp: mail does not come here" in done.stderr
+
+
+def test_what_is_hostile_is_made_printable(instance: Instance, postvirt: Run) -> None:
+    address = os.fsdecode(b"a\x1b[31m\xff\xe2\x80\xaeb\n@example.com")
+    done = postvirt("explain", address)
+    assert b"\x1b" not in done.stdout
+    assert done.stdout.splitlines()[0].startswith(
+        b"a\\x1b[31m\\xff\\u{202e}b\\x0a@example.com: would bounce: 5.1.1"
+    )
+    found = explained(postvirt, address)
+    assert os.fsencode(found["address"]) == os.fsencode(address)
+
+
+def test_what_cannot_be_run(instance: Instance, postvirt: Run) -> None:
+    for arguments in ([], ["--size", "many", "x@y"], ["--no-such", "x@y"]):
+        assert postvirt("explain", *arguments).returncode == 2
+    instance.main_cf({"virtual_minimum_uid": "many"})
+    done = postvirt("explain", "bob@example.com")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"virtual_minimum_uid" in done.stderr
+
+
+def test_several_addresses(postvirt: Run) -> None:
+    done = postvirt("explain", "bob@example.com", "mbox@example.com")
+    assert done.returncode == 0
+    done = postvirt("explain", "bob@example.com", "eve@example.com")
+    assert done.returncode == 1
+    assert done.stdout.count(b"would ") == 2
+
+
+def test_others_than_root_cannot_tell(
+    instance: Instance,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MAIL_CONFIG", str(instance.etc))
+    monkeypatch.setattr(privileges, "is_root", lambda: False)
+    monkeypatch.setattr(explain, "may_act_as", lambda _: False)
+    assert main.main(["explain", "bob@example.com"]) == 2
+    output = capfd.readouterr().out
+    assert output.startswith("bob@example.com: cannot tell: only root")
+    assert "bob/" in output
+
+
+def test_a_message_that_is_too_large(instance: Instance, postvirt: Run) -> None:
+    limit = ("-o", "virtual_mailbox_limit=20000", "-o", "message_size_limit=20000")
+    assert postvirt("explain", *limit, "mbox@example.com").returncode == 0
+    (instance.mail / "mbox").write_bytes(b"x" * 15_000)
+    instance.recipient_owner.give(instance.mail / "mbox")
+    found = explained(postvirt, *limit, "mbox@example.com")
+    assert (found["verdict"], found["status"]) == ("bounced", "5.2.2")
+    (check,) = [one for one in found["checks"] if one["subject"] == "limit"]
+    assert not check["is_sound"]
+    assert "15,000 and 10,000 bytes exceed virtual_mailbox_limit" in check["text"]
+    assert explained(postvirt, *limit, "--size", "100", "mbox@example.com")[
+        "status"
+    ].startswith("2")
+
+
+def test_who_holds_a_lock(instance: Instance, postvirt: Run) -> None:
+    path = instance.mail / "mbox"
+    path.touch()
+    instance.recipient_owner.give(path)
+    options = ("-o", "virtual_mailbox_lock=flock, fcntl, dotlock")
+
+    def lock_of() -> list[str]:
+        found = explained(postvirt, *options, "mbox@example.com")
+        assert found["status"] == "4.2.0"
+        return [one["text"] for one in found["checks"] if not one["is_sound"]]
+
+    name = f"process {os.getpid()} ("
+    with path.open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        (text,) = lock_of()
+        assert text.startswith(f"fcntl: held by {name}")
+    with path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        (text,) = lock_of()
+        assert text.startswith(f"flock: held by {name}")
+    lock = Path(f"{path}.lock")
+    lock.touch()
+    (text,) = lock_of()
+    assert text.startswith(f"{lock} is ")
+    assert "it counts as left behind after 500s" in text
+    assert lock.exists()
+
+
+def test_the_quota_of_an_imap_server(instance: Instance, postvirt: Run) -> None:
+    maildir = instance.mail / "bob"
+    maildir.mkdir()
+    (maildir / "maildirsize").write_text("1000000S,50C\n  900000 10\n50000 1\n")
+    for path in (maildir, maildir / "maildirsize"):
+        instance.recipient_owner.give(path)
+    found = explained(postvirt, "bob@example.com")
+    texts = [one["text"] for one in found["checks"] if one["subject"] == "quota"]
+    assert any("950,000 of 1,000,000 bytes" in text for text in texts)
+
+
+@needs_root
+def test_the_directory_that_stops_the_recipient(
+    instance: Instance, postvirt: Run
+) -> None:
+    instance.mail.chmod(0o700)
+    os.chown(instance.mail, 0, 0)
+    found = explained(postvirt, "bob@example.com")
+    assert found["status"] == "4.2.0"
+    way = found["checks"][0]
+    assert (way["subject"], way["is_sound"]) == ("way", False)
+    assert f"{instance.mail} (owner root:root, mode 0700) cannot be" in way["text"]
+    assert found["log"][1] == (
+        "warning: perhaps you need to create the maildirs in advance"
+    )
+
+
+@needs_root
+def test_tables_are_opened_as_mail_owner(instance: Instance, postvirt: Run) -> None:
+    (instance.etc / "mailboxes").chmod(0o600)
+    found = explained(postvirt, "bob@example.com")
+    assert found["status"] == "4.3.5"
+    assert "Permission denied" in found["lookups"][0]["error"]
+
+
+def test_on_a_terminal_it_is_coloured(instance: Instance) -> None:
+    pytest.importorskip("rich")
+    command = [Path(sys.executable).parent / "postvirt", "explain", "eve@example.com"]
+    environment = {**os.environ, "MAIL_CONFIG": str(instance.etc), "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    output = _on_terminal(command, environment)
+    assert b"\x1b[1;31meve@example.com: would bounce" in output
+    plain = subprocess.run(
+        command, capture_output=True, check=False, env=environment
+    ).stdout
+    assert b"\x1b" not in plain
+
+
+def _on_terminal(command: list[Path | str], environment: dict[str, str]) -> bytes:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        output = b""
+        try:
+            while part := os.read(ours, 65_536):
+                output += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        assert process.wait(20) == 1
+    return output
+
+
+def test_start_up_of_other_commands_does_not_pay_for_it() -> None:
+    code = (
+        "import sys, postvirt.cli.main; print([m for m in sys.modules"
+        " if m.startswith(('rich', 'postvirt.inspection', 'json.decoder'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert "rich" not in done.stdout
+    assert "inspection" not in done.stdout
