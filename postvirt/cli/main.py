@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from postvirt import __version__
 from postvirt.cli import (
@@ -62,10 +62,21 @@ _COMMANDS: dict[str, _Command] = {
 
 _EX_USAGE = 64  # sysexits(3)
 
+_DESCRIPTION = """\
+A drop-in replacement for Postfix's virtual(8) delivery agent. What to do first:
+
+    postvirt demo               see it work; nothing on this machine changes
+    postvirt check-config       is Postfix's configuration sound?
+    postvirt explain ADDRESS    where would mail for ADDRESS go, and why?
+    postvirt install            take virtual(8)'s place; `postvirt uninstall` undoes it
+
+`postvirt COMMAND --help` has the details of a command, and postvirt(1) all of them.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit status."""
-    parser, subparsers = _parsers()
+    parser, subparsers = parsers()
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         subparsers[arguments.command].error(
@@ -108,12 +119,35 @@ class _Parser(argparse.ArgumentParser):
         self.exit(self.usage_status, f"{self.prog}: {message}\n")
 
 
-def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+class _PrintCompletion(argparse.Action):
+    """Prints and exits, as --version does: no command is needed."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, _: object, shell: Any, *__: object
+    ) -> NoReturn:
+        from postvirt.cli.completion import completion
+
+        try:
+            print(completion(*parsers(), shell))
+        except ConfigError as error:
+            parser.exit(1, f"postvirt: {render(error)}\n")
+        parser.exit(0)
+
+
+def parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    """The parser of the whole command line, and those of the subcommands by name."""
     parser = _Parser(
         prog="postvirt",
-        description="A drop-in replacement for Postfix's virtual(8) delivery agent.",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=("bash", "zsh"),
+        help="print the script that completes command lines in this shell",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():
         command = commands.add_parser(

@@ -1,0 +1,98 @@
+"""Completion scripts for shells, made from the parsers of the command line.
+
+shtab turns argparse's parsers into a script. It is asked when somebody wants the
+script, and never when a command runs: the script itself needs neither postvirt nor
+Python. What the parsers cannot know comes from here: types of tables, parameters,
+services of master.cf.
+
+Raises: ConfigError when shtab is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Literal
+
+from postvirt.errors import ConfigError
+
+Shell = Literal["bash", "zsh"]
+SHELLS: tuple[Shell, ...] = ("bash", "zsh")
+
+_FUNCTIONS = {
+    "overrides": "_postvirt_settings",
+    "names": "_postvirt_parameters",
+    "table": "_postvirt_tables",
+    "service": "_postvirt_services",
+    "like": "_postvirt_services",
+}
+
+# In both: the services of master.cf that run virtual, under whatever name.
+_SERVICES = (
+    "awk '$8 ~ /virtual$/ { print $1 }'"
+    ' "${MAIL_CONFIG:-/etc/postfix}/master.cf" 2>/dev/null'
+)
+
+_BASH = """\
+_postvirt_settings() { compgen -W '@SETTINGS@' -- "$1"; }
+_postvirt_parameters() { compgen -W '@PARAMETERS@' -- "$1"; }
+_postvirt_tables() { compgen -W '@TABLES@' -- "$1"; }
+_postvirt_services() { compgen -W "$(@SERVICES@)" -- "$1"; }
+"""
+
+# What ends with "=" or ":" is not complete yet: no blank after it.
+_BASH_END = """
+_postvirt() {
+  _shtab_postvirt
+  if [[ ${#COMPREPLY[@]} = 1 && ${COMPREPLY[0]} = *[=:] ]]; then
+    compopt -o nospace 2>/dev/null
+  fi
+}
+complete -o bashdefault -o default -F _postvirt postvirt
+"""
+
+_ZSH = """\
+_postvirt_settings() { compadd -S '' -- @SETTINGS@ }
+_postvirt_parameters() { compadd -- @PARAMETERS@ }
+_postvirt_tables() { compadd -S '' -- @TABLES@ }
+_postvirt_services() { compadd -- ${(f)"$(@SERVICES@)"} }
+"""
+
+
+def completion(
+    parser: argparse.ArgumentParser,
+    subparsers: dict[str, Any],
+    shell: Shell,
+) -> str:
+    """The script for a shell."""
+    try:
+        import shtab
+    except ImportError:
+        raise ConfigError(
+            "completion scripts are made with the Python package shtab",
+            remedy="pip install 'postvirt[cli]'",
+        ) from None
+    for command in subparsers.values():
+        for action in command._actions:  # noqa: SLF001 - argparse has no other way
+            if action.dest == "config_directory":
+                action.complete = shtab.DIRECTORY
+            elif action.dest in _FUNCTIONS:
+                action.complete = dict.fromkeys(SHELLS, _FUNCTIONS[action.dest])
+    preamble = _with_words(_BASH if shell == "bash" else _ZSH)
+    script: str = shtab.complete(parser, shell=shell, preamble=preamble)
+    return script + (_BASH_END if shell == "bash" else "")
+
+
+def _with_words(template: str) -> str:
+    from postvirt.config.names import builtin_defaults
+    from postvirt.tables.registry import TYPES
+
+    parameters = sorted(builtin_defaults())
+    words = {
+        "@SETTINGS@": " ".join(f"{name}=" for name in parameters),
+        "@PARAMETERS@": " ".join(parameters),
+        "@TABLES@": " ".join(f"{name}:" for name in sorted(TYPES)),
+        "@SERVICES@": _SERVICES,
+    }
+    for mark, text in words.items():
+        template = template.replace(mark, text)
+    return template
