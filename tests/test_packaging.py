@@ -43,6 +43,12 @@ def test_the_wheel_holds_the_samples_for_the_administrator(wheel: Path) -> None:
     assert "postvirt.service" in shared
 
 
+def test_the_wheel_holds_the_manual_pages(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    pages = {name.partition("/data/share/man/")[2] for name in names}
+    assert pages >= {"man1/postvirt.1", "man8/postvirt-virtual.8"}
+
+
 def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """main.cf and a value with a macro need the grammars; the wheel finds its own."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 SUMMARY = "show parameters as postconf(1) does"
 DESCRIPTION = """\
-Print parameters of main.cf, all of them or those that are named, with the same lines,
-warnings and exit status as postconf with the same options. It needs no Postfix; names
-and defaults are those of Postfix 3.7. Unlike postconf it never changes main.cf, and
-parameters of newer versions that postvirt has are shown if they are set or named.
+Print parameters of main.cf, all of them or those that are named, for example
+
+    postvirt config -n                          what main.cf sets
+    postvirt config -x virtual_mailbox_maps     one value, as the daemon has it
+
+The lines, warnings and exit status are those of postconf with the same options. It
+needs no Postfix; names and defaults are those of Postfix 3.7. Unlike postconf it never
+changes main.cf, and parameters of newer versions that postvirt has are shown if they
+are set or named.
 """
 
 CANNOT_RUN = 1  # as postconf

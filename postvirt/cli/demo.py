@@ -13,6 +13,7 @@ Postfix nor root is needed.
 
 With --postfix a private genuine Postfix does all that instead; it has its own
 configuration and queue, and needs root. No mail leaves the machine either way.
+Exit status: 0 everything arrived as it should; 1 it did not, or there is no instance.
 """
 
 CANNOT_RUN = 1
