@@ -128,6 +128,8 @@ def _print_plain(explanation: Explanation) -> None:
 
 
 def _on_terminal() -> Callable[[Explanation], None]:
+    from io import StringIO
+
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -135,6 +137,10 @@ def _on_terminal() -> Callable[[Explanation], None]:
     from postvirt.inspection.explain_show import headline, sections
 
     console = Console(highlight=False)
+    # What rich imports only when it is used.
+    first = Table.grid()
+    first.add_row(Text("\N{DOUBLE DAGGER}", "red"))
+    Console(file=StringIO(), force_terminal=True, width=80).print(first)
     styles = {"good": "bold green", "bad": "bold red", "plain": ""}
 
     def show(explanation: Explanation) -> None:

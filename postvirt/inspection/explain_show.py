@@ -116,10 +116,11 @@ def _with_name(number: int, name: str) -> str:
 def _told(explanation: Explanation) -> Iterator[tuple[str, str]]:
     """What the sender would be told, if that is not what the delivery said."""
     dsn, before = explanation.dsn, explanation.unfiltered
-    if dsn is None or before is None or dsn == before:
+    if dsn is None or before is None:
         return
-    yield "delivery", f"{before.status} {shown(before.reason)}"
-    yield "after filter", f"{dsn.status} {shown(dsn.reason)}"
+    if (dsn.status, dsn.reason) != (before.status, before.reason):
+        yield "by the delivery", f"{before.status} {shown(before.reason)}"
+        yield "by Postfix", f"{dsn.status} {shown(dsn.reason)}"
 
 
 def plain(explanation: Explanation) -> str:

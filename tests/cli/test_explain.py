@@ -380,7 +380,31 @@ def test_on_a_terminal_it_is_coloured(instance: Instance) -> None:
     assert b"\x1b" not in plain
 
 
-def _on_terminal(command: list[Path | str], environment: dict[str, str]) -> bytes:
+@needs_root
+def test_a_service_in_a_chroot_jail(instance: Instance) -> None:
+    """Its paths are those in the jail, and nothing is imported there."""
+    instance.main_cf(
+        {
+            "virtual_mailbox_base": "/inside",
+            "virtual_mailbox_maps": "inline:{bob@example.com=bob/}",
+        }
+    )
+    write_master_cf(instance, "virtual unix - n y - - virtual")
+    inside = instance.spool / "inside"
+    inside.mkdir()
+    instance.recipient_owner.give(inside)
+    output = _on_terminal(
+        [Path(sys.executable).parent / "postvirt", "explain", "bob@example.com"],
+        {**os.environ, "MAIL_CONFIG": str(instance.etc), "TERM": "xterm"},
+        status=0,
+    )
+    assert b"would be delivered" in output
+    assert b"/inside/bob/" in output
+
+
+def _on_terminal(
+    command: list[Path | str], environment: dict[str, str], status: int = 1
+) -> bytes:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
@@ -393,7 +417,7 @@ def _on_terminal(command: list[Path | str], environment: dict[str, str]) -> byte
         except OSError:  # the other end is closed
             pass
         os.close(ours)
-        assert process.wait(20) == 1
+        assert process.wait(20) == status, output
     return output
 
 
