@@ -1,0 +1,170 @@
+"""A process beside the workers, for a library that the watchdog process may not have.
+
+The watcher and the exporter are such processes: their libraries have threads, or take
+much memory, and the process that forks workers must stay single-threaded and small. A
+companion is started with exec, as a module that nobody imports. It is told what to do
+by lines of JSON on standard input, each of which replaces the one before, and answers
+with lines of JSON on standard output; it ends when its input does.
+
+When it dies it is started again, after a pause that grows while it dies at once.
+
+Raises: nothing; the service goes on without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from postvirt.server.damping import EARLY_SECONDS, Damping
+from postvirt.server.watchdog import Watchdog
+from postvirt.system import log
+
+# Where a companion finds the descriptor that it shares.
+SHARED_FD = 3
+
+_SHORTEST_PAUSE_SECONDS = 1.0
+
+
+class Companion:
+    """The watchdog process's end of one, from the first `tell` to `close`.
+
+    name     what it is called in the log
+    take     what to do with each line that it says
+    state    "dead", "starting" once it was told something, then what it says itself
+    """
+
+    def __init__(
+        self,
+        watchdog: Watchdog,
+        name: str,
+        module: str,
+        take: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.pid = 0
+        self.state = "dead"
+        self._watchdog = watchdog
+        self._name = name
+        self._module = module
+        self._take = take
+        self._arguments: Sequence[str] = ()
+        self._shared_fd = -1
+        self._wanted = b""
+        self._is_wanted = False
+        self._input = self._output = -1
+        self._received = b""
+        self._started = 0.0
+        self._damping = Damping()
+
+    def tell(
+        self,
+        arguments: Sequence[str],
+        wanted: dict[str, Any],
+        shared_fd: int = -1,
+    ) -> None:
+        """Have it do this from now on.
+
+        The arguments, and the descriptor that it has as SHARED_FD, are for the next one
+        that is started.
+        """
+        self._arguments = arguments
+        self._shared_fd = shared_fd
+        self._wanted = json.dumps(wanted).encode() + b"\n"
+        self._is_wanted = True
+        if self.state == "dead":
+            self._start()
+        else:
+            self._send()
+
+    def close(self) -> None:
+        """End it."""
+        self._is_wanted = False
+        if self.state != "dead":
+            os.kill(self.pid, signal.SIGTERM)
+            self._forget()
+
+    def _start(self) -> None:
+        if self._watchdog.is_stopping or not self._is_wanted or self.state != "dead":
+            return
+        try:
+            self._spawn()
+        except OSError as error:
+            pause = max(self._damping.fail(), _SHORTEST_PAUSE_SECONDS)
+            why = log.errno_text(error)
+            log.error(f"start {self._name}: {why}: next try in {pause:g} seconds")
+            self._watchdog.call_after(pause, self._start)
+
+    def _spawn(self) -> None:
+        theirs, self._input = os.pipe2(os.O_CLOEXEC)
+        self._output, their_output = os.pipe2(os.O_CLOEXEC)
+        command = [sys.executable, "-P", "-m", self._module, *self._arguments]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, theirs, 0),
+            (os.POSIX_SPAWN_DUP2, their_output, 1),
+        ]
+        if self._shared_fd >= 0:
+            actions += [(os.POSIX_SPAWN_DUP2, self._shared_fd, SHARED_FD)]
+        try:
+            self.pid = os.posix_spawn(
+                sys.executable, command, os.environ, file_actions=actions
+            )
+        except OSError:
+            os.close(self._input)
+            os.close(self._output)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(their_output)
+        self._watchdog.keep(self._input)
+        self._watchdog.add_source(self._output, self._hear)
+        self._received = b""
+        self._started = time.monotonic()
+        self._send()
+
+    def _send(self) -> None:
+        self.state = "starting"
+        data = self._wanted
+        try:
+            while data:
+                data = data[os.write(self._input, data) :]
+        except OSError:
+            pass  # it is dead; its output ends
+
+    def _hear(self) -> None:
+        data = os.read(self._output, 65_536)
+        if not data:
+            self._bury()
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            self.state = said.get("state", self.state)
+            self._take(said)
+
+    def _bury(self) -> None:
+        pid = self.pid
+        self._forget()
+        if self._watchdog.is_stopping:
+            return
+        if time.monotonic() > self._started + EARLY_SECONDS:
+            self._damping.reset()
+        pause = self._damping.fail()
+        log.warning(
+            f"{self._name} process {pid} died: next one"
+            + (f" in {pause:g} seconds" if pause else " at once")
+        )
+        self._watchdog.call_after(pause, self._start)
+
+    def _forget(self) -> None:
+        """It has ended, or is about to."""
+        self._watchdog.remove_source(self._output)
+        self._watchdog.release(self._input)
+        os.close(self._output)
+        os.close(self._input)
+        os.waitpid(self.pid, 0)
+        self.state = "dead"
