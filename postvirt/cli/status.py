@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"up {_duration(status['uptime_seconds'])}, served {status['served']},"
         f" last reload: {_reload(status['last_reload'])}\n"
         f"watcher: {_watcher(status['watcher'])}\n"
+        f"{_exporter(status['exporter'])}"
     )
     _print_table(_WORKERS, [_worker(one) for one in status["workers"]])
     print()
@@ -76,6 +77,15 @@ def _watcher(watcher: dict[str, Any]) -> str:
     polled = [f"looks at {directory}: {why}" for directory, why in watcher["polled"]]
     process = f" (process {watcher['pid']})" if watcher["state"] != "dead" else ""
     return ", ".join([f"{watcher['state']}{process}", *polled])
+
+
+def _exporter(exporter: dict[str, Any] | None) -> str:
+    """A line, or nothing when no metrics are wanted."""
+    if exporter is None:
+        return ""
+    process = f" (process {exporter['pid']})" if exporter["state"] != "dead" else ""
+    problem = f": {exporter['problem']}" if exporter["problem"] else ""
+    return f"metrics: {exporter['state']} on {exporter['address']}{process}{problem}\n"
 
 
 def _worker(worker: dict[str, Any]) -> Sequence[str]:

@@ -355,6 +355,10 @@ class Settings:
         "2", minimum=1, maximum=100, meaning="How many workers the service has."
     )
 
+    postvirt_metrics_address: str = string(
+        "", meaning="Where the service shows metrics: loopback or a unix socket."
+    )
+
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: str = string(
         "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."

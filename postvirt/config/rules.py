@@ -17,6 +17,7 @@ from typing import cast
 from postvirt.config.comparing import compatibility_level, malformed_level
 from postvirt.config.hostnames import hostname_problem
 from postvirt.config.lists import mailbox_locks, words
+from postvirt.config.metrics_address import metrics_address
 from postvirt.config.types import Value
 from postvirt.system import log
 
@@ -164,7 +165,6 @@ def _mailbox_base(values: Values) -> Iterator[Finding]:
         yield Finding("virtual_mailbox_base", text)
 
 
-# By the last parameter that Postfix reads before it checks.
 def _migration_level(values: Values) -> Iterator[Finding]:
     level = values.text("non_bdb_migration_level")
     if level.lower() not in _MIGRATION_LEVELS:
@@ -172,6 +172,17 @@ def _migration_level(values: Values) -> Iterator[Finding]:
         yield Finding("non_bdb_migration_level", text)
 
 
+def _metrics_address(values: Values) -> Iterator[Finding]:
+    value = values.text("postvirt_metrics_address")
+    if value:
+        try:
+            metrics_address(value)
+        except ValueError as error:
+            text = f'bad postvirt_metrics_address "{value}": {error}'
+            yield Finding("postvirt_metrics_address", text)
+
+
+# By the last parameter that Postfix reads before it checks.
 CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
     "compatibility_level": (_level,),
     "known_tcp_ports": (_facility,),
@@ -185,4 +196,5 @@ CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
         _mailbox_base,
     ),
     "non_bdb_migration_log_redirect": (_migration_level,),
+    "postvirt_metrics_address": (_metrics_address,),
 }

@@ -65,6 +65,22 @@ class Postman:
             place = yield Lookup(recipient.address)
         else:
             place = self.resolver.resolve(recipient.address)
+        return (
+            yield from self.deliver_to(
+                place, sender, recipient, content, probe_only=probe_only
+            )
+        )
+
+    def deliver_to(
+        self,
+        place: Place,
+        sender: bytes,
+        recipient: Recipient,
+        content: Content,
+        *,
+        probe_only: bool,
+    ) -> Steps[Outcome]:
+        """Deliver to a place that was found, as `deliver` does."""
         if not isinstance(place, Mailbox):
             return without_mailbox(place)
         if probe_only:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postvirt.inspection.entries import check_entries
+from postvirt.inspection.metrics import check_metrics
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.services import check_privileged
 from postvirt.inspection.subject import Check
 from postvirt.inspection.tables import check_tables
 
 # With root's rights, where the process has them.
-AS_ROOT: Sequence[Check] = (check_privileged,)
+AS_ROOT: Sequence[Check] = (check_privileged, check_metrics)
 
 # With mail_owner's rights.
 AS_MAIL_OWNER: Sequence[Check] = (

@@ -43,4 +43,5 @@ CODES = {
     "PV412": "two programs that lock in different ways destroy an mbox file",
     "PV413": "two programs that lock in another order wait for each other",
     "PV501": "virtual(8) needs root's rights, to deliver with those of the recipients",
+    "PV510": "a service that cannot show the metrics that it is to show does not start",
 }

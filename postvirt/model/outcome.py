@@ -1,12 +1,17 @@
 """What became of one recipient.
 
+Where it has a `mailbox`, that is where the mail went or was to go. It is filled in only
+when somebody observes deliveries (model.report), and is no part of what became of it.
+
 Parity: src/global/dsn.h. Postfix keeps a status and a reason that whoever knows fills
 in; here the whole result is one value, made once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from postvirt.model.mailbox import Mailbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Delivered:
     """The message is in the mailbox, durably; or, for a probe, it would be."""
 
     dsn: Dsn
+    mailbox: Mailbox | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Deferred:
     """Try again later."""
 
     dsn: Dsn
+    mailbox: Mailbox | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class Bounced:
     """Give up and tell the sender."""
 
     dsn: Dsn
+    mailbox: Mailbox | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

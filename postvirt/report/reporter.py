@@ -33,6 +33,7 @@ from postvirt.model.outcome import (
     Dsn,
     Outcome,
 )
+from postvirt.model.report import Observer, Report
 from postvirt.model.request import (
     NOTIFY_DELAY,
     NOTIFY_SUCCESS,
@@ -58,6 +59,9 @@ _VERIFY_BOUNCE = 2
 _VERIFY_ATTEMPTS = 3
 _VERIFY_PAUSE_SECONDS = 1.0
 
+# Nobody is told: the queue manager sees the mark on the queue file.
+_CORRUPT = Dsn("", "the queue file is corrupt")
+
 # What the flush service answers when it is content.
 _FLUSH_OK = 0
 _FLUSH_DENY = 4
@@ -81,11 +85,13 @@ class Reporter:
         relay: str,
         status_filter: Maps | None,
         flush_domains: DomainList,
+        observer: Observer | None = None,
     ) -> None:
         self.settings = settings
         self.relay = relay
         self.status_filter = status_filter
         self.flush_domains = flush_domains
+        self.observer = observer
         self.style = LineFormat(
             max_decimals=settings.delay_logging_resolution_limit,
             external_address=settings.info_log_address_format == "external",
@@ -96,7 +102,7 @@ class Reporter:
         self, request: DeliveryRequest, recipient: Recipient, outcome: Outcome
     ) -> Steps[bool]:
         """Tell whoever has to know; True when the recipient can be crossed off."""
-        notice = _Notice(self, request, recipient)
+        notice = _Notice(self, request, recipient, outcome)
         match outcome:
             case Delivered(dsn):
                 return (yield from notice.sent(filtered(self.status_filter, dsn)))
@@ -106,6 +112,7 @@ class Reporter:
                     return (yield from notice.bounced(dsn))
                 return (yield from notice.deferred(dsn))
             case CorruptQueueFile():
+                notice.corrupt()
                 return False
 
 
@@ -113,13 +120,19 @@ class _Notice:
     """Everything that has to be said about one recipient."""
 
     def __init__(
-        self, reporter: Reporter, request: DeliveryRequest, recipient: Recipient
+        self,
+        reporter: Reporter,
+        request: DeliveryRequest,
+        recipient: Recipient,
+        outcome: Outcome,
     ) -> None:
         self._settings = reporter.settings
         self._relay = reporter.relay
         self._status_filter = reporter.status_filter
         self._flush_domains = reporter.flush_domains
         self._style = reporter.style
+        self._observer = reporter.observer
+        self._outcome = outcome
         self._request = request
         self._recipient = recipient
         self._flags = int(request.flags) & _TRACE_FLAGS
@@ -177,6 +190,10 @@ class _Notice:
             log.warning(f"{self._id}: {service} service failure")
         yield from self._flush_hint()
         return False
+
+    def corrupt(self) -> None:
+        if self._observer is not None:
+            self._tell(self._observer, _now(), _CORRUPT, "corrupt")
 
     def _trace_delivery(self, dsn: Dsn) -> Steps[bool]:
         """Trace a delivery as often as the sender asked for it."""
@@ -258,8 +275,7 @@ class _Notice:
             log.warning(f"{self._id}: {service} service failure")
 
     def _log(self, dsn: Dsn, word: str) -> None:
-        microseconds = time.time_ns() // 1000
-        now = Timestamp(*divmod(microseconds, 1_000_000))
+        now = _now()
         log.info(
             recipient_line(
                 self._request.queue_id,
@@ -272,3 +288,23 @@ class _Notice:
                 self._style,
             )
         )
+        if self._observer is not None:
+            self._tell(self._observer, now, dsn, word)
+
+    def _tell(self, observer: Observer, now: Timestamp, dsn: Dsn, word: str) -> None:
+        outcome = self._outcome
+        mailbox = None if isinstance(outcome, CorruptQueueFile) else outcome.mailbox
+        report = Report(
+            self._request, self._recipient, self._relay, now, dsn, word, mailbox
+        )
+        try:
+            observer.reported(report)
+        except Exception as error:  # what was reported has been done
+            log.error(
+                f"{self._id}: unexpected {type(error).__name__}: {error}; the outcome "
+                "was reported all the same, please report"
+            )
+
+
+def _now() -> Timestamp:
+    return Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))

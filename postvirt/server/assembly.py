@@ -5,22 +5,38 @@ Parity: post_init() in src/virtual/virtual.c.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.agent import Agent
 from postvirt.delivery.preparation import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman
+from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
+from postvirt.server.counts import Counts
 from postvirt.server.lookups import Lookups
+from postvirt.server.observing import Counting, ObservedPostman, Observers
 from postvirt.system import privileges
 from postvirt.tables import registry
 from postvirt.tables.match_list import DomainList, table_names
 
 
 class Assembly:
-    """An agent with its open tables."""
+    """An agent with its open tables.
 
-    def __init__(self, settings: Settings, service_name: str) -> None:
+    counts      where to count what deliveries do, if anywhere
+    observers   who else wants to know of every recipient's outcome
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        service_name: str,
+        *,
+        counts: Counts | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         self._opened = registry.OpenTables(
             all_must_open=settings.daemon_table_open_error_is_fatal
         )
@@ -36,20 +52,30 @@ class Assembly:
         self.postman = Postman.of(
             settings, resolver, has_slow_tables=self.lookups is not None
         )
+        self.on_commit = None if counts is None else counts.commit_group
+        if counts is not None:
+            observers = (*observers, Counting(counts))
         self.agent = Agent.of(
             settings,
-            self.postman,
+            ObservedPostman(self.postman, counts) if observers else self.postman,
             Reporter(
                 settings,
                 service_name,
                 open_status_filter(settings, self._opened),
                 flush_domains,
+                _together(observers),
             ),
         )
 
     def changed_table(self) -> str | None:
         """The first table that is not what it was when it was opened, for the log."""
         return self._opened.changed()
+
+
+def _together(observers: Sequence[Observer]) -> Observer | None:
+    if len(observers) > 1:
+        return Observers(observers)
+    return observers[0] if observers else None
 
 
 def _lookups(settings: Settings) -> Lookups | None:

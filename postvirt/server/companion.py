@@ -102,10 +102,12 @@ class Companion:
     def _spawn(self) -> None:
         theirs, self._input = os.pipe2(os.O_CLOEXEC)
         self._output, their_output = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._output, False)
         command = [sys.executable, "-P", "-m", self._module, *self._arguments]
         actions = [
             (os.POSIX_SPAWN_DUP2, theirs, 0),
             (os.POSIX_SPAWN_DUP2, their_output, 1),
+            (os.POSIX_SPAWN_DUP2, 2, 2),  # a daemon's may be closed by exec
         ]
         if self._shared_fd >= 0:
             actions += [(os.POSIX_SPAWN_DUP2, self._shared_fd, SHARED_FD)]
@@ -136,7 +138,10 @@ class Companion:
             pass  # it is dead; its output ends
 
     def _hear(self) -> None:
-        data = os.read(self._output, 65_536)
+        try:
+            data = os.read(self._output, 65_536)
+        except BlockingIOError:
+            return  # an event of another descriptor that had this number before
         if not data:
             self._bury()
             return

@@ -15,6 +15,7 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.preparation import accounts_of, prepare, settle
 from postvirt.errors import ConfigError
 from postvirt.server.assembly import Assembly
+from postvirt.server.counts import Counts
 from postvirt.server.installed import services_announce
 from postvirt.server.options import Options
 from postvirt.server.worker import Limits, StatusChannel, Worker
@@ -94,8 +95,13 @@ def prepared(options: Options, settings: Settings) -> Prepared:
     return Prepared(options, settings, accounts_of(settings), announce)
 
 
-def settled_worker(known: Prepared, channel: StatusChannel | None) -> Worker:
-    """A worker with mail_owner's identity and its tables open."""
+def settled_worker(
+    known: Prepared, channel: StatusChannel | None, counts: Counts | None = None
+) -> Worker:
+    """A worker with mail_owner's identity and its tables open.
+
+    counts is where it counts what it does, if anywhere.
+    """
     options, settings = known.options, known.settings
     limit_file_size(settings.virtual_mailbox_limit)
     allow_many_files()
@@ -110,7 +116,7 @@ def settled_worker(known: Prepared, channel: StatusChannel | None) -> Worker:
         ipc_timeout=settings.ipc_timeout,
         daemon_timeout=settings.daemon_timeout,
     )
-    assembly = Assembly(settings, options.service_name)
+    assembly = Assembly(settings, options.service_name, counts=counts)
     return Worker(
         assembly,
         options.service_name,

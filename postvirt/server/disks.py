@@ -71,9 +71,13 @@ class _Group:
 
 
 class Disks:
-    """All disks that mail is delivered to."""
+    """All disks that mail is delivered to.
 
-    def __init__(self) -> None:
+    on_commit    is called with the number of files of each group that is committed
+    """
+
+    def __init__(self, on_commit: Callable[[int], None] | None = None) -> None:
+        self._on_commit = on_commit
         self.file_systems = FileSystems()
         self.background = AsyncCommits()
         self._disks: dict[tuple[int, bool], _Disk] = {}
@@ -155,6 +159,8 @@ class Disks:
             for (_, tell), fds in zip(files, concerns, strict=True):
                 tell(None, next((errors[fd] for fd in fds if errors[fd]), None))
 
+        if self._on_commit is not None:
+            self._on_commit(len(files))
         disk.is_committing = True
         if any(effect.everything for effect in effects) and not disk.has_log:
             durability.commit_everything()

@@ -91,6 +91,7 @@ class Engine:
     ipc_timeout          seconds that each read or write of a service may take
     services_announce    whether services say first which protocol they speak
     lookups              who asks tables that may take their time
+    on_commit            as that of server.disks
     """
 
     def __init__(
@@ -99,12 +100,13 @@ class Engine:
         *,
         services_announce: bool = True,
         lookups: Lookups | None = None,
+        on_commit: Callable[[int], None] | None = None,
     ) -> None:
         self.clients = 0
         self._ipc_timeout = ipc_timeout
         self._services_announce = services_announce
         self._lookups = lookups
-        self._disks = Disks()
+        self._disks = Disks(on_commit)
         self._runnable: deque[tuple[_Task, Any, BaseException | None]] = deque()
         self._waits: dict[int, _Wait] = {}
         self._timers: list[tuple[float, int, _Wait]] = []

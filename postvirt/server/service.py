@@ -26,7 +26,7 @@ from postvirt.delivery.preparation import all_table_names
 from postvirt.errors import ConfigError
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
-from postvirt.server import systemd
+from postvirt.server import exporting, systemd
 from postvirt.server.aside import run_aside
 from postvirt.server.configuration import (
     Configuration,
@@ -36,8 +36,10 @@ from postvirt.server.configuration import (
 )
 from postvirt.server.control import Answer, Control, Reply, control_path
 from postvirt.server.daemonise import WORKS
+from postvirt.server.exporting import Exporting
 from postvirt.server.listening import listen, socket_path
 from postvirt.server.pid_file import PidFile
+from postvirt.server.scoreboard import Reason
 from postvirt.server.service_options import Wanted, problems_of
 from postvirt.server.table_files import files_of, versions_of
 from postvirt.server.watchdog import RunWorker, Watchdog
@@ -95,6 +97,7 @@ class Service:
         self._configuration = Configuration(wanted.options())
         self._settings = self._configuration.read()
         self._known: Prepared | None = None
+        exporting.check(self._settings.postvirt_metrics_address)
         self._began = time.monotonic()
         self._is_started = False
         self._reload: _Reload | None = None
@@ -122,6 +125,7 @@ class Service:
         }
         self._control = Control(self._watchdog, control_path(wanted.name), commands)
         self._watching = Watching(self._watchdog, self._take_changes)
+        self._exporting = Exporting(self._watchdog)
         self._files: dict[str, list[TableFile]] = {}
 
     def run(self) -> int:
@@ -130,6 +134,7 @@ class Service:
         self._keep_alive()
         self._watchdog.run()
         self._watching.close()
+        self._exporting.close()
         self._control.close()
         if self._is_started:
             log.info("stopped")
@@ -153,7 +158,9 @@ class Service:
 
         def run(ties: Ties) -> Leave:
             try:
-                worker = settled_worker(known, None)
+                wanted = known.settings.postvirt_metrics_address
+                counts = ties.slot.counts if wanted else None
+                worker = settled_worker(known, None, counts)
             except ConfigError as error:
                 log.fatal(error.text)
             self._starter.leave()
@@ -191,6 +198,8 @@ class Service:
         main_cf = self._main_cf()
         watched = {**self._files, main_cf: [TableFile(main_cf)]}
         self._watching.watch(self._owner, watched, versions_of(watched))
+        address = self._settings.postvirt_metrics_address
+        self._exporting.export(address, self._owner, self._files)
 
     def _main_cf(self) -> str:
         return f"{self._settings.config_directory}/main.cf"
@@ -207,7 +216,9 @@ class Service:
         if not tables:
             self._watch_tables()
             return
-        self._watchdog.replace_workers(self._watch_tables, at_once=True)
+        self._watchdog.replace_workers(
+            self._watch_tables, Reason.CHANGED_TABLE, at_once=True
+        )
         for table in tables:
             log.info(f"table {table} has changed -- restarting")
 
@@ -270,7 +281,7 @@ class Service:
         self._configuration = configuration
         self._watchdog.count = self._settings.postvirt_workers
         self._reload.is_replacing = True
-        self._watchdog.replace_workers(self._watch_tables, at_once=False)
+        self._watchdog.replace_workers(self._watch_tables, Reason.RELOAD, at_once=False)
 
     def _give_up(self, reload: _Reload) -> None:
         if self._reload is reload:
@@ -327,6 +338,7 @@ class Service:
                     "state": self._watching.state,
                     "polled": self._watching.polled,
                 },
+                "exporter": self._exporting.status(),
                 "last_reload": self._last_reload,
                 "tables": [
                     _table_status(table, files) for table, files in self._files.items()

@@ -30,8 +30,8 @@ from functools import partial
 from typing import NoReturn
 
 from postvirt.server.damping import EARLY_SECONDS, Damping
-from postvirt.server.scoreboard import Activity, Scoreboard, Slot
-from postvirt.server.worker import SIGNALS, Leave, Ties
+from postvirt.server.scoreboard import Activity, Reason, Scoreboard, Slot
+from postvirt.server.worker import REPLACED, SIGNALS, Leave, Ties
 from postvirt.system import log
 
 # Runs a worker to its end, in the child.
@@ -55,6 +55,7 @@ class _Worker:
     says            readable when the worker says something, or ended
     in_place_of     workers that have to make room when this one accepts clients
     has_successor   this worker does not count any more
+    reason          why it is to be replaced, if it is known before it ends
     """
 
     pid: int
@@ -64,6 +65,7 @@ class _Worker:
     in_place_of: tuple[int, ...]
     is_ready: bool = False
     has_successor: bool = False
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,6 @@ class Watchdog:
     ) -> None:
         self.count = count
         self.is_stopping = False
-        self.served = 0  # by workers that are gone
         self._next_worker = next_worker
         self._is_service = is_service
         self._on_signal = {signal.SIGTERM: self.stop, **(on_signal or {})}
@@ -129,8 +130,18 @@ class Watchdog:
             signal.signal(number, lambda *_: None)
         # Whoever started this process may have ignored it: no status would be kept.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._own = {held, wakeup}
+        self._own = {held, wakeup, self._scoreboard.fd}
         self.add_source(self._signals, self._take_signals)
+
+    @property
+    def served(self) -> int:
+        """How many clients were served by workers that are gone."""
+        return self._scoreboard.served_by_the_gone
+
+    @property
+    def scoreboard_fd(self) -> int:
+        """What the workers do and count, for another program (server.scoreboard)."""
+        return self._scoreboard.fd
 
     def add_source(self, fd: int, callback: Callback) -> None:
         """Call back whenever a descriptor is readable; no worker will have it."""
@@ -176,7 +187,9 @@ class Watchdog:
         """End all workers now; their process ids."""
         return self._signal_all(signal.SIGKILL)
 
-    def replace_workers(self, prepare: Callback, *, at_once: bool) -> None:
+    def replace_workers(
+        self, prepare: Callback, reason: Reason, *, at_once: bool
+    ) -> None:
         """Start new workers in place of those that accept clients.
 
         With at_once the old ones accept nobody any more from now on, else until the new
@@ -184,7 +197,9 @@ class Watchdog:
         """
         old = list(self._workers.values())
         for worker in old:
-            worker.has_successor = True
+            if not worker.has_successor:
+                worker.has_successor = True
+                worker.reason = reason
             if at_once:
                 _dismiss(worker)
         pids = [worker.pid for worker in old]
@@ -308,9 +323,11 @@ class Watchdog:
         if code < 0:
             log.warning(_killed(worker.pid, -code))
         activity = worker.slot.read()
-        self.served += activity.served
         self._scoreboard.give_back(worker.slot)
-        if code == Leave.REPLACE:
+        reason = _reason(worker, code)
+        if reason is not None and not self.is_stopping:
+            self._scoreboard.count_end(reason)
+        if code in REPLACED:
             self._succeed(worker, worker.in_place_of)
         elif not worker.has_successor:
             failed = code != Leave.FOR_GOOD
@@ -399,6 +416,19 @@ def _killed(pid: int, number: int) -> str:
     if number == signal.SIGALRM:
         return f"worker process {pid} made no progress for daemon_timeout: killed"
     return f"worker process {pid} killed by signal {number}"
+
+
+def _reason(worker: _Worker, code: int) -> Reason | None:
+    """Why a worker that ended with this exit code is replaced, if it is."""
+    if code == -signal.SIGALRM:
+        return Reason.DAEMON_TIMEOUT
+    if code < 0:
+        return Reason.KILLED
+    if code == Leave.CHANGED_TABLE:
+        return Reason.CHANGED_TABLE
+    if code == Leave.REPLACE:
+        return worker.reason or Reason.MAX_USE
+    return None if code == Leave.FOR_GOOD else Reason.DIED
 
 
 def _be_worker(run_worker: RunWorker, ties: Ties) -> NoReturn:

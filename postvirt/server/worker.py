@@ -53,7 +53,12 @@ class Leave(IntEnum):
     """Why a worker left; the exit status that tells the watchdog process."""
 
     FOR_GOOD = 0  # idle, or told to stop, or nobody left to work for
-    REPLACE = 77  # max_use or a changed table: another worker goes on
+    REPLACE = 77  # max_use, or it had to make room: another worker goes on
+    CHANGED_TABLE = 78  # another one goes on here, too
+
+
+# With these, somebody else goes on.
+REPLACED = frozenset({Leave.REPLACE, Leave.CHANGED_TABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ class Worker:
             limits.ipc_timeout,
             services_announce=services_announce,
             lookups=assembly.lookups,
+            on_commit=assembly.on_commit,
         )
         self._listeners: Sequence[socket.socket] = ()
         self._ties = Ties((), lambda: None)
@@ -212,7 +218,7 @@ class Worker:
         """Accept everybody who waits, as far as there is room."""
         if table := self._assembly.changed_table():
             log.info(f"table {table} has changed -- restarting")
-            self._begin_to_leave(Leave.REPLACE)
+            self._begin_to_leave(Leave.CHANGED_TABLE)
         while self._is_listening:
             if self._ties.slot.is_dismissed:
                 self._begin_to_leave(Leave.REPLACE)
@@ -284,7 +290,7 @@ class Worker:
         self._leave = leave
         was_taken = not self._is_listening
         self._listen(False)
-        if leave == Leave.REPLACE:
+        if leave in REPLACED:
             self._ties.ask_for_another()
             if was_taken:
                 self._notify(master.AVAILABLE)

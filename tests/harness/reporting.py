@@ -9,6 +9,7 @@ from typing import Any
 from postvirt.config.parameters import Settings
 from postvirt.model.effects import Exchange, Pause
 from postvirt.model.outcome import Outcome
+from postvirt.model.report import Observer
 from postvirt.model.request import (
     DeliveryRequest,
     MessageStats,
@@ -74,7 +75,13 @@ def status_filter(maps: str) -> Maps:
     return open_maps("virtual_delivery_status_filter", maps, TableOptions(utf8=True))
 
 
-def reporter(*, maps: str = "", flush: str = "", **changed: Any) -> Reporter:
+def reporter(
+    *,
+    maps: str = "",
+    flush: str = "",
+    observer: Observer | None = None,
+    **changed: Any,
+) -> Reporter:
     """A reporter with this status filter and these fast_flush_domains."""
     domains = DomainList(
         "fast_flush_domains",
@@ -84,7 +91,7 @@ def reporter(*, maps: str = "", flush: str = "", **changed: Any) -> Reporter:
         opened=OpenTables(),
     )
     filter_maps = status_filter(maps) if maps else None
-    return Reporter(settings(**changed), "virtual", filter_maps, domains)
+    return Reporter(settings(**changed), "virtual", filter_maps, domains, observer)
 
 
 def attributes(request: bytes) -> dict[str, str]:

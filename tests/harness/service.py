@@ -38,9 +38,15 @@ class Service:
     def command(
         self, command: str, *arguments: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `postvirt COMMAND`; never a traceback, whatever happens."""
+        """Run `postvirt COMMAND --name NAME`; never a traceback."""
+        return self.plain_command(command, "--name", self.name, *arguments)
+
+    def plain_command(
+        self, command: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command that is not about a service; never a traceback."""
         done = subprocess.run(
-            [POSTVIRT, command, "--name", self.name, *arguments],
+            [POSTVIRT, command, *arguments],
             capture_output=True,
             check=False,
             text=True,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import (
     Bounced,
     CorruptQueueFile,
@@ -13,6 +15,7 @@ from postvirt.model.outcome import (
     Delivered,
     Dsn,
 )
+from postvirt.model.report import Report
 from postvirt.model.request import (
     NOTIFY_DELAY,
     NOTIFY_FAILURE,
@@ -22,7 +25,7 @@ from postvirt.model.request import (
     RequestFlag,
 )
 from tests.harness.libpostfix import ask
-from tests.harness.reporting import attributes, report, with_notify
+from tests.harness.reporting import RECIPIENT, attributes, report, with_notify
 
 SENT = Delivered(Dsn("2.0.0", "delivered to maildir"))
 DEFERRED = Deferred(Dsn("4.2.0", "no lock"))
@@ -518,3 +521,63 @@ def test_services_and_log_see_what_postfix_would_tell_them(logged, maps):
         assert found.requests == told, case
         assert found.done == (result == 0), case
         assert logged == genuine.log, case
+
+
+class Hears:
+    """Whoever observes; what is heard is kept."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.reports: list[Report] = []
+        self._failure = failure
+
+    def reported(self, report: Report) -> None:
+        self.reports.append(report)
+        if self._failure is not None:
+            raise self._failure
+
+
+BOX = Mailbox(b"/mail/bob/", Owner(5000, 5001))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "flags", "options", "status", "word"),
+    [
+        (SENT, 3, {}, "2.0.0", "sent"),
+        (DEFERRED, 3, {}, "4.2.0", "deferred"),
+        (BOUNCED, 3, {}, "5.1.1", "bounced"),
+        (BOUNCED, 3, {"soft_bounce": True}, "4.1.1", "SOFTBOUNCE"),
+        (BOUNCED, 3, {"answers": {"private/bounce": DOWN}}, "4.3.0", "deferred"),
+        (SENT, MTA_VRFY, {}, "2.0.0", "deliverable"),
+        (SENT, USR_VRFY, {}, "2.0.0", "deliverable"),
+        (BOUNCED, USR_VRFY, {}, "5.1.1", "undeliverable"),
+        (DEFERRED, 3 | RECORD, {}, "4.2.0", "deferred"),
+        (SENT, 3 | RECORD, {}, "2.0.0", "sent"),
+    ],
+)
+def test_who_observes_hears_what_the_log_says(
+    logged, outcome, flags, options, status, word
+):
+    observer = Hears()
+    report(replace(outcome, mailbox=BOX), flags=flags, observer=observer, **options)
+    (heard,) = observer.reports
+    (line,) = [line for line in logged if " status=" in line]
+    assert f"dsn={status}, status={word} ({heard.dsn.reason})" in line
+    assert (heard.dsn.status, heard.word, heard.mailbox) == (status, word, BOX)
+    assert (heard.relay, heard.recipient) == ("virtual", RECIPIENT)
+
+
+def test_who_observes_hears_of_corrupt_queue_files_that_the_log_does_not_name(logged):
+    observer = Hears()
+    report(CorruptQueueFile(), observer=observer)
+    (heard,) = observer.reports
+    assert (heard.word, heard.dsn.status, heard.mailbox) == ("corrupt", "", None)
+    assert logged == []
+
+
+def test_an_observer_that_fails_changes_nothing(logged):
+    assert report(SENT, observer=Hears(ValueError("a"))).done
+    (_, complaint) = logged
+    assert complaint == (
+        "error: 3F1A2B4C5D: unexpected ValueError: a; the outcome was reported all "
+        "the same, please report"
+    )

@@ -14,6 +14,7 @@ import pytest
 
 from postvirt.server import watchdog as module
 from postvirt.server.aside import run_aside
+from postvirt.server.scoreboard import Reason
 from postvirt.server.watchdog import Watchdog
 from postvirt.server.worker import SIGNALS, Leave, Ties
 from postvirt.system import log
@@ -99,7 +100,7 @@ def test_new_workers_are_there_before_the_old_ones_leave() -> None:
         def ready() -> None:
             seen.append(pids(one.watchdog))
             if len(seen) == 1:
-                one.watchdog.replace_workers(lambda: None, at_once=False)
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
                 for pid in seen[0]:
                     assert not one.watchdog._workers[pid].slot.is_dismissed
             else:
@@ -132,7 +133,7 @@ def test_old_workers_can_be_told_to_leave_first() -> None:
             def prepare() -> None:
                 order.append(([slot.is_dismissed for slot in slots], one.started))
 
-            one.watchdog.replace_workers(prepare, at_once=True)
+            one.watchdog.replace_workers(prepare, Reason.CHANGED_TABLE, at_once=True)
 
         one = Play(serve, count=2, on_ready=ready)
         one.watchdog.run()
@@ -235,7 +236,7 @@ def test_no_descriptor_and_no_zombie_stays() -> None:
             with open(f"/proc/self/task/{os.getpid()}/children") as children:
                 assert len(children.read().split()) == 2
             if one.started < 40:
-                one.watchdog.replace_workers(lambda: None, at_once=False)
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
             else:
                 one.watchdog.stop()
 

@@ -1,0 +1,65 @@
+"""The value of postvirt_metrics_address.
+
+    127.0.0.1:9154    [::1]:9154    unix:/run/postvirt-metrics    /run/postvirt-metrics
+
+Only what this machine alone can reach is taken: whoever wants the numbers elsewhere
+puts a proxy, with the encryption and the passwords of their choice, in front.
+
+Raises: ValueError with what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_HOST_AND_PORT = re.compile(r"(?:\[([^]]*)\]|([^][:]*)):([0-9]{1,5})\Z")
+_UNIX = "unix:"
+
+# sockaddr_un has this much room for a path, with the zero byte at its end.
+_MOST_PATH_BYTES = 107
+
+
+@dataclass(frozen=True, slots=True)
+class LoopbackAddress:
+    """A port of an address that only this machine has."""
+
+    host: str
+    port: int
+    is_ipv6: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system."""
+
+    path: str
+
+
+def metrics_address(value: str) -> LoopbackAddress | UnixAddress:
+    """What the value, which is not empty, stands for."""
+    path = value.removeprefix(_UNIX)
+    if value.startswith(("/", _UNIX)):
+        if not path.startswith("/"):
+            raise ValueError("the path of the socket must begin with /")
+        if len(path.encode("utf-8", "surrogateescape")) > _MOST_PATH_BYTES:
+            raise ValueError(f"the path has more than {_MOST_PATH_BYTES} bytes")
+        return UnixAddress(path)
+    from ipaddress import IPv6Address, ip_address
+
+    match = _HOST_AND_PORT.match(value)
+    if match is None:
+        raise ValueError("there is no address with a port, and no path")
+    bracketed, plain, port = match[1], match[2], int(match[3])
+    try:
+        host = ip_address(plain if bracketed is None else bracketed)
+    except ValueError:
+        raise ValueError("the host must be an address, not a name") from None
+    is_ipv6 = isinstance(host, IPv6Address)
+    if is_ipv6 != (bracketed is not None):
+        raise ValueError("an IPv6 address, and only that, is in [ ]")
+    if not host.is_loopback:
+        raise ValueError(f"{host} is not a loopback address")
+    if not 0 < port < 65_536:
+        raise ValueError("there is no such port")
+    return LoopbackAddress(str(host), port, is_ipv6)
