@@ -317,6 +317,8 @@ def _remedy(parameter: str, assigned: dict[str, str]) -> str:
         return "choose from fcntl, flock, dotlock"
     if row.name == "non_bdb_migration_level":
         return "choose from disable, enable-redirect, enable-reindex"
+    if row.name == "postvirt_json_log_file":
+        return "write a path that begins with /, such as /var/log/postvirt.json"
     if row.name == "postvirt_metrics_address":
         return "write 127.0.0.1:9154, [::1]:9154, or unix:/run/postvirt-metrics"
     wanted = {

@@ -62,6 +62,7 @@ LEGACY = frozenset(
 NEWER = frozenset(
     {
         "postvirt_client_limit",
+        "postvirt_json_log_file",
         "postvirt_metrics_address",
         "postvirt_workers",
         "default_cache_db_type",

@@ -355,6 +355,9 @@ class Settings:
         "2", minimum=1, maximum=100, meaning="How many workers the service has."
     )
 
+    postvirt_json_log_file: str = string(
+        "", meaning="The file for a log in JSON, beside the one in Postfix's form."
+    )
     postvirt_metrics_address: str = string(
         "", meaning="Where the service shows metrics: loopback or a unix socket."
     )

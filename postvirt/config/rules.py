@@ -172,6 +172,13 @@ def _migration_level(values: Values) -> Iterator[Finding]:
         yield Finding("non_bdb_migration_level", text)
 
 
+def _json_log_file(values: Values) -> Iterator[Finding]:
+    path = values.text("postvirt_json_log_file")
+    if path and not path.startswith("/"):
+        text = f"do not specify relative pathname: postvirt_json_log_file = {path}"
+        yield Finding("postvirt_json_log_file", text)
+
+
 def _metrics_address(values: Values) -> Iterator[Finding]:
     value = values.text("postvirt_metrics_address")
     if value:
@@ -196,5 +203,6 @@ CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
         _mailbox_base,
     ),
     "non_bdb_migration_log_redirect": (_migration_level,),
+    "postvirt_json_log_file": (_json_log_file,),
     "postvirt_metrics_address": (_metrics_address,),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from postvirt.codec.quoting import quote_local
+from postvirt.config.parameters import Settings
 from postvirt.model.outcome import Dsn
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.model.text import text
@@ -31,6 +32,15 @@ class LineFormat:
     external_address: bool
     utf8: bool
 
+    @classmethod
+    def of(cls, settings: Settings) -> LineFormat:
+        """The format that the settings ask for."""
+        return cls(
+            max_decimals=settings.delay_logging_resolution_limit,
+            external_address=settings.info_log_address_format == "external",
+            utf8=settings.smtputf8_enable,
+        )
+
 
 def recipient_line(
     queue_id: bytes,
@@ -43,19 +53,14 @@ def recipient_line(
     style: LineFormat,
 ) -> str:
     """The line, without severity; `word` is sent, bounced, deferred and the like."""
-    address, original = recipient.address, recipient.original_recipient
-    line = f"{text(queue_id)}: to=<{_shown(address, style)}>"
-    if (
-        original
-        and original != address
-        and fold(original, style.utf8) != fold(address, style.utf8)
-    ):
-        line += f", orig_to=<{_shown(original, style)}>"
+    line = f"{text(queue_id)}: to=<{shown(recipient.address, style)}>"
+    if original := original_recipient(recipient, style):
+        line += f", orig_to=<{shown(original, style)}>"
     line += f", relay={relay}"
     if stats.reuse_count > 0:
         line += f", conn_use={stats.reuse_count + 1}"
     total, *stages = [
-        format_delay(delay, style.max_decimals) for delay in _delays(stats, now)
+        format_delay(delay, style.max_decimals) for delay in delays(stats, now)
     ]
     return (
         f"{line}, delay={total}, delays={'/'.join(stages)}, dsn={dsn.status}, "
@@ -63,13 +68,24 @@ def recipient_line(
     )
 
 
-def _shown(address: bytes, style: LineFormat) -> str:
+def original_recipient(recipient: Recipient, style: LineFormat) -> bytes:
+    """The original address, if it is worth mentioning beside the other one."""
+    address, original = recipient.address, recipient.original_recipient
+    if not original or original == address:
+        return b""
+    if fold(original, style.utf8) == fold(address, style.utf8):
+        return b""
+    return original
+
+
+def shown(address: bytes, style: LineFormat) -> str:
+    """An address as the log shows it."""
     if style.external_address and address:
         address = quote_local(address)
     return text(address)
 
 
-def _delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:
+def delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:
     """Microseconds: in all, before the queue manager, in it, connecting, delivering."""
     if stats.delivery_done.seconds > 0:
         now = stats.delivery_done

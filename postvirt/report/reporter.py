@@ -92,11 +92,7 @@ class Reporter:
         self.status_filter = status_filter
         self.flush_domains = flush_domains
         self.observer = observer
-        self.style = LineFormat(
-            max_decimals=settings.delay_logging_resolution_limit,
-            external_address=settings.info_log_address_format == "external",
-            utf8=settings.smtputf8_enable,
-        )
+        self.style = LineFormat.of(settings)
 
     def report(
         self, request: DeliveryRequest, recipient: Recipient, outcome: Outcome

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postvirt.config.identities import Identities
 from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
 from postvirt.delivery.preparation import accounts_of, prepare, settle
 from postvirt.errors import ConfigError
+from postvirt.model.mailbox import Owner
+from postvirt.report.log_line import LineFormat
 from postvirt.server.assembly import Assembly
 from postvirt.server.counts import Counts
 from postvirt.server.installed import services_announce
+from postvirt.server.json_log import JsonLog
 from postvirt.server.options import Options
 from postvirt.server.worker import Limits, StatusChannel, Worker
 from postvirt.system import log
@@ -29,6 +32,7 @@ class Configuration:
     """main.cf and -o, read again when main.cf is no longer the file that was read."""
 
     options: Options
+    json_log: JsonLog = field(default_factory=JsonLog)
     _settings: Settings | None = None
     _version: tuple[int, ...] = ()
 
@@ -56,7 +60,7 @@ class Configuration:
             use_main_cf(loaded.texts)
             self._settings = loaded.settings
             self._version = self._main_cf_version()
-            log_as_settings_say(loaded.settings, self.options)
+            log_as_settings_say(loaded.settings, self.options, self.json_log)
         return self._settings
 
     def keep(self) -> None:
@@ -83,16 +87,24 @@ class Prepared:
     settings: Settings
     accounts: Identities | None
     announce: bool
+    json_log: JsonLog
 
 
-def prepared(options: Options, settings: Settings) -> Prepared:
-    """Do what need not be done in every worker again.
+def prepared(configuration: Configuration, settings: Settings) -> Prepared:
+    """Do what need not be done in every worker again, and open the log in JSON.
 
     Raises: ConfigError when the accounts of the configuration make no sense.
     """
     prepare(settings)
     announce = services_announce(settings.daemon_directory)
-    return Prepared(options, settings, accounts_of(settings), announce)
+    accounts = accounts_of(settings)
+    if accounts is None:
+        mail_owner = Owner(os.getuid(), os.getgid())
+    else:
+        mail_owner = Owner(accounts.owner_uid, accounts.owner_gid)
+    json_log = configuration.json_log
+    json_log.open(settings.postvirt_json_log_file, mail_owner, LineFormat.of(settings))
+    return Prepared(configuration.options, settings, accounts, announce, json_log)
 
 
 def settled_worker(
@@ -116,7 +128,10 @@ def settled_worker(
         ipc_timeout=settings.ipc_timeout,
         daemon_timeout=settings.daemon_timeout,
     )
-    assembly = Assembly(settings, options.service_name, counts=counts)
+    observers = (known.json_log,) if settings.postvirt_json_log_file else ()
+    assembly = Assembly(
+        settings, options.service_name, counts=counts, observers=observers
+    )
     return Worker(
         assembly,
         options.service_name,
@@ -142,7 +157,9 @@ def log_as_environment_says(process_name: str, facility: str = "mail") -> None:
     log.start(sink, daemon=True)
 
 
-def log_as_settings_say(settings: Settings | LogSettings, options: Options) -> None:
+def log_as_settings_say(
+    settings: Settings | LogSettings, options: Options, json_log: JsonLog | None = None
+) -> None:
     """Log where main.cf says."""
     tag = f"{settings.syslog_name}/{options.process_name}"
     if settings.maillog_file:
@@ -152,4 +169,6 @@ def log_as_settings_say(settings: Settings | LogSettings, options: Options) -> N
         sink = log.to_syslog(tag, settings.syslog_facility)
     if options.logs_to_stderr:
         sink = log.to_both(log.to_stderr(tag), sink)
+    if json_log and isinstance(settings, Settings) and settings.postvirt_json_log_file:
+        sink = log.to_both(sink, json_log.take)
     log.start(sink, utf8=settings.smtputf8_enable, verbose=options.verbose, daemon=True)

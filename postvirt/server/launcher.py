@@ -59,13 +59,13 @@ def _start(options: Options) -> int:
     except OSError as error:
         log.fatal(f'chdir("{settings.queue_directory}"): {log.errno_text(error)}')
     if options.serves_stdin:
-        worker = settled_worker(prepared(options, settings), None)
+        worker = settled_worker(prepared(configuration, settings), None)
         worker.serve_pair(sys.stdin.fileno(), sys.stdout.fileno())
         return 0
     listeners = _listeners(options.socket_count)
 
     def next_worker() -> RunWorker:
-        known = prepared(options, configuration.read())
+        known = prepared(configuration, configuration.read())
         channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
 
         def run(ties: Ties) -> Leave:

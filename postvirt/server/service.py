@@ -148,7 +148,7 @@ class Service:
         try:
             settings = self._configuration.read()
             never_idle = replace(settings, max_idle=_NEVER_SECONDS)
-            self._known = prepared(self._configuration.options, never_idle)
+            self._known = prepared(self._configuration, never_idle)
             self._settings = settings
         except ConfigError as error:
             if self._known is None:
@@ -273,7 +273,9 @@ class Service:
             return
         self._reload.warnings = warnings
         try:
-            configuration = Configuration(self._wanted.options())
+            configuration = Configuration(
+                self._wanted.options(), self._configuration.json_log
+            )
             self._settings = configuration.read()
         except ConfigError as error:  # it has changed since
             self._end_reload([render(error)])

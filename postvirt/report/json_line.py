@@ -1,0 +1,77 @@
+r"""The log as JSON: an object on a line for each recipient, and for each problem.
+
+    {"time": "2026-01-31T12:00:00.250000Z", "pid": 4711, "queue_id": "3F1A2B4C5D",
+     "from": "alice@example.org", "to": "bob@example.com", "orig_to": null,
+     "relay": "virtual", "delay": 0.25, "delays": [0.1, 0.05, 0.0, 0.1],
+     "dsn": "2.0.0", "status": "sent", "reason": "delivered to maildir",
+     "mailbox": "/var/mail/vhosts/bob/", "format": "maildir"}
+    {"time": "2026-01-31T12:00:00.250000Z", "pid": 4711, "severity": "warning",
+     "text": "virtual_mailbox_maps lookup error"}
+
+Names and values are those of the line in Postfix's form, which is written as well; the
+delays are in seconds, to the microsecond. A queue file that turns out to be corrupt has
+a line, too, with "corrupt" as its status and no "dsn". Where a byte is not UTF-8 it is
+shown as \xff; everything outside of printable ASCII is escaped as JSON escapes it.
+
+Raises: nothing.
+Security: whatever addresses and paths hold, a line is one line and valid JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from postvirt.model.report import Report
+from postvirt.model.request import Timestamp
+from postvirt.model.text import text, wire
+from postvirt.report.log_line import LineFormat, delays, original_recipient, shown
+
+_MICRO = 1_000_000
+
+
+def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
+    """The line of a recipient, with its newline."""
+    request, recipient, mailbox = report.request, report.recipient, report.mailbox
+    original = original_recipient(recipient, style)
+    total, *stages = [delay / _MICRO for delay in delays(request.stats, report.now)]
+    format_ = None
+    if mailbox is not None:
+        format_ = "maildir" if mailbox.is_maildir else "mbox"
+    return _line(
+        report.now,
+        pid,
+        queue_id=text(request.queue_id),
+        **{"from": shown(request.sender, style)},
+        to=shown(recipient.address, style),
+        orig_to=shown(original, style) if original else None,
+        relay=report.relay,
+        delay=total,
+        delays=stages,
+        dsn=report.dsn.status or None,
+        status=report.word,
+        reason=report.dsn.reason,
+        mailbox=None if mailbox is None else text(mailbox.path),
+        format=format_,
+    )
+
+
+def problem_line(severity: str, line: str, now: Timestamp, pid: int) -> bytes:
+    """The line of a warning or an error."""
+    return _line(now, pid, severity=severity, text=line)
+
+
+def _line(now: Timestamp, pid: int, **values: Any) -> bytes:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now.seconds))
+    clean = {
+        name: _clean(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+    line = json.dumps({"time": f"{stamp}.{now.microseconds:06}Z", "pid": pid} | clean)
+    return line.replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+
+
+def _clean(value: str) -> str:
+    """Without the surrogates that stand for bytes: many readers refuse them."""
+    return value if value.isascii() else wire(value).decode("utf-8", "backslashreplace")

@@ -1,0 +1,98 @@
+"""postvirt_json_log_file: JSON lines beside the log that Postfix writes.
+
+The process that forks workers opens the file, with its rights, each time that it gets
+ready for a new worker: so a worker that was started after the file was rotated writes
+to the new one. The workers inherit the descriptor. `postvirt reload`, or `postfix
+reload` for the drop-in, replaces them all.
+
+A line is one write(2) to a file that is only appended to, so that lines of several
+processes do not mix.
+
+Raises: nothing. A file that cannot be opened, or written to, is a warning, and mail is
+delivered all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from postvirt.model.mailbox import Owner
+from postvirt.model.report import Report
+from postvirt.model.request import Timestamp
+from postvirt.system import log
+from postvirt.system.log_file import append, open_log_file
+from postvirt.system.safe_open import UnsafeFileError
+
+if TYPE_CHECKING:
+    from postvirt.report.log_line import LineFormat
+
+
+class JsonLog:
+    """The file, or none: an observer of deliveries, and a sink of the log."""
+
+    def __init__(self) -> None:
+        self._path = ""
+        self._fd = -1
+        self._style: LineFormat | None = None
+        self._has_complained = False
+        self._is_torn = False
+
+    def open(self, path: str, mail_owner: Owner, style: LineFormat) -> None:
+        """Write to this file from now on; "" is none.
+
+        It is opened again when it is the one that is open already.
+        """
+        before, self._fd = self._fd, -1
+        if before >= 0:
+            os.close(before)
+        self._path, self._style = path, style
+        self._is_torn = False
+        if not path:
+            return
+        # Which needs its module now: later, as mail_owner, it may be out of reach.
+        from postvirt.report import json_line  # noqa: F401
+
+        try:
+            self._fd = open_log_file(path, mail_owner)
+        except UnsafeFileError as error:
+            self._complain(error.reason)
+        else:
+            self._has_complained = False
+
+    def reported(self, report: Report) -> None:
+        """Write the line of a recipient."""
+        from postvirt.report.json_line import report_line
+
+        if self._fd >= 0 and self._style is not None:
+            self._write(report_line(report, os.getpid(), self._style))
+
+    def take(self, severity: str, line: bytes) -> None:
+        """Write a warning or an error, as a sink of the log."""
+        from postvirt.report.json_line import problem_line
+
+        if severity and self._fd >= 0:
+            now = Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
+            shown = line.decode("utf-8", "surrogateescape")
+            self._write(problem_line(severity, shown, now, os.getpid()))
+
+    def _write(self, line: bytes) -> None:
+        if self._is_torn:  # what is there of the last line is a line by itself
+            line = b"\n" + line
+        try:
+            written = append(self._fd, line)
+        except OSError as error:
+            self._complain(log.errno_text(error))
+            return
+        self._is_torn = 0 < written < len(line)
+        if written < len(line):
+            self._complain("a line could not be written whole")
+
+    def _complain(self, why: str) -> None:
+        """Say it once, until the file could be opened again."""
+        if not self._has_complained:
+            self._has_complained = True
+            log.warning(
+                f"postvirt_json_log_file {self._path}: {why}: lines are missing there"
+            )

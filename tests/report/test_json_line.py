@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.outcome import Dsn
+from postvirt.model.report import Report
+from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.report.json_line import problem_line, report_line
+from postvirt.report.log_line import LineFormat, recipient_line
+from tests.harness.reporting import request
+
+STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
+BOX = Mailbox(b"/mail/bob/", Owner(5000, 5001))
+REPORT = Report(
+    replace(
+        request(3),
+        sender=b"alice@example.org",
+        stats=MessageStats(
+            Timestamp(1_700_000_000),
+            Timestamp(1_700_000_001),
+            Timestamp(1_700_000_001, 500_000),
+        ),
+    ),
+    Recipient(original_recipient=b"old@example.com", address=b"bob@x", offset=1),
+    "virtual",
+    Timestamp(1_700_000_002, 250),
+    Dsn("2.0.0", "delivered to maildir"),
+    "sent",
+    BOX,
+)
+
+
+def read(line: bytes) -> dict[str, Any]:
+    """What a line says; it is one line of printable ASCII."""
+    assert line.endswith(b"\n")
+    assert all(0x20 <= byte < 0x7F for byte in line[:-1])
+    found: dict[str, Any] = json.loads(line)
+    json.dumps(found, ensure_ascii=False).encode()  # there are no surrogates
+    return found
+
+
+def test_everything_about_a_recipient() -> None:
+    assert read(report_line(REPORT, 4711, STYLE)) == {
+        "time": "2023-11-14T22:13:22.000250Z",
+        "pid": 4711,
+        "queue_id": "3F1A2B4C5D",
+        "from": "alice@example.org",
+        "to": "bob@x",
+        "orig_to": "old@example.com",
+        "relay": "virtual",
+        "delay": 2.00025,
+        "delays": [1.0, 0.5, 0.0, 0.50025],
+        "dsn": "2.0.0",
+        "status": "sent",
+        "reason": "delivered to maildir",
+        "mailbox": "/mail/bob/",
+        "format": "maildir",
+    }
+
+
+def test_what_is_not_known_is_null() -> None:
+    report = replace(
+        REPORT,
+        recipient=replace(REPORT.recipient, original_recipient=b"BOB@X"),
+        dsn=Dsn("", "the queue file is corrupt"),
+        word="corrupt",
+        mailbox=None,
+    )
+    found = read(report_line(report, 1, STYLE))
+    nulls = {name for name, value in found.items() if value is None}
+    assert nulls == {"orig_to", "dsn", "mailbox", "format"}
+    assert found["status"] == "corrupt"
+
+
+@pytest.mark.parametrize(("path", "format_"), [(b"/m/a", "mbox"), (b"/m/", "maildir")])
+def test_the_format_of_the_mailbox(path: bytes, format_: str) -> None:
+    report = replace(REPORT, mailbox=Mailbox(path, Owner(1, 1)))
+    assert read(report_line(report, 1, STYLE))["format"] == format_
+
+
+def test_bytes_that_are_no_text_are_shown() -> None:
+    hostile = b'a"\n\r\0\x1b[2J\x7f\xff\xc3\xa4\xe2\x80\xa8\\xff@x'
+    report = replace(
+        REPORT,
+        recipient=replace(REPORT.recipient, address=hostile),
+        mailbox=Mailbox(b"/m/" + hostile, Owner(1, 1)),
+    )
+    internal = replace(STYLE, external_address=False)
+    found = read(report_line(report, 1, internal))
+    shown = 'a"\n\r\0\x1b[2J\x7f\\xffä\u2028\\xff@x'
+    assert (found["to"], found["mailbox"]) == (shown, f"/m/{shown}")
+
+
+@given(st.binary(), st.binary(), st.text(), st.booleans())
+def test_a_line_is_one_line_of_json_whatever_is_in_it(
+    address: bytes, original: bytes, reason: str, external: bool
+) -> None:
+    report = replace(
+        REPORT,
+        request=replace(REPORT.request, sender=original, queue_id=address),
+        recipient=replace(
+            REPORT.recipient, address=address, original_recipient=original
+        ),
+        dsn=Dsn("4.0.0", reason),
+        mailbox=Mailbox(address, Owner(1, 1)),
+    )
+    style = replace(STYLE, external_address=external)
+    assert read(report_line(report, 1, style))["reason"] == reason
+
+
+def test_the_addresses_are_those_of_the_other_form() -> None:
+    recipient = replace(REPORT.recipient, address=b'b o"b@x')
+    report = replace(REPORT, recipient=recipient)
+    found = read(report_line(report, 1, STYLE))
+    line = recipient_line(
+        report.request.queue_id,
+        recipient,
+        report.relay,
+        report.request.stats,
+        report.now,
+        report.dsn,
+        report.word,
+        STYLE,
+    )
+    assert f"to=<{found['to']}>, orig_to=<{found['orig_to']}>, " in line
+
+
+def test_a_problem() -> None:
+    now = Timestamp(1_700_000_000, 1)
+    assert read(problem_line("warning", "a\nb\udcff", now, 5)) == {
+        "time": "2023-11-14T22:13:20.000001Z",
+        "pid": 5,
+        "severity": "warning",
+        "text": "a\nb\\xff",
+    }
