@@ -6,8 +6,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 TIMEOUT_SECONDS = 20.0
 
 _REQUEST = b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n"
@@ -44,6 +42,8 @@ def connect(address: str) -> socket.socket:
 
 def scrape(address: str) -> Metrics:
     """Everything that is served there."""
+    from prometheus_client.parser import text_string_to_metric_families
+
     with connect(address) as client:
         client.sendall(_REQUEST)
         with client.makefile("rb") as answer:
