@@ -11,6 +11,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
@@ -50,26 +51,28 @@ class Histogram:
 
     first     the place of the first number
     bounds    the largest value of each range; the last range has none
+    last      the place of the sum
     """
 
     first: int
     bounds: tuple[int, ...]
+    last: int
 
-    @property
-    def end(self) -> int:
-        """The place after the last number."""
-        return self.first + len(self.bounds) + 2
+    @classmethod
+    def at(cls, first: int, bounds: tuple[int, ...]) -> Histogram:
+        """One whose numbers begin there."""
+        return cls(first, bounds, first + len(bounds) + 1)
 
     def count(
         self, numbers: MutableSequence[int] | memoryview, value: int, times: int
     ) -> None:
         """Count a value so many times."""
         numbers[self.first + bisect_left(self.bounds, value)] += times
-        numbers[self.end - 1] += value * times
+        numbers[self.last] += value * times
 
     def read(self, numbers: Sequence[int]) -> tuple[list[int], int]:
         """How many there are in each range, and the sum of all."""
-        return list(numbers[self.first : self.end - 1]), numbers[self.end - 1]
+        return list(numbers[self.first : self.last]), numbers[self.last]
 
 
 # Of what happens here: from 0.1 milliseconds to a minute.
@@ -99,23 +102,25 @@ _BOUNDS = {
 }
 
 # The places of the numbers, one after the other.
-_OUTCOME_COUNT = len(OUTCOMES) * len(FORMATS)
-_LOCK_WAITS = _OUTCOME_COUNT
+_OUTCOMES = {
+    labels: place for place, labels in enumerate(itertools.product(OUTCOMES, FORMATS))
+}
+_LOCK_WAITS = len(_OUTCOMES)
 _LOCK_WAITED = _LOCK_WAITS + 1
-COMMIT_GROUPS = Histogram(_LOCK_WAITED + 1, _GROUP_SIZES)
+COMMIT_GROUPS = Histogram.at(_LOCK_WAITED + 1, _GROUP_SIZES)
 
 
 def _stages() -> dict[Stage, Histogram]:
     found = {}
-    first = COMMIT_GROUPS.end
+    first = COMMIT_GROUPS.last + 1
     for stage, bounds in _BOUNDS.items():
-        found[stage] = Histogram(first, bounds)
-        first = found[stage].end
+        found[stage] = Histogram.at(first, bounds)
+        first = found[stage].last + 1
     return found
 
 
 STAGES = _stages()
-SIZE = max(histogram.end for histogram in STAGES.values())
+SIZE = 1 + max(histogram.last for histogram in STAGES.values())
 
 
 class Counts:
@@ -128,7 +133,7 @@ class Counts:
 
     def outcome(self, outcome: str, format_: str) -> None:
         """A recipient was reported."""
-        self.numbers[_outcome_place(outcome, format_)] += 1
+        self.numbers[_OUTCOMES[outcome, format_]] += 1
 
     def stage(self, stage: Stage, nanoseconds: int, times: int = 1) -> None:
         """A part of the way took so long, for so many recipients."""
@@ -145,16 +150,8 @@ class Counts:
 
     def outcomes(self) -> dict[tuple[str, str], int]:
         """How many recipients, by outcome and format."""
-        return {
-            (outcome, format_): self.numbers[_outcome_place(outcome, format_)]
-            for outcome in OUTCOMES
-            for format_ in FORMATS
-        }
+        return {labels: self.numbers[place] for labels, place in _OUTCOMES.items()}
 
     def lock_waits(self) -> tuple[int, int]:
         """How often a lock was waited for, and how long in all."""
         return self.numbers[_LOCK_WAITS], self.numbers[_LOCK_WAITED]
-
-
-def _outcome_place(outcome: str, format_: str) -> int:
-    return OUTCOMES.index(outcome) * len(FORMATS) + FORMATS.index(format_)

@@ -30,7 +30,7 @@ def test_no_two_things_are_counted_in_one_place(counts: Counts) -> None:
     for stage, histogram in STAGES.items():
         for bound in (*histogram.bounds, 10**18):
             counts.stage(stage, bound)
-    sums = [COMMIT_GROUPS.end - 1, *(one.end - 1 for one in STAGES.values())]
+    sums = [COMMIT_GROUPS.last, *(one.last for one in STAGES.values())]
     assert {counts.numbers[place] for place in range(SIZE) if place not in sums} == {1}
     assert all(counts.numbers[place] > 1 for place in sums)
 
