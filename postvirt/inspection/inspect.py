@@ -18,6 +18,7 @@ from postvirt.config.places import Origin
 from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
 from postvirt.inspection.classes import tables_of_lists
+from postvirt.inspection.metrics import check_metrics
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services import check_privileged
@@ -34,7 +35,7 @@ _ALL = Extent()
 # What keeps a process from working at all. A mistake in one entry of a table does not,
 # and a service must not wait for a look at a million of them before it reloads.
 _VITAL: tuple[Sequence[Check], Sequence[Check]] = (
-    (check_privileged,),
+    (check_privileged, check_metrics),
     (check_mailbox_base, check_tables),
 )
 
