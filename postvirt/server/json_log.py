@@ -47,11 +47,13 @@ class JsonLog:
         before, self._fd = self._fd, -1
         if before >= 0:
             os.close(before)
+        if path != self._path:
+            self._has_complained = False
         self._path, self._style = path, style
         self._is_torn = False
         if not path:
             return
-        # Which needs its module now: later, as mail_owner, it may be out of reach.
+        # For all workers: as mail_owner they may not be able to read it.
         from postvirt.report import json_line  # noqa: F401
 
         try:
@@ -63,16 +65,16 @@ class JsonLog:
 
     def reported(self, report: Report) -> None:
         """Write the line of a recipient."""
-        from postvirt.report.json_line import report_line
-
         if self._fd >= 0 and self._style is not None:
+            from postvirt.report.json_line import report_line
+
             self._write(report_line(report, os.getpid(), self._style))
 
     def take(self, severity: str, line: bytes) -> None:
         """Write a warning or an error, as a sink of the log."""
-        from postvirt.report.json_line import problem_line
-
         if severity and self._fd >= 0:
+            from postvirt.report.json_line import problem_line
+
             now = Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
             shown = line.decode("utf-8", "surrogateescape")
             self._write(problem_line(severity, shown, now, os.getpid()))

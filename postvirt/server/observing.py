@@ -140,7 +140,7 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
                 continue
             go_on = steps.send
             if isinstance(effect, Durable):
-                counts.stage(Stage.COMMIT, _clock() - written, recipients)
+                counts.stage(Stage.COMMIT, _clock() - (written or since), recipients)
             elif isinstance(effect, Pause):
                 waited += _clock() - since
     finally:

@@ -136,6 +136,12 @@ def test_what_is_done_together_took_each_so_long(clock, counts) -> None:
     assert seconds(counts, Stage.COMMIT) == (3, 9)
 
 
+def test_a_commit_of_what_nobody_wrote_takes_its_own_time(clock, counts) -> None:
+    clock(1000)
+    go(observed(Story(clock, (DURABLE,)), counts), clock, 3)
+    assert seconds(counts, Stage.COMMIT) == (1, 3)
+
+
 def test_an_error_goes_to_the_delivery_and_is_no_commit(clock, counts) -> None:
     caught = []
 
