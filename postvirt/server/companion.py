@@ -85,7 +85,10 @@ class Companion:
         """End it."""
         self._is_wanted = False
         if self.state != "dead":
-            os.kill(self.pid, signal.SIGTERM)
+            try:
+                os.kill(self.pid, signal.SIGTERM)
+            except PermissionError:
+                pass  # a root without CAP_KILL may not; it ends with its input
             self._forget()
 
     def _start(self) -> None:

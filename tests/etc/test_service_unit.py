@@ -21,6 +21,7 @@ from tests.harness.child import in_child, public_directory
 from tests.harness.drop_in import DropIn
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX
+from tests.harness.service import Service, wait_for_end
 
 pytestmark = pytest.mark.root
 
@@ -145,6 +146,28 @@ def test_without_these_capabilities_nothing_is_delivered(name: str) -> None:
         return deliver()
 
     assert in_child(work) == (None, {})
+
+
+def test_the_service_stops_without_a_complaint_under_all_restrictions() -> None:
+    """The watcher is mail_owner's, and a root without CAP_KILL may not end it."""
+
+    def work() -> list[str]:
+        drop_capabilities()
+        with public_directory() as root:
+            instance = Instance(root)
+            table = instance.add_table("texthash", "m", {"bob@example.com": "bob/"})
+            instance.main_cf({"virtual_mailbox_maps": table, "inet_interfaces": "all"})
+            service = Service(instance)
+            try:
+                service.start()
+                pid = service.pid
+                service.stop()
+                wait_for_end(pid)
+                return [line for line in service.no_lines() if "error" in line]
+            finally:
+                service.end()
+
+    assert in_child(work) == []
 
 
 def test_systemd_has_nothing_against_it(tmp_path: Path) -> None:
