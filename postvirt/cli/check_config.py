@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=0,
         metavar="N",
-        help="look at N entries of the mailbox tables, spread over them, not at all",
+        help="look at N entries only, spread over the mailbox tables",
     )
     parser.add_argument(
         "--dovecot",

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 # How often the bar is drawn.
 _PAUSE_SECONDS = 0.1
 
+# What is looked at is shown in so many characters: its end tells most.
+_WIDTH = 24
+
 Report = Callable[[str, int, int], None]
 
 
@@ -41,7 +44,7 @@ def show_progress() -> Iterator[Report]:
         return
     bar = Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
@@ -57,7 +60,8 @@ def show_progress() -> Iterator[Report]:
         if total and now - drawn < _PAUSE_SECONDS:
             return
         drawn = now
-        bar.update(task, description=what, completed=done, total=total or None)
+        shown = what if len(what) <= _WIDTH else f"...{what[3 - _WIDTH :]}"
+        bar.update(task, description=shown, completed=done, total=total or None)
         bar.refresh()
 
     with bar:

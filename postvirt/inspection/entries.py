@@ -48,8 +48,10 @@ def check_entries(subject: Subject) -> Iterator[Problem]:
     log.start(_tell_nobody)
     try:
         found = _look(subject, opened)
-    except (ConfigError, TableError):
+    except ConfigError:
         found = []  # reported with the table
+    except TableError as error:
+        found = [_unreadable(subject, str(error))]
     finally:
         opened.close()
         log.start(log.to_stderr("postvirt"))
@@ -134,15 +136,7 @@ def _see_all(
                 batch.clear()
                 progress(table.title, done, share or total)
     except TableError as error:
-        return [
-            subject.problem(
-                "PV216",
-                f"not all entries could be read: {error}",
-                "virtual_mailbox_maps",
-                item=table.title,
-                remedy="make the index again, with postmap, and look again",
-            )
-        ]
+        return [_unreadable(subject, str(error))]
     finally:
         _show(resolver, _recipients(batch), looks)
         progress(table.title, 0, 0)
@@ -177,6 +171,15 @@ def _probes(classes: Classes) -> list[bytes]:
     """Somebody who may have a mailbox, for tables that cannot be listed."""
     domains, _ = classes.listed()
     return [b"postmaster@" + domain for domain in domains[:1]]
+
+
+def _unreadable(subject: Subject, reason: str) -> Problem:
+    return subject.problem(
+        "PV216",
+        f"not all entries could be read: {reason}",
+        "virtual_mailbox_maps",
+        remedy="make the index again, with postmap",
+    )
 
 
 def _not_listed(subject: Subject, name: str) -> Problem:

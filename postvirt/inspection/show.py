@@ -10,19 +10,25 @@ from typing import Any
 
 from postvirt.config.show import excerpt
 from postvirt.inspection.problem import Problem
+from postvirt.system.log import printable
 
 
 def render(problem: Problem) -> str:
     """The lines to print, without a newline at the end."""
     severity = "" if problem.severity == "error" else f"{problem.severity}: "
     place = f"{problem.file}:{problem.line}: " if problem.file and problem.line else ""
-    lines = [f"{place}{severity}{problem.text} [{problem.code}]"]
+    lines = [_printable(f"{place}{severity}{problem.text} [{problem.code}]")]
     lines += excerpt(problem.source, problem.column)
     lines.append(f"    why: {problem.why}")
     if problem.remedy:
-        lines.append(f"    {problem.remedy}")
-    lines += [f"    # {command}" for command in problem.commands]
+        lines.append(_printable(f"    {problem.remedy}"))
+    lines += [_printable(f"    # {command}") for command in problem.commands]
     return "\n".join(lines)
+
+
+def _printable(line: str) -> str:
+    """A table of users may have names in it that a terminal should not see."""
+    return printable(line, utf8=True).decode("utf-8", "replace")
 
 
 def as_json(problem: Problem) -> dict[str, Any]:

@@ -79,9 +79,6 @@ class Tally(Generic[Key, Detail]):
 
 def plural(what: str) -> str:
     """More than one of them: "mailbox" becomes "mailboxes"."""
-    head, space, tail = what.partition(" ")
-    if head.endswith("y"):
-        many = f"{head[:-1]}ies"
-    else:
-        many = f"{head}es" if head.endswith(("x", "s", "ch")) else f"{head}s"
-    return many + space + tail
+    if what.endswith("y"):
+        return f"{what[:-1]}ies"
+    return f"{what}es" if what.endswith("x") else f"{what}s"

@@ -178,6 +178,8 @@ class Walker:
             return self._walk(owner, path)
         except OSError as error:  # something changes while we look
             return Walked(Obstacle(path, "other", error.errno or 0))
+        except ValueError:  # a NUL, which no name can have
+            return Walked(Obstacle(path, "other", errno.EINVAL))
 
     def _walk(self, owner: Owner, path: bytes) -> Walked:
         path = re.sub(b"/+", b"/", path)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -297,3 +302,68 @@ def test_a_service_without_the_rights_it_needs(
     done = postvirt("check-config")
     assert done.returncode == 1
     assert b"service one requires privileged operation" in done.stdout
+
+
+@pytest.mark.root
+def test_information_is_shown_when_asked_for(instance: Instance, postvirt: Run) -> None:
+    """It is no problem."""
+    done = postvirt("check-config", "--info")
+    assert done.returncode == 0
+    assert b"info: no account has uid 5000 [PV214]" in done.stdout
+    assert [
+        one["severity"] for one in json.loads(postvirt("check-config", "--json").stdout)
+    ] == ["info", "info"]
+
+
+@pytest.mark.root
+def test_a_sample(instance: Instance, postvirt: Run) -> None:
+    entries = {f"u{n}@example.com": f"{n}/" for n in range(100)}
+    instance.main_cf(
+        {"virtual_mailbox_maps": instance.add_table("texthash", "many", entries)}
+    )
+    done = postvirt("check-config", "--info", "--sample", "10")
+    assert b"10 of 100 entries were looked at" in done.stdout
+    for wrong in ("0", "-1", "many"):
+        assert postvirt("check-config", "--sample", wrong).returncode == 2
+
+
+@pytest.mark.root
+def test_names_that_a_terminal_should_not_see(
+    instance: Instance, postvirt: Run
+) -> None:
+    entries = {"bob@example.com": "\x1b[31mred/x"}
+    instance.main_cf(
+        {"virtual_mailbox_maps": instance.add_table("texthash", "many", entries)}
+    )
+    done = postvirt("check-config")
+    assert done.returncode == 1
+    assert b"?[31mred" in done.stdout
+    assert b"\x1b" not in done.stdout
+
+
+@pytest.mark.root
+def test_a_progress_bar_on_a_terminal(instance: Instance) -> None:
+    pytest.importorskip("rich")
+    entries = {f"u{n}@example.com": f"{n}/" for n in range(3000)}
+    instance.main_cf(
+        {"virtual_mailbox_maps": instance.add_table("texthash", "many", entries)}
+    )
+    reads, writes = pty.openpty()
+    with open(reads, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "postvirt", "check-config"],
+            stdout=subprocess.PIPE,
+            stderr=writes,
+            env={**os.environ, "MAIL_CONFIG": str(instance.etc), "TERM": "xterm"},
+        )
+        os.close(writes)
+        shown = b""
+        try:
+            while piece := terminal.read(4096):
+                shown += piece
+        except OSError:
+            pass  # how Linux says that nobody has the other end open
+        output, _ = process.communicate()
+    assert (process.returncode, output) == (0, b"")
+    assert b"/3000" in shown
+    assert b"Traceback" not in shown

@@ -15,6 +15,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Extent
 from postvirt.standin.instance import Instance
 from tests.harness.child import in_child
+
+# Imported once, here, and not in every child; some of them may not read the files.
+import_module("postvirt.inspection.checks")
 
 _MAILBOXES = {"bob@example.com": "example.com/bob/", "mbox@example.com": "mbox"}
 
