@@ -27,11 +27,11 @@ MAILBOX_DOMAINS = "virtual_mailbox_domains"
 # In the order in which Postfix asks.
 LISTS = ("mydestination", "virtual_alias_domains", MAILBOX_DOMAINS, "relay_domains")
 
-# The transport of each class.
+# The transports of each class; local(8) may hand over what it gets.
 _TRANSPORTS = {
-    "mydestination": "local_transport",
-    MAILBOX_DOMAINS: "virtual_transport",
-    "relay_domains": "relay_transport",
+    "mydestination": ("local_transport", "mailbox_transport", "fallback_transport"),
+    MAILBOX_DOMAINS: ("virtual_transport",),
+    "relay_domains": ("relay_transport",),
 }
 # A mail system of more domains than this is asked again.
 _MOST_REMEMBERED = 100_000
@@ -82,19 +82,37 @@ class Classes:
 
     def comes_here(self, domain: bytes, lists: tuple[str, ...]) -> bool:
         """Whether mail for the domain takes the transport of this service."""
-        service = self._subject.process.service
-        if self._transports is not None:
-            try:
-                transport = self._transports.find(fold(domain, self._utf8))
-            except TableError as error:
-                self.failures.setdefault("transport_maps", str(error))
-            else:
-                if transport is not None:
-                    return text(transport).partition(":")[0] == service
-        parameter = _TRANSPORTS.get(lists[0]) if lists else None
-        if parameter is None:
-            return False
-        return _text(self._subject, parameter).partition(":")[0] == service
+        transport = self._transport_of(fold(domain, self._utf8))
+        if transport:
+            return transport == self._subject.process.service
+        parameters = _TRANSPORTS.get(lists[0], ()) if lists else ()
+        return any(map(self._is_here, parameters))
+
+    def may_come_here(self) -> bool:
+        """Whether any mail may take the transport of this service."""
+        parameters = [one for several in _TRANSPORTS.values() for one in several]
+        return self._transports is not None or any(
+            map(self._is_here, (*parameters, "default_transport"))
+        )
+
+    def _is_here(self, parameter: str) -> bool:
+        value = _text(self._subject, parameter)
+        return value.partition(":")[0] == self._subject.process.service
+
+    def _transport_of(self, domain: bytes) -> str:
+        """What transport_maps says about a domain; "" for nothing."""
+        if self._transports is None:
+            return ""
+        labels = domain.split(b".")
+        above = [b"." + b".".join(labels[n:]) for n in range(1, len(labels))]
+        try:
+            for key in (domain, *above, b"*"):
+                found = self._transports.find(key, partial=key != domain)
+                if found is not None:
+                    return text(found).partition(":")[0]
+        except TableError as error:
+            self.failures.setdefault("transport_maps", str(error))
+        return ""
 
     def listed(self) -> tuple[list[bytes], bool]:
         """The domains that virtual_mailbox_domains names, and whether that is all.

@@ -38,6 +38,7 @@ CODES = {
     "PV303": "mail for a domain in another list never comes to the delivery agent",
     "PV304": "mail for a domain without mailboxes bounces",
     "PV305": "what is in the list is not known, and mail may wait",
+    "PV306": "what a service that gets no mail would do with it does not matter",
     "PV402": "an mbox file that reached its limit takes no more mail: it bounces",
     "PV411": "an mbox file is not written without its lock: mail is deferred",
     "PV412": "two programs that lock in different ways destroy an mbox file",

@@ -5,6 +5,7 @@
     PV303  a domain in another list only
     PV304  a domain without a single mailbox (information)
     PV305  a list that cannot be read
+    PV306  no mail takes the transport of this service (information)
 
 Parity: the warnings "do not list domain ... in BOTH" of trivial-rewrite(8).
 Raises: nothing.
@@ -87,6 +88,17 @@ class Domains:
         if self._sees_all and is_complete:
             yield from self._without_mailboxes(listed)
         yield from self._failures()
+        entry = self._subject.process.entry
+        if entry is not None and not self._classes.may_come_here():
+            transport = self._subject.settings.virtual_transport
+            yield self._subject.problem(
+                "PV306",
+                f"virtual_transport = {transport}: no mail comes to service "
+                f"{entry.name}",
+                "virtual_transport",
+                severity="info",
+                remedy=f"write virtual_transport = {entry.name}, if it should",
+            )
 
     def _lists_of(self, domain: bytes) -> tuple[str, ...]:
         """The lists; virtual_mailbox_domains if the mail comes here in another way."""

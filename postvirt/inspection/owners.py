@@ -26,7 +26,7 @@ from postvirt.inspection.tally import Same, Tally
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.text import text
 
-_NUMBER = re.compile(rb"\s*\+?[0-9]+\Z")
+_NUMBER = re.compile(rb"\s*\+?[0-9]{1,20}\Z")
 _MOST_ACCOUNTS = 10_000
 
 

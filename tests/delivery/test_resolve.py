@@ -349,3 +349,26 @@ def test_an_owner_table_that_fails_is_a_mistake(
         f"recipient bob@example.com: not found in virtual_{which}"
     )
     assert len(logged.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("tables", "cause", "parameter", "value"),
+    [
+        ({"uid": b"many"}, "value", "virtual_uid_maps", b"many"),
+        ({"gid": b"0"}, "value", "virtual_gid_maps", b"0"),
+        ({"uid": "inline:{other@x=5000}"}, "absent", "virtual_uid_maps", b""),
+        ({"gid": "fail:x"}, "lookup", "virtual_gid_maps", b""),
+        ({"mailboxes": "fail:x"}, "lookup", "virtual_mailbox_maps", b""),
+        ({"mailboxes": b"../x"}, "path", "virtual_mailbox_maps", b"../x"),
+    ],
+)
+def test_a_mistake_says_what_it_is_about(
+    settings: Read,
+    tables: dict[str, str | bytes],
+    cause: str,
+    parameter: str,
+    value: bytes,
+) -> None:
+    found = resolver(settings(), **tables).resolve(BOB)
+    assert isinstance(found, Misconfigured)
+    assert (found.cause, found.parameter, found.value) == (cause, parameter, value)

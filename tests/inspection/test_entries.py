@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from postvirt.inspection.entry import recipient_of
-from postvirt.inspection.inspect import inspect
+from postvirt.inspection.inspect import inspect, inspect_process
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Extent
 from tests.harness.child import in_child, public_directory
@@ -149,3 +149,35 @@ def test_hostile_values(installation: Installation) -> None:
     problems = problems_of(installation)
     assert {one.code for one in problems if one.severity == "error"} == {"PV206"}
     assert "File name too long" in with_code(problems, "PV206")[0].text
+
+
+@pytest.mark.root
+def test_a_mistake_in_an_entry_is_no_reason_to_refuse_a_reload(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.give(installation.mail, (0, 0))
+    installation.set(virtual_uid_maps="static:many")
+    monkeypatch.setenv("MAIL_CONFIG", str(installation.etc))
+    names = {"process_name": "postvirt", "service_name": "virtual"}
+    assert in_child(lambda: inspect_process((), **names)) == []
+    assert with_code(problems_of(installation), "PV210")
+
+
+@pytest.mark.root
+def test_numbers_without_end(installation: Installation) -> None:
+    installation.set(virtual_uid_maps="static:" + "9" * 5000)
+    [problem] = with_code(problems_of(installation), "PV210")
+    assert problem.severity == "error"
+
+
+@pytest.mark.postfix
+def test_a_damaged_index(installation: Installation) -> None:
+    """It can be opened, and not be read."""
+    entries = {f"u{n}@example.com": f"{n}/" for n in range(3000)}
+    installation.mailboxes(entries, kind="cdb")
+    path = installation.etc / "mailboxes.cdb"
+    damaged = bytearray(path.read_bytes())
+    begin = len(damaged) // 4
+    damaged[begin : begin + 1000] = b"\xff" * 1000
+    path.write_bytes(damaged)
+    assert with_code(problems_of(installation), "PV216")

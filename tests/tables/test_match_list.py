@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.tables.match_list import DomainList, MatchList, table_names
+from postvirt.tables.match_list import DomainList, MatchList, patterns, table_names
 from postvirt.tables.registry import OpenTables
 
 DOMAINS = [
@@ -119,3 +119,14 @@ def test_the_tables_of_a_list_are_known_without_opening_them(text_table, logged)
     names = ["btree:/a", "hash:/in/file", "inline:{a=b, c=d}"]
     assert table_names("title", f"{value} # end") == names
     assert logged.take() == []
+
+
+def test_what_puts_a_domain_into_a_list(text_table):
+    file = text_table(b"# comment\nexample.edu, !example.net\n!!hash:/x\n")
+    value = f"Example.com !example.org !static:x static:y {file} /none # comment"
+    assert patterns("mydestination", value) == [
+        b"Example.com",
+        "static:y",
+        b"example.edu",
+        "hash:/x",
+    ]

@@ -84,6 +84,12 @@ def a_file_that_is_missing(it: Installation) -> None:
     it.set(virtual_mailbox_domains=f"{it.etc}/domains")
 
 
+def another_transport(it: Installation) -> None:
+    """As with Dovecot's LMTP, when Debian's master.cf still has the service."""
+    it.master_cf("virtual unix - n n - - virtual\n")
+    it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
+
+
 def sent_elsewhere_by_transport_maps(it: Installation) -> None:
     """And in no list at all."""
     transports = it.table("transport", {"example.com": "smtp:[127.0.0.1]"})
@@ -202,6 +208,13 @@ BROKEN = (
         says=["without a single mailbox: example.org"],
     ),
     Broken(
+        "a service that gets no mail",
+        "PV306",
+        another_transport,
+        lambda it: it.set(virtual_transport="virtual"),
+        severity="info",
+    ),
+    Broken(
         "a file of domains that is missing",
         "PV305",
         a_file_that_is_missing,
@@ -236,6 +249,20 @@ def local_domains_by_this_transport(it: Installation) -> None:
     )
 
 
+def local_domains_by_mailbox_transport(it: Installation) -> None:
+    it.set(
+        mydestination="example.com",
+        virtual_mailbox_domains="",
+        mailbox_transport="virtual:",
+    )
+
+
+def everything_by_transport_maps(it: Installation) -> None:
+    it.mailboxes({"bob@mail.example.com": "bob/", "ann@example.org": "ann/"})
+    transports = it.table("transport", {".example.com": "virtual:", "*": "virtual"})
+    it.set(virtual_mailbox_domains="", transport_maps=transports)
+
+
 def a_domain_by_transport_maps(it: Installation) -> None:
     transports = it.table("transport", {"example.com": "virtual:"})
     it.set(virtual_mailbox_domains="example.org", transport_maps=transports)
@@ -246,5 +273,7 @@ SOUND = (
     Sound("domains in a file", domains_in_a_file),
     Sound("domains in capitals", domains_in_capitals, silent=["PV304"]),
     Sound("local domains by this transport", local_domains_by_this_transport),
+    Sound("local domains by mailbox_transport", local_domains_by_mailbox_transport),
+    Sound("everything by transport_maps", everything_by_transport_maps),
     Sound("a domain by transport_maps", a_domain_by_transport_maps),
 )
