@@ -59,10 +59,14 @@ class Boxes:
 
     owner   of all mailboxes, if they have the same: when no entry is shown he walks to
             virtual_mailbox_base at least
+    sees_all   every entry will be shown, so that nobody else uses a directory
     """
 
-    def __init__(self, subject: Subject, owner: Owner | None) -> None:
+    def __init__(
+        self, subject: Subject, owner: Owner | None, *, sees_all: bool
+    ) -> None:
         self._owner = owner
+        self._sees_all_owners = sees_all or owner is not None
         settings = subject.settings
         self._subject = subject
         self._limit = settings.virtual_mailbox_limit
@@ -215,7 +219,8 @@ class Boxes:
         path, status = obstacle.path, obstacle.status
         base = wire(self._subject.settings.virtual_mailbox_base).rstrip(b"/")
         is_below = (path + b"/").startswith(base + b"/")
-        if status is None or len(owners) != 1 or not is_below:
+        is_only_user = self._sees_all_owners and len(owners) == 1
+        if status is None or not is_only_user or not is_below:
             return None
         owner = owners[0]
         let_write = f"chmod u+rwx {_quoted(path)}"

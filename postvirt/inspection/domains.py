@@ -31,6 +31,8 @@ _INSTEAD = {
 }
 # So many domains are compared with a misspelled one.
 _MOST_COMPARED = 2000
+# So much alike is a misspelled one; example.org and example.com are less.
+_NEAR = 0.88
 _MOST_SHOWN = 5
 _MOST_REMEMBERED = 100_000
 
@@ -145,7 +147,7 @@ class Domains:
                 MAILBOX_DOMAINS,
                 remedy=f"move {name} from {lists[0]} to {MAILBOX_DOMAINS}",
             )
-        near = get_close_matches(name, map(text, listed[:_MOST_COMPARED]), 1, 0.8)
+        near = get_close_matches(name, map(text, listed[:_MOST_COMPARED]), 1, _NEAR)
         hint = f", or write {near[0]} in the table" if near else ""
         return self._subject.problem(
             "PV302",

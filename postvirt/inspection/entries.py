@@ -82,7 +82,11 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
     looks: list[Look] = [Domains(subject, classes, sees_all=sees_all)]
     if not _is_any_unavailable(resolver, maps.values()):
         owner = _only_owner(resolver)
-        looks += [Owners(subject), Boxes(subject, owner), Locks(subject)]
+        looks += [
+            Owners(subject),
+            Boxes(subject, owner, sees_all=sees_all),
+            Locks(subject),
+        ]
         if owner is None:
             looks.append(Sharing(subject))
     problems: list[Problem] = []

@@ -136,7 +136,7 @@ class Owners:
                 else grp.getgrnam(name).gr_gid
             )
         except (KeyError, ValueError):
-            return f"write a whole number, as id(1) shows it for the {what}"
+            return f"write a {what} as a number; id(1) shows those of an account"
         return f"write the number: {number} is the {what} of {name}"
 
     def _failing(self, parameter: str, same: Same[str]) -> Problem:

@@ -38,13 +38,14 @@ class Extent:
     """How much of a large table to look at, and whom to tell how far that is.
 
     sample     so many entries, spread over the table; 0 for all of them
-    dovecot    Dovecot's configuration, whose locks an mbox file shares
+    dovecot    Dovecot's configuration, to compare the locks of mbox files with; "" for
+               none
     progress   called now and then with what is looked at, and how many of how many
                entries are done; 0 of 0 when it is finished
     """
 
     sample: int = 0
-    dovecot: str = "/etc/dovecot/dovecot.conf"
+    dovecot: str = ""
     progress: Callable[[str, int, int], None] = _tell_nobody
 
 

@@ -81,6 +81,28 @@ def test_a_sample_is_spread_over_the_table(installation: Installation) -> None:
 
 
 @pytest.mark.root
+def test_no_directory_is_given_away_by_a_sample(installation: Installation) -> None:
+    """Others may use it who were not looked at."""
+    names = [f"u{n}@example.com" for n in range(100)]
+    installation.mailboxes({name: f"all/{name}/" for name in names})
+    uids = installation.table("uids", dict.fromkeys(names, "5000"))
+    installation.set(virtual_uid_maps=uids)
+    installation.directory("all", owner=(0, 0))
+
+    def commands(sample: int) -> tuple[str, ...]:
+        etc, extent = str(installation.etc), Extent(sample=sample)
+        problems = in_child(
+            lambda: inspect(etc, (), service_name="virtual", extent=extent)
+        )
+        return with_code(problems, "PV203")[0].commands
+
+    everybody = f"chown 5000:5000 {installation.mail}/all"
+    assert everybody in commands(0)
+    assert everybody not in commands(5)
+    assert "install -d" in commands(5)[0]
+
+
+@pytest.mark.root
 def test_progress_is_told(installation: Installation) -> None:
     installation.mailboxes({f"u{n}@example.com": f"{n}/" for n in range(2500)})
 

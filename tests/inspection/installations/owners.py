@@ -75,7 +75,7 @@ BROKEN = (
         "PV210",
         uid_in_words,
         lambda it: _uids(it, bob="5000", mbox="5000"),
-        says=["1 mailbox (bob@example.com)", "write a whole number"],
+        says=["1 mailbox (bob@example.com)", "write a uid as a number"],
     ),
     Broken(
         "a uid that is too large",
