@@ -53,6 +53,7 @@ class Classes:
 
     def __init__(self, subject: Subject, opened: OpenTables) -> None:
         self._subject = subject
+        self._services = subject.services
         self._utf8 = subject.settings.smtputf8_enable
         self.failures: dict[str, str] = {}
         self._lists = {
@@ -81,15 +82,15 @@ class Classes:
         return found
 
     def comes_here(self, domain: bytes, lists: tuple[str, ...]) -> bool:
-        """Whether mail for the domain takes the transport of this service."""
+        """Whether mail for the domain takes the transport of one of our services."""
         transport = self._transport_of(fold(domain, self._utf8))
         if transport:
-            return transport == self._subject.process.service
+            return transport in self._services
         parameters = _TRANSPORTS.get(lists[0], ()) if lists else ()
         return any(map(self._is_here, parameters))
 
     def may_come_here(self) -> bool:
-        """Whether any mail may take the transport of this service."""
+        """Whether any mail may take the transport of one of our services."""
         parameters = [one for several in _TRANSPORTS.values() for one in several]
         return self._transports is not None or any(
             map(self._is_here, (*parameters, "default_transport"))
@@ -97,7 +98,7 @@ class Classes:
 
     def _is_here(self, parameter: str) -> bool:
         value = _text(self._subject, parameter)
-        return value.partition(":")[0] == self._subject.process.service
+        return value.partition(":")[0] in self._services
 
     def _transport_of(self, domain: bytes) -> str:
         """What transport_maps says about a domain; "" for nothing."""

@@ -95,7 +95,7 @@ class Domains:
             transport = self._subject.settings.virtual_transport
             yield self._subject.problem(
                 "PV306",
-                f"virtual_transport = {transport}: no mail comes to service "
+                f"virtual_transport = {transport}: no mail comes to the service "
                 f"{entry.name}",
                 "virtual_transport",
                 severity="info",

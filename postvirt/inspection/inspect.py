@@ -22,13 +22,12 @@ from postvirt.inspection.metrics import check_metrics
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services import check_privileged
-from postvirt.inspection.subject import Check, Extent, Process, Subject
+from postvirt.inspection.subject import PROGRAMS, Check, Extent, Process, Subject
 from postvirt.inspection.tables import check_tables
 from postvirt.tables import redirection, registry
 from postvirt.tables.cf_file import use_main_cf
 
-# The programs of master.cf that this is about.
-PROGRAMS = ("virtual", "postvirt-virtual")
+__all__ = ["PROGRAMS", "inspect", "inspect_process"]
 
 _ALL = Extent()
 
@@ -93,7 +92,7 @@ def _inspect(
     checks: tuple[Sequence[Check], Sequence[Check]],
     extent: Extent,
 ) -> Iterator[Problem]:
-    subjects = []
+    subjects: list[Subject] = []
     for process in processes:
         checked = check(
             config_directory,
@@ -105,8 +104,9 @@ def _inspect(
         for error in checked.problems:
             yield Problem.of(_code(error), error)
         if checked.settings is not None:
+            earlier = tuple(one.settings for one in subjects)
             subjects.append(
-                Subject(process, checked, checked.settings, master_cf, extent)
+                Subject(process, checked, checked.settings, master_cf, extent, earlier)
             )
     as_root, as_mail_owner = checks
     for subject in subjects:

@@ -6,7 +6,8 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from os.path import basename
 
 from postvirt.config.load import Checked, Texts
 from postvirt.config.master_cf import MasterCf, Service
@@ -27,6 +28,10 @@ class Process:
     options: Sequence[tuple[str, str]]
     origins: Mapping[str, Origin]
     entry: Service | None = None
+
+
+# The programs of master.cf that this is about.
+PROGRAMS = ("virtual", "postvirt-virtual")
 
 
 def _tell_nobody(what: str, done: int, total: int) -> None:
@@ -53,7 +58,8 @@ class Extent:
 class Subject:
     """A process whose settings can be used.
 
-    master_cf is None when there is no such file, or it does not matter.
+    master_cf is None when there is no such file, or it does not matter. earlier has the
+    settings of the processes before this one.
     """
 
     process: Process
@@ -61,6 +67,20 @@ class Subject:
     settings: Settings
     master_cf: MasterCf | None = None
     extent: Extent = Extent()
+    earlier: tuple[Settings, ...] = ()
+
+    @property
+    def is_like_an_earlier_one(self) -> bool:
+        """Whether a process before this one has the same settings but for its names."""
+        mine = _without_names(self.settings)
+        return any(_without_names(one) == mine for one in self.earlier)
+
+    @property
+    def services(self) -> set[str]:
+        """The services of master.cf that deliver to mailboxes, this one included."""
+        all_ = self.master_cf.services if self.master_cf else ()
+        others = {one.name for one in all_ if basename(one.command) in PROGRAMS}
+        return others | {self.process.service}
 
     @property
     def places(self) -> Places:
@@ -100,6 +120,10 @@ class Subject:
             remedy,
             commands,
         )
+
+
+def _without_names(settings: Settings) -> Settings:
+    return replace(settings, process_name="", process_id="", service_name="")
 
 
 Check = Callable[[Subject], Iterator[Problem]]

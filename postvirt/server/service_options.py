@@ -16,7 +16,8 @@ from postvirt.config.parameters import Settings
 from postvirt.config.show import render
 from postvirt.errors import ConfigError
 from postvirt.inspection import show
-from postvirt.inspection.inspect import PROGRAMS, inspect_process
+from postvirt.inspection.inspect import inspect_process
+from postvirt.inspection.subject import PROGRAMS
 from postvirt.server.options import Options, parse_options
 
 PROCESS_NAME = "postvirt"

@@ -103,6 +103,27 @@ def test_no_directory_is_given_away_by_a_sample(installation: Installation) -> N
 
 
 @pytest.mark.root
+def test_services_with_the_same_settings_are_looked_at_once(
+    installation: Installation,
+) -> None:
+    installation.mailboxes({f"u{n}@example.com": f"{n}/" for n in range(1000)})
+    installation.set(virtual_mailbox_base=str(installation.mail))
+    other = f"{installation.root}/none"
+    installation.master_cf(
+        "one unix - n n - - virtual\ntwo unix - n n - - virtual\n"
+        f"three unix - n n - - virtual -o virtual_mailbox_base={other}\n"
+    )
+
+    def look() -> int:
+        seen: list[int] = []
+        extent = Extent(progress=lambda what, done, total: seen.append(done))
+        inspect(str(installation.etc), (), service_name="virtual", extent=extent)
+        return seen.count(1000)
+
+    assert in_child(look) == 2
+
+
+@pytest.mark.root
 def test_progress_is_told(installation: Installation) -> None:
     installation.mailboxes({f"u{n}@example.com": f"{n}/" for n in range(2500)})
 

@@ -257,6 +257,18 @@ def local_domains_by_mailbox_transport(it: Installation) -> None:
     )
 
 
+def local_domains_by_the_second_service(it: Installation) -> None:
+    """Debian's own entry stays in master.cf, beside ours."""
+    it.master_cf(
+        "virtual unix - n n - - virtual\npostvirt unix - n n - - postvirt-virtual\n"
+    )
+    it.set(
+        mydestination="example.com",
+        virtual_mailbox_domains="",
+        local_transport="postvirt",
+    )
+
+
 def everything_by_transport_maps(it: Installation) -> None:
     it.mailboxes({"bob@mail.example.com": "bob/", "ann@example.org": "ann/"})
     transports = it.table("transport", {".example.com": "virtual:", "*": "virtual"})
@@ -274,6 +286,7 @@ SOUND = (
     Sound("domains in capitals", domains_in_capitals, silent=["PV304"]),
     Sound("local domains by this transport", local_domains_by_this_transport),
     Sound("local domains by mailbox_transport", local_domains_by_mailbox_transport),
+    Sound("local domains by the second service", local_domains_by_the_second_service),
     Sound("everything by transport_maps", everything_by_transport_maps),
     Sound("a domain by transport_maps", a_domain_by_transport_maps),
 )
