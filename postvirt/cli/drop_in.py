@@ -23,12 +23,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 
 from postvirt.errors import ConfigError
 from postvirt.system import diversions
 from postvirt.system.log import errno_text
+from postvirt.system.programs import Program, content_of, program_at
 
 _LAUNCHER = """\
 #!{python} -P
@@ -39,10 +39,6 @@ from postvirt.server.launcher import main
 
 sys.exit(main())
 """
-_OF_A_LAUNCHER = b"\nfrom postvirt.server.launcher import main\n"
-
-# Every program of Postfix carries its release.
-_OF_POSTFIX = b"\0mail_version="
 
 _PATIENCE_SECONDS = 60
 
@@ -57,15 +53,6 @@ class Step:
 
     text: str
     do: Callable[[], None]
-
-
-class _Program(Enum):
-    """What lies under a name."""
-
-    NOTHING = auto()
-    GENUINE = auto()
-    LAUNCHER = auto()
-    SOMETHING_ELSE = auto()
 
 
 class DropIn:
@@ -86,7 +73,7 @@ class DropIn:
         """What is to be done so that the launcher is in place; nothing if it is."""
         found = self._expect_postfix_or_postvirt()
         was_diverted = self._is_diverted()
-        is_current = _content(self.virtual) == self._launcher
+        is_current = content_of(self.virtual) == self._launcher
         steps = []
         if not is_current:
             steps.append(Step(f"try postvirt in {self.virtual.parent}", self._try))
@@ -98,7 +85,7 @@ class DropIn:
                 )
             )
         # When it was diverted before, dpkg may have put a newer one there.
-        if found is _Program.GENUINE and not (was_diverted and self.genuine.exists()):
+        if found is Program.GENUINE and not (was_diverted and self.genuine.exists()):
             steps.append(Step(f"keep {self.virtual} as {self.genuine}", self._keep))
         if not is_current:
             steps.append(Step(f"put postvirt into {self.virtual}", self._put))
@@ -109,8 +96,8 @@ class DropIn:
         found = self._expect_postfix_or_postvirt()
         steps = []
         is_diverted = self._is_diverted()
-        if found is _Program.LAUNCHER or (is_diverted and self.genuine.exists()):
-            if _program(self.genuine) is not _Program.GENUINE:
+        if found is Program.LAUNCHER or (is_diverted and self.genuine.exists()):
+            if _program(self.genuine) is not Program.GENUINE:
                 raise ConfigError(
                     f"{self.genuine} is not Postfix's virtual(8)",
                     remedy="install Postfix again, then repeat this",
@@ -129,14 +116,14 @@ class DropIn:
             )
         return steps
 
-    def _expect_postfix_or_postvirt(self) -> _Program:
+    def _expect_postfix_or_postvirt(self) -> Program:
         found = _program(self.virtual)
-        if found is _Program.NOTHING:
+        if found is Program.NOTHING:
             raise ConfigError(
                 f"{self.virtual} does not exist",
                 remedy="Postfix has to be installed; daemon_directory says where",
             )
-        if found is _Program.SOMETHING_ELSE:
+        if found is Program.SOMETHING_ELSE:
             raise ConfigError(
                 f"{self.virtual} is neither Postfix's virtual(8) nor postvirt",
                 remedy="put back what Postfix came with, then repeat this",
@@ -228,12 +215,12 @@ def hints(virtual: Path) -> Iterator[str]:
         status = os.stat(path)
         if status.st_uid != 0 or status.st_mode & 0o022:
             yield f"{path} runs as root, but others than root can change it"
-    if _content(_SELINUX).strip() == b"1":
+    if content_of(_SELINUX).strip() == b"1":
         yield (
             f"SELinux is enforcing: run restorecon -v {virtual}, and if mail stays in "
             "the queue, look for what it denied with ausearch -m avc -ts recent"
         )
-    for line in _content(_APPARMOR).decode(errors="replace").splitlines():
+    for line in content_of(_APPARMOR).decode(errors="replace").splitlines():
         name, _, mode = line.rpartition(" ")
         if name.endswith(("/virtual", "-virtual", ",}virtual")) and mode == "(enforce)":
             yield (
@@ -242,19 +229,8 @@ def hints(virtual: Path) -> Iterator[str]:
             )
 
 
-def _program(path: Path) -> _Program:
-    if not os.path.lexists(path):
-        return _Program.NOTHING
-    content = _content(path)
-    if _OF_POSTFIX in content:
-        return _Program.GENUINE
-    if _OF_A_LAUNCHER in content and not path.is_symlink():
-        return _Program.LAUNCHER
-    return _Program.SOMETHING_ELSE
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def _program(path: Path) -> Program:
+    """What lies under a name; links count as something else."""
+    if path.is_symlink() and program_at(path) is not Program.GENUINE:
+        return Program.SOMETHING_ELSE
+    return program_at(path)

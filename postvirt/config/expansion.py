@@ -34,6 +34,7 @@ Lookup = Callable[[str], str | None]
 
 # Postfix gives up beyond this depth; a loop is found that way too.
 MAX_NESTING = 101
+TOO_DEEP = "unreasonable macro call nesting"
 # In one value: far more than a configuration that people can still read.
 MAX_REFERENCES = 20_000
 MAX_CHARACTERS = 1 << 24
@@ -146,7 +147,7 @@ class _Context:
     def _piece(self, piece: Part, name: str) -> None:
         # A mistake leaves the level where it was, which can cause more warnings.
         if self._level + self._depth >= MAX_NESTING:
-            message = f'unreasonable macro call nesting: "{piece.text}"'
+            message = f'{TOO_DEEP}: "{piece.text}"'
             self._warn(Mistake(message, piece.offset), name)
         self._level += 1
         if self.failed:

@@ -10,7 +10,6 @@ Raises: ConfigError from `load` and `parse_override`.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
 import time
@@ -21,9 +20,8 @@ from typing import Any
 from postvirt.config import master_cf
 from postvirt.config.evaluation import MACRO_ERROR, Problem, evaluate
 from postvirt.config.expansion import ExpansionError, HeldMistake, expand
-from postvirt.config.main_cf import Assignment, MainCf, parse, split_nameval
+from postvirt.config.main_cf import MainCf, parse, split_nameval
 from postvirt.config.master_cf import MasterCf
-from postvirt.config.names import LEGACY, READ_ONLY, virtual_names
 from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS, Settings
 from postvirt.config.places import Origin, Places
 from postvirt.config.shared_parameters import reading_order
@@ -35,9 +33,6 @@ from postvirt.system.log import errno_text
 COOL_DOWN_SECONDS = 0.3
 
 _NOWHERE: Mapping[str, Origin] = {}
-
-_VIRTUAL = "virtual_"
-_REFERENCE = re.compile(r"\$[({]?[ \t]*([A-Za-z0-9_]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +128,7 @@ def check(
     service_name: str,
     origins: Mapping[str, Origin] = _NOWHERE,
 ) -> Checked:
-    """All problems of a configuration, misspelled virtual_* names too; raises nothing.
+    """All problems of a configuration; raises nothing.
 
     A file that changed just now is not read twice: a person waits for the answer.
     origins   where the overrides come from, as far as it is known
@@ -246,9 +241,6 @@ def _read(
             later.syslog_facility = values.get("syslog_facility", "mail")
             if evaluated.only_own:
                 later.log_settings = LogSettings(**{one: values[one] for one in names})
-    if for_person:
-        problems += _read_only(main_cf)
-        problems += _misspelled(main_cf)
     if any(problem.severity == "error" for problem in problems):
         settings = None
     return Checked(settings, tuple(problems), places, Texts(evaluated.texts))
@@ -328,45 +320,3 @@ def _remedy(parameter: str, assigned: dict[str, str]) -> str:
         "time": f"write a number and one of s, m, h, d, w, such as {row.default}",
     }
     return "" if "$" in row.default else wanted.get(row.kind, "")
-
-
-def _read_only(main_cf: MainCf) -> list[ConfigError]:
-    """Assignments that Postfix programs ignore."""
-    return [
-        _useless(main_cf, assignment, "read-only parameter assignment", "remove it")
-        for assignment in main_cf.assignments
-        if assignment.name in READ_ONLY
-    ]
-
-
-def _misspelled(main_cf: MainCf) -> list[ConfigError]:
-    """Unknown virtual_* names that no value refers to."""
-    from difflib import get_close_matches
-
-    used = {name for a in main_cf.assignments for name in _REFERENCE.findall(a.value)}
-    known = virtual_names()
-    endings = sorted(name.removeprefix(_VIRTUAL) for name in known - LEGACY)
-    problems = []
-    for assignment in main_cf.assignments:
-        name = assignment.name
-        if not name.startswith(_VIRTUAL) or name in known or name in used:
-            continue
-        near = get_close_matches(name.removeprefix(_VIRTUAL), endings, n=1)
-        remedy = f"did you mean {_VIRTUAL}{near[0]}?" if near else ""
-        problems.append(_useless(main_cf, assignment, "unused parameter", remedy))
-    return problems
-
-
-def _useless(
-    main_cf: MainCf, assignment: Assignment, what: str, remedy: str
-) -> ConfigError:
-    """A warning about a line that changes nothing, as postconf(1) puts it."""
-    return ConfigError(
-        f"{main_cf.path}: {what}: {assignment.name}={assignment.value}",
-        file=main_cf.path,
-        line=assignment.line,
-        source=main_cf.text.split("\n", assignment.line)[assignment.line - 1],
-        column=0,
-        remedy=remedy,
-        severity="warning",
-    )

@@ -129,9 +129,3 @@ def builtin_defaults() -> dict[str, str]:
             defaults[row.name] = row.default
     defaults["config_directory"] = DEFAULT_DIRECTORY
     return defaults
-
-
-def virtual_names() -> frozenset[str]:
-    """Every name that begins with virtual_ and means something to Postfix."""
-    names = {*builtin_defaults(), *service_defaults("virtual", "virtual")}
-    return frozenset(name for name in names if name.startswith("virtual_"))

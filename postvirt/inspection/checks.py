@@ -1,23 +1,53 @@
 """All checks.
 
-A check is a generator of problems. Those of a Subject are asked for each process of
-master.cf, with mail_owner's rights and, in a process that root started, the power to
-act as others (system.privileges). Those of the whole are asked once, before that.
+A check is a generator of problems. Those of the files are asked first: they need no
+value that can be used. Those of a Subject are asked for each process of master.cf: some
+with root's rights, then the others with mail_owner's and, in a process that root
+started, the power to act as others (system.privileges).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.inspection.effects import check_local_only, check_overridden
 from postvirt.inspection.entries import check_entries
+from postvirt.inspection.launcher import check_launcher
 from postvirt.inspection.metrics import check_metrics
+from postvirt.inspection.names import check_names
 from postvirt.inspection.places import check_mailbox_base
-from postvirt.inspection.services import check_privileged
-from postvirt.inspection.subject import Check
+from postvirt.inspection.references import check_loops, check_undefined
+from postvirt.inspection.services import (
+    check_arguments,
+    check_chroot,
+    check_privileged,
+    check_process_limit,
+)
+from postvirt.inspection.subject import Check, LookAtFiles
 from postvirt.inspection.tables import check_tables
+from postvirt.inspection.transport import check_transport
+from postvirt.inspection.vda import check_vda
+
+# What can be said of the texts of main.cf and master.cf.
+OF_FILES: Sequence[LookAtFiles] = (
+    check_names,
+    check_vda,
+    check_undefined,
+    check_loops,
+)
 
 # With root's rights, where the process has them.
-AS_ROOT: Sequence[Check] = (check_privileged, check_metrics)
+AS_ROOT: Sequence[Check] = (
+    check_privileged,
+    check_metrics,
+    check_chroot,
+    check_arguments,
+    check_process_limit,
+    check_launcher,
+    check_transport,
+    check_overridden,
+    check_local_only,
+)
 
 # With mail_owner's rights.
 AS_MAIL_OWNER: Sequence[Check] = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from postvirt.config.load import Loaded, check, load, read_master_cf
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.errors import ConfigError
-from postvirt.inspection.inspect import PROGRAMS
+from postvirt.inspection.subject import PROGRAMS
 
 # The name in an installation where nobody has changed it; the service that postvirt
 # runs by itself takes the options of this entry, too.

@@ -12,17 +12,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from postvirt.config.load import check, read_master_cf
+from postvirt.config.expansion import TOO_DEEP
+from postvirt.config.load import check, directory_of, read_master_cf
+from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf
 from postvirt.config.places import Origin
 from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
 from postvirt.inspection.classes import tables_of_lists
+from postvirt.inspection.commands import postconf
+from postvirt.inspection.files import Files
 from postvirt.inspection.metrics import check_metrics
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services import check_privileged
-from postvirt.inspection.subject import PROGRAMS, Check, Extent, Process, Subject
+from postvirt.inspection.subject import (
+    PROGRAMS,
+    Check,
+    Extent,
+    LookAtFiles,
+    Process,
+    Subject,
+)
 from postvirt.inspection.tables import check_tables
 from postvirt.tables import redirection, registry
 from postvirt.tables.cf_file import use_main_cf
@@ -52,7 +63,7 @@ def inspect(
     As root it opens the tables as mail_owner, and this process stays mail_owner.
     """
     # Not for a service that starts.
-    from postvirt.inspection.checks import AS_MAIL_OWNER, AS_ROOT
+    from postvirt.inspection.checks import AS_MAIL_OWNER, AS_ROOT, OF_FILES
 
     try:
         master_cf = read_master_cf(config_directory)
@@ -68,6 +79,7 @@ def inspect(
         master_cf,
         (AS_ROOT, AS_MAIL_OWNER),
         extent,
+        OF_FILES,
     )
     mistakes = master_cf.problems if master_cf else ()
     return _distinct([*(Problem.of("PV010", one) for one in mistakes), *problems])
@@ -91,8 +103,11 @@ def _inspect(
     master_cf: MasterCf | None,
     checks: tuple[Sequence[Check], Sequence[Check]],
     extent: Extent,
+    of_files: Sequence[LookAtFiles] = (),
 ) -> Iterator[Problem]:
+    directory = directory_of(config_directory)
     subjects: list[Subject] = []
+    is_endless = False
     for process in processes:
         checked = check(
             config_directory,
@@ -101,8 +116,17 @@ def _inspect(
             service_name=process.service,
             origins=process.origins,
         )
+        main_cf = checked.places.main_cf
+        if main_cf is not None and process is processes[0]:
+            files = Files(directory, main_cf, master_cf, overrides, checked.texts)
+            for look in of_files:
+                for problem in look(files):
+                    is_endless |= problem.code == "PV008"
+                    yield problem
         for error in checked.problems:
-            yield Problem.of(_code(error), error)
+            # With PV008 the whole circle is known, and not only where it began.
+            if not (is_endless and any(TOO_DEEP in one for one in error.warnings)):
+                yield _of_error(error, main_cf, directory)
         if checked.settings is not None:
             earlier = tuple(one.settings for one in subjects)
             subjects.append(
@@ -128,10 +152,22 @@ def _inspect(
             yield from ask(subject)
 
 
-def _code(error: ConfigError) -> str:
-    if error.severity == "warning":
-        return "PV003"
-    return "PV001" if error.file and not error.line else "PV002"
+def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Problem:
+    """What the daemon's own reading found."""
+    if error.severity == "error":
+        is_unread = bool(error.file) and not error.line
+        return Problem.of("PV001" if is_unread else "PV002", error)
+    found = main_cf.assignments if main_cf else ()
+    names = [one.name for one in found]
+    for one in found:
+        # Of two lines with one name the last counts: keep what works now.
+        if one.line == error.line and names.count(one.name) > 1:
+            value = next(
+                last.value for last in reversed(found) if last.name == one.name
+            )
+            command = postconf(directory, "-e", f"{one.name} = {value}")
+            return Problem.of("PV005", error, parameter=one.name, commands=(command,))
+    return Problem.of("PV006", error)
 
 
 def _processes(master_cf: MasterCf) -> Iterator[Process]:

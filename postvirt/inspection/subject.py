@@ -13,7 +13,11 @@ from postvirt.config.load import Checked, Texts
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.config.parameters import Settings
 from postvirt.config.places import Origin, Places
+from postvirt.inspection.files import Files
 from postvirt.inspection.problem import Problem, Severity
+
+# The programs of master.cf that this is about.
+PROGRAMS = ("virtual", "postvirt-virtual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +125,37 @@ class Subject:
             commands,
         )
 
+    def entry_problem(
+        self,
+        code: str,
+        text: str,
+        *,
+        severity: Severity = "error",
+        remedy: str = "",
+        commands: tuple[str, ...] = (),
+    ) -> Problem:
+        """A problem with the entry in master.cf, if the process has one."""
+        entry, master_cf = self.process.entry, self.master_cf
+        if entry is None or master_cf is None:
+            return Problem(code, text, severity, remedy=remedy, commands=commands)
+        place = entry.place
+        return Problem(
+            code,
+            text,
+            severity,
+            "",
+            master_cf.path,
+            place.line,
+            place.source,
+            place.column,
+            remedy,
+            commands,
+        )
+
 
 def _without_names(settings: Settings) -> Settings:
     return replace(settings, process_name="", process_id="", service_name="")
 
 
 Check = Callable[[Subject], Iterator[Problem]]
+LookAtFiles = Callable[[Files], Iterator[Problem]]

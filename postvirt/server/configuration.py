@@ -9,6 +9,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 
+from postvirt.config.command_line import Options
 from postvirt.config.identities import Identities
 from postvirt.config.load import LogSettings, load
 from postvirt.config.parameters import Settings
@@ -20,7 +21,6 @@ from postvirt.server.assembly import Assembly
 from postvirt.server.counts import Counts
 from postvirt.server.installed import services_announce
 from postvirt.server.json_log import JsonLog
-from postvirt.server.options import Options
 from postvirt.server.worker import Limits, StatusChannel, Worker
 from postvirt.system import log
 from postvirt.system.limits import allow_many_files, limit_file_size

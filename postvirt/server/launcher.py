@@ -17,6 +17,7 @@ import stat
 import sys
 from dataclasses import replace
 
+from postvirt.config.command_line import Options, parse_options
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
 from postvirt.server.configuration import (
@@ -25,7 +26,6 @@ from postvirt.server.configuration import (
     prepared,
     settled_worker,
 )
-from postvirt.server.options import Options, parse_options
 from postvirt.server.watchdog import RunWorker, watch
 from postvirt.server.worker import Leave, StatusChannel, Ties
 from postvirt.system import log

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from postvirt.config.command_line import Options, parse_options
 from postvirt.config.load import load, read_master_cf
 from postvirt.config.parameters import Settings
 from postvirt.config.show import render
@@ -18,7 +19,6 @@ from postvirt.errors import ConfigError
 from postvirt.inspection import show
 from postvirt.inspection.inspect import inspect_process
 from postvirt.inspection.subject import PROGRAMS
-from postvirt.server.options import Options, parse_options
 
 PROCESS_NAME = "postvirt"
 

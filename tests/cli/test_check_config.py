@@ -261,9 +261,17 @@ def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) ->
     """What a service sets is used for it, and a mistake there is shown there."""
     main_cf = instance.etc / "main.cf"
     base = f"virtual_mailbox_base = {instance.mail}\n"
-    main_cf.write_text(main_cf.read_text().replace(base, ""))
+    daemons = instance.root / "daemons"
+    for program in ("virtual", "sbin/postvirt-virtual"):
+        (daemons / program).parent.mkdir(exist_ok=True)
+        (daemons / program).touch(0o755)
+    main_cf.write_text(
+        main_cf.read_text().replace(base, f"daemon_directory = {daemons}\n")
+    )
     master_cf = instance.etc / "master.cf"
-    good = f"one unix - n n - - virtual\n  -o virtual_mailbox_base={instance.mail}\n"
+    good = (
+        f"virtual unix - n n - - virtual\n  -o virtual_mailbox_base={instance.mail}\n"
+    )
     master_cf.write_text(good + "other unix - n n - - smtp -o max_use=many\n")
     assert postvirt("check-config").stdout == b""
     master_cf.write_text(
@@ -278,8 +286,8 @@ def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) ->
     assert "1 errors, 0 warnings" in output
     master_cf.write_text(master_cf.read_text().replace("max_use=1x", "max_use=1"))
     lines = postvirt("check-config").stdout.decode().splitlines()
-    assert lines[0].startswith(f"{master_cf}:5: ")
-    assert lines[2].index("^") == lines[1].index("texthash:")
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"{master_cf}:5: t"))
+    assert lines[at + 2].index("^") == lines[at + 1].index("texthash:")
     assert lines[-1] == "1 errors, 0 warnings"
 
 

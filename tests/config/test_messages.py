@@ -78,13 +78,6 @@ IN_TYPES = [
     ('invalid parameter setting "info_log', "", ["info_log_address_format = ^x"]),
     ("bad first VERP delimiter", "", ["default_verp_delimiters = ^x+"]),
 ]
-MISSPELLED = [
-    ("^virtual_mailbox_map = x", "did you mean virtual_mailbox_maps?"),
-    ("^virtual_uid_map = x", "did you mean virtual_uid_maps?"),
-    ("^virtual_alias_map = x", "did you mean virtual_alias_maps?"),
-    ("^virtual_recipient_limt = x", "did you mean virtual_recipient_limit?"),
-    ("^virtual_xyzzy = x", ""),
-]
 IN_MASTER_CF = [
     ('missing "command" field', ["a unix - n n - -^"]),
     ("bad transport type", ["a ^udp - n n - - virtual"]),
@@ -156,21 +149,6 @@ def test_a_bad_value(message, remedy, example, main_cf):
     problem = matching(found(main_cf, example), message)
     assert_place(problem, example)
     assert remedy in problem.remedy
-
-
-@pytest.mark.parametrize(("example", "remedy"), MISSPELLED)
-def test_a_misspelled_name(example, remedy, main_cf):
-    problem = matching(found(main_cf, example), "unused parameter")
-    assert_place(problem, example)
-    assert (problem.severity, problem.remedy) == ("warning", remedy)
-
-
-@pytest.mark.parametrize("name", ["process_id", "process_name", "service_name"])
-def test_a_name_that_cannot_be_set(name, main_cf):
-    example = f"^{name} = x"
-    problem = matching(found(main_cf, example), "read-only parameter assignment")
-    assert_place(problem, example)
-    assert (problem.severity, problem.remedy) == ("warning", "remove it")
 
 
 @pytest.mark.parametrize(("message", "example"), pairs(IN_MASTER_CF))

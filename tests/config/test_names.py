@@ -9,7 +9,6 @@ from postvirt.config.names import (
     READ_ONLY,
     builtin_defaults,
     service_defaults,
-    virtual_names,
 )
 from postvirt.config.parameters import PARAMETERS
 
@@ -47,8 +46,3 @@ def test_a_transport_brings_its_parameters():
     assert brought == service_defaults("slow", "postvirt-virtual")
     assert service_defaults("slow", "smtpd") == {}
     assert service_defaults("x", "spawn") == {"x_time_limit": "$command_time_limit"}
-
-
-def test_every_name_of_the_virtual_transport_is_known():
-    assert virtual_names() >= {n for n in PARAMETERS if n.startswith("virtual_")}
-    assert "virtual_transport_rate_delay" in virtual_names()

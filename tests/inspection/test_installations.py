@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.child import public_directory
 from tests.harness.installations import (
     Broken,
     Installation,
@@ -17,12 +15,6 @@ from tests.harness.installations import (
     prove_sound,
 )
 from tests.inspection.installations import BROKEN, SOUND
-
-
-@pytest.fixture
-def installation() -> Iterator[Installation]:
-    with public_directory() as root:
-        yield Installation(root / "instance")
 
 
 @pytest.mark.parametrize("case", parameters(BROKEN))

@@ -1,0 +1,85 @@
+"""Parameters whose value is not the one that counts, or counts for nobody.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postvirt.inspection.commands import postconf
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+
+# What local(8) reads, and what is its like for virtual mailboxes ("" for nothing).
+_LOCAL_ONLY = {
+    "allow_mail_to_commands": "",
+    "allow_mail_to_files": "",
+    "home_mailbox": "virtual_mailbox_base and the values of virtual_mailbox_maps",
+    "luser_relay": "an entry @domain in virtual_mailbox_maps",
+    "mail_spool_directory": "virtual_mailbox_base",
+    "mailbox_command": "",
+    "mailbox_command_maps": "",
+    "mailbox_delivery_lock": "virtual_mailbox_lock",
+    "mailbox_size_limit": "virtual_mailbox_limit",
+    "mailbox_transport": "virtual_transport",
+    "mailbox_transport_maps": "transport_maps",
+}
+
+
+def check_overridden(subject: Subject) -> Iterator[Problem]:
+    """Values of main.cf that master.cf replaces for this service."""
+    main_cf = subject.places.main_cf
+    entry, master_cf = subject.process.entry, subject.master_cf
+    if main_cf is None or entry is None or master_cf is None:
+        return
+    for option in entry.options:
+        assignment = main_cf.last_assignment(option.name)
+        if assignment is None or assignment.value == option.value:
+            continue
+        yield Problem(
+            "PV014",
+            f"{option.name} is {option.value} for service {entry.name}, and not"
+            f" {assignment.value} as main.cf says in line {assignment.line}",
+            "info",
+            option.name,
+            master_cf.path,
+            option.place.line,
+            option.place.source,
+            option.place.column,
+            "nothing, if that is what you want; else keep one of the two",
+        )
+
+
+def check_local_only(subject: Subject) -> Iterator[Problem]:
+    """Parameters of local(8), where it has no domain to deliver for.
+
+    Where it has one they are nobody's mistake.
+    """
+    main_cf = subject.places.main_cf
+    local = subject.settings.mydestination.strip()
+    if main_cf is None or local or not subject.settings.virtual_mailbox_maps.strip():
+        return
+    for assignment in main_cf.assignments:
+        name = assignment.name
+        if name not in _LOCAL_ONLY or main_cf.last_assignment(name) is not assignment:
+            continue
+        if not assignment.value or _is_referred_to(subject, name):
+            continue
+        instead = _LOCAL_ONLY[name]
+        yield subject.problem(
+            "PV009",
+            f"{name} has no effect: local(8) reads it, and mydestination is empty",
+            name,
+            severity="warning",
+            remedy=f"for virtual mailboxes there is {instead}" if instead else "",
+            commands=(postconf(subject.settings.config_directory, "-X", name),),
+        )
+
+
+def _is_referred_to(subject: Subject, name: str) -> bool:
+    main_cf = subject.places.main_cf
+    return main_cf is not None and any(
+        f"${name}" in one.value or f"{{{name}" in one.value
+        for one in main_cf.assignments
+    )

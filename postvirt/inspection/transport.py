@@ -1,0 +1,70 @@
+"""Whether mail for virtual mailbox domains comes to this delivery agent.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from postvirt.config.master_cf import MasterCf, Service
+from postvirt.inspection.commands import assign
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import PROGRAMS, Subject
+
+# What `postvirt start` is called when nobody says otherwise.
+_OWN_SERVICE = "postvirt"
+
+
+def check_transport(subject: Subject) -> Iterator[Problem]:
+    """virtual_transport has to name a service, and one that delivers to mailboxes."""
+    settings, master_cf = subject.settings, subject.master_cf
+    if master_cf is None or not settings.virtual_mailbox_domains.strip():
+        return
+    service = settings.virtual_transport.partition(":")[0]
+    entry = _entry(master_cf, service)
+    if entry is None:
+        if not _listens(settings.queue_directory, service):
+            yield subject.problem(
+                "PV013",
+                f"virtual_transport = {settings.virtual_transport}: master.cf has no"
+                f" service {service}",
+                "virtual_transport",
+                remedy=f"write an entry for {service} into master.cf, or name another",
+                commands=_instead(subject, master_cf),
+            )
+        return
+    program = os.path.basename(entry.command)
+    if program in PROGRAMS or (subject.texts("transport_maps") or "").strip():
+        return
+    yield subject.problem(
+        "PV012",
+        f"virtual_transport = {settings.virtual_transport}: mail for"
+        f" virtual_mailbox_domains goes to {program} and never comes here",
+        "virtual_transport",
+        severity="warning",
+        remedy="name the service that is to deliver, if that is not what you want",
+        commands=_instead(subject, master_cf),
+    )
+
+
+def _entry(master_cf: MasterCf, name: str) -> Service | None:
+    for service in master_cf.services:
+        if service.name == name and service.type != "inet":
+            return service
+    return None
+
+
+def _listens(queue_directory: str, service: str) -> bool:
+    """Whether the name is that of a service that needs no entry."""
+    if service == _OWN_SERVICE:
+        return True
+    return os.path.exists(f"{queue_directory}/private/{service}")
+
+
+def _instead(subject: Subject, master_cf: MasterCf) -> tuple[str, ...]:
+    for service in master_cf.services:
+        if os.path.basename(service.command) in PROGRAMS:
+            return (assign(subject.settings, "virtual_transport", service.name),)
+    return ()

@@ -1,0 +1,191 @@
+"""Parameters that are misspelled, out of date, or do not do what they seem to do."""
+
+from __future__ import annotations
+
+from tests.harness.installations import Broken, Installation, Sound
+
+MASTER_CF = "virtual unix - n n - - virtual\n"
+
+
+def twice(it: Installation) -> None:
+    with (it.etc / "main.cf").open("a") as file:
+        file.write("virtual_minimum_uid = 200\nvirtual_minimum_uid = 300\n")
+
+
+def orphan(it: Installation) -> None:
+    text = (it.etc / "main.cf").read_text()
+    (it.etc / "main.cf").write_text(f"  soft_bounce = yes\n{text}")
+
+
+def elsewhere(it: Installation) -> None:
+    it.master_cf(MASTER_CF + "lmtp unix - - n - - lmtp\n")
+    it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
+
+
+def no_service(it: Installation) -> None:
+    it.master_cf(MASTER_CF)
+    it.set(virtual_transport="vritual")
+
+
+def overridden(it: Installation) -> None:
+    it.master_cf("virtual unix - n n - - virtual -o virtual_minimum_uid=500\n")
+    it.set(virtual_minimum_uid="200")
+
+
+def debian(it: Installation) -> None:
+    """What a fresh Debian has, with virtual mailboxes on top."""
+    it.master_cf(
+        "smtp inet n - y - - smtpd\n"
+        "pickup unix n - y 60 1 pickup\n"
+        "cleanup unix n - y - 0 cleanup\n"
+        "local unix - n n - - local\n" + MASTER_CF
+    )
+    it.set(
+        smtpd_banner="$myhostname ESMTP $mail_name (Debian/GNU)",
+        biff="no",
+        append_dot_mydomain="no",
+        readme_directory="no",
+        smtpd_tls_cert_file="/etc/ssl/certs/ssl-cert-snakeoil.pem",
+        smtpd_tls_security_level="may",
+        smtp_tls_session_cache_database="btree:${data_directory}/smtp_scache",
+        smtpd_relay_restrictions="permit_mynetworks permit_sasl_authenticated"
+        " defer_unauth_destination",
+        alias_maps="hash:/etc/aliases",
+        alias_database="hash:/etc/aliases",
+        mydestination="$myhostname, localhost.example.org, localhost",
+        mailbox_size_limit="0",
+        recipient_delimiter="+",
+        mailbox_command='procmail -a "$EXTENSION"',
+        address_verify_poll_count="${stress?{1}:{3}}",
+    )
+
+
+def routed(it: Installation) -> None:
+    elsewhere(it)
+    it.set(transport_maps="inline:{example.com=virtual:}")
+
+
+def service_of_its_own(it: Installation) -> None:
+    it.master_cf("smtp unix - - n - - smtp\n")
+    it.set(virtual_transport="postvirt")
+
+
+BROKEN = (
+    Broken(
+        "a misspelled parameter",
+        "PV003",
+        lambda it: it.set(virtual_mailbox_limt="100000000"),
+        severity="warning",
+        says=["did you mean virtual_mailbox_limit?"],
+        needs="postfix",
+    ),
+    Broken(
+        "an unknown parameter",
+        "PV003",
+        lambda it: it.set(virtual_frobnication="yes"),
+        lambda it: it.set(virtual_frobnication=None),
+        severity="warning",
+        says=["unused parameter: virtual_frobnication=yes"],
+    ),
+    Broken(
+        "a parameter that Postfix sets",
+        "PV004",
+        lambda it: it.set(process_name="postvirt"),
+        severity="warning",
+        needs="postfix",
+    ),
+    Broken("a parameter twice", "PV005", twice, severity="warning", needs="postfix"),
+    Broken(
+        "a line that continues nothing",
+        "PV006",
+        orphan,
+        lambda it: it.set(),
+        severity="warning",
+        says=["remove the blanks"],
+    ),
+    Broken(
+        "a name that is not set",
+        "PV007",
+        lambda it: it.set(virtual_mailbox_base=f"{it.mail}$vritual_root"),
+        lambda it: it.set(virtual_mailbox_base=str(it.mail)),
+        severity="warning",
+        says=["virtual_mailbox_base refers to $vritual_root"],
+    ),
+    Broken(
+        "a dollar sign that main.cf takes",
+        "PV007",
+        lambda it: it.set(virtual_alias_maps="pcre:{{/(.*)@a/ $1@b}}"),
+        lambda it: it.set(virtual_alias_maps="pcre:{{/(.*)@a/ $$1@b}}"),
+        severity="warning",
+        says=["write $$1"],
+    ),
+    Broken(
+        "values that refer to each other",
+        "PV008",
+        lambda it: it.set(
+            virtual_mailbox_base="$vroot", vroot="${virtual_mailbox_base}"
+        ),
+        lambda it: it.set(vroot=str(it.mail)),
+        says=["$virtual_mailbox_base -> $vroot -> $virtual_mailbox_base"],
+    ),
+    Broken(
+        "a circle through a default",
+        "PV008",
+        lambda it: it.set(virtual_alias_maps="$virtual_alias_domains"),
+        lambda it: it.set(virtual_alias_maps=None),
+    ),
+    Broken(
+        "a limit for local mailboxes",
+        "PV009",
+        lambda it: it.set(mailbox_size_limit="100000000"),
+        severity="warning",
+        says=["there is virtual_mailbox_limit"],
+        needs="postfix",
+    ),
+    Broken(
+        "quotas of the VDA patch",
+        "PV011",
+        lambda it: it.set(
+            virtual_mailbox_limit_maps="static:1000000",
+            virtual_mailbox_limit_override="yes",
+            virtual_maildir_limit_message="Sorry, the mailbox is full.",
+        ),
+        severity="warning",
+        says=["VDA quota patch"],
+        needs="postfix",
+    ),
+    Broken(
+        "mail that goes to another agent",
+        "PV012",
+        elsewhere,
+        severity="warning",
+        says=["goes to lmtp"],
+        needs="postfix",
+    ),
+    Broken(
+        "a transport without a service",
+        "PV013",
+        no_service,
+        says=["master.cf has no service vritual"],
+        needs="postfix",
+    ),
+    Broken(
+        "a value that master.cf overrides",
+        "PV014",
+        overridden,
+        lambda it: it.set(virtual_minimum_uid="500"),
+        severity="info",
+        says=["500 for service virtual, and not 200"],
+    ),
+)
+
+SOUND = (
+    Sound("what Debian's main.cf has", debian, silent=["PV009", "PV014"]),
+    Sound("a transport table that leads back", routed, silent=["PV012"]),
+    Sound("a service without an entry", service_of_its_own, silent=["PV013"]),
+    Sound(
+        "an option that main.cf does not have",
+        lambda it: it.master_cf(MASTER_CF[:-1] + " -o virtual_minimum_uid=500\n"),
+        silent=["PV014"],
+    ),
+)
