@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.inspection.beside import check_proxied, check_types
 from postvirt.inspection.effects import check_local_only, check_overridden
 from postvirt.inspection.entries import check_entries
 from postvirt.inspection.launcher import check_launcher
 from postvirt.inspection.metrics import check_metrics
 from postvirt.inspection.names import check_names
 from postvirt.inspection.places import check_mailbox_base
+from postvirt.inspection.probes import check_answers
 from postvirt.inspection.references import check_loops, check_undefined
 from postvirt.inspection.services import (
     check_arguments,
@@ -23,7 +25,9 @@ from postvirt.inspection.services import (
     check_privileged,
     check_process_limit,
 )
+from postvirt.inspection.sources import check_sources
 from postvirt.inspection.subject import Check, LookAtFiles
+from postvirt.inspection.table_access import check_writable
 from postvirt.inspection.tables import check_tables
 from postvirt.inspection.transport import check_transport
 from postvirt.inspection.vda import check_vda
@@ -47,6 +51,8 @@ AS_ROOT: Sequence[Check] = (
     check_transport,
     check_overridden,
     check_local_only,
+    check_types,
+    check_proxied,
 )
 
 # With mail_owner's rights.
@@ -54,4 +60,7 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_mailbox_base,
     check_tables,
     check_entries,
+    check_writable,
+    check_sources,
+    check_answers,
 )

@@ -207,10 +207,10 @@ class Walker:
             status = os.stat(path)
         except FileNotFoundError:
             if os.path.islink(path):
-                return Walked(_blocked(path, errno.ENOENT))
+                return Walked(blocked(path, errno.ENOENT))
             return Walked(self._place(owner, directory, may_be_made=False))
         except OSError as error:
-            return Walked(_blocked(path, error.errno or 0))
+            return Walked(blocked(path, error.errno or 0))
         is_regular = stat.S_ISREG(status.st_mode)
         size_bytes = status.st_size if is_regular else -1
         if self._dot_lock and is_regular:
@@ -285,9 +285,9 @@ def _at(path: bytes, trouble: Trouble = "write") -> Obstacle | None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        return _blocked(path, errno.ENOENT) if os.path.islink(path) else None
+        return blocked(path, errno.ENOENT) if os.path.islink(path) else None
     except OSError as error:
-        return _blocked(path, error.errno or 0)
+        return blocked(path, error.errno or 0)
     if not stat.S_ISDIR(status.st_mode):
         return Obstacle(path, "kind", errno.ENOTDIR, status)
     return Obstacle(path, trouble, _why_not_written(path), status)
@@ -299,7 +299,7 @@ def _why_not_written(path: bytes) -> int:
     return errno.EROFS if is_read_only else errno.EACCES
 
 
-def _blocked(path: bytes, number: int, links: int = 0) -> Obstacle:
+def blocked(path: bytes, number: int, links: int = 0) -> Obstacle:
     """The first place that lets nobody through who is on the way to path."""
     at = b"/"
     for name in path.split(b"/"):
@@ -338,7 +338,7 @@ def _behind_link(at: bytes, link: bytes, error: OSError, links: int) -> Obstacle
     if error.errno == errno.ELOOP or links >= _MOST_LINKS:
         return Obstacle(link, "loop", errno.ELOOP)
     target = os.path.join(at, os.readlink(link))
-    found = _blocked(target, error.errno or 0, links + 1)
+    found = blocked(target, error.errno or 0, links + 1)
     if found.trouble == "missing":
         return Obstacle(link, "dangling", errno.ENOENT)
     return replace(found, link=link)

@@ -5,7 +5,7 @@ Parity: readllines() of src/util/readlline.c.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from postvirt.model.text import text
 from postvirt.system import log
@@ -25,6 +25,11 @@ def logical_lines(content: bytes, path: str) -> Iterator[tuple[int, bytes]]:
     physical_lines = content.split(b"\n")
     if not physical_lines[-1]:
         del physical_lines[-1]
+    return joined(physical_lines, path)
+
+
+def joined(physical_lines: Iterable[bytes], path: str) -> Iterator[tuple[int, bytes]]:
+    """The same of lines without their newlines, for a file that is not read at once."""
     begin = 0
     pending = b""
     for number, line in enumerate(physical_lines, start=1):

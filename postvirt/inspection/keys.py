@@ -1,0 +1,42 @@
+"""Keys of mailbox tables that no lookup has.
+
+A recipient is folded to lower case and then looked up as user+extension@domain,
+user@domain and @domain, and in a local domain as user. postmap(1) folds the keys of an
+index; the keys of other tables stay as they are written.
+
+Parity: src/global/mail_addr_find.c.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from postvirt.model.text import text
+from postvirt.tables.folding import fold
+
+
+def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
+    """Why a key is never looked up, with what to write; "" when it may be.
+
+    is_folded   the table has the key in lower case, however it is written
+    utf8        smtputf8_enable
+    """
+    if not is_folded and key != fold(key, utf8):
+        return f"recipients are looked up in lower case, as {text(fold(key, utf8))}"
+    if key.startswith(b"<") or key.endswith(b">"):
+        return f"write it without angle brackets: {text(key.strip(b'<>'))}"
+    if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"') and b"@" in key:
+        return f"write it without quotes: {text(key.strip(bytes([34])))}"
+    if key.endswith((b",", b";", b":")):
+        return f"write it without the last character: {text(key[:-1])}"
+    local, at, domain = key.rpartition(b"@")
+    if not at:
+        return ""
+    if not domain:
+        return "there is no domain behind the @"
+    if local == b"*":
+        return f"a * stands for itself; all of a domain is @{text(domain)}"
+    if domain.startswith((b".", b"*.")):
+        return "there is no key for all subdomains; write one for each of them"
+    if domain.endswith(b"."):
+        return f"write the domain without its last dot: {text(key[:-1])}"
+    return ""

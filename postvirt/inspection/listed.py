@@ -1,0 +1,107 @@
+"""The tables that parameters list, those inside of others included.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from postvirt.config.lists import split
+from postvirt.errors import ConfigError
+from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.subject import Subject
+from postvirt.tables import registry
+
+OWNER_MAPS = ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
+STATUS_FILTER = "virtual_delivery_status_filter"
+
+# Types whose table is an index, made by postmap(1) from a text.
+INDEXES = ("hash", "btree", "lmdb", "cdb")
+BERKELEY = ("hash", "btree")
+# Types that are set up by a file, which may hold a password.
+DATABASES = ("ldap", "mongodb", "mysql", "pgsql", "sqlite")
+PATTERNS = ("regexp", "pcre")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A table, and where it is named.
+
+    item    of the parameter's value; the table itself, or another one that uses it
+    spec    "type:name" as it is written, "proxy:" included
+    """
+
+    parameter: str
+    item: str
+    spec: str
+
+    @property
+    def table(self) -> str:
+        """What is opened: without "proxy:"."""
+        spec = self.spec
+        while spec.startswith("proxy:"):
+            spec = spec.removeprefix("proxy:")
+        return spec
+
+    @property
+    def type(self) -> str:
+        """What is before the colon."""
+        return self.table.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """What is behind it."""
+        return self.table.partition(":")[2]
+
+    def problem(
+        self,
+        subject: Subject,
+        code: str,
+        text: str,
+        *,
+        severity: Severity = "error",
+        remedy: str = "",
+        commands: tuple[str, ...] = (),
+    ) -> Problem:
+        """A problem that is shown where the table is named."""
+        return subject.problem(
+            code,
+            text,
+            self.parameter,
+            item=self.item,
+            offset=max(0, self.item.find(self.spec)),
+            severity=severity,
+            remedy=remedy,
+            commands=commands,
+        )
+
+
+def listed_tables(
+    subject: Subject, parameters: Sequence[str] = (*OWNER_MAPS, STATUS_FILTER)
+) -> Iterator[Listed]:
+    """All tables of these parameters, a table before the one that uses it."""
+    for parameter in parameters:
+        for item in split(getattr(subject.settings, parameter)):
+            inside = [one for one in registry.prepare([item])[1:] if one in item]
+            for spec in (*reversed(inside), item):
+                yield Listed(parameter, item, spec)
+
+
+def different_tables(
+    subject: Subject, parameters: Sequence[str] = (*OWNER_MAPS, STATUS_FILTER)
+) -> list[Listed]:
+    """The same, each table once, however often it is named."""
+    found: dict[str, Listed] = {}
+    for listed in listed_tables(subject, parameters):
+        found.setdefault(listed.table, listed)
+    return list(found.values())
+
+
+def files_of(listed: Listed) -> tuple[str, ...]:
+    """The files that a table is read from."""
+    try:
+        return tuple([one.path for one in registry.files(listed.spec)])
+    except ConfigError:
+        return ()

@@ -1,0 +1,50 @@
+"""Text files of any size, a line at a time.
+
+Raises: nothing from `line_of`; OSError, and ValueError for what is no text, from
+`logical_lines_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from postvirt.model.text import text, wire
+from postvirt.tables.text_file import joined
+
+# A longer line is not one that a person wrote, and is not worth the memory.
+MOST_BYTES = 1 << 18
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def line_of(path: str, number: int) -> str:
+    """A line of a file, "" when it cannot be read."""
+    try:
+        with open(wire(path), "rb") as file:
+            for at in range(1, number + 1):
+                line = file.readline(MOST_BYTES)
+                if at == number:
+                    return text(line.rstrip(b"\r\n"))
+    except OSError:
+        pass
+    return ""
+
+
+def logical_lines_of(
+    path: str, tell: Callable[[int], object] = lambda _: None
+) -> Iterator[tuple[int, bytes]]:
+    """Numbers and logical lines; `tell` hears now and then how many bytes are read."""
+    with open(wire(path), "rb") as file:
+        yield from joined(_physical(file, tell), path)
+
+
+def _physical(file: BinaryIO, tell: Callable[[int], object]) -> Iterator[bytes]:
+    done = 0
+    for count, line in enumerate(iter(lambda: file.readline(MOST_BYTES), b"")):
+        done += len(line)
+        if not count % 10_000:
+            tell(done)
+        if not line.endswith(b"\n") and len(line) >= MOST_BYTES:
+            raise ValueError(f"line {count + 1} is too long for a text")
+        yield line.removesuffix(b"\n")
