@@ -1,0 +1,384 @@
+"""Tables that are not there, cannot be read, do not answer, or say nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from tests.harness.databases import free_port
+from tests.harness.installations import Broken, Change, Installation, Sound
+
+BOB = {"bob@example.com": "example.com/bob/"}
+SECRET = "s3cret"
+TYPES = "cidr environ fail inline pcre pipemap proxy regexp sqlite static texthash"
+
+
+def text(it: Installation, content: str | bytes, *, kind: str = "texthash") -> Path:
+    """A table of mailboxes with this text."""
+    path = it.etc / "mailboxes"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.chmod(0o644)
+    it.set(virtual_mailbox_maps=f"{kind}:{path}")
+    return path
+
+
+def texthash(content: str | bytes, *, kind: str = "texthash") -> Change:
+    return lambda it: text(it, content, kind=kind)
+
+
+def indexed(content: str) -> Change:
+    """A text, and an index that was made of something better."""
+
+    def change(it: Installation) -> None:
+        it.mailboxes(BOB, kind="hash")
+        path = text(it, content, kind="hash")
+        past = time.time() - 1000
+        os.utime(path, (past, past))
+
+    return change
+
+
+def without_index(it: Installation) -> None:
+    it.mailboxes(BOB, kind="hash")
+    (it.etc / "mailboxes.db").unlink()
+
+
+def with_another_index(it: Installation) -> None:
+    it.mailboxes(BOB, kind="lmdb")
+    it.set(virtual_mailbox_maps=f"hash:{it.etc}/mailboxes")
+
+
+def out_of_date(it: Installation) -> None:
+    it.mailboxes(BOB, kind="hash")
+    now = time.time()
+    os.utime(it.etc / "mailboxes", (now - 1000, now - 1000))
+    os.utime(it.etc / "mailboxes.db", (now - 2000, now - 2000))
+
+
+def database(it: Installation, query: str = "SELECT path FROM users") -> Path:
+    """An sqlite: table; the file that sets it up."""
+    path = it.etc / "users.db"
+    with sqlite3.connect(path) as made:
+        made.execute("CREATE TABLE IF NOT EXISTS users (address TEXT, path TEXT)")
+        made.execute("INSERT INTO users VALUES ('bob@example.com', 'example.com/bob/')")
+    made.close()
+    path.chmod(0o644)
+    setup = it.etc / "users.cf"
+    setup.write_text(f"dbpath = {path}\nquery = {query} WHERE address = '%s'\n")
+    setup.chmod(0o644)
+    it.set(virtual_mailbox_maps=f"sqlite:{setup}")
+    return setup
+
+
+def server(it: Installation) -> None:
+    """A mysql: table at a port where nobody listens."""
+    setup = it.etc / "mysql.cf"
+    setup.write_text(
+        f"hosts = 127.0.0.1:{free_port()}\nuser = mail\npassword = {SECRET}\n"
+        "dbname = mail\nquery = SELECT path FROM users WHERE address = '%s'\n"
+    )
+    setup.chmod(0o644)
+    it.set(virtual_mailbox_maps=f"mysql:{setup}")
+
+
+def hidden(it: Installation) -> None:
+    """Below a directory that only root may enter."""
+    directory = it.etc / "secret"
+    directory.mkdir(mode=0o700)
+    (it.etc / "mailboxes").rename(directory / "mailboxes")
+    it.set(virtual_mailbox_maps=f"texthash:{directory}/mailboxes")
+
+
+def linked(it: Installation) -> None:
+    """The same, through a symbolic link."""
+    hidden(it)
+    (it.etc / "table").symlink_to(it.etc / "secret/mailboxes")
+    it.set(virtual_mailbox_maps=f"texthash:{it.etc}/table")
+
+
+def postfix_with(types: str) -> Change:
+    """Have the installed Postfix know these types and no others."""
+
+    def change(it: Installation) -> None:
+        commands = it.root / "commands"
+        commands.mkdir(exist_ok=True)
+        postconf = commands / "postconf"
+        postconf.write_text(f"#!/bin/sh\nprintf '%s\\n' {types}\n")
+        postconf.chmod(0o755)
+        it.set(command_directory=str(commands))
+
+    return change
+
+
+def no_lmdb(it: Installation) -> None:
+    it.mailboxes(BOB, kind="lmdb")
+    postfix_with(f"{TYPES} hash")(it)
+
+
+def no_berkeley_db(it: Installation) -> None:
+    it.mailboxes(BOB, kind="hash")
+    postfix_with(f"{TYPES} lmdb cdb")(it)
+
+
+def proxied(it: Installation) -> None:
+    it.set(
+        virtual_mailbox_maps=f"proxy:texthash:{it.etc}/mailboxes",
+        proxy_read_maps="$local_recipient_maps $alias_maps",
+    )
+
+
+def shared_directory(it: Installation) -> None:
+    directory = it.etc / "shared"
+    directory.mkdir()
+    (it.etc / "mailboxes").rename(directory / "mailboxes")
+    it.set(virtual_mailbox_maps=f"texthash:{directory}/mailboxes")
+    os.chown(directory, 0, it.recipient_owner.gid)
+    directory.chmod(0o775)
+
+
+def in_a_sticky_directory(it: Installation) -> None:
+    shared_directory(it)
+    (it.etc / "shared").chmod(0o1777)
+
+
+def mailboxes(it: Installation) -> Path:
+    return it.etc / "mailboxes"
+
+
+def readable_by_the_mail_system_only(it: Installation) -> None:
+    os.chown(mailboxes(it), 0, it.mail_owner.gid)
+    mailboxes(it).chmod(0o640)
+
+
+GOOD = "bob@example.com example.com/bob/\n"
+
+BROKEN = (
+    Broken("no index", "PV104", without_index, needs="postfix"),
+    Broken(
+        "an index of another type",
+        "PV104",
+        with_another_index,
+        lambda it: it.set(virtual_mailbox_maps=f"lmdb:{it.etc}/mailboxes"),
+        says=["or use {root}/etc/mailboxes.lmdb, as lmdb:{root}/etc/mailboxes"],
+        needs="postfix",
+    ),
+    Broken(
+        "no table",
+        "PV104",
+        lambda it: mailboxes(it).unlink(),
+        texthash(GOOD),
+        says=["write {root}/etc/mailboxes"],
+    ),
+    Broken(
+        "a table for root's eyes",
+        "PV105",
+        lambda it: mailboxes(it).chmod(0o600),
+        says=["{root}/etc/mailboxes (owner root:root, mode 0600) cannot be read by"],
+    ),
+    Broken(
+        "a password for root's eyes",
+        "PV105",
+        lambda it: database(it).chmod(0o600),
+        says=["chmod g+r {root}/etc/users.cf"],
+    ),
+    Broken(
+        "a directory for root alone",
+        "PV105",
+        hidden,
+        says=["{root}/etc/secret (owner root:root, mode 0700) cannot be searched"],
+    ),
+    Broken(
+        "a link into a directory for root alone",
+        "PV105",
+        linked,
+        says=["to which the symbolic link {root}/etc/table leads"],
+    ),
+    Broken(
+        "a table that everybody can write",
+        "PV106",
+        lambda it: mailboxes(it).chmod(0o666),
+        says=["everybody can change {root}/etc/mailboxes"],
+    ),
+    Broken(
+        "a table of somebody else",
+        "PV106",
+        lambda it: it.give(mailboxes(it)),
+        severity="warning",
+        says=["chown root"],
+    ),
+    Broken(
+        "a directory of a group",
+        "PV106",
+        shared_directory,
+        severity="warning",
+        says=["others than root can replace what is in {root}/etc/shared"],
+    ),
+    Broken(
+        "an index that is out of date",
+        "PV107",
+        out_of_date,
+        severity="warning",
+        needs="postfix",
+    ),
+    Broken(
+        "a type that there is not",
+        "PV108",
+        lambda it: it.set(virtual_mailbox_maps=f"dbm:{it.etc}/mailboxes"),
+        lambda it: it.mailboxes(BOB),
+        says=["use lmdb: or hash:"],
+    ),
+    Broken(
+        "a type that Postfix has no plugin for",
+        "PV109",
+        no_lmdb,
+        postfix_with(f"{TYPES} hash lmdb"),
+        says=["apt install postfix-lmdb"],
+        needs="postfix",
+    ),
+    Broken("a Postfix without Berkeley DB", "PV110", no_berkeley_db, needs="postfix"),
+    Broken(
+        "a mailbox that the sender chooses",
+        "PV111",
+        texthash("/^(.*)@example.com$/ example.com/$1/\n", kind="regexp"),
+        texthash("/^bob@example.com$/ example.com/bob/\n", kind="regexp"),
+        says=["regular expression substitution is not allowed"],
+    ),
+    Broken("a table that proxymap refuses", "PV112", proxied, needs="postfix"),
+    Broken(
+        "a server that is down",
+        "PV113",
+        server,
+        database,
+        says=["Connection refused"],
+    ),
+    Broken(
+        "a query that is wrong",
+        "PV113",
+        lambda it: database(it, "SELECT mailbox FROM users"),
+        database,
+        says=["no such column: mailbox"],
+    ),
+    Broken(
+        "a key twice",
+        "PV114",
+        texthash(f"{GOOD}carol@example.com c/\n{GOOD}"),
+        texthash(GOOD),
+        says=["duplicate entry"],
+    ),
+    Broken(
+        "a key twice in the text of an index",
+        "PV114",
+        indexed(f"{GOOD}Bob@Example.com other/\n"),
+        indexed(GOOD),
+        severity="warning",
+        says=["postmap keeps the one in line 1"],
+        needs="postfix",
+    ),
+    Broken(
+        "a key in capitals",
+        "PV115",
+        texthash(GOOD.replace("bob@", "Bob@")),
+        texthash(GOOD),
+        severity="warning",
+        says=["looked up in lower case, as bob@example.com"],
+    ),
+    Broken(
+        "a key in capitals in main.cf",
+        "PV115",
+        lambda it: it.set(virtual_mailbox_maps="inline:{Bob@example.com=bob/}"),
+        lambda it: it.set(virtual_mailbox_maps="inline:{bob@example.com=bob/}"),
+        severity="warning",
+    ),
+    Broken(
+        "a star for a domain",
+        "PV115",
+        texthash("*@example.com example.com/all/\n"),
+        texthash("@example.com example.com/all/\n"),
+        severity="warning",
+        says=["all of a domain is @example.com"],
+    ),
+    Broken(
+        "a key in quotes",
+        "PV115",
+        texthash('"bob@example.com" example.com/bob/\n'),
+        texthash(GOOD),
+        severity="warning",
+        says=["without quotes: bob@example.com"],
+    ),
+    Broken(
+        "an address without a domain",
+        "PV115",
+        indexed("bob@ example.com/bob/\n"),
+        indexed(GOOD),
+        severity="warning",
+        says=["no domain behind the @"],
+        needs="postfix",
+    ),
+    Broken(
+        "networks in place of mailboxes",
+        "PV115",
+        texthash("10.0.0.0/8 bob/\n", kind="cidr"),
+        texthash(GOOD),
+        severity="warning",
+    ),
+    Broken(
+        "a key without a value",
+        "PV116",
+        texthash(f"{GOOD}carol@example.com\n"),
+        texthash(f"{GOOD}carol@example.com example.com/carol/\n"),
+        severity="warning",
+    ),
+    Broken(
+        "a key without a value in the text of an index",
+        "PV116",
+        indexed(f"{GOOD}carol@example.com\n"),
+        indexed(GOOD),
+        severity="warning",
+        needs="postfix",
+    ),
+    Broken(
+        "an empty value in main.cf",
+        "PV116",
+        lambda it: it.set(virtual_mailbox_maps="inline:{{bob@example.com = }}"),
+        lambda it: it.set(virtual_mailbox_maps="inline:{{bob@example.com = bob/}}"),
+    ),
+    Broken(
+        "a pattern without a result",
+        "PV116",
+        texthash("/^bob@example.com$/\n", kind="regexp"),
+        texthash("/^bob@example.com$/ example.com/bob/\n", kind="regexp"),
+    ),
+    Broken(
+        "a byte order mark",
+        "PV117",
+        texthash(b"\xef\xbb\xbf" + GOOD.encode()),
+        severity="warning",
+    ),
+)
+
+SOUND = (
+    Sound(
+        "an index whose text has capitals",
+        lambda it: it.mailboxes({"Bob@Example.COM": "example.com/bob/"}, kind="hash"),
+        needs="postfix",
+    ),
+    Sound("an lmdb table", lambda it: it.mailboxes(BOB, kind="lmdb"), needs="postfix"),
+    Sound("a database that answers", database),
+    Sound(
+        "a proxied table as it usually is",
+        lambda it: it.set(virtual_mailbox_maps=f"proxy:texthash:{it.etc}/mailboxes"),
+    ),
+    Sound("a table in a directory like /tmp", in_a_sticky_directory),
+    Sound("a table for the mail system only", readable_by_the_mail_system_only),
+    Sound("a text with CR LF", texthash(GOOD.replace("\n", "\r\n").encode())),
+    Sound(
+        "everybody in a domain",
+        texthash('@example.com example.com/all/\n"a b"@example.com example.com/ab/\n'),
+    ),
+    Sound(
+        "patterns",
+        texthash("if /@example/\n/^bob@/ bob/\nendif\n", kind="regexp"),
+    ),
+)
