@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postvirt.inspection.beside import check_proxied, check_types
+from postvirt.inspection.confinement import check_confinement
 from postvirt.inspection.effects import check_local_only, check_overridden
 from postvirt.inspection.entries import check_entries
+from postvirt.inspection.file_systems import check_file_systems, check_network_locks
+from postvirt.inspection.label import check_label
 from postvirt.inspection.launcher import check_launcher
 from postvirt.inspection.metrics import check_metrics
 from postvirt.inspection.names import check_names
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.probes import check_answers
+from postvirt.inspection.queue_directory import check_queue_directory
 from postvirt.inspection.references import check_loops, check_undefined
 from postvirt.inspection.services import (
     check_arguments,
@@ -53,6 +57,9 @@ AS_ROOT: Sequence[Check] = (
     check_local_only,
     check_types,
     check_proxied,
+    check_queue_directory,
+    check_confinement,
+    check_label,
 )
 
 # With mail_owner's rights.
@@ -63,4 +70,6 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_writable,
     check_sources,
     check_answers,
+    check_file_systems,
+    check_network_locks,
 )

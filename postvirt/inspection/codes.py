@@ -78,4 +78,11 @@ CODES = {
     "PV508": "mail is delivered by virtual(8), not by postvirt",
     "PV509": "two installations may not be of one version",
     "PV511": "who can change what root runs is root",
+    "PV601": "nothing can be written there: all mail stays in the queue",
+    "PV602": "a message that finds no room stays in the queue until it bounces",
+    "PV603": "no file can be made there: all mail for maildirs stays in the queue",
+    "PV604": "two programs that write an mbox file at once destroy it",
+    "PV605": "the delivery agent sees another machine than you do: mail is deferred",
+    "PV606": "the policy keeps the delivery agent out, whatever the modes say",
+    "PV607": "without its sockets, or with those of others, Postfix does not work",
 }

@@ -26,6 +26,7 @@ from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Extent
 from postvirt.standin.instance import Instance
 from tests.harness.child import in_child
+from tests.harness.file_systems import leave_the_mounts_of_the_others
 
 # Imported once, here, and not in every child; some of them may not read the files.
 import_module("postvirt.inspection.checks")
@@ -117,6 +118,7 @@ class Broken:
     says      what has to be in the text, the remedy or the commands; {root} is the
               instance's directory
     needs     "root" or "postfix"
+    mounts    it mounts something, which nobody else is to see
     """
 
     name: str
@@ -126,6 +128,7 @@ class Broken:
     severity: Severity = "error"
     says: Sequence[str] = ()
     needs: str = "root"
+    mounts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,15 @@ def problems_of(installation: Installation) -> list[Problem]:
 
 def prove(case: Broken, installation: Installation) -> None:
     """The problem is found, and following the remedy makes it go away."""
+    if case.mounts:
+        in_child(lambda: _prove(case, installation))
+    else:
+        _prove(case, installation)
+
+
+def _prove(case: Broken, installation: Installation) -> None:
+    if case.mounts:
+        leave_the_mounts_of_the_others()
     case.breaks(installation)
     found = _with_code(case, installation)
     assert found, f"{case.code} is not reported: {problems_of(installation)}"

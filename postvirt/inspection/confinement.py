@@ -1,0 +1,197 @@
+"""What systemd hides from the unit that Postfix or postvirt's service runs in.
+
+A unit may have directories read-only, or not at all, that everybody else can write. A
+delivery then fails in a way that nothing on the machine explains.
+
+Source: systemd.exec(5), "Sandboxing" and "Paths"; systemctl show prints these.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.system.mounts import is_below
+
+RUNNING = Path("/run/systemd/system")
+PROCESSES = Path("/proc")
+_PATIENCE_SECONDS = 5
+_UNITS = Path("/etc/systemd/system")
+_PROPERTIES = (
+    "ProtectHome",
+    "ProtectSystem",
+    "ReadWritePaths",
+    "ReadOnlyPaths",
+    "InaccessiblePaths",
+    "TemporaryFileSystem",
+    "PrivateTmp",
+    "StateDirectory",
+)
+_HOMES = ("/home", "/root", "/run/user")
+_SYSTEM = {
+    "yes": ("/usr", "/boot", "/efi"),
+    "full": ("/usr", "/boot", "/efi", "/etc"),
+    "strict": ("/",),
+}
+_UNIT = re.compile(r"/([^/\n]+\.service)(?:/|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a unit does to a path.
+
+    setting    "ProtectHome=yes" and the like
+    is_hidden  it cannot be seen; otherwise it cannot be written
+    """
+
+    setting: str
+    is_hidden: bool
+
+
+def check_confinement(subject: Subject) -> Iterator[Problem]:
+    """The units that run now; with root's rights."""
+    if not RUNNING.is_dir():
+        return
+    settings = subject.settings
+    for unit in _running_units(settings.queue_directory):
+        properties = parse(_show(unit))
+        for parameter, path in (
+            ("virtual_mailbox_base", settings.virtual_mailbox_base),
+            ("queue_directory", settings.queue_directory),
+        ):
+            found = confinement_of(properties, os.path.realpath(path))
+            if found is None:
+                continue
+            does = "hides" if found.is_hidden else "makes read-only"
+            yield subject.problem(
+                "PV605",
+                f"{parameter} = {path}: {found.setting} of the unit {unit} {does} it",
+                parameter,
+                remedy=f"change that with: systemctl edit {unit}",
+                commands=_commands(unit, found, path),
+            )
+
+
+def _running_units(queue_directory: str) -> Iterator[str]:
+    """The units of the processes that have a lock in pid/."""
+    seen = set()
+    for file in sorted(Path(queue_directory, "pid").glob("*.pid")):
+        try:
+            number = file.read_text("ascii").strip()
+            cgroup = (PROCESSES / number / "cgroup").read_text("ascii", "replace")
+        except (OSError, ValueError):
+            continue
+        unit = unit_of(cgroup) if number.isdigit() else ""
+        if unit and unit not in seen:
+            seen.add(unit)
+            yield unit
+
+
+def unit_of(cgroup: str) -> str:
+    """The unit that /proc/pid/cgroup tells of, "" for none."""
+    found = _UNIT.findall(cgroup)
+    return found[-1] if found else ""
+
+
+def _show(unit: str) -> str:
+    try:
+        done = subprocess.run(
+            ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", unit],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return os.fsdecode(done.stdout)
+
+
+def parse(shown: str) -> dict[str, str]:
+    """The lines of `systemctl show` by their names."""
+    pairs = (line.partition("=") for line in shown.splitlines())
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def confinement_of(properties: Mapping[str, str], path: str) -> Confinement | None:
+    """What keeps a unit from writing below a path; None when nothing does."""
+    hidden = _most_exact(_hidden(properties), path)
+    if hidden is not None:
+        return Confinement(hidden[1], is_hidden=True)
+    read_only = _most_exact(_read_only(properties), path)
+    writable = _most_exact(_writable(properties), path)
+    if read_only is None or (
+        writable is not None and len(writable[0]) >= len(read_only[0])
+    ):
+        return None
+    return Confinement(read_only[1], is_hidden=False)
+
+
+Rules = Iterator[tuple[str, str]]  # a directory, and the setting that is about it
+
+
+def _most_exact(rules: Rules, path: str) -> tuple[str, str] | None:
+    matching = [rule for rule in rules if is_below(path, rule[0])]
+    return max(matching, key=lambda rule: len(rule[0]), default=None)
+
+
+def _hidden(properties: Mapping[str, str]) -> Rules:
+    home = properties.get("ProtectHome", "no")
+    if home in ("yes", "tmpfs"):
+        yield from ((one, f"ProtectHome={home}") for one in _HOMES)
+    if properties.get("PrivateTmp") in ("yes", "disconnected"):
+        yield from ((one, "PrivateTmp=yes") for one in ("/tmp", "/var/tmp"))
+    for name in ("InaccessiblePaths", "TemporaryFileSystem"):
+        yield from _paths(properties, name)
+
+
+def _read_only(properties: Mapping[str, str]) -> Rules:
+    if properties.get("ProtectHome") == "read-only":
+        yield from ((one, "ProtectHome=read-only") for one in _HOMES)
+    system = properties.get("ProtectSystem", "no")
+    yield from ((one, f"ProtectSystem={system}") for one in _SYSTEM.get(system, ()))
+    yield from _paths(properties, "ReadOnlyPaths")
+
+
+def _writable(properties: Mapping[str, str]) -> Rules:
+    yield from _paths(properties, "ReadWritePaths")
+    for one in properties.get("StateDirectory", "").split():
+        yield f"/var/lib/{one.partition(':')[0]}", "StateDirectory"
+    if properties.get("ProtectSystem") == "strict":
+        yield from ((one, "") for one in ("/dev", "/proc", "/sys"))
+
+
+def _paths(properties: Mapping[str, str], name: str) -> Rules:
+    for one in properties.get(name, "").split():
+        path = one.lstrip("-+")
+        if name == "TemporaryFileSystem":
+            path = path.partition(":")[0]
+        yield path.rstrip("/") or "/", f"{name}={path}"
+
+
+def _commands(unit: str, found: Confinement, path: str) -> tuple[str, ...]:
+    """A drop-in for the unit; none for what an administrator wrote by name."""
+    name = found.setting.partition("=")[0]
+    if not found.is_hidden:
+        line = f"ReadWritePaths={path}"
+    elif name in ("ProtectHome", "PrivateTmp"):
+        line = f"{name}=no"
+    else:
+        return ()
+    directory = _UNITS / f"{unit}.d"
+    file = shlex.quote(str(directory / "postvirt-mailboxes.conf"))
+    return (
+        shlex.join(("mkdir", "-p", str(directory))),
+        f"printf '[Service]\\n%s\\n' {shlex.quote(line)} >> {file}",
+        "systemctl daemon-reload",
+        shlex.join(("systemctl", "restart", unit)),
+    )

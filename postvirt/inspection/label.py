@@ -1,0 +1,70 @@
+"""SELinux: whether the policy lets Postfix write where the mailboxes are.
+
+A label is "user:role:type:level". Policies let postfix_virtual_t write to types that
+are for mail or for homes; what a directory has when nobody thought of it is no such
+type.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+
+ENFORCING = Path("/sys/fs/selinux/enforce")
+_ATTRIBUTE = "security.selinux"
+_NOT_FOR_MAIL = frozenset(
+    {
+        "default_t",
+        "etc_t",
+        "file_t",
+        "home_root_t",
+        "mnt_t",
+        "root_t",
+        "tmp_t",
+        "unlabeled_t",
+        "usr_t",
+        "var_lib_t",
+        "var_t",
+    }
+)
+_FOR_MAIL = "mail_spool_t"
+
+
+def check_label(subject: Subject) -> Iterator[Problem]:
+    """The label of virtual_mailbox_base; with root's rights."""
+    try:
+        if ENFORCING.read_text("ascii").strip() != "1":
+            return
+        base = os.path.realpath(subject.settings.virtual_mailbox_base)
+        label = os.fsdecode(os.getxattr(base, _ATTRIBUTE)).rstrip("\0")
+    except OSError:
+        return
+    type_ = type_of(label)
+    if type_ not in _NOT_FOR_MAIL:
+        return
+    pattern = f"{base}(/.*)?"
+    yield subject.problem(
+        "PV606",
+        f"virtual_mailbox_base = {base}: its SELinux type is {type_}, to which Postfix"
+        " may not write",
+        "virtual_mailbox_base",
+        severity="warning",
+        remedy="ausearch -m avc -ts recent shows what was denied",
+        commands=(
+            shlex.join(("semanage", "fcontext", "-a", "-t", _FOR_MAIL, pattern)),
+            shlex.join(("restorecon", "-R", base)),
+        ),
+    )
+
+
+def type_of(label: str) -> str:
+    """The type in a label, "" when there is none."""
+    parts = label.split(":")
+    return parts[2] if len(parts) > 2 else ""
