@@ -129,3 +129,11 @@ def builtin_defaults() -> dict[str, str]:
             defaults[row.name] = row.default
     defaults["config_directory"] = DEFAULT_DIRECTORY
     return defaults
+
+
+def transport_of(name: str) -> str:
+    """The transport that a parameter is named after, "" for others."""
+    for suffix in sorted(_TRANSPORT_SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix) and name != suffix:
+            return name.removesuffix(suffix)
+    return ""

@@ -68,6 +68,14 @@ def _understood(subject: Subject, listed: Listed, line: str) -> Problem | None:
         )
     if "duplicate entry" in line:
         return listed.problem(subject, "PV114", shown, remedy="keep one of the entries")
+    if 'record is in "key: value" format' in line:
+        return listed.problem(
+            subject,
+            "PV115",
+            shown,
+            severity="warning",
+            remedy="write the key without a colon",
+        )
     if "no replacement text" in line:
         return listed.problem(
             subject, "PV116", shown, remedy="write a result behind the pattern"

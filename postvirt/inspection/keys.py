@@ -26,7 +26,8 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
         return f"write it without angle brackets: {text(key.strip(b'<>'))}"
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"') and b"@" in key:
         return f"write it without quotes: {text(key.strip(bytes([34])))}"
-    if key.endswith((b",", b";", b":")):
+    # Where keys are not folded the table says itself what it thinks of a colon.
+    if key.endswith((b",", b";", b":")[: 3 if is_folded else 2]):
         return f"write it without the last character: {text(key[:-1])}"
     local, at, domain = key.rpartition(b"@")
     if not at:

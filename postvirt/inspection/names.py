@@ -22,6 +22,7 @@ from postvirt.config.names import (
     READ_ONLY,
     builtin_defaults,
     service_defaults,
+    transport_of,
 )
 from postvirt.inspection.commands import postconf
 from postvirt.inspection.files import Files
@@ -83,6 +84,15 @@ def referred_names(files: Files) -> set[str]:
 
 def _unknown(files: Files, assignment: Assignment, known: set[str]) -> Problem:
     near, likeness = _nearest(assignment.name, known)
+    transport = transport_of(assignment.name)
+    if transport and likeness < _CERTAIN:
+        return _useless(
+            files,
+            assignment,
+            "PV003",
+            "unused parameter",
+            f"remove it: master.cf has no transport {transport}",
+        )
     commands: tuple[str, ...] = ()
     if likeness >= _CERTAIN and near not in files.assigned:
         commands = (

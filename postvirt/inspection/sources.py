@@ -139,6 +139,7 @@ class _Source:
     subject: Subject
     listed: Listed
     _counts: Counter[str] = field(default_factory=Counter)
+    _has_told: bool = False
 
     def problems(self) -> Iterator[Problem]:
         """All of them.
@@ -171,7 +172,8 @@ class _Source:
                 bitmap[hash_ >> 3] |= 1 << (hash_ & 7)
         if suspects:
             yield from self._duplicates(size, suspects, bits, utf8=utf8)
-        self.subject.extent.progress("", 0, 0)
+        if self._has_told:
+            self.subject.extent.progress(self.listed.table, 0, 0)
         yield from self._more()
 
     def _duplicates(
@@ -193,7 +195,8 @@ class _Source:
         extent = self.subject.extent
 
         def tell(done: int) -> None:
-            extent.progress(self.listed.name, done, size)
+            self._has_told = True
+            extent.progress(self.listed.table, done, size)
 
         for count, (number, line) in enumerate(
             logical_lines_of(self.listed.name, tell)

@@ -15,6 +15,8 @@ from postvirt.tables.text_file import joined
 # A longer line is not one that a person wrote, and is not worth the memory.
 MOST_BYTES = 1 << 18
 
+_LINES_BETWEEN = 10_000
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -41,10 +43,10 @@ def logical_lines_of(
 
 def _physical(file: BinaryIO, tell: Callable[[int], object]) -> Iterator[bytes]:
     done = 0
-    for count, line in enumerate(iter(lambda: file.readline(MOST_BYTES), b"")):
+    for count, line in enumerate(iter(lambda: file.readline(MOST_BYTES), b""), start=1):
         done += len(line)
-        if not count % 10_000:
+        if not count % _LINES_BETWEEN:
             tell(done)
         if not line.endswith(b"\n") and len(line) >= MOST_BYTES:
-            raise ValueError(f"line {count + 1} is too long for a text")
+            raise ValueError(f"line {count} is too long for a text")
         yield line.removesuffix(b"\n")

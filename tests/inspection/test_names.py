@@ -16,6 +16,10 @@ MISSPELLED = [
     ("smtpd_recipient_restriction", "did you mean smtpd_recipient_restrictions?"),
     ("virtual_xyzzy", "remove it"),
     ("xyzzy", "remove it"),
+    (
+        "dovecot_destination_recipient_limit",
+        "remove it: master.cf has no transport dovecot",
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ from postvirt.inspection.text_lines import MOST_BYTES, line_of, logical_lines_of
 from tests.harness.child import in_child
 from tests.harness.installations import Installation, problems_of
 
-MANY = 60_000
+MANY = 20_000
 
 
 def written(installation: Installation, content: bytes, kind: str) -> None:
@@ -49,7 +49,6 @@ def test_keys_that_are_looked_up(key: bytes) -> None:
         ("B\u00d6B@example.com".encode(), "as b\u00f6b@example.com"),
         (b"<bob@example.com>", "without angle brackets: bob@example.com"),
         (b"bob@example.com,", "without the last character: bob@example.com"),
-        (b"bob@example.com:", "without the last character: bob@example.com"),
         (b"@.example.com", "no key for all subdomains"),
         (b"@*.example.com", "no key for all subdomains"),
         (b"bob@example.com.", "without its last dot: bob@example.com"),
@@ -62,6 +61,8 @@ def test_keys_that_are_not(key: bytes, part: str) -> None:
 
 def test_an_index_has_its_keys_in_lower_case() -> None:
     assert why_never(b"Bob@example.com", is_folded=True, utf8=True) == ""
+    why = why_never(b"bob@example.com:", is_folded=True, utf8=True)
+    assert why.endswith("without the last character: bob@example.com")
     # Without smtputf8_enable only A to Z are folded.
     key = "B\u00d6B@example.com".encode().replace(b"B", b"b")
     assert why_never(key, is_folded=False, utf8=False) == ""

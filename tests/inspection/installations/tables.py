@@ -308,6 +308,14 @@ BROKEN = (
         says=["without quotes: bob@example.com"],
     ),
     Broken(
+        "an alias file",
+        "PV115",
+        texthash("bob@example.com: example.com/bob/\n"),
+        texthash(GOOD),
+        severity="warning",
+        says=["without a colon"],
+    ),
+    Broken(
         "an address without a domain",
         "PV115",
         indexed("bob@ example.com/bob/\n"),
