@@ -130,7 +130,7 @@ def check_proxied(subject: Subject) -> Iterator[Problem]:
     allowed = _raw_value(subject, "proxy_read_maps")
     if not allowed:
         return  # the default has all of these
-    listed = set(words(subject.texts("proxy_read_maps") or ""))
+    listed = set(words(subject.text_of("proxy_read_maps")))
     for parameter in _PROXIED:
         for item in split(getattr(subject.settings, parameter)):
             if not item.startswith("proxy:") or item in listed:

@@ -22,7 +22,11 @@ from postvirt.inspection.names import check_names
 from postvirt.inspection.places import check_mailbox_base
 from postvirt.inspection.probes import check_answers
 from postvirt.inspection.queue_directory import check_queue_directory
-from postvirt.inspection.references import check_loops, check_undefined
+from postvirt.inspection.references import (
+    check_loops,
+    check_mistakes,
+    check_undefined,
+)
 from postvirt.inspection.services import (
     check_arguments,
     check_chroot,
@@ -42,6 +46,7 @@ OF_FILES: Sequence[LookAtFiles] = (
     check_vda,
     check_undefined,
     check_loops,
+    check_mistakes,
 )
 
 # With root's rights, where the process has them.

@@ -37,6 +37,26 @@ def check_undefined(files: Files) -> Iterator[Problem]:
                 )
 
 
+def check_mistakes(files: Files) -> Iterator[Problem]:
+    """Values that some program of Postfix cannot use, though this one does not ask.
+
+    What the delivery agent reads itself is reported in the same words.
+    """
+    known = known_names(files)
+    for assignment in _counting(files):
+        if assignment.name not in known or assignment.name in RAW:
+            continue
+        for mistake in scan(assignment.value, lambda _: None, assignment.name):
+            yield files.problem(
+                "PV002",
+                mistake.text,
+                assignment,
+                offset=mistake.offset,
+                severity="error",
+                remedy="see what the caret points at; $$ is a dollar sign",
+            )
+
+
 def _remedy(name: str) -> str:
     if name.isdigit():
         return f"write $${name} where a table is to see ${name}"

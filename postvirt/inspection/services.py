@@ -92,13 +92,10 @@ def check_process_limit(subject: Subject) -> Iterator[Problem]:
         return
     limit = entry.process_limit
     if limit is None:
-        set_for_all = subject.texts("default_process_limit")
+        set_for_all = subject.text_of("default_process_limit")
         limit = _number(set_for_all or builtin_defaults()["default_process_limit"])
     name = f"{entry.name}_destination_concurrency_limit"
-    try:
-        wanted = _number(subject.texts(name))
-    except ConfigError:
-        return  # somebody else complains
+    wanted = _number(subject.text_of(name))
     if wanted is None:
         wanted = settings.default_destination_concurrency_limit
     clients = 1
@@ -120,8 +117,8 @@ def check_process_limit(subject: Subject) -> Iterator[Problem]:
     )
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _field(subject: Subject, entry: Service, field: str, value: str) -> str:

@@ -13,6 +13,7 @@ from postvirt.config.load import Checked, Texts
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.config.parameters import Settings
 from postvirt.config.places import Origin, Places
+from postvirt.errors import ConfigError
 from postvirt.inspection.files import Files
 from postvirt.inspection.problem import Problem, Severity
 
@@ -95,6 +96,13 @@ class Subject:
     def texts(self) -> Texts:
         """The texts of all parameters, those of other programs included."""
         return self.checked.texts
+
+    def text_of(self, name: str) -> str:
+        """The text of a parameter of any program, "" if it cannot be used."""
+        try:
+            return self.texts(name) or ""
+        except ConfigError:
+            return ""
 
     def problem(
         self,

@@ -36,7 +36,7 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
             )
         return
     program = os.path.basename(entry.command)
-    if program in PROGRAMS or (subject.texts("transport_maps") or "").strip():
+    if program in PROGRAMS or subject.text_of("transport_maps").strip():
         return
     yield subject.problem(
         "PV012",

@@ -120,6 +120,13 @@ BROKEN = (
         says=["write $$1"],
     ),
     Broken(
+        "a brace that is not closed, for another program",
+        "PV002",
+        lambda it: it.set(smtpd_banner="${myhostname ESMTP"),
+        lambda it: it.set(smtpd_banner="${myhostname} ESMTP"),
+        says=["truncated macro reference"],
+    ),
+    Broken(
         "values that refer to each other",
         "PV008",
         lambda it: it.set(
