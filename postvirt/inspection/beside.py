@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Iterator
 
 from postvirt.config.lists import split, words
-from postvirt.errors import TableError
+from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.commands import assign, postmap
 from postvirt.inspection.listed import BERKELEY, Listed, different_tables
 from postvirt.inspection.problem import Problem
@@ -54,7 +54,11 @@ def _shared_tables(subject: Subject) -> Iterator[Listed]:
     recipients = different_tables(subject, _SHARED)
     yield from recipients
     domains = subject.settings.virtual_mailbox_domains
-    for item in table_names(_DOMAINS, domains):
+    try:
+        items = table_names(_DOMAINS, domains)
+    except ConfigError:
+        return  # trivial-rewrite(8) does not take the list either
+    for item in items:
         listed = Listed(_DOMAINS, item, item)
         if listed.table not in [one.table for one in recipients]:
             yield listed
