@@ -21,6 +21,7 @@ from postvirt.inspection.entry import Entry
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tally import Same, Tally
+from postvirt.inspection.transport import leads_to_own_service
 from postvirt.model.text import text
 from postvirt.tables.folding import fold
 
@@ -91,7 +92,9 @@ class Domains:
             yield from self._without_mailboxes(listed)
         yield from self._failures()
         entry = self._subject.process.entry
-        if entry is not None and not self._classes.may_come_here():
+        # A service of postvirt's own takes its options from an entry without mail.
+        is_template = leads_to_own_service(self._subject)
+        if entry and not is_template and not self._classes.may_come_here():
             transport = self._subject.settings.virtual_transport
             yield self._subject.problem(
                 "PV306",

@@ -49,6 +49,14 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
     )
 
 
+def leads_to_own_service(subject: Subject) -> bool:
+    """Whether the mail goes to a service that is not master(8)'s."""
+    service = subject.settings.virtual_transport.partition(":")[0]
+    if subject.master_cf is None or _entry(subject.master_cf, service):
+        return False
+    return _listens(subject.settings.queue_directory, service)
+
+
 def _entry(master_cf: MasterCf, name: str) -> Service | None:
     for service in master_cf.services:
         if service.name == name and service.type != "inet":

@@ -259,9 +259,7 @@ def local_domains_by_mailbox_transport(it: Installation) -> None:
 
 def local_domains_by_the_second_service(it: Installation) -> None:
     """Debian's own entry stays in master.cf, beside ours."""
-    it.master_cf(
-        "virtual unix - n n - - virtual\npostvirt unix - n n - - postvirt-virtual\n"
-    )
+    it.master_cf("virtual unix - n n - - virtual\npostvirt unix - n n - - virtual\n")
     it.set(
         mydestination="example.com",
         virtual_mailbox_domains="",

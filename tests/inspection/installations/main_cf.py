@@ -66,7 +66,8 @@ def routed(it: Installation) -> None:
 
 
 def service_of_its_own(it: Installation) -> None:
-    it.master_cf("smtp unix - - n - - smtp\n")
+    """Its options are those of the entry that Debian has."""
+    it.master_cf(MASTER_CF)
     it.set(virtual_transport="postvirt")
 
 
@@ -189,7 +190,7 @@ BROKEN = (
 SOUND = (
     Sound("what Debian's main.cf has", debian, silent=["PV009", "PV014"]),
     Sound("a transport table that leads back", routed, silent=["PV012"]),
-    Sound("a service without an entry", service_of_its_own, silent=["PV013"]),
+    Sound("a service without an entry", service_of_its_own, silent=["PV013", "PV306"]),
     Sound(
         "an option that main.cf does not have",
         lambda it: it.master_cf(MASTER_CF[:-1] + " -o virtual_minimum_uid=500\n"),
