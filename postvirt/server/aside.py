@@ -1,6 +1,6 @@
 """Do something in a child of its own, so that the watchdog process goes on meanwhile.
 
-Raises: OSError when there can be no child.
+Raises: nothing; where there can be no child there is no answer either.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ def run_aside(
     work: Callable[[], bytes],
     then: Callable[[bytes], None],
     seconds: int,
-) -> None:
-    """Call back with what the work returned.
+) -> int:
+    """Call back with what the work returned; the child's process id, or 0.
 
-    It is given some seconds; the answer of a child that fails is b"".
+    It is given some seconds. The answer of a child that fails, or that nobody could
+    start, is b"".
     """
-    answers, writes = os.pipe2(os.O_CLOEXEC)
-    pid = watchdog.fork()
+    try:
+        pid, answers, writes = watchdog.fork_with_pipe()
+    except OSError as error:
+        log.error(f"fork: {log.errno_text(error)}")
+        then(b"")
+        return 0
     if pid == 0:
         _be_child(work, writes, seconds)
     os.close(writes)
@@ -42,6 +47,7 @@ def run_aside(
         then(b"".join(parts))
 
     watchdog.add_source(answers, take)
+    return pid
 
 
 def _be_child(work: Callable[[], bytes], writes: int, seconds: int) -> NoReturn:

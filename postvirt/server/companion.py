@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from postvirt.server.damping import EARLY_SECONDS, Damping
@@ -29,6 +30,9 @@ from postvirt.system import log
 SHARED_FD = 3
 
 _SHORTEST_PAUSE_SECONDS = 1.0
+
+# How often to look whether one that was told to end has ended.
+_LOOK_SECONDS = 0.1
 
 
 class Companion:
@@ -55,6 +59,7 @@ class Companion:
         self._arguments: Sequence[str] = ()
         self._shared_fd = -1
         self._wanted = b""
+        self._unsent: list[bytes] = []  # the first may be the rest of a line
         self._is_wanted = False
         self._input = self._output = -1
         self._received = b""
@@ -82,14 +87,15 @@ class Companion:
             self._send()
 
     def close(self) -> None:
-        """End it."""
+        """End it; it is not waited for, as its file system may hang."""
         self._is_wanted = False
         if self.state != "dead":
             try:
-                os.kill(self.pid, signal.SIGTERM)
+                os.kill(self.pid, signal.SIGKILL)
             except PermissionError:
                 pass  # a root without CAP_KILL may not; it ends with its input
             self._forget()
+            self._reap(self.pid)
 
     def _start(self) -> None:
         if self._watchdog.is_stopping or not self._is_wanted or self.state != "dead":
@@ -125,6 +131,8 @@ class Companion:
         finally:
             os.close(theirs)
             os.close(their_output)
+        os.set_blocking(self._input, False)
+        self._unsent = []
         self._watchdog.keep(self._input)
         self._watchdog.add_source(self._output, self._hear)
         self._received = b""
@@ -132,13 +140,25 @@ class Companion:
         self._send()
 
     def _send(self) -> None:
+        """Send what is wanted now in place of what was not sent yet."""
         self.state = "starting"
-        data = self._wanted
+        was_sending = bool(self._unsent)
+        self._unsent[1:] = [self._wanted]
+        if not was_sending:
+            self._watchdog.add_source(self._input, self._send_more, writes=True)
+
+    def _send_more(self) -> None:
         try:
-            while data:
-                data = data[os.write(self._input, data) :]
+            while self._unsent:
+                data = self._unsent[0]
+                self._unsent[:1] = [data[os.write(self._input, data) :]]
+                if not self._unsent[0]:
+                    del self._unsent[0]
+        except BlockingIOError:
+            return  # it is busy
         except OSError:
-            pass  # it is dead; its output ends
+            self._unsent = []  # it is dead; its output ends
+        self._watchdog.remove_source(self._input)
 
     def _hear(self) -> None:
         try:
@@ -157,6 +177,7 @@ class Companion:
     def _bury(self) -> None:
         pid = self.pid
         self._forget()
+        os.waitpid(pid, 0)
         if self._watchdog.is_stopping:
             return
         if time.monotonic() > self._started + EARLY_SECONDS:
@@ -168,11 +189,18 @@ class Companion:
         )
         self._watchdog.call_after(pause, self._start)
 
+    def _reap(self, pid: int) -> None:
+        """Take its exit status, now or when it is there."""
+        if os.waitpid(pid, os.WNOHANG) == (0, 0):
+            self._watchdog.call_after(_LOOK_SECONDS, partial(self._reap, pid))
+
     def _forget(self) -> None:
         """It has ended, or is about to."""
         self._watchdog.remove_source(self._output)
         self._watchdog.release(self._input)
+        if self._unsent:
+            self._watchdog.remove_source(self._input)
+            self._unsent = []
         os.close(self._output)
         os.close(self._input)
-        os.waitpid(self.pid, 0)
         self.state = "dead"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from postvirt.config.command_line import Options
 from postvirt.config.identities import Identities
-from postvirt.config.load import LogSettings, load
+from postvirt.config.load import LogSettings, Texts, directory_of, load
 from postvirt.config.parameters import Settings
 from postvirt.delivery.preparation import accounts_of, prepare, settle
 from postvirt.errors import ConfigError
@@ -34,6 +34,7 @@ class Configuration:
     options: Options
     json_log: JsonLog = field(default_factory=JsonLog)
     _settings: Settings | None = None
+    _texts: Texts | None = None
     _version: tuple[int, ...] = ()
 
     def read(self) -> Settings:
@@ -41,7 +42,9 @@ class Configuration:
 
         Raises: ConfigError.
         """
-        if self._settings is None or self._version != self._main_cf_version():
+        # It may change while it is read; then it is read once more.
+        version = self._main_cf_version()
+        if self._settings is None or self._version != version:
             try:
                 loaded = load(
                     overrides=self.options.overrides,
@@ -57,20 +60,26 @@ class Configuration:
                 raise
             for warning in loaded.warnings:
                 log.warning(warning)
-            use_main_cf(loaded.texts)
-            self._settings = loaded.settings
-            self._version = self._main_cf_version()
-            log_as_settings_say(loaded.settings, self.options, self.json_log)
+            self._settings, self._texts = loaded.settings, loaded.texts
+            self._version = version
+            self._apply()
         return self._settings
 
-    def keep(self) -> None:
-        """Go on with these settings while main.cf is what it is now."""
+    def keep(self) -> Settings:
+        """Go on with the settings that were read, while main.cf is what it is now."""
         self._version = self._main_cf_version()
+        return self._apply()
+
+    def _apply(self) -> Settings:
+        assert self._settings is not None
+        assert self._texts is not None
+        use_main_cf(self._texts)
+        log_as_settings_say(self._settings, self.options, self.json_log)
+        return self._settings
 
     def _main_cf_version(self) -> tuple[int, ...]:
-        directory = self._settings.config_directory if self._settings else ""
         try:
-            status = os.stat(f"{directory}/main.cf")
+            status = os.stat(f"{directory_of(None)}/main.cf")
         except OSError:
             return ()
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

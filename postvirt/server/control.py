@@ -62,6 +62,7 @@ class Control:
         self._watchdog = watchdog
         self._path = path
         self._commands = commands
+        self._waiting_for_the_end: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
         _remove(path)
@@ -128,7 +129,9 @@ class Control:
             client.sendall(json.dumps(answer).encode() + b"\n")
         except OSError:
             pass  # has no more interest
-        if not answer.get("ends"):
+        if answer.get("ends"):
+            self._waiting_for_the_end.append(client)
+        else:
             self._watchdog.release(client.fileno())
             client.close()
 
@@ -144,6 +147,8 @@ def ask(path: str, command: str, seconds: float) -> Answer:
             client.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
             raise NotRunningError from None
+        except BlockingIOError:  # too many others wait
+            raise ControlError("it does not answer") from None
         try:
             client.sendall(json.dumps({"command": command}).encode() + b"\n")
             with client.makefile("rb") as answers:

@@ -1,5 +1,8 @@
 """The socket that the queue manager connects to.
 
+Somebody else may listen in its place later: master(8), when an entry of this name comes
+into master.cf. So it is removed only while it is the one that was made here.
+
 Parity: src/master/master_listen.c and src/util/unix_listen.c; there, the old socket is
 removed first, and for a moment there is none.
 Raises: ConfigError when there can be no such socket.
@@ -25,26 +28,59 @@ def socket_path(name: str) -> str:
     return f"private/{name}"
 
 
-def listen(name: str, owner: Owner) -> socket.socket:
-    """Listen in the place of whatever socket is there."""
-    path = socket_path(name)
-    new = f"private/.{name}"
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o111)
+class Listener:
+    """A listening socket in the place of whatever socket is there.
+
+    Raises: ConfigError from the constructor.
+    """
+
+    def __init__(self, name: str, owner: Owner) -> None:
+        self._path = socket_path(name)
+        self._owner = owner
+        self.socket = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o111)
+        try:
+            with privileges.acting_as(owner):
+                self._identity = self._bind(f"private/.{name}")
+        except OSError as error:
+            why = log.errno_text(error)
+            raise ConfigError(f"listen on {self._path}: {why}") from None
+        finally:
+            os.umask(before)
+
+    def _bind(self, new: str) -> tuple[int, int] | None:
+        _check_is_socket(self._path)
+        _check_is_socket(new)
+        if os.path.lexists(new):
+            os.unlink(new)
+        self.socket.bind(new)
+        self.socket.listen(_BACKLOG)
+        # It cannot become another file's: this process holds it.
+        identity = _identity(new)
+        os.rename(new, self._path)
+        return identity
+
+    def is_in_place(self) -> bool:
+        """Whether clients that come now come here."""
+        with privileges.acting_as(self._owner):
+            return _identity(self._path) == self._identity
+
+    def remove(self) -> None:
+        """Let nobody come any more; those who came already are served."""
+        try:
+            with privileges.acting_as(self._owner):
+                if _identity(self._path) == self._identity:
+                    os.unlink(self._path)
+        except OSError as error:
+            log.warning(f"remove {self._path}: {log.errno_text(error)}")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        with privileges.acting_as(owner):
-            _check_is_socket(path)
-            _check_is_socket(new)
-            if os.path.lexists(new):
-                os.unlink(new)
-            listener.bind(new)
-            listener.listen(_BACKLOG)
-            os.rename(new, path)
-    except OSError as error:
-        raise ConfigError(f"listen on {path}: {log.errno_text(error)}") from None
-    finally:
-        os.umask(before)
-    return listener
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _check_is_socket(path: str) -> None:

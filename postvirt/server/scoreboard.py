@@ -79,10 +79,11 @@ _NOTHING = memoryview(bytes(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
 class Slot:
     """A worker's own numbers; each is written in one piece."""
 
-    __slots__ = ("_numbers",)
+    __slots__ = ("_numbers", "is_shared")
 
     def __init__(self, numbers: memoryview | None = None) -> None:
         """A slot of the scoreboard, or without one a slot that nobody looks at."""
+        self.is_shared = numbers is not None
         if numbers is None:
             numbers = memoryview(bytearray(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
         self._numbers = numbers
@@ -202,7 +203,8 @@ class Scoreboard:
         self._gone.add(slot)
         slot.clear()
         self._head[_Head.CHANGES] += 1
-        self._free.append(slot)
+        if slot.is_shared:
+            self._free.append(slot)
 
     def count_end(self, reason: Reason) -> None:
         """Count a worker that another one replaces."""

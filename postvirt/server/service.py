@@ -15,6 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -37,7 +38,7 @@ from postvirt.server.configuration import (
 from postvirt.server.control import Answer, Control, Reply, control_path
 from postvirt.server.daemonise import WORKS
 from postvirt.server.exporting import Exporting
-from postvirt.server.listening import listen, socket_path
+from postvirt.server.listening import Listener
 from postvirt.server.pid_file import PidFile
 from postvirt.server.scoreboard import Reason
 from postvirt.server.service_options import Wanted, problems_of
@@ -54,6 +55,8 @@ _NEVER_SECONDS = 1_000_000_000
 # How long the check of a new configuration may take, and new workers to accept clients.
 _CHECK_SECONDS = 60
 _READY_SECONDS = 60.0
+
+_STOPPING = "the service is stopping"
 
 
 def pid_path(name: str) -> str:
@@ -100,17 +103,18 @@ class Service:
         exporting.check(self._settings.postvirt_metrics_address)
         self._began = time.monotonic()
         self._is_started = False
+        self._want_reload: list[Reply] = []
         self._reload: _Reload | None = None
         self._last_reload: Answer | None = None
         privileges.settle(Owner(0, 0))
         self._owner = _owner(self._settings)
-        self._listener = listen(wanted.name, self._owner)
+        self._listener = Listener(wanted.name, self._owner)
         self._watchdog = Watchdog(
             self._next_worker,
             count=self._settings.postvirt_workers,
             is_service=True,
             on_signal={
-                signal.SIGHUP: partial(self._begin_reload, _nobody),
+                signal.SIGHUP: partial(self._take_reload, _nobody),
                 signal.SIGINT: partial(self._stop, _nobody),
                 signal.SIGTERM: partial(self._stop, _nobody),
             },
@@ -120,7 +124,7 @@ class Service:
         self._watchdog.keep(self._pid_file.fd)
         commands = {
             "stop": self._stop,
-            "reload": self._begin_reload,
+            "reload": self._take_reload,
             "status": self._status,
         }
         self._control = Control(self._watchdog, control_path(wanted.name), commands)
@@ -139,22 +143,20 @@ class Service:
         if self._is_started:
             log.info("stopped")
         else:
-            self._remove_socket()
+            self._listener.remove()
             self._starter.leave()
         self._pid_file.close()
         return 0 if self._is_started else 1
 
     def _next_worker(self) -> RunWorker:
         try:
-            settings = self._configuration.read()
-            never_idle = replace(settings, max_idle=_NEVER_SECONDS)
-            self._known = prepared(self._configuration, never_idle)
-            self._settings = settings
+            self._use(self._configuration)
         except ConfigError as error:
             if self._known is None:
                 raise
             log.error(f"{error.text} -- going on with the old configuration")
-        known = self._known
+        assert self._known is not None
+        known, listener = self._known, self._listener.socket
 
         def run(ties: Ties) -> Leave:
             try:
@@ -164,9 +166,20 @@ class Service:
             except ConfigError as error:
                 log.fatal(error.text)
             self._starter.leave()
-            return worker.run([self._listener], ties)
+            return worker.run([listener], ties)
 
         return run
+
+    def _use(self, configuration: Configuration) -> None:
+        """Start workers from now on with what this configuration says.
+
+        Raises: ConfigError; then nothing has changed.
+        """
+        settings = configuration.read()
+        never_idle = replace(settings, max_idle=_NEVER_SECONDS)
+        known = prepared(configuration, never_idle)
+        self._configuration, self._settings = configuration, settings
+        self._known = known
 
     def _take_ready(self) -> None:
         if not self._is_started:
@@ -175,14 +188,15 @@ class Service:
             log.info(f"started -- version {__version__}, configuration {directory}")
             self._starter.leave(WORKS)
             systemd.notify("READY=1")
+            self._begin_reload()
         elif self._reload is not None and self._reload.is_replacing:
             self._end_reload([])
 
-    def _take_failure(self) -> None:
+    def _take_failure(self, was_killed: bool) -> None:
         if not self._is_started:
             self._watchdog.stop()
-        elif self._reload is not None and self._reload.is_replacing:
-            self._end_reload(["the new workers do not work; see the log"])
+        elif not was_killed and self._reload is not None and self._reload.is_replacing:
+            self._take_back(self._reload)
 
     def _keep_alive(self) -> None:
         seconds = systemd.keep_alive_seconds()
@@ -194,7 +208,8 @@ class Service:
 
     def _watch_tables(self) -> None:
         """Have the tables watched; called before workers open them."""
-        self._files = files_of(all_table_names(self._settings))
+        with suppress(ConfigError):
+            self._files = files_of(all_table_names(self._settings))
         main_cf = self._main_cf()
         watched = {**self._files, main_cf: [TableFile(main_cf)]}
         self._watching.watch(self._owner, watched, versions_of(watched))
@@ -229,60 +244,78 @@ class Service:
         reply({"pid": os.getpid(), "seconds": seconds, "ends": True})
         if self._watchdog.is_stopping:
             return
-        log.info("stopping")
-        systemd.notify("STOPPING=1")
-        self._remove_socket()
+        if self._is_started:
+            log.info("stopping")
+        else:
+            log.warning("stopped before it accepted mail")
         self._watchdog.stop()
+        self._begin_reload()
+        self._end_reload([_STOPPING])
+        systemd.notify("STOPPING=1")
+        self._listener.remove()
         self._watchdog.call_after(seconds, self._kill)
-
-    def _remove_socket(self) -> None:
-        try:
-            os.unlink(socket_path(self._wanted.name))
-        except FileNotFoundError:
-            pass
 
     def _kill(self) -> None:
         for pid in self._watchdog.kill_workers():
             log.warning(f"worker process {pid} did not end in ipc_timeout: killed")
 
-    def _begin_reload(self, reply: Reply) -> None:
-        if self._reload is not None or not self._is_started:
-            reply({"problems": ["it starts, or reloads, already; try again"]})
+    def _take_reload(self, reply: Reply) -> None:
+        """Reload; when one is under way, which may have read main.cf, after that."""
+        self._want_reload.append(reply)
+        self._begin_reload()
+
+    def _begin_reload(self) -> None:
+        """Reload for all who want it by now, if it can be done now."""
+        if self._watchdog.is_stopping:
+            for reply in self._want_reload:
+                reply({"problems": [_STOPPING]})
+            self._want_reload = []
+        if not self._want_reload or self._reload is not None or not self._is_started:
             return
-        self._reload = reload = _Reload(reply)
+        self._reload = reload = _Reload(self._want_reload, self._configuration)
+        self._want_reload = []
         systemd.notify("RELOADING=1")
-        run_aside(
+        reload.checker = run_aside(
             self._watchdog,
             partial(problems_of, self._wanted, self._settings.queue_directory),
-            self._take_check,
+            partial(self._take_check, reload),
             _CHECK_SECONDS,
         )
         limit = _CHECK_SECONDS + _READY_SECONDS
         self._watchdog.call_after(limit, partial(self._give_up, reload))
 
-    def _take_check(self, answer: bytes) -> None:
-        if self._reload is None or self._watchdog.is_stopping:
+    def _take_check(self, reload: _Reload, answer: bytes) -> None:
+        reload.checker = 0
+        if self._reload is not reload:
             return
         if not answer:
             self._end_reload(["the check of the configuration did not end"])
             return
-        errors, warnings = json.loads(answer)
+        errors, reload.warnings = json.loads(answer)
         if errors:
-            self._configuration.keep()
+            self._settings = self._configuration.keep()
             self._end_reload(errors)
             return
-        self._reload.warnings = warnings
         try:
-            configuration = Configuration(
-                self._wanted.options(), self._configuration.json_log
-            )
-            self._settings = configuration.read()
-        except ConfigError as error:  # it has changed since
+            if not self._listener.is_in_place():
+                self._listener = Listener(self._wanted.name, self._owner)
+            json_log = self._configuration.json_log
+            self._use(Configuration(self._wanted.options(), json_log))
+        except ConfigError as error:  # something has changed since
+            self._configuration.keep()
             self._end_reload([render(error)])
             return
-        self._configuration = configuration
         self._watchdog.count = self._settings.postvirt_workers
-        self._reload.is_replacing = True
+        reload.is_replacing = True
+        self._watchdog.replace_workers(self._watch_tables, Reason.RELOAD, at_once=False)
+
+    def _take_back(self, reload: _Reload) -> None:
+        """What the check has found nothing wrong with does not work all the same."""
+        self._configuration = reload.before
+        self._settings = self._configuration.keep()
+        self._watchdog.count = self._settings.postvirt_workers
+        reload.is_replacing = False
+        self._end_reload(["the new workers do not work; see the log"])
         self._watchdog.replace_workers(self._watch_tables, Reason.RELOAD, at_once=False)
 
     def _give_up(self, reload: _Reload) -> None:
@@ -293,6 +326,8 @@ class Service:
         if self._reload is None:
             return
         reload, self._reload = self._reload, None
+        if reload.checker:
+            os.kill(reload.checker, signal.SIGKILL)
         directory = self._settings.config_directory
         if not problems:
             log.info(f"reload -- version {__version__}, configuration {directory}")
@@ -307,7 +342,9 @@ class Service:
             "outcome": "failed" if problems else "done",
             "problems": problems,
         }
-        reload.reply({"problems": problems, "warnings": reload.warnings})
+        for reply in reload.replies:
+            reply({"problems": problems, "warnings": reload.warnings})
+        self._begin_reload()
 
     def _status(self, reply: Reply) -> None:
         now = time.monotonic()
@@ -358,9 +395,17 @@ class Service:
 
 @dataclass(slots=True)
 class _Reload:
-    """A reload that is under way; is_replacing when the configuration is all right."""
+    """A reload that is under way.
 
-    reply: Reply
+    replies        those who wait for it
+    before         what was in force
+    checker        the process that checks the configuration, 0 for none
+    is_replacing   the configuration is all right
+    """
+
+    replies: Sequence[Reply]
+    before: Configuration
+    checker: int = 0
     is_replacing: bool = False
     warnings: Sequence[str] = ()
 

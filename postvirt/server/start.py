@@ -41,7 +41,8 @@ def _serve(wanted: Wanted, fd: int) -> int:
     try:
         return Service(wanted, starter).run()
     except AlreadyRunningError as error:
-        log.error(f"the service {wanted.name} already runs, as process {error}")
+        process = f", as process {error}" if str(error) else ""
+        log.error(f"the service {wanted.name} already runs{process}")
     except ConfigError as error:
         log.error(render(error))
     except OSError as error:

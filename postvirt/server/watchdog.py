@@ -53,8 +53,8 @@ class _Worker:
     """A worker process.
 
     says            readable when the worker says something, or ended
-    in_place_of     workers that have to make room when this one accepts clients
     has_successor   this worker does not count any more
+    stands_in       but it accepts clients until a newer one does
     reason          why it is to be replaced, if it is known before it ends
     """
 
@@ -62,9 +62,9 @@ class _Worker:
     says: int
     slot: Slot
     started: float
-    in_place_of: tuple[int, ...]
     is_ready: bool = False
     has_successor: bool = False
+    stands_in: bool = False
     reason: Reason | None = None
 
 
@@ -93,7 +93,7 @@ class Watchdog:
     is_service    goes on until `stop`; else it ends with its worker
     on_signal     what to call when a signal comes, besides SIGTERM, which is `stop`
     on_ready      is called when as many workers as wanted accept clients
-    on_failure    is called when a worker ended with an error
+    on_failure    is called when a worker failed; True: it was killed
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Watchdog:
         is_service: bool = False,
         on_signal: Mapping[signal.Signals, Callback] | None = None,
         on_ready: Callback = lambda: None,
-        on_failure: Callback = lambda: None,
+        on_failure: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.count = count
         self.is_stopping = False
@@ -143,10 +143,13 @@ class Watchdog:
         """What the workers do and count, for another program (server.scoreboard)."""
         return self._scoreboard.fd
 
-    def add_source(self, fd: int, callback: Callback) -> None:
-        """Call back whenever a descriptor is readable; no worker will have it."""
+    def add_source(self, fd: int, callback: Callback, *, writes: bool = False) -> None:
+        """Call back whenever a descriptor is readable; no worker will have it.
+
+        With `writes`, whenever it can be written to.
+        """
         self._sources[fd] = callback
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, select.POLLOUT if writes else select.POLLIN)
 
     def remove_source(self, fd: int) -> None:
         """Never again; before it is closed."""
@@ -171,9 +174,11 @@ class Watchdog:
         """Until there is no worker left, and none is to come; the exit status."""
         self._fill()
         while self._workers or (self._is_service and not self.is_stopping):
-            for fd, _ in self._poll.poll(self._rest_milliseconds()):
-                if fd in self._sources:  # the one before may have removed it
-                    self._sources[fd]()
+            ready = [fd for fd, _ in self._poll.poll(self._rest_milliseconds())]
+            for fd, callback in [(fd, self._sources[fd]) for fd in ready]:
+                # The one before may have closed it, and opened something else.
+                if self._sources.get(fd) is callback:
+                    callback()
             while self._timers and self._timers[0][0] <= time.monotonic():
                 heapq.heappop(self._timers)[2]()
         return self._exit_status
@@ -192,20 +197,18 @@ class Watchdog:
     ) -> None:
         """Start new workers in place of those that accept clients.
 
-        With at_once the old ones accept nobody any more from now on, else until the new
-        ones do. What is to be done before the new ones start is done by `prepare`.
+        With at_once the old ones accept nobody any more from now on, else until a new
+        one does. What is to be done before the new ones start is done by `prepare`.
         """
-        old = list(self._workers.values())
-        for worker in old:
+        for worker in self._workers.values():
             if not worker.has_successor:
-                worker.has_successor = True
+                worker.has_successor = worker.stands_in = True
                 worker.reason = reason
-            if at_once:
-                _dismiss(worker)
-        pids = [worker.pid for worker in old]
+        if at_once:
+            self._dismiss_old()
         self._damping.reset()
         prepare()
-        self._fill(() if at_once else tuple(pids))
+        self._fill()
 
     def states(self) -> list[WorkerState]:
         """All workers, those included that serve their last clients."""
@@ -214,7 +217,17 @@ class Watchdog:
             for worker in self._workers.values()
         ]
 
-    def fork(self) -> int:
+    def fork_with_pipe(self) -> tuple[int, int, int]:
+        """Fork, with a pipe from the child; its ends are of use on one side each."""
+        says, tells = os.pipe2(os.O_CLOEXEC)
+        try:
+            return self._fork(), says, tells
+        except OSError:
+            os.close(says)
+            os.close(tells)
+            raise
+
+    def _fork(self) -> int:
         """Fork; the child keeps nothing that is this process's own."""
         # A signal for the child must not get lost in this process's handler.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -224,14 +237,21 @@ class Watchdog:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             raise
         if pid == 0:
+            self._become_child()
+            return 0
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return pid
+
+    def _become_child(self) -> None:
+        try:
             signal.set_wakeup_fd(-1)
             if signal.SIGINT in self._on_signal:  # for all processes at a terminal
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
             for fd in self._own | self._sources.keys():
                 os.close(fd)
-            return 0
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        return pid
+        except BaseException as error:  # never be a second watchdog process
+            log.error(f"unexpected {type(error).__name__}: {error}; please report")
+            os._exit(1)
 
     def _rest_milliseconds(self) -> float | None:
         if not self._timers:
@@ -245,29 +265,26 @@ class Watchdog:
             if number in came:
                 callback()
 
-    def _fill(self, in_place_of: tuple[int, ...] = ()) -> None:
+    def _fill(self) -> None:
         """Start workers until there are as many as there should be."""
         accepting = [one for one in self._workers.values() if not one.has_successor]
         for _ in range(self.count - len(accepting)):
-            self._start_worker(in_place_of)
-            if self._is_pausing:
+            if not self._start_worker():
                 return
 
-    def _start_worker(self, in_place_of: tuple[int, ...]) -> None:
+    def _start_worker(self) -> bool:
+        """Start a worker; False when there can be no further process now."""
         run_worker = self._next_worker()
-        says, tells = os.pipe2(os.O_CLOEXEC)
         slot = self._scoreboard.take()
         # What exists now is shared with every worker; the collector must not touch it,
         # or each worker would get its own copy of the pages.
         gc.freeze()
         try:
-            pid = self.fork()
+            pid, says, tells = self.fork_with_pipe()
         except OSError as error:
-            os.close(says)
-            os.close(tells)
             self._scoreboard.give_back(slot)
-            self._take_no_process(error, in_place_of)
-            return
+            self._take_no_process(error)
+            return False
         if pid == 0:
             os.close(says)
             ties = Ties(
@@ -284,10 +301,10 @@ class Watchdog:
             says=says,
             slot=slot,
             started=time.monotonic(),
-            in_place_of=in_place_of,
         )
         self._workers[pid] = worker
         self.add_source(says, partial(self._hear, worker))
+        return True
 
     def _hear(self, worker: _Worker) -> None:
         """A worker says something, or ended."""
@@ -295,20 +312,25 @@ class Watchdog:
         if said == _READY:
             self._take_ready(worker)
         elif said == _ANOTHER:
-            self._succeed(worker, worker.in_place_of)
+            self._succeed(worker)
         elif said == _SUCCESSOR:
-            self._succeed(worker, (worker.pid, *worker.in_place_of))
+            self._succeed(worker, stands_in=True)
         else:
             self._bury(worker)
 
     def _take_ready(self, worker: _Worker) -> None:
         worker.is_ready = True
-        for pid in worker.in_place_of:
-            if pid in self._workers:
-                _dismiss(self._workers[pid])
-        worker.in_place_of = ()
+        if worker.has_successor or self.is_stopping:
+            return
+        self._dismiss_old()
         if self._are_ready():
             self._on_ready()
+
+    def _dismiss_old(self) -> None:
+        for worker in self._workers.values():
+            if worker.stands_in:
+                worker.stands_in = False
+                _dismiss(worker)
 
     def _are_ready(self) -> bool:
         now = [one for one in self._workers.values() if not one.has_successor]
@@ -328,59 +350,62 @@ class Watchdog:
         if reason is not None and not self.is_stopping:
             self._scoreboard.count_end(reason)
         if code in REPLACED:
-            self._succeed(worker, worker.in_place_of)
+            self._succeed(worker)
         elif not worker.has_successor:
             failed = code != Leave.FOR_GOOD
             if failed and (code > 0 or not self.is_stopping):
                 self._exit_status = 1 if code < 0 else code  # it logged why
             if self._is_service and not self.is_stopping:
-                self._replace_dead(worker, activity, failed=failed)
+                self._replace_dead(worker, activity, failed=failed, killed=code < 0)
             elif not self.is_stopping:
                 # Nobody accepts any more, and master(8) sees that only when all are
                 # gone.
                 self.stop()
 
-    def _succeed(self, worker: _Worker, in_place_of: tuple[int, ...]) -> None:
+    def _succeed(self, worker: _Worker, *, stands_in: bool = False) -> None:
         if not worker.has_successor and not self.is_stopping:
             worker.has_successor = True
-            self._start_worker(in_place_of)
+            worker.stands_in = stands_in
+            self._start_worker()
 
     def _replace_dead(
-        self, worker: _Worker, activity: Activity, *, failed: bool
+        self, worker: _Worker, activity: Activity, *, failed: bool, killed: bool
     ) -> None:
         now = time.monotonic()
         is_early = not activity.served and now < worker.started + EARLY_SECONDS
-        if not failed or not is_early or self._works_again():
+        never_worked = failed and is_early
+        if not never_worked or self._works_again():
             self._damping.reset()
         pause = 0.0
-        if failed and is_early:
-            pause = self._damping.fail()
+        if never_worked:
             self._failed_at = now
+            if not self._is_pausing:  # else it counts no more than the one before
+                pause = self._damping.fail()
         if failed:
-            self._on_failure()
+            self._on_failure(killed)
         if self.is_stopping:
             return
         if pause:
-            self._fill_after(pause, worker.in_place_of)
+            self._fill_after(pause)
             log.warning(
                 f"worker process {worker.pid} died before it served anybody, as did"
                 f" {self._damping.failures - 1} before: next one in {pause:g} seconds"
             )
-        else:
-            self._fill(worker.in_place_of)
+        elif not (never_worked and self._is_pausing):
+            self._fill()
 
-    def _take_no_process(self, error: OSError, in_place_of: tuple[int, ...]) -> None:
-        if not self._is_service:
-            raise error
-        pause = max(self._damping.fail(), 1.0)
-        self._fill_after(pause, in_place_of)
+    def _take_no_process(self, error: OSError) -> None:
         why = log.errno_text(error)
+        if not self._is_service:
+            log.fatal(f"fork: {why}")
+        pause = max(self._damping.fail(), 1.0)
+        self._fill_after(pause)
         log.error(f"fork: {why}: next worker process in {pause:g} seconds")
 
-    def _fill_after(self, pause: float, in_place_of: tuple[int, ...]) -> None:
+    def _fill_after(self, pause: float) -> None:
         if not self._is_pausing:
             self._is_pausing = True
-            self.call_after(pause, partial(self._end_pause, in_place_of))
+            self.call_after(pause, self._end_pause)
 
     def _works_again(self) -> bool:
         """Whether a worker that is younger than the last failure has served anybody."""
@@ -389,10 +414,10 @@ class Watchdog:
             for worker in self._workers.values()
         )
 
-    def _end_pause(self, in_place_of: tuple[int, ...]) -> None:
+    def _end_pause(self) -> None:
         self._is_pausing = False
         if not self.is_stopping:
-            self._fill(in_place_of)
+            self._fill()
 
     def _signal_all(self, number: signal.Signals) -> list[int]:
         for pid in self._workers:

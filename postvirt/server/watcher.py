@@ -8,14 +8,15 @@ the one before:
     {"tables": {"hash:/etc/postfix/vmailbox": ["/etc/postfix/vmailbox.db"]},
      "live": [PATH...], "versions": {PATH: VERSION}}
 
-(table_files says what "live" files and versions are), and writes to standard output:
+(file_versions says what "live" files and versions are), and writes to standard output:
 
     {"state": "watching", "polled": [["/mnt/postfix", "nfs"]]}
     {"changed": ["hash:/etc/postfix/vmailbox"]}
 
-The first comes after each line of input. "polled" are directories that the kernel does
-not tell about, and why; files below them are looked at every two seconds. It ends when
-its input does.
+The first comes after each line of input, and when something that was mounted or
+replaced makes a difference. "polled" are directories that the kernel does not tell
+about, and why; files below them are looked at every two seconds. It ends when its input
+does.
 
 A file is not watched itself: every directory on the way to it is, for the one name that
 counts there. So it does not matter whether the file is written, replaced, made later,
@@ -54,11 +55,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from postvirt.model.mailbox import Owner
-from postvirt.server.table_files import Version, version_of
+from postvirt.server.file_versions import Version, version_of
 from postvirt.system import privileges
 from postvirt.system.file_systems import FileSystems
 from postvirt.system.log import errno_text
-from postvirt.tables.table import TableFile
 
 POLL_SECONDS = 2.0
 
@@ -80,6 +80,12 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 
+# What there is not enough of, and what to raise, as inotify(7) tells.
+_LIMITS = {
+    errno.ENOSPC: "fs.inotify.max_user_watches is reached",
+    errno.EMFILE: "fs.inotify.max_user_instances is reached",
+}
+
 # Other machines change files there, and this kernel does not hear of it.
 _REMOTE = tuple(
     "9p afs ceph cifs fuse gfs2 lustre nfs ocfs2 smb3 smbfs virtiofs".split()
@@ -90,8 +96,15 @@ def main() -> None:
     """Watch until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     privileges.become(Owner(int(sys.argv[1]), int(sys.argv[2])))
-    _Watcher().run()
-    os._exit(0)  # the library's threads may be waiting
+    status = 0
+    try:
+        _Watcher().run()
+    except BrokenPipeError:
+        pass  # nobody is interested any more
+    except Exception as error:
+        print(f"watcher: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        status = 1
+    os._exit(status)  # the library's threads may be waiting
 
 
 class _Watcher(FileSystemEventHandler):
@@ -119,9 +132,13 @@ class _Watcher(FileSystemEventHandler):
     def run(self) -> None:
         """Read what to watch, watch it, and tell."""
         lines = b""
+        mounts = self._file_systems.fileno()
+        exceptional = [mounts] if mounts >= 0 else []
         while True:
             poll = POLL_SECONDS if self._polled else None
-            ready = select.select([0, self._happened], [], [], poll)[0]
+            ready, _, mounted = select.select(
+                [0, self._happened], [], exceptional, poll
+            )
             if 0 in ready:
                 data = os.read(0, 65_536)
                 if not data:
@@ -132,7 +149,9 @@ class _Watcher(FileSystemEventHandler):
                     self._begin(json.loads(whole[-1]))
             if self._happened in ready:
                 self._wait_for_quiet()
-                self._watch()
+                self._watch_again(self._polled)
+            if mounted:
+                self._watch_again({})
             self._look()
 
     def _begin(self, wanted: dict[str, Any]) -> None:
@@ -141,6 +160,19 @@ class _Watcher(FileSystemEventHandler):
         self._versions = wanted["versions"]
         self._polled = {}
         self._watch()
+        self._tell_state()
+
+    def _watch_again(self, polled: dict[str, str]) -> None:
+        """Watch everything; tell if there is more to be polled, or less, than before.
+
+        polled are those that need not be tried.
+        """
+        before, self._polled = self._polled, dict(polled)
+        self._watch()
+        if self._polled != before:
+            self._tell_state()
+
+    def _tell_state(self) -> None:
         _say(state="watching", polled=list(self._polled.items()))
 
     def _wait_for_quiet(self) -> None:
@@ -197,13 +229,13 @@ class _Watcher(FileSystemEventHandler):
                 self._observer = observer
             return self._observer.schedule(self, directory, event_filter=_EVENTS)
         except OSError as error:
-            self._polled[directory] = errno_text(error)
+            self._polled[directory] = _LIMITS.get(error.errno or 0, errno_text(error))
             return None
 
     def _look(self) -> None:
         """Tell which tables have files of another version."""
         now = {
-            path: version_of(TableFile(path, path in self._live))
+            path: version_of(path, is_live=path in self._live)
             for path in self._versions
         }
         changed = [

@@ -12,7 +12,7 @@ from typing import Any
 
 from postvirt.model.mailbox import Owner
 from postvirt.server.companion import Companion
-from postvirt.server.table_files import Version
+from postvirt.server.file_versions import Version
 from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 from postvirt.tables.table import TableFile
@@ -63,11 +63,12 @@ class Watching:
 
     def _take(self, said: dict[str, Any]) -> None:
         if "state" in said:
-            self.polled = said["polled"]
+            before, self.polled = self.polled, said["polled"]
             for directory, why in self.polled:
-                log.warning(
-                    f"cannot watch {directory} ({why}): looking at its table files"
-                    " every 2 seconds"
-                )
+                if [directory, why] not in before:
+                    log.warning(
+                        f"cannot watch {directory} ({why}): looking at its table files"
+                        " every 2 seconds"
+                    )
         else:
             self._on_change(said["changed"])

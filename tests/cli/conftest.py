@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from postvirt.standin.instance import Instance
+from tests.harness.service import Service, configure
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -75,3 +76,13 @@ def old_style_table(instance: Instance) -> str:
         }
     )
     return "sqlite:users"
+
+
+@pytest.fixture
+def service(instance: Instance) -> Iterator[Service]:
+    """A service that can be started; it is ended with the test."""
+    table = instance.add_table("texthash", "m", {"bob@example.com": "bob/"})
+    configure(instance, table)
+    made = Service(instance)
+    yield made
+    made.end()

@@ -9,57 +9,20 @@ import signal
 import socket
 import sqlite3
 import stat
-from collections.abc import Iterator
 
 import pytest
 
 from postvirt import __version__
-from postvirt.codec.delivery import encode_request
 from postvirt.standin.instance import Instance
-from postvirt.standin.queue_file import encode_content
-from tests.harness.child import public_directory
-from tests.harness.requests import request_for
-from tests.harness.scenario import BOB
-from tests.harness.service import Service, wait_for_end
-
-
-@pytest.fixture
-def instance() -> Iterator[Instance]:
-    with public_directory() as root:
-        made = Instance(root)
-        configure(made, made.add_table("texthash", "m", {"bob@example.com": "bob/"}))
-        yield made
-
-
-@pytest.fixture
-def service(instance: Instance) -> Iterator[Service]:
-    made = Service(instance)
-    yield made
-    made.end()
-
-
-def configure(instance: Instance, mailboxes: str, **more: str) -> None:
-    values = {"virtual_mailbox_maps": mailboxes, "virtual_minimum_uid": "1"}
-    instance.main_cf(values | more)
-
-
-def deliver(service: Service) -> int:
-    """Deliver one message; the worker that did it."""
-    queued = service.instance.add_message(
-        b"3F1A2B0001", b"alice@example.org", (BOB,), encode_content(b"Subject: a\n\n")
-    )
-    assert service.ask(encode_request(request_for(queued))).status == 0
-    return service.wait_for_line("status=sent").pid
-
-
-def arrived(service: Service, mailbox: str) -> int:
-    new = service.instance.mail / mailbox / "new"
-    return len(list(new.iterdir())) if new.exists() else 0
-
-
-def wait_until_watching(service: Service) -> None:
-    while service.status()["watcher"]["state"] != "watching":
-        pass
+from tests.harness.service import (
+    Service,
+    arrived,
+    configure,
+    deliver,
+    request,
+    wait_for_end,
+    wait_until_watching,
+)
 
 
 def test_start_deliver_stop(service: Service) -> None:
@@ -90,8 +53,7 @@ def test_the_name_is_in_the_log_and_in_the_socket(instance: Instance) -> None:
     try:
         service.start()
         service.log_line()
-        queued = instance.add_message(b"3F1A2B0001", b"", (BOB,), encode_content(b""))
-        assert service.ask(encode_request(request_for(queued))).status == 0
+        assert service.ask(request(instance)).status == 0
         line = service.log_line()
         assert line.tag == "postfix/postvirt"
         assert " relay=boxes, " in line.text

@@ -19,7 +19,12 @@ class Agent:
     program: str
 
 
-def agents(instance: Instance) -> list[Agent]:
+# What the command lines of watchdog processes and workers hold.
+_OF_MASTER = b"virtual\0-t\0"
+OF_THE_SERVICE = b"postvirt\0start\0"
+
+
+def agents(instance: Instance, command: bytes = _OF_MASTER) -> list[Agent]:
     """Watchdog processes and workers, or processes of the genuine program."""
     marker = f"MAIL_CONFIG={instance.etc}\0".encode()
     found = []
@@ -28,7 +33,7 @@ def agents(instance: Instance) -> list[Agent]:
         try:
             if (
                 marker in (process / "environ").read_bytes()
-                and b"virtual\0-t\0" in (process / "cmdline").read_bytes()
+                and command in (process / "cmdline").read_bytes()
             ):
                 found.append(Agent(pid, parent, os.readlink(process / "exe")))
         except OSError:
@@ -50,10 +55,8 @@ def workers(instance: Instance) -> list[int]:
     return [agent.pid for agent in found if agent.parent in pids]
 
 
-def zombies(instance: Instance) -> list[int]:
-    """Processes that ended and that nobody waited for."""
-    master = int((instance.spool / "pid" / "master.pid").read_text())
-    parents = {master, *watchdogs(instance)}
+def zombies(*parents: int) -> list[int]:
+    """Processes that ended and that their parents have not waited for."""
     return [
         pid for pid, state, parent in _processes() if state == "Z" if parent in parents
     ]

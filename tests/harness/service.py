@@ -13,10 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from postvirt.codec.delivery import encode_request
+from postvirt.model.request import Recipient
 from postvirt.model.text import text
 from postvirt.standin.instance import Instance
+from postvirt.standin.queue_file import encode_content
 from postvirt.standin.queue_manager import Reply, converse
 from tests.harness.drop_in import LOG_LINE, TIMEOUT_SECONDS, LogLine, ends
+from tests.harness.requests import request_for
+from tests.harness.scenario import BOB
 
 POSTVIRT = Path(sys.executable).parent / "postvirt"
 
@@ -99,10 +104,20 @@ class Service:
 
     def ask(self, data: bytes) -> Reply:
         """Send a request and hang up."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT_SECONDS)
-            client.connect(os.fspath(self.socket))
+        with self.connect() as client:
             return converse(client, data, hang_up=True)
+
+    def connect(self) -> socket.socket:
+        """A client of the queue manager's kind."""
+        return _connected(self.socket)
+
+    def control(self, command: str = "") -> socket.socket:
+        """A client of the control socket, which has said this."""
+        pid_directory = self.instance.spool / "pid"
+        client = _connected(pid_directory / f"postvirt-{self.name}.control")
+        if command:
+            client.sendall(json.dumps({"command": command}).encode() + b"\n")
+        return client
 
     def log_line(self) -> LogLine:
         """The next line of the log."""
@@ -138,16 +153,25 @@ class Service:
 
     def end(self) -> None:
         """Kill what is still there."""
-        for pid in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        while found := self.processes():
+            for pid in found:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            wait_for_end(*found)
         if self._foreground is not None:
             self._foreground.wait()
             assert self._foreground.stderr is not None
             self._foreground.stderr.close()
         self._log.close()
+
+
+def _connected(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(TIMEOUT_SECONDS)
+    client.connect(os.fspath(path))
+    return client
 
 
 def wait_for_end(*pids: int) -> None:
@@ -161,3 +185,36 @@ def wait_for_end(*pids: int) -> None:
             assert ends(pidfd), f"process {pid} does not end"
         finally:
             os.close(pidfd)
+
+
+def configure(instance: Instance, mailboxes: str, **more: str) -> None:
+    """Write main.cf."""
+    values = {"virtual_mailbox_maps": mailboxes, "virtual_minimum_uid": "1"}
+    instance.main_cf(values | more)
+
+
+def request(instance: Instance, recipients: Sequence[Recipient] = (BOB,)) -> bytes:
+    """Put a message into the queue; the request to deliver it."""
+    content = encode_content(b"Subject: a\n\n")
+    queued = instance.add_message(
+        b"3F1A2B0001", b"alice@example.org", recipients, content
+    )
+    return encode_request(request_for(queued))
+
+
+def deliver(service: Service) -> int:
+    """Deliver one message; the worker that did it."""
+    assert service.ask(request(service.instance)).status == 0
+    return service.wait_for_line("status=sent").pid
+
+
+def arrived(service: Service, mailbox: str) -> int:
+    """How many messages are in a maildir."""
+    new = service.instance.mail / mailbox / "new"
+    return len(list(new.iterdir())) if new.exists() else 0
+
+
+def wait_until_watching(service: Service) -> None:
+    """Wait until a change of any table would be noticed."""
+    while service.status()["watcher"]["state"] != "watching":
+        pass

@@ -102,6 +102,43 @@ def test_mail_is_delivered(
     assert not instance.socket("private/postvirt").exists()
 
 
+def test_the_socket_is_as_master_makes_its_own(
+    instance: Instance, postfix: PrivatePostfix, postvirt: Postvirt
+) -> None:
+    ours, theirs = (
+        instance.socket(f"private/{name}").stat() for name in ("postvirt", "virtual")
+    )
+    assert (ours.st_mode, ours.st_uid, ours.st_gid) == (
+        theirs.st_mode,
+        theirs.st_uid,
+        theirs.st_gid,
+    )
+
+
+def test_an_entry_of_its_name_in_master_cf_takes_the_socket(
+    instance: Instance, postfix: PrivatePostfix, postvirt: Postvirt
+) -> None:
+    """No mail is lost, and none waits for ever, whoever has the socket."""
+    master_cf = instance.etc / "master.cf"
+    before = master_cf.read_text()
+    master_cf.write_text(f"{before}postvirt unix - n n - - virtual\n")
+    place = instance.socket("private/postvirt")
+    ours = place.stat().st_ino
+    postfix.reload()
+    postfix.wait_until(lambda: place.exists() and place.stat().st_ino != ours)
+    send(postfix, 1)
+    postfix.wait_until_queue_is_empty()
+    assert "relay=postvirt, " in postfix.log_text()
+    assert ", served 0, " in postvirt("status")
+    master_cf.write_text(before)
+    postfix.reload()
+    postvirt("reload")
+    send(postfix, 2)
+    postfix.wait_until_queue_is_empty()
+    assert ", served 1, " in postvirt("status")
+    assert subjects(instance) == {"bob": [1, 2], "mbox": [1, 2]}
+
+
 def test_mail_waits_while_the_service_does_not_run(
     instance: Instance, postfix: PrivatePostfix, postvirt: Postvirt
 ) -> None:
@@ -169,4 +206,3 @@ def test_no_message_is_lost_when_processes_are_killed(
     for found in subjects(instance).values():
         assert set(found) == set(range(60))
     assert "status=bounced" not in postfix.log_text()
-    assert [path for path in instance.mail.rglob("tmp/*") if path.is_file()] == []

@@ -50,6 +50,7 @@ def test_a_slot_is_used_again_and_empty_then() -> None:
     again = scoreboard.take()
     assert again.read() == Activity(False, 0, 0, 0.0)
     assert not again.is_dismissed
+    assert again.is_shared
 
 
 def test_slots_do_not_touch_each_other() -> None:

@@ -142,6 +142,69 @@ def test_old_workers_can_be_told_to_leave_first() -> None:
     assert play(story) == ([([True, True], 2)], 4)
 
 
+def kill_itself(ties: Ties) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("fail", [die, kill_itself])
+def test_old_workers_go_on_until_a_new_one_works(fail: Work) -> None:
+    def story() -> object:
+        failures = []
+
+        def ready() -> None:
+            if failures:
+                one.watchdog.call_after(0, check)
+            else:
+                old.extend(one.watchdog._workers.values())
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+
+        def take_failure(was_killed: bool) -> None:
+            failures.append((was_killed, [worker.slot.is_dismissed for worker in old]))
+
+        def check() -> None:
+            if set(pids(one.watchdog)) & {worker.pid for worker in old}:
+                one.watchdog.call_after(0.01, check)
+            else:
+                one.watchdog.stop()
+
+        old: list[Any] = []
+        one = Play(serve, fail, serve, on_ready=ready, on_failure=take_failure)
+        one.watchdog.run()
+        return failures, one.started
+
+    assert play(story) == ([(fail is kill_itself, [False])], 3)
+
+
+def test_a_second_replacement_does_not_forget_the_oldest() -> None:
+    """The workers in between never worked: nobody tells the oldest to make room."""
+
+    def story() -> object:
+        def never_ready(ties: Ties) -> Leave:
+            signal.sigwait(SIGNALS)
+            return Leave.REPLACE
+
+        def ready() -> None:
+            if one.started == 1:
+                old.extend(one.watchdog._workers.values())
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+                assert not old[0].slot.is_dismissed
+                one.watchdog.replace_workers(look, Reason.CHANGED_TABLE, at_once=True)
+            else:
+                one.watchdog.stop()
+
+        def look() -> None:
+            seen.extend(worker.slot.is_dismissed for worker in old)
+
+        seen: list[bool] = []
+        old: list[Any] = []
+        one = Play(serve, never_ready, serve, on_ready=ready)
+        one.watchdog.run()
+        return seen, one.started
+
+    assert play(story) == ([True], 3)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_ends_is_replaced_at_once(number: signal.Signals) -> None:
     def story() -> object:
@@ -179,6 +242,34 @@ def test_workers_that_die_at_once_are_replaced_more_and_more_slowly(
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert started == 10
     assert line == ("before it served anybody, as did 1 before: next one in 1 seconds")
+
+
+def test_many_that_die_together_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def story() -> object:
+        pauses: list[float] = []
+        ends: list[Callable[[], None]] = []
+        one = Play(die, count=3)
+        call_after = one.watchdog.call_after
+
+        def pause(seconds: float, callback: Callable[[], None]) -> None:
+            pauses.append(seconds)
+            ends.append(callback)
+            call_after(0, wait)
+
+        def wait() -> None:
+            if pids(one.watchdog):
+                call_after(0.01, wait)
+            elif len(pauses) == 4:
+                one.watchdog.stop()
+            else:
+                ends.pop()()
+
+        monkeypatch.setattr(one.watchdog, "call_after", pause)
+        one.watchdog.run()
+        return pauses, one.started
+
+    # The first of them is replaced at once.
+    assert play(story) == ([1, 2, 4, 8], 3 + 1 + 3 * 3)
 
 
 def test_a_pause_ends_and_a_worker_that_works_ends_the_damping() -> None:
@@ -320,6 +411,57 @@ def test_something_is_done_aside() -> None:
         return answers
 
     assert sorted(play(story)) == [b"", b"", b"1" * 100_000]
+
+
+def test_where_there_can_be_no_child_there_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def story() -> object:
+        def fail() -> int:
+            raise BlockingIOError(errno.EAGAIN, TOO_MANY)
+
+        def ready() -> None:
+            before = open_descriptors()
+            monkeypatch.setattr(module.os, "fork", fail)
+            pid = run_aside(one.watchdog, lambda: b"never", answers.append, 10)
+            assert (pid, open_descriptors()) == (0, before)
+            one.watchdog.stop()
+
+        answers: list[bytes] = []
+        one = Play(serve, on_ready=ready)
+        one.watchdog.run()
+        return answers, one.lines.lines
+
+    assert play(story) == ([b""], ["error: fork: " + TOO_MANY])
+
+
+def test_a_descriptor_that_was_closed_meanwhile_is_another_one() -> None:
+    """Of two that are readable at once, the first callback replaces the second."""
+
+    def story() -> object:
+        first, second = os.pipe(), os.pipe()
+        called = []
+
+        def ready() -> None:
+            one.watchdog.add_source(first[0], replace)
+            one.watchdog.add_source(second[0], lambda: called.append("closed"))
+            for _, writes in (first, second):
+                os.write(writes, b"x")
+
+        def replace() -> None:
+            one.watchdog.remove_source(first[0])
+            one.watchdog.remove_source(second[0])
+            os.close(second[0])
+            assert os.dup(first[0]) == second[0]
+            os.read(first[0], 1)
+            one.watchdog.add_source(second[0], lambda: called.append("new"))
+            one.watchdog.call_after(0, one.watchdog.stop)
+
+        one = Play(serve, on_ready=ready)
+        one.watchdog.run()
+        return called
+
+    assert play(story) == []
 
 
 def test_all_workers_can_be_killed() -> None:
