@@ -109,29 +109,30 @@ class Companion:
             self._watchdog.call_after(pause, self._start)
 
     def _spawn(self) -> None:
-        theirs, self._input = os.pipe2(os.O_CLOEXEC)
-        self._output, their_output = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._output, False)
         command = [sys.executable, "-P", "-m", self._module, *self._arguments]
-        actions = [
-            (os.POSIX_SPAWN_DUP2, theirs, 0),
-            (os.POSIX_SPAWN_DUP2, their_output, 1),
-            (os.POSIX_SPAWN_DUP2, 2, 2),  # a daemon's may be closed by exec
-        ]
-        if self._shared_fd >= 0:
-            actions += [(os.POSIX_SPAWN_DUP2, self._shared_fd, SHARED_FD)]
+        fds: list[int] = []
         try:
+            fds += os.pipe2(os.O_CLOEXEC)
+            fds += os.pipe2(os.O_CLOEXEC)
+            theirs, self._input, self._output, their_output = fds
+            actions = [
+                (os.POSIX_SPAWN_DUP2, theirs, 0),
+                (os.POSIX_SPAWN_DUP2, their_output, 1),
+                (os.POSIX_SPAWN_DUP2, 2, 2),  # a daemon's may be closed by exec
+            ]
+            if self._shared_fd >= 0:
+                actions += [(os.POSIX_SPAWN_DUP2, self._shared_fd, SHARED_FD)]
             self.pid = os.posix_spawn(
                 sys.executable, command, os.environ, file_actions=actions
             )
         except OSError:
-            os.close(self._input)
-            os.close(self._output)
+            for fd in fds:
+                os.close(fd)
             raise
-        finally:
-            os.close(theirs)
-            os.close(their_output)
+        os.close(theirs)
+        os.close(their_output)
         os.set_blocking(self._input, False)
+        os.set_blocking(self._output, False)
         self._unsent = []
         self._watchdog.keep(self._input)
         self._watchdog.add_source(self._output, self._hear)

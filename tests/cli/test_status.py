@@ -143,6 +143,7 @@ def test_json_has_everything(service: Service) -> None:
         "config_directory": str(instance.etc),
         "state": "running",
         "served": 1,
+        "exporter": None,
     }
     service.stop()
 
