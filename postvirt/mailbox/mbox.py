@@ -19,7 +19,7 @@ import os
 import random
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +56,10 @@ WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 
 _FILE_MODE = 0o600
+
+# A lock that is taken is tried again soon at first, for mostly it is another delivery
+# that has it, of a worker that is being replaced, say; these attempts do not count.
+_SOON_SECONDS = (0.005, 0.02, 0.08)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +172,20 @@ class _Mbox:
             if style in locking.styles
         ]
         ways.append(self._cut_off_unfinished)
-        attempts = 0
+        pauses = _pauses(locking)
         while ways:
             try:
                 with acting_as(self._owner):
                     while ways:
                         ways[0]()
                         del ways[0]
-                        attempts = 0
+                        pauses = _pauses(locking)
             except _TakenError as taken:
-                attempts += 1
-                if attempts >= locking.attempts:
+                seconds = next(pauses, None)
+                if seconds is None:
                     raise taken.failure from None
                 if ways[0] == self._dot_lock:
                     self._remove_stale_dot_lock(locking)
-                # Not all at the same moment: whoever waits for the same lock is moved
-                # apart.
-                seconds = locking.delay_seconds * random.uniform(0.75, 1.25)
                 yield Pause(seconds, can_be_cut_short=True)
             except PermissionError as error:  # the identity cannot be taken
                 raise not_opened(error) from None
@@ -317,6 +318,18 @@ class _Mbox:
                 "that a process that was killed has left of a message"
             )
             self._truncate(begin)
+
+
+def _pauses(locking: Locking) -> Iterator[float]:
+    """How long to wait before each further attempt to get a lock, in seconds.
+
+    Not all at the same moment: whoever waits for the same lock is moved apart.
+    """
+    if locking.attempts > 1:
+        for seconds in _SOON_SECONDS:
+            yield seconds * random.uniform(0.75, 1.25)
+    for _ in range(locking.attempts - 1):
+        yield locking.delay_seconds * random.uniform(0.75, 1.25)
 
 
 class _TakenError(Exception):
