@@ -22,8 +22,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from postvirt.config.lists import mailbox_locks
+from postvirt.inspection import commands
 from postvirt.inspection.entry import Entry
-from postvirt.inspection.mending import set_parameter
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tally import Same, Tally
@@ -263,7 +263,9 @@ class Boxes:
             f"{same.of('mbox file')}; {text(path)} has {size_bytes} bytes",
             "virtual_mailbox_limit",
             remedy="allow larger files (0 is no limit), or make them smaller",
-            commands=(set_parameter(self._subject, "virtual_mailbox_limit", "0"),),
+            commands=(
+                commands.assign(self._subject.settings, "virtual_mailbox_limit", "0"),
+            ),
         )
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from postvirt.config.lists import mailbox_locks, words
+from postvirt.inspection import commands
 from postvirt.inspection.dovecot import Setting, settings_of, uses_mbox
 from postvirt.inspection.entry import Entry
-from postvirt.inspection.mending import set_parameter
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox
@@ -80,7 +80,9 @@ def _nothing_in_common(subject: Subject, theirs: Setting, names: list[str]) -> P
         f"{theirs.origin.place.line})",
         parameter,
         remedy=f"use a lock that both take, such as {value or 'fcntl'}",
-        commands=(set_parameter(subject, parameter, value),) if known else (),
+        commands=(commands.assign(subject.settings, parameter, value),)
+        if known
+        else (),
     )
 
 
