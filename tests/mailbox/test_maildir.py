@@ -443,10 +443,15 @@ HOSTILE: dict[Prepare, str] = {
 }
 
 
+# The name in new/ is made by link(2), or by a rename where one log orders names.
+BOTH_WAYS = pytest.mark.parametrize("has_log", [False, True], ids=["link", "rename"])
+
+
 @pytest.mark.root
+@BOTH_WAYS
 @pytest.mark.parametrize("prepare", HOSTILE, ids=lambda prepare: prepare.__name__)
 def test_a_recipient_cannot_lead_the_mail_where_he_may_not_write(
-    ground: Path, home: Path, prepare: Prepare
+    ground: Path, home: Path, prepare: Prepare, has_log: bool
 ) -> None:
     """Not even a name is made or removed there, and none stays in the maildir."""
     path = whole_maildir(home)
@@ -455,7 +460,7 @@ def test_a_recipient_cannot_lead_the_mail_where_he_may_not_write(
     (others / "mail").write_bytes(b"not his")
     prepare(path, others)
     before = tree(ground)
-    outcome, _ = run(Hand(), path)
+    outcome, _ = run(Hand(has_log=has_log), path)
     assert isinstance(outcome, Deferred)
     assert outcome.dsn.status == "4.2.0"
     assert outcome.dsn.reason.endswith(f": {HOSTILE[prepare]}")
@@ -463,12 +468,62 @@ def test_a_recipient_cannot_lead_the_mail_where_he_may_not_write(
 
 
 @pytest.mark.root
-def test_links_to_his_own_directories_are_his_own_business(home: Path) -> None:
+@BOTH_WAYS
+def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(
+    ground: Path, home: Path, has_log: bool
+) -> None:
+    """Between writing and naming, for others' files to be replaced or removed."""
+    path = whole_maildir(home)
+    others = ground / "others"
+    others.mkdir(mode=0o755)
+    (others / "mail").write_bytes(b"not his")
+    before = tree(others)
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            with all_rights():
+                (path / "new").rmdir()
+                (path / "new").symlink_to(others)
+
+    outcome, _ = run(Hand(look, has_log=has_log), path)
+    assert isinstance(outcome, Deferred)
+    assert tree(others) == before
+    assert files(path) == []
+
+
+@pytest.mark.root
+@BOTH_WAYS
+def test_a_file_that_has_the_name_already_is_not_replaced(
+    home: Path, monkeypatch: pytest.MonkeyPatch, has_log: bool
+) -> None:
+    path = whole_maildir(home)
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            status = os.fstat(effect.fd)
+            name = "1700000000.V%xI%xM123456.mail.example.org"
+            place = path / "new" / (name % (status.st_dev, status.st_ino))
+            with all_rights():
+                place.write_bytes(b"there before")
+
+    outcome, _ = run(Hand(look, has_log=has_log), path)
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.reason.endswith(": File exists")
+    (name,) = files(path)
+    assert (path / name).read_bytes() == b"there before"
+
+
+@pytest.mark.root
+@BOTH_WAYS
+def test_links_to_his_own_directories_are_his_own_business(
+    home: Path, has_log: bool
+) -> None:
     path = whole_maildir(home)
     for name in ("tmp", "new"):
         (path / name).rename(home / name)
         (path / name).symlink_to(home / name)
-    assert run(Hand(), path)[0] == DELIVERED
+    assert run(Hand(has_log=has_log), path)[0] == DELIVERED
     assert os.listdir(home / "tmp") == []
     assert len(os.listdir(home / "new")) == 1
 
