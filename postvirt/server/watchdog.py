@@ -397,7 +397,13 @@ class Watchdog:
     def _take_no_process(self, error: OSError) -> None:
         why = log.errno_text(error)
         if not self._is_service:
-            log.fatal(f"fork: {why}")
+            old = [one for one in self._workers.values() if one.stands_in]
+            if not old:
+                log.fatal(f"fork: {why}")
+            for worker in old:  # it goes on, and asks again when it leaves
+                worker.has_successor = worker.stands_in = False
+            log.warning(f"fork: {why}: next try when the worker process leaves")
+            return
         pause = max(self._damping.fail(), 1.0)
         self._fill_after(pause)
         log.error(f"fork: {why}: next worker process in {pause:g} seconds")
