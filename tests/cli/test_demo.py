@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from tests.cli.conftest import Run
-
-
-def instances() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("postvirt-demo-*"))
+from tests.harness.child import public_directory
 
 
 @pytest.mark.parametrize(
@@ -21,11 +15,24 @@ def instances() -> set[Path]:
         pytest.param(["--postfix"], id="with-postfix", marks=pytest.mark.postfix),
     ],
 )
-def test_everything_arrives(postvirt: Run, option: list[str]) -> None:
-    before = instances()
-    done = postvirt("demo", *option)
+def test_everything_arrives(
+    postvirt: Run, option: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with public_directory() as directory:
+        monkeypatch.setenv("TMPDIR", str(directory))
+        done = postvirt("demo", *option)
+        left = list(directory.iterdir())
     output = done.stdout.decode()
     assert done.returncode == 0, output + done.stderr.decode()
     assert output.endswith("\n6 delivered, 1 bounced: as it should be\n")
     assert 'status=bounced (unknown user: "nobody@example.com")' in output
-    assert instances() == before
+    assert left == []
+
+
+def test_what_is_kept_is_named(postvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with public_directory() as directory:
+        monkeypatch.setenv("TMPDIR", str(directory))
+        done = postvirt("demo", "--keep")
+        (kept,) = directory.iterdir()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(kept) in done.stdout.decode()
