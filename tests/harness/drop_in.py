@@ -216,6 +216,9 @@ class DropIn:
     def close(self) -> None:
         """End what is still there."""
         if self.exit_status is None:
+            # Once stopped it reaps nobody, so that every pid stays its process's own.
+            os.kill(self.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             for pid in (*self.children(), self.pid):
                 os.kill(pid, signal.SIGKILL)
             self.wait()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 from typing import Self
 
 from postvirt.standin.instance import Instance
@@ -40,7 +41,8 @@ class Restarter:
                 self._process.send_signal(signal.SIGTERM)
         self._thread.join(TIMEOUT_SECONDS)
         for agent in agents(self._instance, OF_THE_SERVICE):
-            os.kill(agent.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ends by itself meanwhile
+                os.kill(agent.pid, signal.SIGKILL)
         self._thread.join()
 
     @property
