@@ -35,4 +35,4 @@ def test_what_is_kept_is_named(postvirt: Run, monkeypatch: pytest.MonkeyPatch) -
         done = postvirt("demo", "--keep")
         (kept,) = directory.iterdir()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert str(kept) in done.stdout.decode()
+    assert f"\nThe instance is in {kept}\n" in done.stdout.decode()
