@@ -154,11 +154,16 @@ class Server:
             return {}
         return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
 
+    def environment(self) -> dict[str, str]:
+        """A temporary directory of its own: MariaDB empties it when it starts."""
+        return {**os.environ, "TMPDIR": str(self.directory)}
+
     def run(self, *command: str) -> None:
         subprocess.run(
             command,
             check=True,
             cwd=self.directory,
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             **self.identity(),
@@ -169,6 +174,7 @@ class Server:
         self._process = subprocess.Popen(
             self.command(),
             cwd=self.directory,
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

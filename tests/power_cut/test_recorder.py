@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable
@@ -41,6 +42,21 @@ def _recorder(root: Path, witness: _Nobody) -> Recorder:
         image.write_bytes(bytes(_SIZE_BYTES))
     (root / "disk").touch()
     return Recorder(image, root / "disk", witness)
+
+
+class _Attachment:
+    """A loop device as it is now attached; others may get the same one later."""
+
+    def __init__(self, device: LoopDevice) -> None:
+        self._block = Path("/sys/block", device.path.name)
+        self._sequence = self._read_sequence()
+
+    def _read_sequence(self) -> str:
+        return (self._block / "diskseq").read_text()
+
+    def lasts(self) -> bool:
+        is_in_use = (self._block / "loop/backing_file").exists()
+        return is_in_use and self._read_sequence() == self._sequence
 
 
 def _record(root: Path, use: Callable[[int], None]) -> tuple[Event, ...]:
@@ -104,39 +120,39 @@ def test_a_failure_at_the_disk_is_told(root: Path) -> None:
 def test_nothing_is_left_of_a_process_that_is_killed(root: Path) -> None:
     file_system = FILE_SYSTEMS[0]
     (root / "mail").mkdir()
-    device_name = root / "device"
+    attachment_path = root / "attachment"
 
     def work() -> None:
         own_mounts()
         file_system.make_on(root / "image")
         recorder = _recorder(root, _Nobody())
         device = LoopDevice(root / "disk")
-        device_name.write_text(device.path.name)
+        attachment_path.write_bytes(pickle.dumps(_Attachment(device)))
         with mounted(file_system, device, root / "mail"):
             (root / "mail/file").write_bytes(b"x" * 10_000)
             recorder.run()
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert exit_status_of(work) == -signal.SIGKILL
-    backing_file = Path(f"/sys/block/{device_name.read_text()}/loop/backing_file")
+    attachment = pickle.loads(attachment_path.read_bytes())
     # The kernel unmounts in its own time, and there is nothing to wait on.
     deadline = time.monotonic() + 20
-    while backing_file.exists() and time.monotonic() < deadline:
+    while attachment.lasts() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not backing_file.exists()
+    assert not attachment.lasts()
 
 
 def test_a_disk_without_its_recorder_fails_and_goes_away(root: Path) -> None:
-    def work() -> Path:
+    def work() -> _Attachment:
         own_mounts()
         recorder = _recorder(root, _Nobody())
         with closing(LoopDevice(root / "disk")) as device:
+            attachment = _Attachment(device)
             recorder.kill()
             fd = os.open(device.path, os.O_RDWR | os.O_SYNC)
             with pytest.raises(OSError, match="error"):
                 os.pwrite(fd, b"x" * 4096, 0)
             os.close(fd)
-        return device.path
+        return attachment
 
-    device = in_child(work)
-    assert not Path(f"/sys/block/{device.name}/loop/backing_file").exists()
+    assert not in_child(work).lasts()
