@@ -13,7 +13,8 @@ from postvirt.codec.delivery import encode_request
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
 from tests.harness.child import public_directory
-from tests.harness.metrics import Metrics, free_port, scrape
+from tests.harness.metrics import Metrics, scrape
+from tests.harness.ports import free_port
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX, NOBODY
 from tests.harness.service import Service, wait_for_end

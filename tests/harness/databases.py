@@ -23,6 +23,8 @@ from typing import ClassVar
 
 import pytest
 
+from tests.harness.ports import free_port
+
 SECRET = "s3cret/Pass"
 START_SECONDS = 60
 
@@ -113,13 +115,6 @@ def driver(name: str) -> ModuleType:
         raise
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 class Server:
     """A server program; a kind of server says how to prepare and to start it."""
 
@@ -155,7 +150,11 @@ class Server:
         return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
 
     def environment(self) -> dict[str, str]:
-        """A temporary directory of its own: MariaDB empties it when it starts."""
+        """With a temporary directory of its own.
+
+        A MariaDB that starts removes the temporary tables that it finds there, also
+        those of another server.
+        """
         return {**os.environ, "TMPDIR": str(self.directory)}
 
     def run(self, *command: str) -> None:

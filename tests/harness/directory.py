@@ -16,10 +16,10 @@ from tests.harness.databases import (
     SECRET,
     Server,
     driver,
-    free_port,
     make_certificates,
     program,
 )
+from tests.harness.ports import free_port
 
 TOP = "dc=example,dc=com"
 READER = f"cn=reader,{TOP}"

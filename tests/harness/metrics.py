@@ -58,11 +58,3 @@ def scrape(address: str) -> Metrics:
         },
         frozenset(family.name for family in families),
     )
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

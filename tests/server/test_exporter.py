@@ -17,7 +17,8 @@ import pytest
 import postvirt
 from postvirt.server.scoreboard import Reason, Scoreboard
 from tests.harness.child import STRANGER, public_directory
-from tests.harness.metrics import connect, free_port, scrape
+from tests.harness.metrics import connect, scrape
+from tests.harness.ports import free_port
 
 pytest.importorskip("prometheus_client")
 

@@ -14,8 +14,9 @@ from postvirt.tables import cf_file as cf_file_module
 from postvirt.tables.cf_file import CfParameters, use_main_cf
 from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
-from tests.harness.databases import HOSTILE, KEYS, ROWS, SECRET, driver, free_port
+from tests.harness.databases import HOSTILE, KEYS, ROWS, SECRET, driver
 from tests.harness.directory import ODD_NAMES, READER, TOP
+from tests.harness.ports import free_port
 from tests.tables.test_registry import NO_IMPORTS
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)

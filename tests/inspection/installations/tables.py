@@ -7,8 +7,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from tests.harness.databases import free_port
 from tests.harness.installations import Broken, Change, Installation, Sound
+from tests.harness.ports import free_port
 
 BOB = {"bob@example.com": "example.com/bob/"}
 SECRET = "s3cret"
