@@ -240,8 +240,9 @@ def _records(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
     The file is no row of records any more: where cleanup(8) has put a pointer over a
     longer header, the rest of the header stays behind it. Only the pointers tell.
     """
+    kind = b""
     position = 0
-    while position < len(data):
+    while kind != b"E":
         start = position
         kind = data[start : start + 1]
         size = shift = 0
@@ -256,10 +257,8 @@ def _records(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         content = data[position : position + size]
         yield kind, start, content
         position += size
-        if kind == b"p" and int(content) > 0:
-            position = int(content)
-        elif kind == b"E":
-            return
+        if kind == b"p":
+            position = int(content) or position
 
 
 def _pointers(held: _Held) -> int:
@@ -274,10 +273,9 @@ def test_edited_messages_are_delivered_as_virtual_does(made: _Made) -> None:
         genuine, postvirt = pool.map(partial(observe, scenario), (GENUINE, POSTVIRT))
     found = difference(genuine, postvirt)
     assert not found, found
-    # Bob and mbox of each message, and: one of them removed, carol added twice.
-    sent = sum(
-        "status=sent (delivered to " in line for line in postvirt.sections["log"]
-    )
+    # Bob and mbox of each message; one mbox was removed, and carol was added twice.
+    log = postvirt.sections["log"]
+    sent = sum("status=sent (delivered to " in line for line in log)
     assert sent == 2 * len(_MESSAGES) - 1 + 2
 
 
