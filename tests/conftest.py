@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from postvirt.system import log
+from tests.harness.child import Log, public_directory
 
 _NEEDED_COMMANDS = ("postconf", "postmap")
 _VIRTUAL = "/usr/lib/postfix/sbin/virtual"
@@ -38,3 +43,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("POSTVIRT_REQUIRE_ALL"):
         pytest.fail(f"{reason}, and POSTVIRT_REQUIRE_ALL is set")
     pytest.skip(reason)
+
+
+@pytest.fixture
+def ground() -> Iterator[Path]:
+    """An empty directory that every user can reach; it belongs to the test process."""
+    with public_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def logged() -> Iterator[Log]:
+    """Catch what is logged."""
+    lines = Log()
+    log.start(lines, utf8=True)
+    yield lines
+    log.start(log.to_stderr("postvirt"))

@@ -26,7 +26,7 @@ _DOVECOT = "/etc/dovecot/dovecot.conf"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.configuration import add_configuration_options
+    from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
     parser.add_argument(
@@ -61,9 +61,9 @@ def _count(word: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check and print; the exit status."""
-    from postvirt.cli.configuration import DAEMON, overrides_of
     from postvirt.cli.progress import show_progress
-    from postvirt.inspection.inspect import inspect
+    from postvirt.cli.settings_options import DAEMON, overrides_of
+    from postvirt.inspection.run import inspect
     from postvirt.inspection.show import as_json, render
     from postvirt.inspection.subject import Extent
     from postvirt.model.text import wire

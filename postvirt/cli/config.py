@@ -31,7 +31,7 @@ CANNOT_RUN = 1  # as postconf
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.configuration import add_configuration_options
+    from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
     add = parser.add_argument
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print; the exit status."""
+    from postvirt.config.excerpt import render
     from postvirt.config.listing import Listing, lines
-    from postvirt.config.show import render
     from postvirt.errors import ConfigError
     from postvirt.model.text import wire
     from postvirt.system import log

@@ -47,7 +47,7 @@ _KEEP_IN_MEMORY_BYTES = 4_194_304
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.configuration import add_configuration_options
+    from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
     parser.add_argument(
@@ -64,12 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Deliver; the exit status."""
     from tempfile import SpooledTemporaryFile
 
-    from postvirt.cli.configuration import load_settings
+    from postvirt.cli.settings_options import load_settings
     from postvirt.delivery.preparation import prepare, settle_as_mail_owner
+    from postvirt.engine.engine import Engine
     from postvirt.model.outcome import CorruptQueueFile, Delivered
     from postvirt.model.request import Recipient
     from postvirt.server.assembly import Assembly
-    from postvirt.server.engine import Engine
     from postvirt.system.limits import limit_file_size
 
     settings = load_settings(arguments)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from postvirt.inspection.explain import Explanation
+    from postvirt.explain.explainer import Explanation
 
 SUMMARY = "say what would become of mail for an address, and why"
 DESCRIPTION = """\
@@ -42,7 +42,7 @@ _SIZE_BYTES = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.configuration import add_configuration_options
+    from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
     parser.add_argument(
@@ -70,15 +70,15 @@ def _size(value: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain and print; the exit status."""
-    from postvirt.cli.configuration import overrides_of
+    from postvirt.cli.settings_options import overrides_of
     from postvirt.delivery.preparation import accounts_of, prepare, settle
-    from postvirt.inspection.explain import Explainer
-    from postvirt.inspection.explain_show import as_json
-    from postvirt.inspection.explained_service import process_of
-    from postvirt.inspection.routing import routing_tables
+    from postvirt.explain.delivery_service import process_of
+    from postvirt.explain.explainer import Explainer
+    from postvirt.explain.routing import routing_tables
+    from postvirt.explain.show import as_json
     from postvirt.system import log
     from postvirt.tables import registry
-    from postvirt.tables.cf_file import use_main_cf
+    from postvirt.tables.databases.cf_file import use_main_cf
 
     process = process_of(
         arguments.config_directory, overrides_of(arguments), arguments.service
@@ -120,7 +120,7 @@ def _printer() -> Callable[[Explanation], None]:
 
 
 def _print_plain(explanation: Explanation) -> None:
-    from postvirt.inspection.explain_show import plain
+    from postvirt.explain.show import plain
     from postvirt.model.text import wire
 
     sys.stdout.buffer.write(wire(plain(explanation)) + b"\n")
@@ -134,7 +134,7 @@ def _on_terminal() -> Callable[[Explanation], None]:
     from rich.table import Table
     from rich.text import Text
 
-    from postvirt.inspection.explain_show import headline, sections
+    from postvirt.explain.show import headline, sections
 
     console = Console(highlight=False)
     # What rich imports only when it is used.

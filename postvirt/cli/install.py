@@ -23,7 +23,7 @@ CANNOT_RUN = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.configuration import add_configuration_options
+    from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
     parser.add_argument(
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Install, saying what is done; the exit status."""
-    from postvirt.cli.configuration import load_settings
-    from postvirt.cli.drop_in import DropIn, hints, take
+    from postvirt.cli.settings_options import load_settings
+    from postvirt.installation.drop_in import DropIn, hints, take
 
     settings = load_settings(arguments)
     place = DropIn(settings.daemon_directory, settings.config_directory)

@@ -30,7 +30,7 @@ CANNOT_RUN = 75  # EX_TEMPFAIL
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.configuration import add_configuration_options
+    from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
     parser.add_argument("--types", action=_ListTypes, help="list the types of tables")
@@ -62,7 +62,7 @@ class _ListTypes(argparse.Action):
 
 def run(arguments: argparse.Namespace) -> int:
     """Look up; the exit status."""
-    from postvirt.cli.configuration import load_settings
+    from postvirt.cli.settings_options import load_settings
     from postvirt.errors import TableError
     from postvirt.tables import redirection
     from postvirt.tables.file_value import decoded

@@ -29,7 +29,7 @@ from postvirt.cli import (
     stop,
     uninstall,
 )
-from postvirt.config.show import render
+from postvirt.config.excerpt import render
 from postvirt.errors import ConfigError
 
 

@@ -18,14 +18,14 @@ CANNOT_RUN = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.running import add_service_options
+    from postvirt.cli.running_service import add_service_options
 
     add_service_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reload; the exit status."""
-    from postvirt.cli.running import ask_service
+    from postvirt.cli.running_service import ask_service
     from postvirt.model.text import wire
 
     answer = ask_service(arguments, "reload")

@@ -21,7 +21,7 @@ CANNOT_RUN = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.running import add_service_options
+    from postvirt.cli.running_service import add_service_options
 
     add_service_options(parser)
     parser.add_argument(
@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start; the exit status."""
-    from postvirt.cli.configuration import overrides_of
+    from postvirt.cli.settings_options import overrides_of
     from postvirt.config.load import directory_of
-    from postvirt.server.service_options import Wanted
-    from postvirt.server.start import start
+    from postvirt.server.service.options import Wanted
+    from postvirt.server.service.starter import start
 
     directory = directory_of(arguments.config_directory)
     os.environ["MAIL_CONFIG"] = os.path.abspath(directory)

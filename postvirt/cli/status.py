@@ -24,7 +24,7 @@ _TABLES = ("table", "file", "age", "size")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.running import add_service_options
+    from postvirt.cli.running_service import add_service_options
 
     add_service_options(parser)
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask and print; the exit status."""
-    from postvirt.cli.running import ask_service
+    from postvirt.cli.running_service import ask_service
 
     status = ask_service(arguments, "status")
     if status is None:

@@ -15,13 +15,13 @@ CANNOT_RUN = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.running import add_service_options
+    from postvirt.cli.running_service import add_service_options
 
     add_service_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Stop; the exit status."""
-    from postvirt.cli.running import ask_service
+    from postvirt.cli.running_service import ask_service
 
     return CANNOT_RUN if ask_service(arguments, "stop") is None else 0

@@ -24,7 +24,8 @@ from postvirt.config.legacy_tables import SUFFIXES, tables_in
 from postvirt.config.lists import words
 from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf
-from postvirt.config.names import (
+from postvirt.config.networks import default_mynetworks
+from postvirt.config.parameter_names import (
     LEGACY,
     MACHINE_MADE,
     NEWER,
@@ -33,7 +34,6 @@ from postvirt.config.names import (
     builtin_defaults,
     service_defaults,
 )
-from postvirt.config.networks import default_mynetworks
 from postvirt.errors import ConfigError
 from postvirt.model.text import wire
 

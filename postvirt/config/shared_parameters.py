@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from postvirt.config.names import builtin_defaults
+from postvirt.config.parameter_names import builtin_defaults
 from postvirt.config.parameters import PARAMETERS, Kind, Parameter
 
 _MEANING = "Read by every Postfix program."

@@ -13,8 +13,8 @@ from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Misconfigured, Place, Resolver
 from postvirt.mailbox import maildir, mbox
+from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.message import Content, Envelope
-from postvirt.mailbox.status import CONFIGURATION
 from postvirt.model.effects import Lookup, Steps
 from postvirt.model.mailbox import Mailbox, Unknown
 from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome

@@ -10,35 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postvirt.inspection.beside import check_proxied, check_types
-from postvirt.inspection.confinement import check_confinement
-from postvirt.inspection.effects import check_local_only, check_overridden
-from postvirt.inspection.entries import check_entries
-from postvirt.inspection.file_systems import check_file_systems, check_network_locks
-from postvirt.inspection.label import check_label
-from postvirt.inspection.launcher import check_launcher
-from postvirt.inspection.metrics import check_metrics
-from postvirt.inspection.names import check_names
-from postvirt.inspection.places import check_mailbox_base
-from postvirt.inspection.probes import check_answers
-from postvirt.inspection.queue_directory import check_queue_directory
-from postvirt.inspection.references import (
+from postvirt.inspection.files.references import (
     check_loops,
     check_mistakes,
     check_undefined,
 )
-from postvirt.inspection.services import (
+from postvirt.inspection.files.unused_names import check_names
+from postvirt.inspection.files.vda_quota import check_vda
+from postvirt.inspection.files.without_effect import check_local_only, check_overridden
+from postvirt.inspection.machine.queue_directory import check_queue_directory
+from postvirt.inspection.machine.selinux import check_label
+from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
+from postvirt.inspection.machine.systemd_sandbox import check_confinement
+from postvirt.inspection.mailboxes.base import check_mailbox_base
+from postvirt.inspection.mailboxes.entries import check_entries
+from postvirt.inspection.services.master_entries import (
     check_arguments,
     check_chroot,
     check_privileged,
     check_process_limit,
 )
-from postvirt.inspection.sources import check_sources
+from postvirt.inspection.services.metrics_library import check_metrics
+from postvirt.inspection.services.program_file import check_launcher
+from postvirt.inspection.services.transport import check_transport
 from postvirt.inspection.subject import Check, LookAtFiles
-from postvirt.inspection.table_access import check_writable
-from postvirt.inspection.tables import check_tables
-from postvirt.inspection.transport import check_transport
-from postvirt.inspection.vda import check_vda
+from postvirt.inspection.tables.database_answers import check_answers
+from postvirt.inspection.tables.file_access import check_writable
+from postvirt.inspection.tables.opening import check_tables
+from postvirt.inspection.tables.other_programs import check_proxied, check_types
+from postvirt.inspection.tables.source_texts import check_sources
 
 # What can be said of the texts of main.cf and master.cf.
 OF_FILES: Sequence[LookAtFiles] = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from postvirt.config.show import excerpt
+from postvirt.config.excerpt import excerpt
 from postvirt.inspection.problem import Problem
 from postvirt.system.log import printable
 

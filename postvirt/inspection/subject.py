@@ -14,7 +14,7 @@ from postvirt.config.master_cf import MasterCf, Service
 from postvirt.config.parameters import Settings
 from postvirt.config.places import Origin, Places
 from postvirt.errors import ConfigError
-from postvirt.inspection.files import Files
+from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.problem import Problem, Severity
 
 # The programs of master.cf that this is about.

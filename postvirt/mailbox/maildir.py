@@ -18,6 +18,14 @@ import itertools
 import os
 import time
 
+from postvirt.mailbox.errno_dsn import (
+    COMMIT,
+    PLACE,
+    WRITE,
+    WRITING,
+    DeliveryFailedError,
+    step,
+)
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -26,14 +34,6 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
-from postvirt.mailbox.status import (
-    COMMIT,
-    PLACE,
-    WRITE,
-    WRITING,
-    DeliveryFailedError,
-    step,
-)
 from postvirt.model.effects import Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Outcome
@@ -41,7 +41,7 @@ from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.directories import make_directories, open_directory
 from postvirt.system.privileges import acting_as
-from postvirt.system.renaming import rename_to_new_name
+from postvirt.system.rename_noreplace import rename_to_new_name
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))

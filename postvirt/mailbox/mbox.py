@@ -26,6 +26,14 @@ from functools import partial
 
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import unfinished
+from postvirt.mailbox.errno_dsn import (
+    COMMIT,
+    PLACE,
+    WRITE,
+    WRITING,
+    DeliveryFailedError,
+    step,
+)
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -34,14 +42,6 @@ from postvirt.mailbox.message import (
     from_line,
     hand_over,
     write_message,
-)
-from postvirt.mailbox.status import (
-    COMMIT,
-    PLACE,
-    WRITE,
-    WRITING,
-    DeliveryFailedError,
-    step,
 )
 from postvirt.model.effects import Durable, Joint, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox

@@ -20,11 +20,11 @@ import stat
 from dataclasses import dataclass
 
 from postvirt.mailbox import maildir, mbox
-from postvirt.mailbox.status import PLACE, WRITE, WRITING, DeliveryFailedError, step
+from postvirt.mailbox.errno_dsn import PLACE, WRITE, WRITING, DeliveryFailedError, step
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Outcome
 from postvirt.system import locks, safe_open
-from postvirt.system.attempts import (
+from postvirt.system.dry_run import (
     check_access,
     check_create,
     check_make_directories,

@@ -1,7 +1,7 @@
 """What a delivery waits for.
 
 Delivery code is written as generators that read from top to bottom and yield one of
-these values where they have to wait. The engine (server.engine) performs it and resumes
+these values where they have to wait. The engine (engine.engine) performs it and resumes
 the generator with the answer, or throws the OSError that came of it. The code that
 waits does not know who else is served meanwhile.
 

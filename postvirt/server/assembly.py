@@ -12,11 +12,11 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.agent import Agent
 from postvirt.delivery.preparation import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman
+from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
-from postvirt.server.counts import Counts
-from postvirt.server.lookups import Lookups
-from postvirt.server.observing import Counting, ObservedPostman, Observers
+from postvirt.server.metrics.counts import Counts
+from postvirt.server.metrics.observing import Counting, ObservedPostman, Observers
 from postvirt.system import privileges
 from postvirt.tables import registry
 from postvirt.tables.match_list import DomainList, table_names

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from postvirt.server.damping import EARLY_SECONDS, Damping
+from postvirt.server.restart_backoff import EARLY_SECONDS, Damping
 from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 

@@ -17,17 +17,17 @@ import stat
 import sys
 from dataclasses import replace
 
-from postvirt.config.command_line import Options, parse_options
+from postvirt.config.daemon_options import Options, parse_options
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
-from postvirt.server.configuration import (
+from postvirt.server.watchdog import RunWorker, watch
+from postvirt.server.worker import Leave, StatusChannel, Ties
+from postvirt.server.worker_setup import (
     Configuration,
     log_as_environment_says,
     prepared,
     settled_worker,
 )
-from postvirt.server.watchdog import RunWorker, watch
-from postvirt.server.worker import Leave, StatusChannel, Ties
 from postvirt.system import log
 
 # master_proto.h: where master(8) leaves its descriptors.

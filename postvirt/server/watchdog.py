@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
-from postvirt.server.damping import EARLY_SECONDS, Damping
-from postvirt.server.scoreboard import Activity, Reason, Scoreboard, Slot
+from postvirt.server.metrics.scoreboard import Activity, Reason, Scoreboard, Slot
+from postvirt.server.restart_backoff import EARLY_SECONDS, Damping
 from postvirt.server.worker import REPLACED, SIGNALS, Leave, Ties
 from postvirt.system import log
 
@@ -140,7 +140,7 @@ class Watchdog:
 
     @property
     def scoreboard_fd(self) -> int:
-        """What the workers do and count, for another program (server.scoreboard)."""
+        """The scoreboard (server.metrics.scoreboard), for another program."""
         return self._scoreboard.fd
 
     def add_source(self, fd: int, callback: Callback, *, writes: bool = False) -> None:

@@ -27,18 +27,18 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 
-from postvirt.codec import master
+from postvirt.codec import master_status
 from postvirt.codec.announcement import (
     DELIVERY_REQUEST,
     READY,
     encode_announcement,
 )
+from postvirt.engine.engine import Engine, StoppingError
 from postvirt.model.effects import Steps
 from postvirt.server.assembly import Assembly
-from postvirt.server.conversation import Connection
-from postvirt.server.engine import Engine, StoppingError
-from postvirt.server.passing import receive_client
-from postvirt.server.scoreboard import Slot
+from postvirt.server.connection import Connection
+from postvirt.server.metrics.scoreboard import Slot
+from postvirt.server.pass_transport import receive_client
 from postvirt.system import log
 
 # A worker asks for its successor when it may still serve one client in so many: nobody
@@ -75,7 +75,7 @@ class StatusChannel:
     def notify(self, *availabilities: int) -> bool:
         """Tell master(8), all at once; False when it went away."""
         records = b"".join(
-            master.encode_status(self.pid, self.generation, availability)
+            master_status.encode_status(self.pid, self.generation, availability)
             for availability in availabilities
         )
         try:
@@ -236,14 +236,14 @@ class Worker:
         if self._served and not self._was_taken:
             # master(8) takes a process that was never taken for one that failed to
             # start. Nobody is waiting now for whom it could start another one.
-            self._notify(master.TAKEN, master.AVAILABLE)
+            self._notify(master_status.TAKEN, master_status.AVAILABLE)
 
     def _begin_to_serve(self, client: socket.socket) -> None:
         client.setblocking(False)
         self._served += 1
         self._ties.slot.begin()
         if self._engine.clients + 1 >= self._limits.clients:
-            self._notify(master.TAKEN)
+            self._notify(master_status.TAKEN)
             self._listen(False)
         if self._takes_passed:
             steps = self._passed_conversation(client)
@@ -259,7 +259,7 @@ class Worker:
         client.close()
         self._ties.slot.end()
         if self._leave is None and not self._is_listening:
-            self._notify(master.AVAILABLE)
+            self._notify(master_status.AVAILABLE)
             self._listen(True)
 
     def _conversation(self, reads: int, writes: int) -> Steps[None]:
@@ -293,7 +293,7 @@ class Worker:
         if leave in REPLACED:
             self._ties.ask_for_another()
             if was_taken:
-                self._notify(master.AVAILABLE)
+                self._notify(master_status.AVAILABLE)
 
     def _notify(self, *availabilities: int) -> None:
         self._was_taken = True

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from postvirt.codec.master import AVAILABLE, RECORD_BYTES, decode_status
+from postvirt.codec.master_status import AVAILABLE, RECORD_BYTES, decode_status
 from postvirt.standin.identity import mail_owner
 from postvirt.standin.services import POSTLOG
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from postvirt.cli import main
-from postvirt.inspection import explain
+from postvirt.explain import explainer
 from postvirt.standin.instance import Instance
 from postvirt.system import privileges
 from tests.cli.conftest import Run
@@ -282,7 +282,7 @@ def test_others_than_root_cannot_tell(
 ) -> None:
     monkeypatch.setenv("MAIL_CONFIG", str(instance.etc))
     monkeypatch.setattr(privileges, "is_root", lambda: False)
-    monkeypatch.setattr(explain, "may_act_as", lambda _: False)
+    monkeypatch.setattr(explainer, "may_act_as", lambda _: False)
     assert main.main(["explain", "bob@example.com"]) == 2
     output = capfd.readouterr().out
     assert output.startswith("bob@example.com: cannot tell: only root")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.cli import drop_in
-from postvirt.cli.drop_in import DropIn
+from postvirt.installation import drop_in
+from postvirt.installation.drop_in import DropIn
 from postvirt.standin.instance import Instance
 from tests.cli.conftest import Run
 from tests.harness.child import in_child

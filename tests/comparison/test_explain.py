@@ -22,7 +22,7 @@ import pytest
 
 from postvirt.cli import explain, main
 from postvirt.config import grammar
-from postvirt.inspection import explain_show, explained_service
+from postvirt.explain import delivery_service, show
 from postvirt.model.request import PROBE_FLAGS
 from postvirt.model.text import wire
 from tests.comparison.scenarios import (
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.postfix
 
 # What a child would have to import again and again.
 grammar.prepare()
-_LOADED = (explain, explain_show, explained_service)
+_LOADED = (explain, show, delivery_service)
 
 # What cannot be known before.
 _UNLIKE = {

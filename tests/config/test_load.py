@@ -10,7 +10,7 @@ import pytest
 
 from postvirt.config import load as module
 from postvirt.config.load import check, load, parse_override
-from postvirt.config.names import NEWER
+from postvirt.config.parameter_names import NEWER
 from postvirt.config.parameters import PARAMETERS
 from postvirt.errors import ConfigError
 

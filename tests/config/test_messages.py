@@ -5,8 +5,8 @@
 
 import pytest
 
+from postvirt.config.excerpt import render
 from postvirt.config.load import check, load, read_master_cf
-from postvirt.config.show import render
 from postvirt.errors import ConfigError
 
 BASE = "virtual_mailbox_base = /v\n"

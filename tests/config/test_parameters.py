@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.config.names import NEWER
+from postvirt.config.parameter_names import NEWER
 from postvirt.config.parameters import PARAMETERS, Settings
 
 # What postconf cannot know or makes itself.

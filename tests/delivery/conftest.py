@@ -11,17 +11,7 @@ import pytest
 from postvirt.config.load import load
 from postvirt.config.parameters import Settings
 from postvirt.standin.instance import Instance
-from postvirt.system import log
-from tests.harness.child import Log, public_directory
-
-
-@pytest.fixture
-def logged() -> Iterator[Log]:
-    """Catch what is logged."""
-    lines = Log()
-    log.start(lines, utf8=True)
-    yield lines
-    log.start(log.to_stderr("postvirt"))
+from tests.harness.child import public_directory
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from postvirt.delivery.resolve import Misconfigured, Resolver
 from postvirt.errors import TableError
 from postvirt.model.mailbox import Mailbox, Owner, Unknown
 from postvirt.tables.maps import Maps, open_maps
-from postvirt.tables.static import StaticTable
+from postvirt.tables.simple.static import StaticTable
 from postvirt.tables.table import Table, TableOptions
 from tests.harness.child import Log
 

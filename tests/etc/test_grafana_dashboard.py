@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("prometheus_client")
 
-from postvirt.server.exporter import Collector
-from postvirt.server.scoreboard import Scoreboard, Spectator
+from postvirt.server.metrics.exporter import Collector
+from postvirt.server.metrics.scoreboard import Scoreboard, Spectator
 
 DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana-dashboard.json"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}

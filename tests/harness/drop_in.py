@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from postvirt.codec.master import RECORD_BYTES, decode_status
+from postvirt.codec.master_status import RECORD_BYTES, decode_status
 from postvirt.model.text import text
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_manager import Reply, converse

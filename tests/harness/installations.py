@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 from postvirt.config.load import check
-from postvirt.inspection.inspect import inspect
 from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.run import inspect
 from postvirt.inspection.subject import Extent
 from postvirt.standin.instance import Instance
 from tests.harness.child import in_child

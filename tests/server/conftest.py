@@ -7,18 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from postvirt.standin.instance import Instance
-from postvirt.system import log
-from tests.harness.child import Log, public_directory
+from tests.harness.child import public_directory
 from tests.harness.drop_in import DropIn
-
-
-@pytest.fixture
-def logged() -> Iterator[Log]:
-    """Catch what is logged."""
-    lines = Log()
-    log.start(lines, utf8=True)
-    yield lines
-    log.start(log.to_stderr("postvirt"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.server.engine import Engine
+from postvirt.engine.engine import Engine
 from postvirt.system.service_client import exchange
 
 SERVICE = "private/bounce"

@@ -41,7 +41,7 @@ def test_proxy_is_dropped():
 
 
 def test_a_missing_driver_is_one_clear_message(monkeypatch, logged):
-    monkeypatch.delitem(sys.modules, "postvirt.tables.lmdb", raising=False)
+    monkeypatch.delitem(sys.modules, "postvirt.tables.indexes.lmdb", raising=False)
     monkeypatch.setitem(sys.modules, "lmdb", None)
     prepare(["lmdb:/etc/table"])
     assert logged.take() == []

@@ -1,0 +1,59 @@
+"""The options that say which configuration a subcommand uses."""
+
+from __future__ import annotations
+
+import argparse
+
+from postvirt.config.load import load, parse_override
+from postvirt.config.parameters import Settings
+from postvirt.system import log
+from postvirt.tables.databases.cf_file import use_main_cf
+
+# What a daemon would be called: $process_name and $service_name in main.cf.
+DAEMON = "virtual"
+
+
+def add_configuration_options(parser: argparse.ArgumentParser) -> None:
+    """Add -c and -o, as Postfix's own commands have them."""
+    parser.add_argument(
+        "-c",
+        dest="config_directory",
+        metavar="DIR",
+        help="the directory of main.cf (default: $MAIL_CONFIG or /etc/postfix)",
+    )
+    parser.add_argument(
+        "-o",
+        dest="overrides",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="use this value in place of main.cf's; may be repeated",
+    )
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """The -o options as (name, value).
+
+    Raises: ConfigError.
+    """
+    return [parse_override(option) for option in arguments.overrides]
+
+
+def load_settings(arguments: argparse.Namespace, *more: tuple[str, str]) -> Settings:
+    """Read the configuration that the options name; the log goes to standard error.
+
+    more are overrides of the subcommand's own, as (name, value).
+    Raises: ConfigError.
+    """
+    loaded = load(
+        arguments.config_directory,
+        [*overrides_of(arguments), *more],
+        process_name=DAEMON,
+        service_name=DAEMON,
+    )
+    utf8 = loaded.settings.smtputf8_enable
+    log.start(log.to_stderr("postvirt"), utf8=utf8)
+    for warning in loaded.warnings:
+        log.warning(warning)
+    use_main_cf(loaded.texts)
+    return loaded.settings

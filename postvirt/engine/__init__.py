@@ -1,0 +1,1 @@
+"""Run many deliveries side by side, and commit what they wrote in groups."""

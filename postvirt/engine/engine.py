@@ -1,0 +1,343 @@
+"""Run many deliveries side by side in one process, with one loop.
+
+A delivery is a generator that yields what it has to wait for (model.effects). The
+engine resumes every one that can go on until all of them wait, then does for all at
+once what they wait for: writes files out, commits them (engine.group_commit), asks
+services, lets time pass. It waits for events only when there is nothing left to do.
+
+A client that never says a word, a lock that is never given up, a database that does not
+answer or a commit keep nobody else waiting. What does is the work itself: reading and
+writing a message, and writing small ones out.
+
+Raises: nothing of a delivery's; what a generator raises goes to whoever waits for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar, assert_never
+
+from postvirt.engine.group_commit import Disks
+from postvirt.engine.lookup_threads import Lookups
+from postvirt.model.effects import (
+    Durable,
+    Effect,
+    Exchange,
+    Joint,
+    Lookup,
+    Pause,
+    Ready,
+    Steps,
+    Together,
+    Written,
+)
+from postvirt.system.service_client import exchange
+
+T = TypeVar("T")
+
+# Takes a result, or the exception that came instead.
+Then = Callable[[Any, BaseException | None], None]
+
+# So many ways of `Together` are gone at once, whatever the clients ask for, as each may
+# have some files open; the others wait for their turn.
+MOST_WAYS = 256
+
+# poll(2) takes no more than 24 days.
+MOST_REST_SECONDS = 86_400.0
+
+# So many things are done in one `Joint`: it may hold a lock that others want, too.
+MOST_JOINT = 64
+
+
+class StoppingError(Exception):
+    """The process is asked to stop, and what is waited for may never come."""
+
+
+@dataclass(slots=True)
+class _Task:
+    steps: Steps[Any]
+    then: Then
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A task that waits for a descriptor, or for time to pass, or both."""
+
+    task: _Task
+    fd: int = -1
+    can_be_abandoned: bool = False
+    can_be_cut_short: bool = False
+    is_over: bool = False
+
+
+@dataclass(slots=True)
+class _Joint:
+    """Things that wait to be done together."""
+
+    perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
+    waiting: deque[tuple[Any, _Task]] = field(default_factory=deque)
+    is_under_way: bool = False
+
+
+class Engine:
+    """The loop.
+
+    ipc_timeout          seconds that each read or write of a service may take
+    services_announce    whether services say first which protocol they speak
+    lookups              who asks tables that may take their time
+    on_commit            as that of engine.group_commit
+    """
+
+    def __init__(
+        self,
+        ipc_timeout: float,
+        *,
+        services_announce: bool = True,
+        lookups: Lookups | None = None,
+        on_commit: Callable[[int], None] | None = None,
+    ) -> None:
+        self.clients = 0
+        self._ipc_timeout = ipc_timeout
+        self._services_announce = services_announce
+        self._lookups = lookups
+        self._disks = Disks(on_commit)
+        self._runnable: deque[tuple[_Task, Any, BaseException | None]] = deque()
+        self._waits: dict[int, _Wait] = {}
+        self._timers: list[tuple[float, int, _Wait]] = []
+        self._timer_number = 0
+        self._ways: deque[_Task] = deque()
+        self._ways_gone = 0
+        self._joints: dict[Hashable, _Joint] = {}
+        self._is_stopping = False
+        self._watchers: dict[int, Callable[[], None]] = {}
+        self._epoll = select.epoll()
+        if self._disks.background.fileno() >= 0:
+            self.watch(self._disks.background.fileno(), self._disks.take_done)
+        if lookups is not None:
+            self.watch(lookups.fileno(), lookups.take_answers)
+        file_systems = self._disks.file_systems
+        if file_systems.fileno() >= 0:
+            mounted = select.EPOLLPRI | select.EPOLLET
+            self._epoll.register(file_systems.fileno(), mounted)
+            self._watchers[file_systems.fileno()] = file_systems.forget
+
+    def start(self, steps: Steps[T], then: Callable[[T | None], None]) -> None:
+        """Serve a client; `then` gets the result, None if it was abandoned."""
+
+        def end(result: T | None, error: BaseException | None) -> None:
+            self.clients -= 1
+            if error is not None and not isinstance(error, StoppingError):
+                raise error
+            then(result)
+
+        self.clients += 1
+        self._runnable.append((_Task(steps, end), None, None))
+
+    def run(self, steps: Steps[T]) -> T | None:
+        """Go these steps to their end; None if they were abandoned."""
+        results: list[T | None] = []
+        self.start(steps, results.append)
+        while not results:
+            self.turn(None)
+        return results[0]
+
+    def stop(self) -> None:
+        """Abandon what strangers may never do, and do not wait for locks any more."""
+        self._is_stopping = True
+        for wait in [*self._waits.values(), *(timer[2] for timer in self._timers)]:
+            if not wait.is_over:
+                if wait.can_be_abandoned:
+                    self._end_wait(wait, error=StoppingError())
+                elif wait.can_be_cut_short:
+                    self._end_wait(wait)
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back whenever a descriptor is readable."""
+        self._watchers[fd] = callback
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Never again."""
+        if self._watchers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def turn(self, until: float | None) -> None:
+        """Go on with all that can; else wait for events until this time.monotonic()."""
+        was_at_rest = not self._runnable
+        while self._runnable:
+            self._advance(*self._runnable.popleft())
+        if self._joints:
+            self._begin_joints()
+        if self._runnable:
+            return
+        if self._disks.has_work:
+            # Whoever has come meanwhile may have something for the same commit.
+            if self.clients <= 1 or not self._take_events(0):
+                self._disks.work(in_background=self.clients > 1)
+        elif was_at_rest:
+            self._take_events(self._rest_seconds(until))
+
+    def _advance(self, task: _Task, answer: Any, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                effect = task.steps.send(answer)
+            else:
+                effect = task.steps.throw(error)
+        except StopIteration as end:
+            task.then(end.value, None)
+        except Exception as failure:
+            task.then(None, failure)
+        else:
+            try:
+                self._perform(task, effect)
+            except Exception as failure:
+                self._resume(task, error=failure)
+
+    def _perform(self, task: _Task, effect: Effect) -> None:
+        match effect:
+            case Written() | Durable():
+                self._disks.add(effect, partial(self._resume, task))
+            case Ready():
+                self._wait_ready(task, effect)
+            case Pause(seconds, can_be_cut_short):
+                if can_be_cut_short and self._is_stopping:
+                    self._resume(task)
+                else:
+                    wait = _Wait(task, can_be_cut_short=can_be_cut_short)
+                    self._wait_until(wait, seconds)
+            case Exchange(service, protocol, request):
+                announced = protocol if self._services_announce else b""
+                steps = exchange(service, announced, request, self._ipc_timeout)
+                self._runnable.append(
+                    (_Task(steps, partial(self._resume, task)), None, None)
+                )
+            case Lookup(address):
+                assert self._lookups is not None
+                self._lookups.ask(address, partial(self._resume, task))
+            case Together(ways):
+                self._go_together(task, ways)
+            case Joint(key, thing, perform):
+                joint = self._joints.get(key)
+                if joint is None:
+                    joint = self._joints[key] = _Joint(perform)
+                joint.waiting.append((thing, task))
+            case _:
+                assert_never(effect)
+
+    def _resume(
+        self, task: _Task, answer: Any = None, error: BaseException | None = None
+    ) -> None:
+        self._runnable.append((task, answer, error))
+
+    def _go_together(self, task: _Task, ways: Sequence[Steps[Any]]) -> None:
+        results: list[Any] = [None] * len(ways)
+        errors: list[BaseException] = []
+        left = len(ways)
+
+        def arrive(number: int, result: Any, error: BaseException | None) -> None:
+            nonlocal left
+            results[number] = result
+            if error is not None:
+                errors.append(error)
+            self._ways_gone -= 1
+            self._go_ways()
+            left -= 1
+            if not left:
+                self._resume(task, results, errors[0] if errors else None)
+
+        for number, steps in enumerate(ways):
+            self._ways.append(_Task(steps, partial(arrive, number)))
+        self._go_ways()
+
+    def _go_ways(self) -> None:
+        while self._ways and self._ways_gone < MOST_WAYS:
+            self._ways_gone += 1
+            self._resume(self._ways.popleft())
+
+    def _begin_joints(self) -> None:
+        """Begin what has gathered, now that everybody had the time to join."""
+        for key, joint in list(self._joints.items()):
+            if joint.is_under_way:
+                continue
+            if joint.waiting:
+                self._begin(joint)
+            else:
+                del self._joints[key]
+
+    def _begin(self, joint: _Joint) -> None:
+        count = min(len(joint.waiting), MOST_JOINT)
+        things = [joint.waiting.popleft() for _ in range(count)]
+
+        def end(results: Sequence[Any] | None, error: BaseException | None) -> None:
+            joint.is_under_way = False
+            for number, (_, task) in enumerate(things):
+                result = error if results is None else results[number]
+                if isinstance(result, BaseException):
+                    self._resume(task, error=result)
+                else:
+                    self._resume(task, result)
+
+        joint.is_under_way = True
+        steps = joint.perform([thing for thing, _ in things])
+        self._runnable.append((_Task(steps, end), None, None))
+
+    def _wait_ready(self, task: _Task, effect: Ready) -> None:
+        if effect.can_be_abandoned and self._is_stopping:
+            self._resume(task, error=StoppingError())
+            return
+        wait = _Wait(task, effect.fd, effect.can_be_abandoned)
+        events = select.EPOLLOUT if effect.writes else select.EPOLLIN
+        try:
+            self._epoll.register(effect.fd, events)
+        except PermissionError:  # a file, which is always ready
+            self._resume(task, True)
+            return
+        self._waits[effect.fd] = wait
+        if effect.seconds is not None:
+            self._wait_until(wait, effect.seconds)
+
+    def _wait_until(self, wait: _Wait, seconds: float) -> None:
+        self._timer_number += 1
+        when = time.monotonic() + seconds
+        heapq.heappush(self._timers, (when, self._timer_number, wait))
+
+    def _end_wait(
+        self, wait: _Wait, answer: Any = None, error: BaseException | None = None
+    ) -> None:
+        wait.is_over = True
+        if wait.fd >= 0:
+            del self._waits[wait.fd]
+            self._epoll.unregister(wait.fd)
+        self._resume(wait.task, answer, error)
+
+    def _rest_seconds(self, until: float | None) -> float | None:
+        """How long to wait for events; timers that are over are dropped."""
+        while self._timers and self._timers[0][2].is_over:
+            heapq.heappop(self._timers)
+        ends = [] if until is None else [until]
+        if self._timers:
+            ends.append(self._timers[0][0])
+        if not ends:
+            return None
+        return min(max(0.0, min(ends) - time.monotonic()), MOST_REST_SECONDS)
+
+    def _take_events(self, seconds: float | None) -> bool:
+        """Wait for events and resume who waited for them; False if there were none."""
+        events = self._epoll.poll(seconds)
+        for fd, _ in events:
+            wait = self._waits.get(fd)
+            if wait is not None:
+                self._end_wait(wait, True)
+            elif fd in self._watchers:
+                self._watchers[fd]()
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            wait = heapq.heappop(self._timers)[2]
+            if not wait.is_over:
+                self._end_wait(wait, False)
+        return bool(self._runnable)

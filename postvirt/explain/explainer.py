@@ -1,0 +1,205 @@
+"""Explain what would become of a message for an address, without delivering one.
+
+Who finds the mailbox is the daemon's own resolver, with tables that tell what they are
+asked; what would become of the message is rehearsed by the functions that deliver.
+Nothing is made, written or locked.
+
+It is here, above delivery and beside check-config, because it needs what both have: the
+settings of a service of master.cf, and the way to a mailbox.
+
+Raises: OSError, when a mailbox cannot be looked at at all.
+"""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from postvirt.config.load import Texts
+from postvirt.config.parameters import Settings
+from postvirt.delivery.preparation import open_resolver, open_status_filter
+from postvirt.delivery.recipient import Postman, too_large, without_mailbox
+from postvirt.explain.lookup_trace import LocalDomain, Notebook, Question
+from postvirt.explain.mailbox_findings import Finding, mailbox_findings
+from postvirt.explain.routing import Remark, Routing
+from postvirt.mailbox.message import Envelope, envelope_headers, from_line
+from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
+from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.outcome import (
+    CorruptQueueFile,
+    Deferred,
+    Delivered,
+    Dsn,
+    Outcome,
+    undelivered,
+)
+from postvirt.model.text import text
+from postvirt.report.status_filter import filtered
+from postvirt.system import log
+from postvirt.system.privileges import may_act_as
+from postvirt.tables.registry import OpenTables
+
+Verdict = Literal["delivered", "deferred", "bounced", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything about one address.
+
+    verdict   what would become of a message; "unknown" when this process may not look
+              at the mailbox as its owner
+    dsn       what Postfix would be told, and the sender; None when it is unknown
+    unfiltered  the same before virtual_delivery_status_filter and soft_bounce
+    mailbox   None when there is none
+    user, group  the names of its owner, "" when there are none
+    lookups   what was asked, in order
+    routing   how mail comes here, or why not
+    findings  what there is to say about the mailbox
+    log       the lines that a delivery would log besides
+    """
+
+    address: bytes
+    verdict: Verdict
+    dsn: Dsn | None
+    unfiltered: Dsn | None
+    mailbox: Mailbox | None
+    user: str
+    group: str
+    lookups: tuple[Question | LocalDomain, ...]
+    routing: tuple[Remark, ...]
+    findings: tuple[Finding, ...]
+    log: tuple[str, ...]
+
+
+class Explainer:
+    """Explains addresses by the settings of one service; opens its tables.
+
+    To be made with mail_owner's rights, as those of the daemon are.
+    """
+
+    def __init__(
+        self, settings: Settings, texts: Texts, service: str, size_bytes: int
+    ) -> None:
+        self._settings = settings
+        self._size_bytes = size_bytes
+        self._notebook = Notebook()
+        opened = OpenTables(all_must_open=settings.daemon_table_open_error_is_fatal)
+        resolver = open_resolver(settings, opened)
+        self._filter = open_status_filter(settings, opened)
+        # Its tables are not observed, and their questions not shown.
+        self._routing = Routing(settings, texts, resolver, OpenTables(), service)
+        self._resolver = self._notebook.resolver(resolver)
+        self._postman = Postman.of(settings, self._resolver)
+
+    def explain(self, address: bytes) -> Explanation:
+        """Look everything up, and look at the mailbox."""
+        with _log_lines():  # the remarks say it
+            routing = tuple(self._routing.remarks(address))
+        self._notebook.take()
+        findings: tuple[Finding, ...] = ()
+        with _log_lines() as lines:
+            place = self._resolver.resolve(address)
+            lookups = self._notebook.take()
+            mailbox = place if isinstance(place, Mailbox) else None
+            outcome: Outcome | None
+            if not isinstance(place, Mailbox):
+                outcome = without_mailbox(place)
+            elif may_act_as(place.owner):
+                with _log_lines():
+                    findings = tuple(
+                        mailbox_findings(place, self._settings, self._size_bytes)
+                    )
+                outcome = self._rehearse(place, address)
+            else:
+                outcome = None
+            verdict, dsn = self._told(outcome)
+        user, group = _names(mailbox.owner) if mailbox else ("", "")
+        return Explanation(
+            address,
+            verdict,
+            dsn,
+            None if outcome is None else _dsn(outcome),
+            mailbox,
+            user,
+            group,
+            lookups,
+            routing,
+            findings,
+            tuple(lines),
+        )
+
+    def _rehearse(self, mailbox: Mailbox, address: bytes) -> Outcome:
+        settings = self._settings
+        refusal = too_large(self._size_bytes, settings)
+        if refusal:
+            return refusal
+        size_bytes = self._size_bytes + self._head_bytes(mailbox, address)
+        room = Room(size_bytes, settings.virtual_mailbox_limit)
+        if mailbox.is_maildir:
+            return rehearse_maildir(mailbox, room, self._postman.hostname)
+        return rehearse_mbox(
+            mailbox,
+            room,
+            address,
+            self._postman.locking,
+            strict_ownership=settings.strict_mailbox_ownership,
+        )
+
+    def _head_bytes(self, mailbox: Mailbox, address: bytes) -> int:
+        """The lines in front of a message that has no sender."""
+        has_original = self._settings.enable_original_recipient
+        envelope = Envelope(b"", address if has_original else b"", address)
+        head = envelope_headers(envelope)
+        if not mailbox.is_maildir:
+            head += from_line(envelope, 0) + b"\n"
+        return len(head)
+
+    def _told(self, outcome: Outcome | None) -> tuple[Verdict, Dsn | None]:
+        """What Postfix would be told.
+
+        Parity: report.reporter, for mail that is no probe.
+        """
+        if outcome is None:
+            return "unknown", None
+        dsn = filtered(self._filter, _dsn(outcome))
+        if isinstance(outcome, Delivered):
+            return "delivered", dsn
+        if isinstance(undelivered(dsn), Deferred):
+            return "deferred", dsn
+        if self._settings.soft_bounce:
+            return "deferred", replace(dsn, status="4" + dsn.status[1:])
+        return "bounced", dsn
+
+
+def _dsn(outcome: Outcome) -> Dsn:
+    if isinstance(outcome, CorruptQueueFile):
+        raise AssertionError("there is no queue file")
+    return outcome.dsn
+
+
+def _names(owner: Owner) -> tuple[str, str]:
+    try:
+        user = pwd.getpwuid(owner.uid).pw_name
+    except KeyError:
+        user = ""
+    try:
+        return user, grp.getgrgid(owner.gid).gr_name
+    except KeyError:
+        return user, ""
+
+
+@contextmanager
+def _log_lines() -> Iterator[list[str]]:
+    """What is logged meanwhile, without what is normal."""
+    lines: list[str] = []
+
+    def note(severity: str, line: bytes) -> None:
+        if severity:
+            lines.append(f"{severity}: {text(line)}")
+
+    with log.diverted(note):
+        yield lines

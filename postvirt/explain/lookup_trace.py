@@ -1,0 +1,157 @@
+"""Tables that tell what they are asked, and what they answer.
+
+The searches stay those of the daemon (delivery.resolve, tables.search, tables.maps):
+only the tables at the end of them are wrapped. Tables within tables are wrapped, too.
+
+Raises: what the tables raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from postvirt.delivery.resolve import Resolver
+from postvirt.errors import TableError
+from postvirt.tables.composites.composite import CompositeTable
+from postvirt.tables.maps import Maps
+from postvirt.tables.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that was asked, and the answer.
+
+    parameter  whose list the table is in
+    key        as the table got it; None when the table was passed over, as it may not
+               see a part of an address
+    table      "type:name"
+    value      None when there is no such key
+    problem    why the table could not answer, "" when it did
+    depth      0 for a table of the list, 1 for one within that table, and so on
+    """
+
+    parameter: str
+    key: bytes | None
+    table: str
+    value: bytes | None = None
+    problem: str = ""
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDomain:
+    """Whether this machine is a domain's final destination; None: cannot be told."""
+
+    domain: bytes
+    is_local: bool | None
+
+
+class Notebook:
+    """Notes everything that is asked, in order."""
+
+    def __init__(self) -> None:
+        self._notes: list[Question | LocalDomain] = []
+        self._parameter = ""
+        self._depth = 0
+
+    def take(self) -> tuple[Question | LocalDomain, ...]:
+        """What has been noted since the last call."""
+        notes, self._notes = tuple(self._notes), []
+        return notes
+
+    def resolver(self, resolver: Resolver) -> Resolver:
+        """The same resolver, observed."""
+        return replace(
+            resolver,
+            mailbox_maps=self.maps(resolver.mailbox_maps),
+            uid_maps=self.maps(resolver.uid_maps),
+            gid_maps=self.maps(resolver.gid_maps),
+            is_local_domain=self._local(resolver.is_local_domain),
+        )
+
+    def maps(self, maps: Maps) -> Maps:
+        """The same tables, observed."""
+        return _ObservedMaps(maps, self)
+
+    def _local(self, is_local: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+        def ask(domain: bytes) -> bool:
+            try:
+                answer = is_local(domain)
+            except TableError:
+                self._notes.append(LocalDomain(domain, None))
+                raise
+            self._notes.append(LocalDomain(domain, answer))
+            return answer
+
+        return ask
+
+    def begin(self, parameter: str) -> None:
+        """What comes is about the tables of this parameter."""
+        self._parameter = parameter
+
+    def passed_over(self, table: Table) -> None:
+        """The table was not asked."""
+        self._notes.append(Question(self._parameter, None, table.title))
+
+    def ask(self, table: Table, key: bytes) -> bytes | None:
+        """Ask, and note; the tables within come behind the table."""
+        place = len(self._notes)
+        depth = self._depth
+        value, problem = None, ""
+        self._depth += 1
+        try:
+            value = table.lookup(key)
+        except TableError as error:
+            problem = str(error)
+            raise
+        finally:
+            self._depth = depth
+            note = Question(self._parameter, key, table.title, value, problem, depth)
+            self._notes.insert(place, note)
+        return value
+
+
+class _ObservedMaps(Maps):
+    """The search of `Maps` with observed tables."""
+
+    def __init__(self, maps: Maps, notebook: Notebook) -> None:
+        tables = [_observed(table, notebook) for table in maps.tables]
+        super().__init__(maps.title, tables)
+        self._notebook = notebook
+
+    def find(self, key: bytes, *, partial: bool = False) -> bytes | None:
+        self._notebook.begin(self.title)
+        for table in self.tables if partial and key else ():
+            if not table.fixed:
+                self._notebook.passed_over(table)
+        return super().find(key, partial=partial)
+
+
+class _Observed(Table):
+    """A table whose questions are noted."""
+
+    def __init__(self, table: Table, notebook: Notebook) -> None:
+        super().__init__(table.type, table.name, table.options)
+        self.fixed = table.fixed
+        self._table = table
+        self._notebook = notebook
+        if isinstance(table, CompositeTable):
+            table.members = tuple(_observed(one, notebook) for one in table.members)
+
+    def lookup(self, key: bytes) -> bytes | None:
+        return self._notebook.ask(self._table, key)
+
+    def find(self, key: bytes) -> bytes | None:
+        return self._table.find(key)
+
+    def changed(self) -> bool:
+        return self._table.changed()
+
+    def close(self) -> None:
+        self._table.close()
+
+
+def _observed(table: Table, notebook: Notebook) -> Table:
+    # A table that is named twice is open once.
+    return table if isinstance(table, _Observed) else _Observed(table, notebook)

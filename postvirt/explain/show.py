@@ -1,0 +1,189 @@
+"""An explanation as a person reads it, and as a program does.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from postvirt.explain.explainer import Explanation, Verdict
+from postvirt.explain.lookup_trace import LocalDomain, Question
+from postvirt.model.outcome import Dsn
+from postvirt.model.text import shown, text
+
+Mood = Literal["good", "bad", "plain"]
+
+_WORDS: dict[Verdict, str] = {
+    "delivered": "would be delivered",
+    "deferred": "would be deferred",
+    "bounced": "would bounce",
+    "unknown": "cannot tell",
+}
+_ONLY_ROOT = "only root, or the owner, can look at the mailbox as its owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows below a title; every row has as many cells as the others.
+
+    moods  of the rows
+    """
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    moods: tuple[Mood, ...]
+
+
+def headline(explanation: Explanation) -> tuple[str, Mood]:
+    """The verdict in one line."""
+    words = _WORDS[explanation.verdict]
+    dsn = explanation.dsn
+    if not all(one.leads_here for one in explanation.routing):
+        words += ", if it came here"
+    reason = _ONLY_ROOT if dsn is None else f"{dsn.status} {shown(dsn.reason)}"
+    mood: Mood = "good" if explanation.verdict == "delivered" else "bad"
+    return f"{shown(text(explanation.address))}: {words}: {reason}", mood
+
+
+def sections(explanation: Explanation) -> Iterator[Section]:
+    """Everything else."""
+    yield _section(
+        "routing",
+        [((shown(one.text),), one.leads_here) for one in explanation.routing],
+    )
+    yield _section("lookups", [_lookup(one) for one in explanation.lookups])
+    yield _section("mailbox", [(row, True) for row in _mailbox(explanation)])
+    yield _section(
+        "checks",
+        [
+            ((one.subject, shown(one.text)), one.is_sound)
+            for one in explanation.findings
+        ],
+    )
+    yield _section("told", [(row, True) for row in _told(explanation)])
+    yield _section("log", [((shown(one),), True) for one in explanation.log])
+
+
+def _section(title: str, rows: list[tuple[tuple[str, ...], bool]]) -> Section:
+    return Section(
+        title,
+        tuple([row for row, _ in rows]),
+        tuple(["plain" if is_sound else "bad" for _, is_sound in rows]),
+    )
+
+
+def _lookup(note: Question | LocalDomain) -> tuple[tuple[str, ...], bool]:
+    if isinstance(note, LocalDomain):
+        answers = {True: "yes", False: "no", None: "cannot tell"}
+        domain = shown(text(note.domain))
+        answer = answers[note.is_local]
+        return (
+            "own domain?",
+            domain,
+            "mydestination",
+            answer,
+        ), note.is_local is not None
+    table = shown(note.table)
+    if note.key is None:
+        cells = (note.parameter, "-", table, "not asked: it sees whole addresses only")
+        return cells, True
+    answer = f"error: {note.problem}"
+    if not note.problem:
+        answer = "not found" if note.value is None else f"= {text(note.value)}"
+    key = shown(text(note.key))
+    return (note.parameter, key, "  " * note.depth + table, shown(answer)), (
+        not note.problem
+    )
+
+
+def _mailbox(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    mailbox = explanation.mailbox
+    if mailbox is None:
+        return
+    yield "path", shown(text(mailbox.path))
+    yield "format", "maildir" if mailbox.is_maildir else "mbox"
+    yield "uid", _with_name(mailbox.owner.uid, explanation.user)
+    yield "gid", _with_name(mailbox.owner.gid, explanation.group)
+
+
+def _with_name(number: int, name: str) -> str:
+    return f"{number} ({name or 'no account of this number, and none is needed'})"
+
+
+def _told(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """What the sender would be told, if that is not what the delivery said."""
+    dsn, before = explanation.dsn, explanation.unfiltered
+    if dsn is None or before is None:
+        return
+    if (dsn.status, dsn.reason) != (before.status, before.reason):
+        yield "by the delivery", f"{before.status} {shown(before.reason)}"
+        yield "by Postfix", f"{dsn.status} {shown(dsn.reason)}"
+
+
+def plain(explanation: Explanation) -> str:
+    """All of it in columns, without a newline at the end."""
+    lines = [headline(explanation)[0]]
+    for section in sections(explanation):
+        if not section.rows:
+            continue
+        lines.append(f"  {section.title}")
+        columns = zip(*section.rows, strict=True)
+        widths = [max(map(len, column)) for column in columns]
+        for row, mood in zip(section.rows, section.moods, strict=True):
+            cells = (f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True))
+            mark = "!" if mood == "bad" else " "
+            lines.append(f"  {mark} {'  '.join(cells)}".rstrip())
+    return "\n".join(lines)
+
+
+def as_json(explanation: Explanation) -> dict[str, Any]:
+    """What `json.dumps` takes; bytes that are not UTF-8 are surrogates."""
+    mailbox = explanation.mailbox
+    return {
+        "address": text(explanation.address),
+        "verdict": explanation.verdict,
+        **_dsn_json(explanation.dsn),
+        "before_filter": _dsn_json(explanation.unfiltered),
+        "mailbox": mailbox
+        and {
+            "path": text(mailbox.path),
+            "format": "maildir" if mailbox.is_maildir else "mbox",
+            "uid": mailbox.owner.uid,
+            "gid": mailbox.owner.gid,
+            "user": explanation.user,
+            "group": explanation.group,
+        },
+        "lookups": [_lookup_json(one) for one in explanation.lookups],
+        "routing": [
+            {"text": one.text, "leads_here": one.leads_here}
+            for one in explanation.routing
+        ],
+        "checks": [
+            {"subject": one.subject, "text": one.text, "is_sound": one.is_sound}
+            for one in explanation.findings
+        ],
+        "log": list(explanation.log),
+    }
+
+
+def _dsn_json(dsn: Dsn | None) -> dict[str, str | None]:
+    if dsn is None:
+        return {"status": None, "reason": None}
+    return {"status": dsn.status, "reason": dsn.reason}
+
+
+def _lookup_json(note: Question | LocalDomain) -> dict[str, Any]:
+    if isinstance(note, LocalDomain):
+        return {"own_domain": text(note.domain), "answer": note.is_local}
+    return {
+        "parameter": note.parameter,
+        "table": note.table,
+        "depth": note.depth,
+        "key": None if note.key is None else text(note.key),
+        "found": note.value is not None,
+        "value": None if note.value is None else text(note.value),
+        "error": note.problem,
+    }

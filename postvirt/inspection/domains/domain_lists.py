@@ -1,0 +1,191 @@
+"""Whether mail for the recipients in the mailbox tables comes to the delivery agent.
+
+    PV301  a domain in virtual_mailbox_domains and in another list
+    PV302  a domain in no list at all
+    PV303  a domain in another list only
+    PV304  a domain without a single mailbox (information)
+    PV305  a list that cannot be read
+    PV306  no mail takes the transport of this service (information)
+
+Parity: the warnings "do not list domain ... in BOTH" of trivial-rewrite(8).
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from postvirt.inspection.domains.domain_classes import LISTS, MAILBOX_DOMAINS, Classes
+from postvirt.inspection.mailboxes.entry import Entry
+from postvirt.inspection.mailboxes.grouped import Same, Tally
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.services.transport import leads_to_own_service
+from postvirt.inspection.subject import Subject
+from postvirt.model.text import text
+from postvirt.tables.folding import fold
+
+_INSTEAD = {
+    "mydestination": "its mail goes to the accounts of this machine",
+    "virtual_alias_domains": "mail for whoever has no alias bounces",
+    "relay_domains": "its mail is sent on to another machine",
+}
+# So many domains are compared with a misspelled one.
+_MOST_COMPARED = 2000
+# So much alike is a misspelled one; example.org and example.com are less.
+_NEAR = 0.88
+_MOST_SHOWN = 5
+_MOST_REMEMBERED = 100_000
+
+_Counts = Tally[tuple[bytes, tuple[str, ...]], None]
+
+
+class Domains:
+    """The domains of all entries, and those of virtual_mailbox_domains.
+
+    sees_all   every entry of every mailbox table will be shown
+    """
+
+    def __init__(self, subject: Subject, classes: Classes, *, sees_all: bool) -> None:
+        self._subject = subject
+        self._classes = classes
+        self._sees_all = sees_all
+        self._seen: dict[bytes, tuple[str, ...]] = {}
+        self._elsewhere: _Counts = Tally()
+
+    def see(self, entries: Sequence[Entry]) -> None:
+        """Count those whose mail goes elsewhere."""
+        for entry in entries:
+            domain = entry.domain
+            lists = self._seen.get(domain)
+            if lists is None:
+                lists = self._lists_of(domain)
+                if len(self._seen) >= _MOST_REMEMBERED:
+                    self._seen.clear()
+                    self._sees_all = False
+                self._seen[domain] = lists
+            if MAILBOX_DOMAINS not in lists:
+                self._elsewhere.add((domain, lists), entry.recipient, None)
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the lists."""
+        listed, is_complete = self._classes.listed()
+        both: dict[bytes, tuple[str, ...]] = {}
+        for domain in dict.fromkeys([*listed, *self._seen]):
+            lists = self._classes.of(domain)
+            if MAILBOX_DOMAINS in lists and len(lists) > 1:
+                both[domain] = lists
+        yield from self._in_two_lists(both)
+        # Who delivers by hand needs no lists.
+        if not self._classes.failures.get(MAILBOX_DOMAINS) and self._has_lists():
+            for (domain, lists), same in self._elsewhere:
+                yield self._wrong_list(domain, lists, same, listed)
+            if self._elsewhere.left_out:
+                yield self._subject.problem(
+                    "PV302",
+                    f"{self._elsewhere.left_out} entries of more domains that are not "
+                    f"in {MAILBOX_DOMAINS}",
+                    MAILBOX_DOMAINS,
+                    remedy=f"add their domains to {MAILBOX_DOMAINS}",
+                )
+        if self._sees_all and is_complete:
+            yield from self._without_mailboxes(listed)
+        yield from self._failures()
+        entry = self._subject.process.entry
+        # A service of postvirt's own takes its options from an entry without mail.
+        is_template = leads_to_own_service(self._subject)
+        if entry and not is_template and not self._classes.may_come_here():
+            transport = self._subject.settings.virtual_transport
+            yield self._subject.problem(
+                "PV306",
+                f"virtual_transport = {transport}: no mail comes to the service "
+                f"{entry.name}",
+                "virtual_transport",
+                severity="info",
+                remedy=f"write virtual_transport = {entry.name}, if it should",
+            )
+
+    def _lists_of(self, domain: bytes) -> tuple[str, ...]:
+        """The lists; virtual_mailbox_domains if the mail comes here in another way."""
+        lists = self._classes.of(domain)
+        if MAILBOX_DOMAINS in lists or self._classes.comes_here(domain, lists):
+            return (*lists, MAILBOX_DOMAINS)
+        return lists
+
+    def _has_lists(self) -> bool:
+        main_cf = self._subject.places.main_cf
+        is_set = main_cf is not None and main_cf.last_assignment(MAILBOX_DOMAINS)
+        return bool(is_set) or self._subject.master_cf is not None
+
+    def _in_two_lists(self, both: dict[bytes, tuple[str, ...]]) -> Iterator[Problem]:
+        for other in LISTS:
+            domains = [one for one, lists in both.items() if other in lists]
+            if other == MAILBOX_DOMAINS or not domains:
+                continue
+            wins = other != "relay_domains"
+            effect = _INSTEAD[other] if wins else f"{other} has no effect for it"
+            names = _names(domains)
+            yield self._subject.problem(
+                "PV301",
+                f"in both {other} and {MAILBOX_DOMAINS}: {names}; {effect}",
+                other,
+                severity="error" if wins else "warning",
+                item=text(domains[0]),
+                remedy=f"take {names} out of {other}",
+            )
+
+    def _wrong_list(
+        self,
+        domain: bytes,
+        lists: tuple[str, ...],
+        same: Same[None],
+        listed: list[bytes],
+    ) -> Problem:
+        name = text(domain)
+        if lists:
+            return self._subject.problem(
+                "PV303",
+                f"{name} is in {lists[0]} and not in {MAILBOX_DOMAINS}, "
+                f"so {_INSTEAD[lists[0]]}: {same.of('entry')}",
+                MAILBOX_DOMAINS,
+                remedy=f"move {name} from {lists[0]} to {MAILBOX_DOMAINS}",
+            )
+        near = get_close_matches(name, map(text, listed[:_MOST_COMPARED]), 1, _NEAR)
+        hint = f", or write {near[0]} in the table" if near else ""
+        return self._subject.problem(
+            "PV302",
+            f"{name} is in no list of domains, so its mail is not accepted, or sent "
+            f"elsewhere: {same.of('entry')}",
+            MAILBOX_DOMAINS,
+            remedy=f"add {name} to {MAILBOX_DOMAINS}{hint}",
+        )
+
+    def _without_mailboxes(self, listed: list[bytes]) -> Iterator[Problem]:
+        utf8 = self._subject.settings.smtputf8_enable
+        seen = {fold(one, utf8) for one in self._seen}
+        empty = [one for one in listed if one not in seen]
+        if empty:
+            yield self._subject.problem(
+                "PV304",
+                f"without a single mailbox: {_names(empty)}",
+                MAILBOX_DOMAINS,
+                severity="info",
+                item=text(empty[0]),
+                remedy="add mailboxes, or take the domain out",
+            )
+
+    def _failures(self) -> Iterator[Problem]:
+        for parameter, reason in self._classes.failures.items():
+            is_ours = parameter == MAILBOX_DOMAINS
+            yield self._subject.problem(
+                "PV305",
+                f"{parameter}: {reason}",
+                parameter,
+                severity="error" if is_ours else "info",
+                remedy=f"mend what {parameter} names, or take it out",
+            )
+
+
+def _names(domains: Sequence[bytes]) -> str:
+    more = f" and {len(domains) - _MOST_SHOWN} more" * (len(domains) > _MOST_SHOWN)
+    return ", ".join(map(text, domains[:_MOST_SHOWN])) + more

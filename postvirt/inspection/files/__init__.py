@@ -1,0 +1,1 @@
+"""main.cf and master.cf as they are written: codes PV0xx."""

@@ -1,0 +1,130 @@
+"""What values refer to: names that are nowhere set, and names that lead in a circle.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from postvirt.config.expansion import TOO_DEEP, ExpansionError, expand, scan
+from postvirt.config.main_cf import Assignment
+from postvirt.config.parameter_names import RAW
+from postvirt.inspection.files.source_files import Files
+from postvirt.inspection.files.unused_names import defaults, known_names
+from postvirt.inspection.problem import Problem
+
+
+def check_undefined(files: Files) -> Iterator[Problem]:
+    """References that stand for nothing, for every program of Postfix."""
+    defined = known_names(files) | files.assigned.keys()
+    for service in files.master_cf.services if files.master_cf else ():
+        defined |= dict(service.overrides).keys()
+    for assignment in _counting(files):
+        if assignment.name in RAW:
+            continue
+        names: dict[str, None] = {}
+        scan(assignment.value, names.setdefault)
+        for name in names:
+            if name not in defined:
+                yield files.problem(
+                    "PV007",
+                    f"{assignment.name} refers to ${name}, which is not set",
+                    assignment,
+                    offset=_offset(assignment.value, name),
+                    remedy=_remedy(name),
+                )
+
+
+def check_mistakes(files: Files) -> Iterator[Problem]:
+    """Values that some program of Postfix cannot use, though this one does not ask.
+
+    What the delivery agent reads itself is reported in the same words.
+    """
+    known = known_names(files)
+    for assignment in _counting(files):
+        if assignment.name not in known or assignment.name in RAW:
+            continue
+        for mistake in scan(assignment.value, lambda _: None, assignment.name):
+            yield files.problem(
+                "PV002",
+                mistake.text,
+                assignment,
+                offset=mistake.offset,
+                severity="error",
+                remedy="see what the caret points at; $$ is a dollar sign",
+            )
+
+
+def _remedy(name: str) -> str:
+    if name.isdigit():
+        return f"write $${name} where a table is to see ${name}"
+    return f"set {name} in main.cf, or write $$ for a dollar sign"
+
+
+def check_loops(files: Files) -> Iterator[Problem]:
+    """References that come back to where they began."""
+    values = {**defaults(), **files.assigned}
+    seen: set[frozenset[str]] = set()
+    for assignment in _counting(files):
+        if assignment.name in RAW or not _is_endless(assignment, values):
+            continue
+        circle = _circle(assignment.name, values)
+        if not circle or frozenset(circle) in seen:
+            continue
+        seen.add(frozenset(circle))
+        shown = " -> ".join([f"${name}" for name in (*circle, circle[0])])
+        following = circle[1] if len(circle) > 1 else circle[0]
+        yield files.problem(
+            "PV008",
+            f"{assignment.name} refers to itself: {shown}",
+            assignment,
+            offset=_offset(assignment.value, following),
+            severity="error",
+            remedy="write one of these values without the other name",
+        )
+
+
+def _counting(files: Files) -> Iterator[Assignment]:
+    """The assignments that count: the last one of each name."""
+    last = {one.name: one for one in files.main_cf.assignments}
+    overridden = dict(files.options)
+    for one in files.main_cf.assignments:
+        if last[one.name] is one and one.name not in overridden:
+            yield one
+
+
+def _is_endless(assignment: Assignment, values: Mapping[str, str]) -> bool:
+    """Whether the expansion of a value does not end; a "?" may keep it from looping."""
+    try:
+        expand(assignment.value, values.get, assignment.name)
+    except ExpansionError as error:
+        return any(TOO_DEEP in mistake.text for mistake in error.mistakes)
+    return False
+
+
+def _circle(start: str, values: Mapping[str, str]) -> list[str]:
+    """The names on the way from a name back to it; none when it only leads to one."""
+    came_from: dict[str, str] = {}
+    waiting = [start]
+    while waiting:
+        name = waiting.pop(0)
+        below: dict[str, None] = {}
+        scan(values.get(name, ""), below.setdefault)
+        for one in below:
+            if one == start:
+                way = [name]
+                while way[-1] != start:
+                    way.append(came_from[way[-1]])
+                return way[::-1]
+            if one not in came_from:
+                came_from[one] = name
+                waiting.append(one)
+    return []
+
+
+def _offset(value: str, name: str) -> int:
+    """Where a value refers to a name."""
+    found = re.search(rf"\$[({{]?[ \t]*{re.escape(name)}(?![A-Za-z0-9_])", value)
+    return found.start() if found else 0

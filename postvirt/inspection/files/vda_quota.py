@@ -1,0 +1,50 @@
+"""Quotas of the VDA patch, which was made for Postfix up to 2.10.
+
+It gave virtual(8) maildir quotas. Neither the genuine virtual(8) nor postvirt reads its
+parameters, so that mailboxes that had a quota have none.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postvirt.inspection.commands import postconf
+from postvirt.inspection.files.source_files import Files
+from postvirt.inspection.problem import Problem
+
+VDA_PARAMETERS = frozenset(
+    {
+        "virtual_create_maildirsize",
+        "virtual_inbox_limit",
+        "virtual_mailbox_extended",
+        "virtual_mailbox_limit_inbox",
+        "virtual_mailbox_limit_maps",
+        "virtual_mailbox_limit_override",
+        "virtual_maildir_extended",
+        "virtual_maildir_filter",
+        "virtual_maildir_filter_maps",
+        "virtual_maildir_limit_message",
+        "virtual_maildir_limit_message_maps",
+        "virtual_maildir_suffix",
+        "virtual_overquota_bounce",
+        "virtual_trash_count",
+        "virtual_trash_name",
+    }
+)
+
+
+def check_vda(files: Files) -> Iterator[Problem]:
+    """Parameters of the patch."""
+    for assignment in files.main_cf.assignments:
+        if assignment.name in VDA_PARAMETERS:
+            yield files.problem(
+                "PV011",
+                f"{assignment.name} belongs to the VDA quota patch, which neither"
+                " virtual(8) nor postvirt has",
+                assignment,
+                remedy="remove it; the IMAP server can keep a quota (Dovecot: the"
+                " quota plugin and its policy service), or the file system can",
+                commands=(postconf(files.directory, "-X", assignment.name),),
+            )

@@ -1,0 +1,1 @@
+"""File systems, systemd, SELinux, the queue directory: codes PV6xx."""

@@ -1,0 +1,124 @@
+"""Owners and modes of the queue directory, as far as deliveries depend on them.
+
+    private/   mail_owner's alone: the sockets of Postfix's services
+    public/    mail_owner's and setgid_group's: those that postdrop(1) may reach
+    pid/       root's: the locks of the processes
+
+Parity: conf/postfix-files, as `postfix set-permissions` applies it.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+
+from postvirt.config.identities import identities
+from postvirt.errors import ConfigError
+from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.subject import Subject
+from postvirt.mailbox.walk import owner_and_mode
+from postvirt.system import privileges
+
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_FOR_ALL = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
+
+
+def check_queue_directory(subject: Subject) -> Iterator[Problem]:
+    """Only root can tell, and only a Postfix has one."""
+    settings = subject.settings
+    if subject.process.entry is None or not privileges.is_root():
+        return
+    try:
+        accounts = identities(settings)
+    except ConfigError:
+        return  # reported when this process becomes mail_owner
+    queue = settings.queue_directory
+    if not os.path.isdir(queue):
+        yield subject.problem(
+            "PV607",
+            f"queue_directory = {queue}: there is no such directory",
+            "queue_directory",
+            remedy="postfix check makes it, if this is the place that you want",
+        )
+        return
+    yield from _judged(subject, queue, owner=0, needed=_FOR_ALL, refused=_BY_OTHERS)
+    owner, group = accounts.owner_uid, accounts.setgid_gid
+    yield from _judged(
+        subject, f"{queue}/private", owner=owner, needed=0o700, refused=0o077
+    )
+    yield from _judged(
+        subject,
+        f"{queue}/public",
+        owner=owner,
+        needed=0o710,
+        refused=0o027,
+        group=group,
+    )
+    yield from _judged(
+        subject, f"{queue}/pid", owner=0, needed=stat.S_IXUSR, refused=_BY_OTHERS
+    )
+
+
+def _judged(
+    subject: Subject,
+    path: str,
+    *,
+    owner: int,
+    needed: int,
+    refused: int,
+    group: int = -1,
+) -> Iterator[Problem]:
+    """One directory: whose it is, what it allows, and what it must not allow."""
+    directory = os.path.abspath(path)
+    user = "root" if owner == 0 else subject.settings.mail_owner
+    try:
+        status = os.stat(path)
+    except OSError:
+        yield _problem(
+            subject,
+            f"{path} does not exist",
+            [("install", "-d", "-o", user, "-m", _mode(needed | 0o700), directory)],
+        )
+        return
+    commands: list[tuple[str, ...]] = []
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != owner:
+        commands.append(("chown", user, directory))
+    if group >= 0 and status.st_gid != group:
+        commands.append(("chgrp", subject.settings.setgid_group, directory))
+    is_closed = mode & needed != needed
+    if is_closed or mode & refused:
+        commands.append(("chmod", _mode((mode | needed) & ~refused), directory))
+    if commands:
+        keeps_out = is_closed or status.st_uid != owner
+        yield _problem(
+            subject,
+            f"{path} ({owner_and_mode(status)}) is to be {user}'s, with mode"
+            f" {_mode((mode | needed) & ~refused)}",
+            commands,
+            severity="error" if keeps_out or mode & stat.S_IWOTH else "warning",
+        )
+
+
+def _problem(
+    subject: Subject,
+    text: str,
+    commands: list[tuple[str, ...]],
+    *,
+    severity: Severity = "error",
+) -> Problem:
+    return subject.problem(
+        "PV607",
+        text,
+        "queue_directory",
+        severity=severity,
+        remedy="postfix set-permissions mends this and everything like it",
+        commands=tuple([shlex.join(one) for one in commands]),
+    )
+
+
+def _mode(mode: int) -> str:
+    return f"{mode:04o}"

@@ -1,0 +1,167 @@
+"""Whether the recipients in the mailbox tables have owners that a mailbox can have.
+
+    PV207  a path that climbs out of virtual_mailbox_base
+    PV210  a uid or gid that is no number
+    PV211  a uid below virtual_minimum_uid
+    PV212  gid 0
+    PV213  a mailbox without uid or gid
+    PV214  a uid or gid without an account (information)
+    PV216  a table that cannot answer
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from postvirt.delivery.resolve import Misconfigured
+from postvirt.inspection.mailboxes.entry import Entry
+from postvirt.inspection.mailboxes.grouped import Same, Tally
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.text import text
+
+_NUMBER = re.compile(rb"\s*\+?[0-9]{1,20}\Z")
+_MOST_ACCOUNTS = 10_000
+
+
+class Owners:
+    """Counts what the daemon's search refuses."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._refused: Tally[tuple[str, str, bytes], str] = Tally()
+        self._uids: set[int] = set()
+        self._gids: set[int] = set()
+
+    def see(self, entries: Sequence[Entry]) -> None:
+        """Count them by what is wrong."""
+        for entry in entries:
+            place = entry.place
+            if isinstance(place, Misconfigured):
+                # Each bad path is one of its own, and so is each bad number.
+                value = b"" if place.cause == "path" else place.value
+                self._refused.add(
+                    (place.cause, place.parameter, value),
+                    entry.recipient,
+                    place.problem,
+                )
+            elif isinstance(place, Mailbox) and len(self._uids) < _MOST_ACCOUNTS:
+                self._uids.add(place.owner.uid)
+                self._gids.add(place.owner.gid)
+
+    def problems(self) -> Iterator[Problem]:
+        """What was refused, and who is unknown to the machine."""
+        for (cause, parameter, value), same in self._refused:
+            match cause:
+                case "path":
+                    yield self._bad_path(parameter, same)
+                case "absent":
+                    yield self._absent(parameter, same)
+                case "value":
+                    yield self._bad_value(parameter, value, same)
+                case _:
+                    yield self._failing(parameter, same)
+        if self._refused.left_out:
+            yield self._subject.problem(
+                "PV210",
+                f"{self._refused.left_out} more entries with other values that cannot "
+                "be used",
+                "virtual_uid_maps",
+                remedy="mend those that are shown, and look again",
+            )
+        yield from self._unknown("uid", self._uids, pwd.getpwuid)
+        yield from self._unknown("gid", self._gids, grp.getgrgid)
+
+    def _bad_path(self, parameter: str, same: Same[str]) -> Problem:
+        return self._subject.problem(
+            "PV207",
+            f'a path with "/../" is refused: {same.of("mailbox")}',
+            parameter,
+            remedy='write paths below virtual_mailbox_base, without ".."',
+        )
+
+    def _absent(self, parameter: str, same: Same[str]) -> Problem:
+        what = "uid" if parameter == "virtual_uid_maps" else "gid"
+        return self._subject.problem(
+            "PV213",
+            f"not found in {parameter}: {same.of('mailbox')}",
+            parameter,
+            remedy=f"add them, or one {what} for all others at the end, "
+            "for example static:5000",
+        )
+
+    def _bad_value(self, parameter: str, value: bytes, same: Same[str]) -> Problem:
+        minimum = self._subject.settings.virtual_minimum_uid
+        is_uid = parameter == "virtual_uid_maps"
+        number = int(value) if _NUMBER.match(value) else -1
+        shown = f'"{text(value)}"'
+        if number < 0 or number > minimum:
+            what = "uid" if is_uid else "gid"
+            return self._subject.problem(
+                "PV210",
+                f"{shown} is no {what}: {same.of('mailbox')}",
+                parameter,
+                remedy=self._number_of(value, what),
+            )
+        if is_uid:
+            return self._subject.problem(
+                "PV211",
+                f"uid {number} is below virtual_minimum_uid = {minimum}: "
+                f"{same.of('mailbox')}",
+                parameter,
+                remedy=f"use a uid from {minimum} on, or lower virtual_minimum_uid "
+                "if that account may own mail",
+            )
+        return self._subject.problem(
+            "PV212",
+            f"gid {number} is refused: {same.of('mailbox')}",
+            parameter,
+            remedy="use the gid of a group for mail",
+        )
+
+    @staticmethod
+    def _number_of(value: bytes, what: str) -> str:
+        """What to write instead of a name, if it is one."""
+        try:
+            name = value.decode().strip()
+            number = (
+                pwd.getpwnam(name).pw_uid
+                if what == "uid"
+                else grp.getgrnam(name).gr_gid
+            )
+        except (KeyError, ValueError):
+            return f"write a {what} as a number; id(1) shows those of an account"
+        return f"write the number: {number} is the {what} of {name}"
+
+    def _failing(self, parameter: str, same: Same[str]) -> Problem:
+        return self._subject.problem(
+            "PV216",
+            f"{parameter} cannot answer for {same.of('recipient')}: {same.details[0]}",
+            parameter,
+            remedy="mend the entry or the table that is named",
+        )
+
+    def _unknown(
+        self, what: str, numbers: set[int], find: Callable[[int], object]
+    ) -> Iterator[Problem]:
+        missing = []
+        for number in sorted(numbers):
+            try:
+                find(number)
+            except KeyError:
+                missing.append(str(number))
+        if missing:
+            more = ", ..." if len(missing) > 3 else ""
+            yield self._subject.problem(
+                "PV214",
+                f"no account has {what} {', '.join(missing[:3])}{more}",
+                f"virtual_{what}_maps",
+                severity="info",
+                remedy="mail is delivered all the same",
+            )

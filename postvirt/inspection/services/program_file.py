@@ -1,0 +1,178 @@
+"""Whether what master(8) starts can be started, and is what it seems to be.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from postvirt.config.parameters import PARAMETERS
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.installation.programs import Program, interpreter_of, program_at
+from postvirt.system import privileges
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def program_path(daemon_directory: str, command: str) -> Path:
+    """The file that master(8) starts."""
+    return Path(daemon_directory, command)
+
+
+def is_launcher(path: Path) -> bool:
+    """Whether it is postvirt's."""
+    return program_at(path) is Program.LAUNCHER
+
+
+def check_launcher(subject: Subject) -> Iterator[Problem]:
+    """The program of an entry in master.cf."""
+    entry, settings = subject.process.entry, subject.settings
+    if entry is None:
+        return
+    if not os.path.isdir(settings.daemon_directory) and not _is_set(subject):
+        return  # there is no Postfix on this machine, and a check of its files is all
+    path = program_path(settings.daemon_directory, entry.command)
+    kind = program_at(path)
+    if kind is Program.NOTHING:
+        yield _missing(subject, path)
+    elif not os.access(path, os.X_OK):
+        yield _not_executable(subject, path)
+    elif kind is Program.LAUNCHER:
+        yield from _launcher(subject, path)
+    elif kind is Program.GENUINE:
+        yield from _shadowed(subject, path)
+
+
+def _is_set(subject: Subject) -> bool:
+    main_cf = subject.places.main_cf
+    return main_cf is not None and bool(main_cf.last_assignment("daemon_directory"))
+
+
+def _missing(subject: Subject, path: Path) -> Problem:
+    commands: tuple[str, ...] = ()
+    kept = _kept(path)
+    if program_at(kept) is Program.GENUINE:
+        commands = (shlex.join(("cp", "-p", str(kept), str(path))), _install(subject))
+    is_link = path.is_symlink()
+    return subject.entry_problem(
+        "PV505",
+        f"{path} is a symbolic link that leads nowhere"
+        if is_link
+        else f"{path} does not exist",
+        remedy="install Postfix again, or correct daemon_directory or the last column"
+        " of the entry in master.cf",
+        commands=commands,
+    )
+
+
+def _not_executable(subject: Subject, path: Path) -> Problem:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return subject.entry_problem(
+            "PV506",
+            f"{path} is not a program",
+            remedy="put back what Postfix came with",
+        )
+    if status.st_mode & stat.S_IXUSR:
+        return subject.entry_problem(
+            "PV506",
+            f"{path} cannot be executed: its file system is mounted noexec",
+            remedy="mount it without noexec",
+        )
+    return subject.entry_problem(
+        "PV506",
+        f"{path} is not executable (mode {stat.S_IMODE(status.st_mode):04o})",
+        commands=(shlex.join(("chmod", "755", str(path))),),
+    )
+
+
+def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
+    interpreter = interpreter_of(path)
+    if not os.access(interpreter, os.X_OK):
+        yield subject.entry_problem(
+            "PV507",
+            f"{path} is run by {interpreter}, which"
+            + (
+                " cannot be executed"
+                if os.path.exists(interpreter)
+                else " does not exist"
+            ),
+            remedy="install postvirt again",
+            commands=_reinstall(subject, path),
+        )
+        return
+    if interpreter != sys.executable and not path.is_symlink():
+        yield subject.entry_problem(
+            "PV509",
+            f"{path} is run by {interpreter}, but this is the postvirt of"
+            f" {sys.executable}",
+            severity="warning",
+            remedy="check with the one that delivers, or have this one deliver",
+            commands=_reinstall(subject, path),
+        )
+    for file in dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter))):
+        yield from _writable_by_others(subject, file)
+
+
+def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
+    """What runs as root may be changed by root alone."""
+    status = os.stat(path)
+    commands = []
+    if status.st_uid != 0 and privileges.is_root():
+        commands.append(shlex.join(("chown", "root", path)))
+    if status.st_mode & _WRITABLE_BY_OTHERS:
+        commands.append(shlex.join(("chmod", "go-w", path)))
+    if commands:
+        yield subject.entry_problem(
+            "PV511",
+            f"{path} runs as root, but others than root can change it",
+            commands=tuple(commands),
+        )
+
+
+def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
+    """The genuine program, where postvirt has been installed before."""
+    if program_at(_kept(path)) is Program.GENUINE:
+        yield subject.entry_problem(
+            "PV508",
+            f"{path} is Postfix's own again, though postvirt was installed there"
+            f" ({_kept(path)} is from then)",
+            severity="warning",
+            remedy="an upgrade of Postfix has put it back; install postvirt once more,"
+            " or end this for good with: postvirt uninstall",
+            commands=(_install(subject),),
+        )
+        return
+    usual = program_path(PARAMETERS["daemon_directory"].default, path.name)
+    if usual.parent != path.parent and is_launcher(usual):
+        yield subject.entry_problem(
+            "PV508",
+            f"postvirt is installed as {usual}, but daemon_directory is {path.parent}",
+            severity="warning",
+            remedy="install it there, too, or correct daemon_directory",
+            commands=(_install(subject),),
+        )
+
+
+def _kept(path: Path) -> Path:
+    """Where `postvirt install` keeps the genuine program."""
+    return path.with_name(f"{path.name}.genuine")
+
+
+def _install(subject: Subject) -> str:
+    command = os.path.join(os.path.dirname(sys.executable), "postvirt")
+    directory = os.path.abspath(subject.settings.config_directory)
+    return shlex.join((command, "install", "-c", directory))
+
+
+def _reinstall(subject: Subject, path: Path) -> tuple[str, ...]:
+    """`postvirt install` puts its launcher under this name only."""
+    is_ours = path.name == "virtual" and not path.is_symlink()
+    return (_install(subject),) if is_ours else ()

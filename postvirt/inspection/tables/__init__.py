@@ -1,0 +1,1 @@
+"""The lookup tables, their files and what they answer: codes PV1xx."""

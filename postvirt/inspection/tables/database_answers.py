@@ -1,0 +1,127 @@
+"""Whether databases answer: one question for each, with a time limit.
+
+The question is for an address that there need not be: any answer will do. It goes the
+way of a delivery, so what a server says to that is what a delivery would meet.
+
+Raises: nothing.
+Security: a table may know a password; it is taken out of everything that is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Thread
+
+from postvirt.config.lists import words
+from postvirt.errors import ConfigError, TableError
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.opening import options_for
+from postvirt.inspection.tables.table_refs import DATABASES, Listed, different_tables
+from postvirt.model.text import wire
+from postvirt.system import log
+from postvirt.tables import registry
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.table import TableOptions
+from postvirt.tables.unavailable import Unavailable
+
+PATIENCE_SECONDS = 15.0
+_SECRETS = ("password", "bind_pw")
+_HIDDEN = "********"
+
+
+def check_answers(subject: Subject) -> Iterator[Problem]:
+    """Ask every database."""
+    for listed in different_tables(subject):
+        if listed.type not in DATABASES:
+            continue
+        options = options_for(subject.settings, listed.parameter)
+        question = _Question(listed.table, _key(subject, listed), options)
+        trouble = question.ask(PATIENCE_SECONDS)
+        if trouble:
+            yield listed.problem(
+                subject,
+                "PV113",
+                f"{listed.table} does not answer: {_without_secrets(trouble, listed)}",
+                remedy="see that the server runs and that the names of host, database,"
+                f" user and columns in {listed.name} are right; then try: postvirt"
+                f" lookup {listed.table} ADDRESS",
+            )
+
+
+@dataclass(slots=True)
+class _Question:
+    """A lookup in a thread of its own, because a driver may wait without end."""
+
+    table: str
+    key: bytes
+    options: TableOptions
+    _lines: list[str] = field(default_factory=list)
+    _error: str = ""
+
+    def ask(self, patience_seconds: float) -> str:
+        """What went wrong, or ""."""
+        log.start(self._note)
+        # Should it never come back, it does not keep the program from ending.
+        thread = Thread(target=self._look_up, daemon=True)
+        thread.start()
+        thread.join(patience_seconds)
+        log.start(log.to_stderr("postvirt"))
+        if thread.is_alive():
+            said = f" ({self._lines[-1]})" if self._lines else ""
+            return f"no answer within {patience_seconds:.0f} seconds{said}"
+        return self._error
+
+    def _note(self, severity: str, line: bytes) -> None:
+        if severity:
+            self._lines.append(line.decode("utf-8", "replace"))
+
+    def _look_up(self) -> None:
+        try:
+            table = registry.open_table(self.table, self.options)
+        except ConfigError:
+            return  # opening it complains
+        if isinstance(table, Unavailable):
+            return  # so it does
+        try:
+            table.lookup(self.key)
+        except TableError as error:
+            # The last server's words, or what the table makes of all of them.
+            self._error = str(error)
+        finally:
+            table.close()
+
+
+def _key(subject: Subject, listed: Listed) -> bytes:
+    """An address of a domain for which the table is asked at all."""
+    domains = [*_own_domains(listed), *words(subject.settings.virtual_mailbox_domains)]
+    for domain in domains:
+        if ":" not in domain and "/" not in domain and "." in domain.strip("."):
+            return wire(f"postvirt.check-config@{domain.lower()}")
+    return b"postvirt.check-config@example.com"
+
+
+def _own_domains(listed: Listed) -> tuple[str, ...]:
+    return words(_parameter(listed, "domain"))
+
+
+def _parameter(listed: Listed, name: str) -> str:
+    try:
+        parameters = CfParameters(listed.name, warn=False)
+    except TableError:
+        return ""
+    try:
+        return parameters.text(name)
+    except TableError:
+        return ""
+    finally:
+        parameters.close()
+
+
+def _without_secrets(text: str, listed: Listed) -> str:
+    for name in _SECRETS:
+        secret = _parameter(listed, name)
+        if secret:
+            text = text.replace(secret, _HIDDEN)
+    return text

@@ -1,0 +1,155 @@
+"""Who can read the files of a table, and who can change them.
+
+mail_owner has to be able to read them. Nobody but root should be able to change them:
+they say whose rights a delivery takes, and where it writes.
+
+Parity: SECURITY in virtual(8).
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.table_refs import (
+    DATABASES,
+    INDEXES,
+    Listed,
+    different_tables,
+    files_of,
+)
+from postvirt.mailbox.walk import blocked, owner_and_mode
+from postvirt.model.text import text, wire
+from postvirt.system.log import errno_text
+
+
+def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
+    """What keeps mail_owner from reading a table; the first thing for each file.
+
+    Asked with mail_owner's rights.
+    """
+    problems = []
+    for path in files_of(listed):
+        number = _error_of_reading(path)
+        if number != errno.EACCES:
+            continue  # opening the table says what is wrong with it, if anything is
+        obstacle = blocked(wire(os.path.abspath(path)), number)
+        if obstacle.trouble == "search":
+            directory = text(obstacle.path)
+            trouble = obstacle.describe()
+            commands = [shlex.join(("chmod", "a+x", directory))]
+        else:
+            trouble = f"{path} ({_owner_and_mode(path)}) cannot be read"
+            commands = _let_read(listed, path)
+        note = ""
+        if listed.spec != listed.table:
+            note = " (proxy: is left out here, as by virtual(8))"
+        problems.append(
+            listed.problem(
+                subject,
+                "PV105",
+                f"{listed.table}: {trouble} by {subject.settings.mail_owner}:"
+                f" {errno_text(OSError(number, ''))}{note}",
+                remedy="let mail_owner read it",
+                commands=tuple(commands),
+            )
+        )
+    return problems
+
+
+def _error_of_reading(path: str) -> int:
+    try:
+        os.close(os.open(wire(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def _owner_and_mode(path: str) -> str:
+    try:
+        return owner_and_mode(os.stat(wire(path)))
+    except OSError as error:
+        return errno_text(error)
+
+
+def _let_read(listed: Listed, path: str) -> list[str]:
+    """Commands that let mail_owner read a file, and nobody else a password."""
+    if listed.type not in DATABASES or not path.startswith(listed.name):
+        return [shlex.join(("chmod", "a+r", path))]
+    group = grp.getgrgid(os.getegid()).gr_name
+    return [shlex.join(("chgrp", group, path)), shlex.join(("chmod", "g+r", path))]
+
+
+def check_writable(subject: Subject) -> Iterator[Problem]:
+    """Tables that somebody else than root can change or replace."""
+    seen: set[str] = set()
+    for listed in different_tables(subject):
+        paths = list(files_of(listed))
+        if listed.type in INDEXES:
+            paths.append(listed.name)  # the next postmap(1) makes the index of it
+        for path in paths:
+            if path.startswith("/"):
+                yield from _writable(subject, listed, path, seen)
+
+
+def _writable(
+    subject: Subject, listed: Listed, path: str, seen: set[str]
+) -> Iterator[Problem]:
+    real = os.path.realpath(wire(path))
+    is_file = True
+    while real not in (b"", b"/"):
+        shown = text(real)
+        if shown not in seen:
+            seen.add(shown)
+            try:
+                status = os.stat(real)
+            except OSError:
+                pass  # it is not there, or out of reach: others say so
+            else:
+                yield from _loose(subject, listed, shown, status, is_file=is_file)
+        real = os.path.dirname(real)
+        is_file = False
+
+
+def _loose(
+    subject: Subject,
+    listed: Listed,
+    path: str,
+    status: os.stat_result,
+    *,
+    is_file: bool,
+) -> Iterator[Problem]:
+    """Too many rights on a file, or on a directory above it."""
+    mode = status.st_mode
+    # Where each may remove only what is his own, what root put there stays.
+    is_sticky = not is_file and bool(mode & stat.S_ISVTX)
+    commands = []
+    by_all = bool(mode & stat.S_IWOTH) and not is_sticky
+    by_group = bool(mode & stat.S_IWGRP) and status.st_gid != 0 and not is_sticky
+    # Many programs write a database of sqlite, each as it likes.
+    by_owner = status.st_uid not in (0, os.geteuid(), os.getuid())
+    if listed.type == "sqlite" and path != os.path.realpath(listed.name):
+        by_owner = by_group = False
+    if by_owner:
+        commands.append(shlex.join(("chown", "root", path)))
+    if by_all or by_group:
+        commands.append(shlex.join(("chmod", "go-w", path)))
+    if not commands:
+        return
+    who = "everybody" if by_all else "others than root"
+    what = "change" if is_file else "replace what is in"
+    yield listed.problem(
+        subject,
+        "PV106",
+        f"{listed.table}: {who} can {what} {path} ({owner_and_mode(status)})",
+        severity="error" if by_all else "warning",
+        remedy="let only root write it",
+        commands=tuple(commands),
+    )

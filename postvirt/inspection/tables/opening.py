@@ -1,0 +1,88 @@
+"""Whether the tables can be opened, as the daemon opens them.
+
+Whatever opening a table would log is a problem. `complaints` says which one, and what
+to do about it.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postvirt.config.parameters import Settings
+from postvirt.errors import ConfigError
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.file_access import unreadable
+from postvirt.inspection.tables.table_problems import problem_of
+from postvirt.inspection.tables.table_refs import (
+    OWNER_MAPS,
+    STATUS_FILTER,
+    Listed,
+    listed_tables,
+)
+from postvirt.system import log
+from postvirt.tables import registry
+from postvirt.tables.table import TableOptions
+
+# What it means when there is nothing to search.
+_MEANING = {
+    "virtual_mailbox_maps": "every recipient is unknown, and all mail bounces",
+    "virtual_uid_maps": "no mailbox has an owner, and all mail is deferred",
+    "virtual_gid_maps": "no mailbox has a group, and all mail is deferred",
+}
+
+
+def check_tables(subject: Subject) -> Iterator[Problem]:
+    """Open every table of the delivery agent."""
+    for parameter in OWNER_MAPS:
+        if not getattr(subject.settings, parameter).strip():
+            remedy = f"set {parameter}, for example to hash:/etc/postfix/table"
+            if parameter != "virtual_mailbox_maps":
+                remedy = f"set {parameter}, for example to static:5000"
+            trouble = f"{parameter} is empty: {_MEANING[parameter]}"
+            yield subject.problem("PV103", trouble, parameter, remedy=remedy)
+    # What is wrong with a table inside of another one is shown there, and only there.
+    seen: set[tuple[str, str, str]] = set()
+    for listed in listed_tables(subject):
+        files = unreadable(subject, listed)
+        yield from files
+        if files:
+            continue  # and nothing else is known about it
+        options = options_for(subject.settings, listed.parameter)
+        for severity, line in _said(listed.spec, subject.settings, options):
+            what = (listed.parameter, listed.item, line)
+            if what not in seen:
+                seen.add(what)
+                yield problem_of(subject, listed, severity, line)
+
+
+def options_for(settings: Settings, parameter: str) -> TableOptions:
+    """How the delivery agent opens the tables of a parameter."""
+    if parameter == STATUS_FILTER:
+        return TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
+    return TableOptions(utf8=settings.smtputf8_enable, paranoid=True)
+
+
+def _said(
+    spec: str, settings: Settings, options: TableOptions
+) -> list[tuple[str, str]]:
+    """What opening a table logs, without what is normal: severities and texts."""
+    lines: list[tuple[str, str]] = []
+    log.start(
+        lambda severity, line: lines.append(
+            (severity, line.decode("utf-8", "surrogateescape"))
+        ),
+        utf8=settings.smtputf8_enable,
+    )
+    try:
+        registry.open_table(spec, options).close()
+    except ConfigError as error:
+        lines.append(("error", error.text))
+    finally:
+        log.start(log.to_stderr("postvirt"))
+    return [(severity, line) for severity, line in lines if severity]
+
+
+__all__ = ["Listed", "check_tables", "options_for"]

@@ -1,0 +1,155 @@
+"""The same tables in Postfix's other programs.
+
+smtpd(8) looks recipients up in virtual_mailbox_maps before it takes mail, and
+trivial-rewrite(8) looks up their domains. What they cannot open they answer with "try
+again later", though this delivery agent could deliver. virtual_uid_maps and
+virtual_gid_maps are read by the delivery agent alone.
+
+Parity: `postconf -m`; proxy_read_maps in src/proxymap/proxymap.c.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+from postvirt.config.lists import split, words
+from postvirt.errors import ConfigError, TableError
+from postvirt.inspection.commands import assign, postmap
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.table_refs import BERKELEY, Listed, different_tables
+from postvirt.tables import registry
+from postvirt.tables.match_list import table_names
+
+_SHARED = ("virtual_mailbox_maps",)
+_PROXIED = ("virtual_mailbox_maps", "virtual_mailbox_domains", "virtual_alias_maps")
+_DOMAINS = "virtual_mailbox_domains"
+_PATIENCE_SECONDS = 10
+
+
+def check_types(subject: Subject) -> Iterator[Problem]:
+    """Types that the installed Postfix does not have."""
+    types = _types_of_postfix(subject)
+    if not types:
+        return
+    for listed in _shared_tables(subject):
+        if listed.type in types or listed.type not in registry.TYPES:
+            continue
+        if listed.type in BERKELEY:
+            yield from _without_berkeley_db(subject, listed, types)
+            continue
+        yield listed.problem(
+            subject,
+            "PV109",
+            f"{listed.table}: the installed Postfix has no {listed.type}: tables",
+            remedy=f"install what brings them (Debian: apt install"
+            f" postfix-{listed.type}), or use another type",
+        )
+
+
+def _shared_tables(subject: Subject) -> Iterator[Listed]:
+    recipients = different_tables(subject, _SHARED)
+    yield from recipients
+    domains = subject.settings.virtual_mailbox_domains
+    try:
+        items = table_names(_DOMAINS, domains)
+    except ConfigError:
+        return  # trivial-rewrite(8) does not take the list either
+    for item in items:
+        listed = Listed(_DOMAINS, item, item)
+        if listed.table not in [one.table for one in recipients]:
+            yield listed
+
+
+def _types_of_postfix(subject: Subject) -> frozenset[str]:
+    """What `postconf -m` prints; nothing when there is no Postfix."""
+    command = os.path.join(subject.settings.command_directory, "postconf")
+    try:
+        done = subprocess.run(
+            [command, "-c", subject.settings.config_directory, "-m"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return frozenset()
+    return frozenset(done.stdout.decode("ascii", "replace").split())
+
+
+def _without_berkeley_db(
+    subject: Subject, listed: Listed, types: frozenset[str]
+) -> Iterator[Problem]:
+    settings = subject.settings
+    if settings.non_bdb_migration_level.lower() != "disable":
+        return  # then Postfix opens another type, as postvirt does
+    other = next((one for one in ("lmdb", "cdb") if _is_usable(one, types)), "")
+    commands: tuple[str, ...] = ()
+    remedy = "install a Postfix that has Berkeley DB, or postfix-lmdb"
+    if other:
+        new = f"{other}:{listed.name}"
+        remedy = f"use {new}; one command makes its index, the other one names it"
+        value = _raw_value(subject, listed.parameter)
+        if os.path.exists(listed.name) and listed.table in value:
+            commands = (
+                postmap(settings, new),
+                assign(settings, listed.parameter, value.replace(listed.table, new)),
+            )
+    yield listed.problem(
+        subject,
+        "PV110",
+        f"{listed.table}: the installed Postfix is without Berkeley DB and has no"
+        f" {listed.type}: tables",
+        remedy=remedy,
+        commands=commands,
+    )
+
+
+def _is_usable(type_: str, types: frozenset[str]) -> bool:
+    try:
+        registry.load(type_)
+    except TableError:
+        return False
+    return type_ in types
+
+
+def _raw_value(subject: Subject, parameter: str) -> str:
+    """The value in main.cf, with its references; "" when it is from elsewhere."""
+    main_cf = subject.places.main_cf
+    if main_cf is None or parameter in subject.places.overridden:
+        return ""
+    found = main_cf.last_assignment(parameter)
+    return found.value if found else ""
+
+
+def check_proxied(subject: Subject) -> Iterator[Problem]:
+    """proxymap(8) opens only the tables that proxy_read_maps lists.
+
+    This delivery agent opens a proxy: table by itself; others ask proxymap(8).
+    """
+    allowed = _raw_value(subject, "proxy_read_maps")
+    if not allowed:
+        return  # the default has all of these
+    listed = set(words(subject.text_of("proxy_read_maps")))
+    for parameter in _PROXIED:
+        for item in split(getattr(subject.settings, parameter)):
+            if not item.startswith("proxy:") or item in listed:
+                continue
+            yield subject.problem(
+                "PV112",
+                f"{item} is not in proxy_read_maps, so no other program of Postfix"
+                " gets an answer from it",
+                parameter,
+                item=item,
+                remedy="list it there (postvirt opens the table without proxymap)",
+                commands=(
+                    assign(
+                        subject.settings, "proxy_read_maps", f"{allowed} ${parameter}"
+                    ),
+                ),
+            )
+            break  # the command lists all tables of the parameter

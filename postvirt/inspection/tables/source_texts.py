@@ -1,0 +1,270 @@
+"""The texts that tables are made of: entries that count for nothing.
+
+postmap(1) warns about some of these, once, to whoever runs it. A text of any size is
+read in bounded memory: a key that occurs twice is found by the hash of it, in a bitmap,
+and then looked for by name.
+
+Parity: src/postmap/postmap.c for what is an entry; src/global/mail_addr_find.c for what
+is asked.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from postvirt.errors import ConfigError, TableError
+from postvirt.inspection.commands import postmap
+from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.dead_keys import why_never
+from postvirt.inspection.tables.table_refs import (
+    INDEXES,
+    OWNER_MAPS,
+    Listed,
+    different_tables,
+)
+from postvirt.inspection.tables.text_lines import (
+    BYTE_ORDER_MARK,
+    line_of,
+    logical_lines_of,
+)
+from postvirt.model.text import text, wire
+from postvirt.system import log
+from postvirt.tables import registry
+from postvirt.tables.folding import fold
+from postvirt.tables.simple.memory import MemoryTable
+from postvirt.tables.syntax import SPACE, end_of_key
+from postvirt.tables.table import TableOptions
+
+# So many entries with the same mistake are shown of each text.
+_MOST_SHOWN = 5
+# Sixteen megabytes, for the largest texts.
+_MOST_BITS = 1 << 27
+_FEWEST_BITS = 1 << 16
+_MOST_SUSPECTS = 200_000
+
+_READ_LINE_BY_LINE = ("texthash", "regexp", "pcre", "cidr")
+
+
+def check_sources(subject: Subject) -> Iterator[Problem]:
+    """The text of every table that is made of one."""
+    for listed in different_tables(subject, OWNER_MAPS):
+        if listed.type == "inline":
+            yield from _inline(subject, listed)
+        if listed.type == "cidr":
+            yield listed.problem(
+                subject,
+                "PV115",
+                f"{listed.table}: no recipient is a network address",
+                severity="warning",
+                remedy="use a table of another type, such as texthash:",
+            )
+        if not listed.name.startswith("/"):
+            continue
+        is_index = listed.type in INDEXES
+        if not is_index and listed.type not in _READ_LINE_BY_LINE:
+            continue
+        log.start(_say_nothing)
+        try:
+            yield from _byte_order_mark(subject, listed)
+            if is_index or listed.type == "texthash":
+                yield from _Source(subject, listed).problems()
+        except (OSError, ValueError):
+            pass  # there need not be a text
+        finally:
+            log.start(log.to_stderr("postvirt"))
+
+
+def _say_nothing(_severity: str, _line: bytes) -> None:
+    """What opening the table has said already."""
+
+
+def _inline(subject: Subject, listed: Listed) -> Iterator[Problem]:
+    """Entries in main.cf itself; nothing folds their keys."""
+    utf8 = subject.settings.smtputf8_enable
+    try:
+        table = registry.open_table(listed.table, TableOptions(must_open=True))
+    except (ConfigError, TableError):
+        return  # opening it complains
+    entries = table.entries() if isinstance(table, MemoryTable) else ()
+    for key, value in entries:
+        why = why_never(key, is_folded=False, utf8=utf8)
+        if why:
+            yield listed.problem(
+                subject,
+                "PV115",
+                f"{text(key)} is never looked up in inline:{{...}}: {why}",
+                severity="warning",
+                remedy="write the key as it is looked up",
+            )
+        if not value:
+            yield listed.problem(
+                subject,
+                "PV116",
+                f"{text(key)} has an empty value in inline:{{...}}",
+                remedy="write a value behind the equals sign, or take the entry out",
+            )
+
+
+def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
+    with open(wire(listed.name), "rb") as file:
+        if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
+            return
+    remove = shlex.join(("sed", "-i", r"1s/^\xEF\xBB\xBF//", listed.name))
+    commands = [remove]
+    if listed.type in INDEXES:
+        commands.append(postmap(subject.settings, listed.table))
+    yield Problem(
+        "PV117",
+        f"{listed.table}: the text begins with a byte order mark, which becomes a part"
+        " of its first line",
+        "warning",
+        listed.parameter,
+        listed.name,
+        1,
+        remedy="store it as UTF-8 without a byte order mark",
+        commands=tuple(commands),
+    )
+
+
+@dataclass(slots=True)
+class _Source:
+    """One text, while it is read."""
+
+    subject: Subject
+    listed: Listed
+    _counts: Counter[str] = field(default_factory=Counter)
+    _has_told: bool = False
+
+    def problems(self) -> Iterator[Problem]:
+        """All of them.
+
+        Raises: OSError, ValueError.
+        """
+        size = os.path.getsize(wire(self.listed.name))
+        bits = _FEWEST_BITS
+        while bits < min(size, _MOST_BITS):
+            bits *= 2
+        bitmap = bytearray(bits // 8)
+        suspects: set[int] = set()
+        is_index = self.listed.type in INDEXES
+        utf8 = self.subject.settings.smtputf8_enable
+        for number, key, value in self._entries(size):
+            if not value:
+                if is_index:
+                    yield from self._shown(self._no_value(number))
+                continue
+            why = why_never(key, is_folded=is_index, utf8=utf8)
+            if why:
+                yield from self._shown(self._never(number, key, why))
+            if not is_index:
+                continue  # opening it found the first key that is there twice
+            hash_ = hash(fold(key, utf8)) % bits
+            if bitmap[hash_ >> 3] >> (hash_ & 7) & 1:
+                if len(suspects) < _MOST_SUSPECTS:
+                    suspects.add(hash_)
+            else:
+                bitmap[hash_ >> 3] |= 1 << (hash_ & 7)
+        if suspects:
+            yield from self._duplicates(size, suspects, bits, utf8=utf8)
+        if self._has_told:
+            self.subject.extent.progress(self.listed.table, 0, 0)
+        yield from self._more()
+
+    def _duplicates(
+        self, size: int, suspects: set[int], bits: int, *, utf8: bool
+    ) -> Iterator[Problem]:
+        """The keys whose hash occurs twice: some of them do, too."""
+        first: dict[bytes, int] = {}
+        for number, key, value in self._entries(size):
+            folded = fold(key, utf8)
+            if not value or hash(folded) % bits not in suspects:
+                continue
+            if folded in first:
+                yield from self._shown(self._duplicate(number, key, first[folded]))
+            else:
+                first[folded] = number
+
+    def _entries(self, size: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Line number, key and value; a line without a key is left out."""
+        extent = self.subject.extent
+
+        def tell(done: int) -> None:
+            self._has_told = True
+            extent.progress(self.listed.table, done, size)
+
+        for count, (number, line) in enumerate(
+            logical_lines_of(self.listed.name, tell)
+        ):
+            if extent.sample and count >= extent.sample:
+                return
+            shown = text(line.split(b"\0", 1)[0])
+            try:
+                end = end_of_key(shown, SPACE)
+            except ValueError:
+                continue  # postmap(1) leaves it out, with a warning
+            if end:
+                yield number, wire(shown[:end]), wire(shown[end:].strip(SPACE))
+
+    def _no_value(self, number: int) -> Problem:
+        return self._problem(
+            "PV116",
+            number,
+            "there is no value, so the entry is left out",
+            remedy="write a value behind the key, or take the line out",
+        )
+
+    def _never(self, number: int, key: bytes, why: str) -> Problem:
+        shown = text(key)
+        return self._problem("PV115", number, f"{shown} is never looked up: {why}")
+
+    def _duplicate(self, number: int, key: bytes, first: int) -> Problem:
+        return self._problem(
+            "PV114",
+            number,
+            f"duplicate entry {text(key)}: postmap keeps the one in line {first}",
+            remedy="keep one of the entries",
+        )
+
+    def _problem(
+        self, code: str, number: int, what: str, *, remedy: str = ""
+    ) -> Problem:
+        path = self.listed.name
+        again = ""
+        if self.listed.type in INDEXES:
+            again = f", then: postmap {self.listed.table}"
+        severity: Severity = "warning"
+        return Problem(
+            code,
+            f"{self.listed.table}: {what}",
+            severity,
+            self.listed.parameter,
+            path,
+            number,
+            line_of(path, number) if self._counts[code] < _MOST_SHOWN else "",
+            0,
+            (remedy or "write the key as it is looked up") + again,
+        )
+
+    def _shown(self, problem: Problem) -> Iterator[Problem]:
+        self._counts[problem.code] += 1
+        if self._counts[problem.code] <= _MOST_SHOWN:
+            yield problem
+
+    def _more(self) -> Iterator[Problem]:
+        """How many there are that were not shown."""
+        for code, count in self._counts.items():
+            if count > _MOST_SHOWN:
+                yield Problem(
+                    code,
+                    f"{self.listed.table}: {count - _MOST_SHOWN} more entries like that"
+                    f" in {self.listed.name}",
+                    "warning",
+                    self.listed.parameter,
+                    remedy="mend those that are shown, then check again",
+                )

@@ -1,0 +1,1 @@
+"""Put the launcher in the place of the genuine virtual, and back."""

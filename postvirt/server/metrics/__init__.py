@@ -1,0 +1,1 @@
+"""What workers count, and how Prometheus gets to see it."""

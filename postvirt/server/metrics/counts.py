@@ -1,0 +1,157 @@
+"""What a worker counts about its deliveries, as plain numbers in a row.
+
+A worker writes them into its slot of the scoreboard (server.metrics.scoreboard), and
+whoever shows them reads them there. Both find a number by what is written here.
+Counting takes no system call and no lock: each number has one writer.
+
+Times are counted in nanoseconds.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+# What became of a recipient; the last two are those of probes.
+OUTCOMES = tuple(
+    "sent deferred bounced soft_bounced corrupt deliverable undeliverable".split()
+)
+# What kind of mailbox it was about; none: it was not found.
+FORMATS = ("maildir", "mbox", "none")
+
+SECOND = 1_000_000_000
+_MILLISECOND = 1_000_000
+
+
+class Stage(StrEnum):
+    """A part of the way of a recipient's mail.
+
+    QUEUE    since the message became active, until this agent had it
+    LOOKUP   in the tables
+    WRITE    into the file, without the wait for a lock
+    COMMIT   until file and name were on disk
+    TOTAL    since the message became active, until the outcome was reported
+    """
+
+    QUEUE = "queue"
+    LOOKUP = "lookup"
+    WRITE = "write"
+    COMMIT = "commit"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many values are in each range, and their sum.
+
+    first     the place of the first number
+    bounds    the largest value of each range; the last range has none
+    last      the place of the sum
+    """
+
+    first: int
+    bounds: tuple[int, ...]
+    last: int
+
+    @classmethod
+    def at(cls, first: int, bounds: tuple[int, ...]) -> Histogram:
+        """One whose numbers begin there."""
+        return cls(first, bounds, first + len(bounds) + 1)
+
+    def count(
+        self, numbers: MutableSequence[int] | memoryview, value: int, times: int
+    ) -> None:
+        """Count a value so many times."""
+        numbers[self.first + bisect_left(self.bounds, value)] += times
+        numbers[self.last] += value * times
+
+    def read(self, numbers: Sequence[int]) -> tuple[list[int], int]:
+        """How many there are in each range, and the sum of all."""
+        return list(numbers[self.first : self.last]), numbers[self.last]
+
+
+# Of what happens here: from 0.1 milliseconds to a minute.
+_SHORT = tuple(
+    int(milliseconds * _MILLISECOND)
+    for milliseconds in (
+        *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500),
+        *(1000, 2500, 5000, 10_000, 30_000, 60_000),
+    )
+)
+# Of what others have a part in: from 5 milliseconds to a day.
+_LONG = tuple(
+    int(seconds * SECOND)
+    for seconds in (
+        *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        *(300, 900, 3600, 14_400, 86_400),
+    )
+)
+_GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+_BOUNDS = {
+    Stage.QUEUE: _LONG,
+    Stage.LOOKUP: _SHORT,
+    Stage.WRITE: _SHORT,
+    Stage.COMMIT: _SHORT,
+    Stage.TOTAL: _LONG,
+}
+
+# The places of the numbers, one after the other.
+_OUTCOMES = {
+    labels: place for place, labels in enumerate(itertools.product(OUTCOMES, FORMATS))
+}
+_LOCK_WAITS = len(_OUTCOMES)
+_LOCK_WAITED = _LOCK_WAITS + 1
+COMMIT_GROUPS = Histogram.at(_LOCK_WAITED + 1, _GROUP_SIZES)
+
+
+def _stages() -> dict[Stage, Histogram]:
+    found = {}
+    first = COMMIT_GROUPS.last + 1
+    for stage, bounds in _BOUNDS.items():
+        found[stage] = Histogram.at(first, bounds)
+        first = found[stage].last + 1
+    return found
+
+
+STAGES = _stages()
+SIZE = 1 + max(histogram.last for histogram in STAGES.values())
+
+
+class Counts:
+    """The numbers of one worker, or of many when they are added up."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, numbers: MutableSequence[int] | memoryview) -> None:
+        self.numbers = numbers
+
+    def outcome(self, outcome: str, format_: str) -> None:
+        """A recipient was reported."""
+        self.numbers[_OUTCOMES[outcome, format_]] += 1
+
+    def stage(self, stage: Stage, nanoseconds: int, times: int = 1) -> None:
+        """A part of the way took so long, for so many recipients."""
+        STAGES[stage].count(self.numbers, nanoseconds, times)
+
+    def lock_wait(self, nanoseconds: int) -> None:
+        """A mailbox was locked by somebody else for so long."""
+        self.numbers[_LOCK_WAITS] += 1
+        self.numbers[_LOCK_WAITED] += nanoseconds
+
+    def commit_group(self, files: int) -> None:
+        """So many files were committed together."""
+        COMMIT_GROUPS.count(self.numbers, files, 1)
+
+    def outcomes(self) -> dict[tuple[str, str], int]:
+        """How many recipients, by outcome and format."""
+        return {labels: self.numbers[place] for labels, place in _OUTCOMES.items()}
+
+    def lock_waits(self) -> tuple[int, int]:
+        """How often a lock was waited for, and how long in all."""
+        return self.numbers[_LOCK_WAITS], self.numbers[_LOCK_WAITED]

@@ -1,0 +1,108 @@
+"""The watchdog process's end of the exporter (server.metrics.exporter).
+
+Metrics were asked for when postvirt_metrics_address says where. A start or a reload
+that asks for them where the library is missing is refused, as for any other value that
+cannot be used: a service that runs without the metrics it was told to show looks, to
+whoever watches them, like one that does not run at all. An address that somebody else
+uses is another matter. It may be free again in a moment, and mail does not wait for it.
+
+Raises: nothing; the service goes on without metrics.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from postvirt.config.metrics_address import UnixAddress, metrics_address
+from postvirt.errors import ConfigError
+from postvirt.inspection.services import metrics_library
+from postvirt.model.mailbox import Owner
+from postvirt.model.text import wire
+from postvirt.server.companion import Companion
+from postvirt.server.table_watch.watching import Files
+from postvirt.server.watchdog import Watchdog
+from postvirt.system import log
+
+_MODULE = "postvirt.server.metrics.exporter"
+
+
+def check(address: str) -> None:
+    """Refuse to show metrics where that cannot be.
+
+    Raises: ConfigError.
+    """
+    if address and not metrics_library.is_library_there():
+        raise ConfigError(metrics_library.MISSING, remedy=metrics_library.REMEDY)
+
+
+class Exporting:
+    """Shows metrics, as `export` says."""
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        self._address = ""
+        self._problem = ""
+        self._has_served = False
+        self._watchdog = watchdog
+        self._companion = Companion(watchdog, "exporter", _MODULE, self._take)
+
+    def export(self, address: str, owner: Owner, files: Files) -> None:
+        """Show metrics there, with the ages of these files; "" is nowhere."""
+        if address != self._address:
+            self.close()
+            self._address = address
+        if not address:
+            return
+        self._companion.tell(
+            [str(owner.uid), str(owner.gid), address],
+            {
+                "tables": {
+                    table: [f.path for f in many] for table, many in files.items()
+                }
+            },
+            self._watchdog.scoreboard_fd,
+        )
+
+    def close(self) -> None:
+        """End the exporter."""
+        if not self._address:
+            return
+        self._companion.close()
+        address = metrics_address(self._address)
+        if self._has_served and isinstance(address, UnixAddress):
+            _remove_socket(wire(address.path))
+        self._address = self._problem = ""
+        self._has_served = False
+
+    def status(self) -> dict[str, Any] | None:
+        """For `postvirt status`; None when no metrics are wanted."""
+        if not self._address:
+            return None
+        return {
+            "pid": self._companion.pid,
+            "state": self._companion.state,
+            "address": self._address,
+            "problem": self._problem,
+        }
+
+    def _take(self, said: dict[str, Any]) -> None:
+        problem = said["problem"]
+        if problem:
+            if problem != self._problem:
+                log.warning(
+                    f"metrics: cannot listen on {self._address}: {problem}: "
+                    "trying again every few seconds"
+                )
+        elif self._problem or not self._has_served:
+            log.info(f"metrics: listening on {self._address}")
+            self._has_served = True
+        self._problem = problem
+
+
+def _remove_socket(path: bytes) -> None:
+    try:
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
+    except OSError:
+        pass  # nobody listens there; the next one removes it

@@ -1,0 +1,164 @@
+"""Watch deliveries without their knowledge, and count what they do.
+
+Delivery code is generators that yield what they wait for, and nothing more is needed to
+see how long each part takes: an `ObservedPostman` passes on every effect and every
+answer as it is, and looks at the clock in between. When nobody counts there is none,
+and deliveries are as they would be without this module.
+
+How long the parts of the way are, see counts.Stage: a file is being written until it is
+Written, and being committed until it is Durable; a Pause is the wait for a lock. What
+is done for several recipients in one Joint took each of them so long.
+
+Raises: what the delivery raises.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from postvirt.delivery.recipient import Postman
+from postvirt.delivery.resolve import Place
+from postvirt.mailbox.message import Content
+from postvirt.model.effects import Durable, Joint, Lookup, Pause, Steps, Written
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import CorruptQueueFile, Outcome
+from postvirt.model.report import Observer, Report
+from postvirt.model.request import Recipient, Timestamp
+from postvirt.server.metrics.counts import Counts, Stage
+
+T = TypeVar("T")
+
+_clock = time.monotonic_ns
+
+# What the log calls an outcome that is counted under another name.
+_OUTCOMES = {
+    "SOFTBOUNCE": "soft_bounced",
+    "undeliverable-but-not-cached": "undeliverable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPostman:
+    """A postman whose outcomes have their mailbox.
+
+    counts    where to count how long it takes, if anywhere
+    """
+
+    postman: Postman
+    counts: Counts | None
+
+    def deliver(
+        self,
+        sender: bytes,
+        recipient: Recipient,
+        content: Content,
+        *,
+        probe_only: bool = False,
+    ) -> Steps[Outcome]:
+        """Deliver, as Postman.deliver does."""
+        began = 0 if self.counts is None else _clock()
+        place: Place
+        if self.postman.has_slow_tables:
+            place = yield Lookup(recipient.address)
+        else:
+            place = self.postman.resolver.resolve(recipient.address)
+        steps = self.postman.deliver_to(
+            place, sender, recipient, content, probe_only=probe_only
+        )
+        if self.counts is not None:
+            self.counts.stage(Stage.LOOKUP, _clock() - began)
+            steps = _timed(steps, self.counts)
+        outcome = yield from steps
+        if isinstance(place, Mailbox) and not isinstance(outcome, CorruptQueueFile):
+            return replace(outcome, mailbox=place)
+        return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Counts what was reported."""
+
+    counts: Counts
+
+    def reported(self, report: Report) -> None:
+        """Count it, with how long it took from the queue on."""
+        mailbox = report.mailbox
+        if mailbox is None:
+            format_ = "none"
+        else:
+            format_ = "maildir" if mailbox.is_maildir else "mbox"
+        self.counts.outcome(_OUTCOMES.get(report.word, report.word), format_)
+        stats = report.request.stats
+        active = stats.active_arrival
+        if active.seconds > 0:
+            queued = _between(stats.agent_handoff, active)
+            self.counts.stage(Stage.QUEUE, queued)
+            self.counts.stage(Stage.TOTAL, _between(report.now, active))
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """Several of them."""
+
+    all: Sequence[Observer]
+
+    def reported(self, report: Report) -> None:
+        """Tell every one."""
+        for one in self.all:
+            one.reported(report)
+
+
+def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
+    """Go these steps, and count how long the writing and the commit took."""
+    began = _clock()
+    waited = written = 0
+    answer: Any = None
+    go_on: Callable[[Any], Any] = steps.send
+    try:
+        while True:
+            try:
+                effect = go_on(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            since = _clock()
+            if isinstance(effect, Written):
+                written = since
+                counts.stage(Stage.WRITE, since - began - waited, recipients)
+            elif isinstance(effect, Joint):
+                effect = replace(
+                    effect, perform=partial(_timed_joint, effect.perform, counts)
+                )
+            try:
+                answer = yield effect
+            except Exception as error:
+                answer, go_on = error, steps.throw
+                continue
+            go_on = steps.send
+            if isinstance(effect, Durable):
+                counts.stage(Stage.COMMIT, _clock() - (written or since), recipients)
+            elif isinstance(effect, Pause):
+                waited += _clock() - since
+    finally:
+        steps.close()
+        if waited:
+            counts.lock_wait(waited)
+
+
+def _timed_joint(
+    perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]],
+    counts: Counts,
+    things: Sequence[Any],
+) -> Steps[Sequence[Any]]:
+    return _timed(perform(things), counts, len(things))
+
+
+def _between(later: Timestamp, earlier: Timestamp) -> int:
+    """Nanoseconds; none when a clock was set back."""
+    microseconds = (later.seconds - earlier.seconds) * 1_000_000
+    microseconds += later.microseconds - earlier.microseconds
+    return max(0, microseconds) * 1000

@@ -1,0 +1,1 @@
+"""The service, which listens by itself, without master(8)."""

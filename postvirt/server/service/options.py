@@ -1,0 +1,106 @@
+"""What a service is started with, and whether its configuration can be used.
+
+Parity: the -o options of an entry in master.cf, as master(8) passes them on.
+Raises: ConfigError.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from postvirt.config.daemon_options import Options, parse_options
+from postvirt.config.excerpt import render
+from postvirt.config.load import load, read_master_cf
+from postvirt.config.parameters import Settings
+from postvirt.errors import ConfigError
+from postvirt.inspection import show
+from postvirt.inspection.run import inspect_process
+from postvirt.inspection.subject import PROGRAMS
+
+PROCESS_NAME = "postvirt"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to start, as the command line says; main.cf is that of $MAIL_CONFIG.
+
+    like         the entry of master.cf whose options apply; "" is `virtual`, if any
+    overrides    further -o options
+    """
+
+    name: str
+    like: str = ""
+    overrides: Sequence[tuple[str, str]] = ()
+
+    def options(self) -> Options:
+        """The options that hold by what master.cf says now.
+
+        Raises: ConfigError, also when master(8) listens on this service's socket.
+        """
+        try:
+            master_cf = read_master_cf()
+        except ConfigError:
+            if self.like:
+                raise
+            return self._options(())
+        for entry in master_cf.services:
+            is_private = entry.type != "inet" and entry.private is not False
+            if is_private and entry.name == self.name:
+                raise ConfigError(
+                    f"service {self.name} is in master.cf: master(8) listens on"
+                    f" private/{self.name}",
+                    file=master_cf.path,
+                    line=entry.place.line,
+                    source=entry.place.source,
+                    remedy="remove this entry, or choose another --name",
+                )
+        like = self.like or "virtual"
+        for entry in master_cf.services:
+            if entry.name == like and os.path.basename(entry.command) in PROGRAMS:
+                return self._options(entry.arguments)
+        if self.like:
+            raise ConfigError(
+                f"{master_cf.path}: there is no service {like} that runs virtual"
+            )
+        return self._options(())
+
+    def _options(self, arguments: Sequence[str]) -> Options:
+        argv = (PROCESS_NAME, "-n", self.name, "-t", "unix", *arguments)
+        options = parse_options(argv, os.environ)
+        return replace(options, overrides=(*options.overrides, *self.overrides))
+
+
+def settings_of(options: Options) -> Settings:
+    """What main.cf and these options say."""
+    return load(
+        overrides=options.overrides,
+        process_name=options.process_name,
+        service_name=options.service_name,
+    ).settings
+
+
+def problems_of(wanted: Wanted, queue_directory: str) -> bytes:
+    """The errors and the warnings of the configuration; in a child."""
+    found: dict[str, list[str]] = {"error": [], "warning": []}
+    try:
+        options = wanted.options()
+        try:
+            settings = settings_of(options)
+            if settings.queue_directory != queue_directory:
+                raise ConfigError("another queue_directory: stop, then start")
+        finally:
+            # As mail_owner, from here on; it finds more than the first mistake.
+            for problem in inspect_process(
+                options.overrides,
+                process_name=options.process_name,
+                service_name=options.service_name,
+            ):
+                if problem.severity in found:
+                    found[problem.severity].append(show.render(problem))
+    except ConfigError as error:
+        if not found["error"]:
+            found["error"].append(render(error))
+    return json.dumps((found["error"], found["warning"])).encode()

@@ -1,0 +1,1 @@
+"""Notice changed table files while no client comes."""

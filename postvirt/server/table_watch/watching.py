@@ -1,0 +1,74 @@
+"""The watchdog process's end of the watcher (server.table_watch.watcher).
+
+A watcher that died is replaced; what changed meanwhile is found by the versions.
+
+Raises: nothing; without a watcher the workers still look when a client comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from postvirt.model.mailbox import Owner
+from postvirt.server.companion import Companion
+from postvirt.server.table_watch.versions import Version
+from postvirt.server.watchdog import Watchdog
+from postvirt.system import log
+from postvirt.tables.table import TableFile
+
+_MODULE = "postvirt.server.table_watch.watcher"
+
+Files = Mapping[str, Sequence[TableFile]]
+
+
+class Watching:
+    """Watches files, from `watch` on.
+
+    polled     directories that are looked at from time to time, and why
+    """
+
+    def __init__(
+        self, watchdog: Watchdog, on_change: Callable[[list[str]], None]
+    ) -> None:
+        self.polled: list[list[str]] = []
+        self._on_change = on_change
+        self._companion = Companion(watchdog, "watcher", _MODULE, self._take)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._companion.pid
+
+    @property
+    def state(self) -> str:
+        """Either "starting", "watching" or "dead"."""
+        return self._companion.state
+
+    def watch(
+        self, owner: Owner, files: Files, versions: Mapping[str, Version]
+    ) -> None:
+        """Tell of every file that is not of this version."""
+        live = [f.path for many in files.values() for f in many if f.is_read_live]
+        wanted = {
+            "tables": {table: [f.path for f in many] for table, many in files.items()},
+            "live": live,
+            "versions": versions,
+        }
+        self._companion.tell([str(owner.uid), str(owner.gid)], wanted)
+
+    def close(self) -> None:
+        """End the watcher."""
+        self._companion.close()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        if "state" in said:
+            before, self.polled = self.polled, said["polled"]
+            for directory, why in self.polled:
+                if [directory, why] not in before:
+                    log.warning(
+                        f"cannot watch {directory} ({why}): looking at its table files"
+                        " every 2 seconds"
+                    )
+        else:
+            self._on_change(said["changed"])

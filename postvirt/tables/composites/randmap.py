@@ -1,0 +1,42 @@
+"""randmap:{VALUE, VALUE, ...} answers every key with one of its values, by chance.
+
+Braces around a value belong to it. virtual(8) asks about whole addresses only; mail for
+one address then goes to one mailbox now and to another one the next time.
+
+Parity: src/util/dict_random.c.
+Raises: TableError when there is no value between the braces.
+"""
+
+from __future__ import annotations
+
+import random
+
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.tables.composites.composite import items
+from postvirt.tables.file_value import encoded_files
+from postvirt.tables.table import Table, TableOptions
+
+
+class RandomTable(Table):
+    """Values to choose from."""
+
+    fixed = False
+
+    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+        super().__init__(type_, name, options)
+        self._values = [wire(value) for value in items(type_, name, "value")]
+        if options.file_values:
+            try:
+                self._values = [encoded_files(value) for value in self._values]
+            except ValueError as error:
+                raise TableError(str(error)) from None
+
+    def find(self, key: bytes) -> bytes:  # noqa: ARG002 - every key is as good
+        """Choose."""
+        return random.choice(self._values)
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Take the values from the name."""
+    return RandomTable(type_, name, options)

@@ -1,0 +1,1 @@
+"""Tables that a database or a directory server answers."""

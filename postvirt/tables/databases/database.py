@@ -1,0 +1,220 @@
+"""What the tables that ask a database have in common.
+
+These parameters mean the same for all of them:
+
+    domain            list of domains, /files of domains, and type:name tables of
+                      domains: only user@domain with a domain in it is looked up
+    result_format     template of each value that is found (%s)
+    expansion_limit   how many values a key may have; 0 is no limit
+
+Values are joined with commas. A database that cannot answer is an error; only its own
+word that there is no such key is "not found".
+
+Parity: the common part of src/global/dict_sqlite.c, dict_mysql.c, dict_pgsql.c and
+    dict_ldap.c, and of dict_mongodb.c in Postfix 3.9.
+Raises: TableError.
+Security: an address is written by strangers; see `template` for how it is quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+
+from postvirt.errors import ConfigError, TableError
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.template import Fields, Template, Templates
+from postvirt.tables.folding import is_utf8
+from postvirt.tables.match_list import MatchList, table_names
+from postvirt.tables.registry import OpenTables
+from postvirt.tables.table import Table, TableFile, TableOptions
+
+_WHOLE_NUMBER = re.compile(rb"[0-9]+")
+
+
+class DatabaseTable(Table):
+    """A table that is set up by parameters; a type adds `answer`.
+
+    queries      texts of the templates of queries, which become `self.queries`
+    result       text of the template of results
+    utf8_keys    the database has text in UTF-8: another key cannot be in it
+    """
+
+    def __init__(
+        self,
+        type_: str,
+        parameters: CfParameters,
+        options: TableOptions,
+        *,
+        queries: Sequence[str],
+        result: str,
+        expansion_limit: int,
+        utf8_keys: bool = True,
+    ) -> None:
+        super().__init__(type_, parameters.name, options)
+        self._parameters = parameters
+        self._limit = expansion_limit
+        self._utf8_keys = utf8_keys
+        self.queries = [self._template("query", query) for query in queries]
+        self._templates = Templates(self.queries, self._template("result", result))
+        self._opened = OpenTables()
+        self._domains = self._domain_list()
+
+    def _template(self, kind: str, template: str) -> Template:
+        try:
+            return Template(template)
+        except ValueError as error:
+            raise TableError(f"{self.name}: Invalid {kind} template: {error}") from None
+
+    def _domain_list(self) -> MatchList | None:
+        value = self._parameters.text("domain")
+        if not value:
+            return None
+        try:
+            return MatchList(
+                self.name, value, utf8=self.options.utf8, opened=self._opened
+            )
+        except ConfigError as error:
+            raise TableError(str(error)) from None
+
+    def find(self, key: bytes) -> bytes | None:
+        """Ask the database, unless the key cannot be in it."""
+        if not key:
+            log.warning(f'table "{self.title}": empty query string -- ignored')
+            return None
+        if b"\0" in key or (self._utf8_keys and not is_utf8(key)):
+            return None
+        if self._domains:
+            user, _, domain = key.rpartition(b"@")
+            if not user or not self._domains.contains(domain):
+                return None
+        fields = self._templates.of_key(key)
+        if fields is None:
+            return None
+        return self.answer(key, fields)
+
+    @abstractmethod
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask the database about a key that can be in it.
+
+        fields are for `Template.fill`. Raises TableError, with the reason in the log.
+        """
+
+    def joined(
+        self, key: bytes, fields: Fields, values: Iterable[bytes | None]
+    ) -> bytes | None:
+        """The values as results; None if none is left. A null is None."""
+        results: list[bytes] = []
+        for value in values:
+            result = None if value is None else self.result(key, fields, value)
+            if result is not None:
+                results.append(result)
+                self.check_limit(key, len(results))
+        return b",".join(results) or None
+
+    def result(self, key: bytes, fields: Fields, value: bytes) -> bytes | None:
+        """A value as the template of results shows it, None if that is nothing."""
+        seen = value.split(b"\0", 1)[0]
+        if not seen:
+            log.warning(
+                f'table "{self.title}": empty lookup result for: "{text(key)}"'
+                " -- ignored"
+            )
+            return None
+        return self._templates.of_value(seen, fields)
+
+    def check_limit(self, key: bytes, count: int) -> None:
+        """Raise TableError if a key has too many values."""
+        if 0 < self._limit < count:
+            raise self.failure(f"Expansion limit exceeded for key '{text(key)}'")
+
+    def failure(self, reason: str) -> TableError:
+        """An error to raise, with its reason in the log."""
+        reason = f"{self.title}: {reason}"
+        log.warning(reason)
+        return TableError(reason)
+
+    def changed(self) -> bool:
+        """Whether the file of parameters, or a table of domains, is another now."""
+        return self._parameters.changed() or self._opened.changed() is not None
+
+    def close(self) -> None:
+        """Close the tables of domains, and the file of parameters."""
+        self._opened.close()
+        self._parameters.close()
+
+
+def sql_query(parameters: CfParameters) -> str:
+    """The template of the query, made of the parameters of old if need be."""
+    query = parameters.text("query")
+    if query:
+        return query
+    for name in ("table", "select_field", "where_field"):
+        if not parameters.text(name):
+            raise TableError(f"{parameters.name}: '{name}' parameter not defined")
+    get = parameters.text
+    return (
+        f"SELECT {get('select_field')} FROM {get('table')}"
+        f" WHERE {get('where_field')}='%s' {get('additional_conditions')}"
+    )
+
+
+def warn_unquoted(title: str, query: Template) -> None:
+    """Tell people whose query does not put quotes around a part of an address."""
+    for expansion in query.expansions:
+        if not expansion.around:
+            log.warning(
+                f"{title}: query >{query.text}< contains >%{expansion.letter}<"
+                " without the recommended '' quotes"
+            )
+
+
+def bare(value: bytes) -> bytes:
+    """A part of an address that is to stand outside of quotes: digits only.
+
+    There no quoting helps: even a single word could be the name of a column.
+    Raises: ValueError for anything else.
+    """
+    if not _WHOLE_NUMBER.fullmatch(value):
+        raise ValueError(
+            f'"{text(value)}" cannot be used in a query without quotes around it'
+        )
+    return value
+
+
+def tables_within(name: str) -> list[str]:
+    """The "type:name" tables that a table opens by itself, for `registry.prepare`."""
+    parameters = CfParameters(name, warn=False)
+    try:
+        return table_names(name, parameters.text("domain"))
+    finally:
+        parameters.close()
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The file of parameters, unless they are in main.cf."""
+    return (TableFile(name),) if name.startswith(("/", ".")) else ()
+
+
+_opening: set[str] = set()
+
+
+def open_database(
+    type_: str, name: str, make: Callable[[CfParameters], DatabaseTable]
+) -> DatabaseTable:
+    """Open a table, whose list of domains may name more tables, but not itself."""
+    title = f"{type_}:{name}"
+    if title in _opening:
+        raise TableError(f"{title}: its list of domains refers to the table itself")
+    parameters = CfParameters(name)
+    _opening.add(title)
+    try:
+        return make(parameters)
+    except TableError:
+        parameters.close()
+        raise
+    finally:
+        _opening.remove(title)

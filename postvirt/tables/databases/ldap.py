@@ -1,0 +1,221 @@
+"""ldap:/path.cf asks an LDAP directory.
+
+    server_host, server_port
+                    hosts, host:port, or ldap://, ldaps:// and ldapi:// URLs, which are
+                    tried in this order (localhost, 389)
+    version         2 (default) or 3
+    timeout         seconds to wait for a connection, and for an answer (10)
+    bind            no, yes (default) or sasl; bind_dn, bind_pw; sasl_mechs, sasl_realm,
+                    sasl_authz_id, sasl_minssf
+    start_tls, tls_ca_cert_file, tls_ca_cert_dir, tls_cert, tls_key, tls_require_cert,
+    tls_random_file, tls_cipher_suite
+    search_base, query_filter
+                    templates of where to search for what:
+                    query_filter = (mailacceptinggeneralid=%s)
+    scope           sub (default), base or one
+    dereference, chase_referrals, size_limit, recursion_limit
+    result_attribute (maildrop), special_result_attribute, leaf_result_attribute,
+    terminal_result_attribute
+                    see `ldap_entries`
+
+and `domain`, `result_format` (or result_filter) and `expansion_limit`, see `database`.
+A search base that depends on the key need not exist; another one must.
+
+The driver is python-ldap: it is the library that Postfix uses, so that URLs, TLS,
+referrals and the order of servers mean the same.
+
+Nothing remembers a server that is down: each lookup tries the servers in order. One
+that accepts a connection and then says nothing costs `timeout`, and the lookup fails.
+Known trouble, of Postfix as well: Debian's libldap 2.5 waits for the TLS handshake of
+such a server without limit.
+
+Parity: src/global/dict_ldap.c. Tables do not share connections, debuglevel and the
+    cache parameters do nothing, an empty result_format and a timeout of 0 are refused.
+Raises: TableError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ldap
+
+from postvirt.config.lists import words
+from postvirt.errors import TableError
+from postvirt.system import log
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.database import (
+    DatabaseTable,
+    files,
+    open_database,
+    tables_within,
+)
+from postvirt.tables.databases.ldap_directory import Directory, disconnect, reason
+from postvirt.tables.databases.ldap_entries import Attributes, Entries, Entry, Search
+from postvirt.tables.databases.template import Fields
+from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table", "tables_within"]
+
+_SCOPES = {
+    "sub": ldap.SCOPE_SUBTREE,
+    "base": ldap.SCOPE_BASE,
+    "one": ldap.SCOPE_ONELEVEL,
+}
+
+# RFC 2253 and RFC 2254; white space is quoted everywhere, which does no harm.
+_IN_BASE = re.compile(rb'[ \t"#+,;<>\\]')
+_IN_FILTER = re.compile(rb"[*()\\]")
+
+
+def quote_base(value: bytes, around: str) -> bytes:  # noqa: ARG001 - no matter where
+    """A part of an address in a search base."""
+    return _IN_BASE.sub(lambda match: b"\\%02X" % match[0][0], value)
+
+
+def quote_filter(value: bytes, around: str) -> bytes:  # noqa: ARG001 - no matter where
+    """A part of an address in a filter."""
+    return _IN_FILTER.sub(lambda match: b"\\%02X" % match[0][0], value)
+
+
+class LdapTable(DatabaseTable):
+    """A search, and the directory to search in."""
+
+    def __init__(
+        self, type_: str, parameters: CfParameters, options: TableOptions
+    ) -> None:
+        get = parameters.text
+        limit = parameters.integer("expansion_limit", 0)
+        older = get("result_filter", "%s", minimum=1)
+        super().__init__(
+            type_,
+            parameters,
+            options,
+            queries=[
+                get("search_base"),
+                get("query_filter", "(mailacceptinggeneralid=%s)"),
+            ],
+            result=get("result_format", older, minimum=1),
+            expansion_limit=limit,
+        )
+        self._connection: Any = None
+        try:
+            self._directory = Directory.of(self.title, parameters)
+            self._size_limit = parameters.integer("size_limit", limit)
+            self._scope = self._scope_of(get("scope", "sub", minimum=1))
+            self._entries = Entries(
+                self.title,
+                Attributes(
+                    terminal=words(get("terminal_result_attribute")),
+                    leaf=words(get("leaf_result_attribute")),
+                    regular=words(get("result_attribute", "maildrop")),
+                    special=words(get("special_result_attribute")),
+                ),
+                size_limit=self._size_limit,
+                recursion_limit=parameters.integer("recursion_limit", 1000, minimum=1),
+            )
+        except TableError:
+            super().close()
+            raise
+        if not self.queries[1].letters:
+            log.warning(
+                f"{self.title}: Fixed query_filter {self.queries[1].text} is probably"
+                " useless"
+            )
+
+    def _scope_of(self, name: str) -> int:
+        if name.lower() not in _SCOPES:
+            what = f"Unrecognized value {name} specified for scope"
+            log.warning(f"{self.title}: {what}; using sub")
+        return int(_SCOPES.get(name.lower(), ldap.SCOPE_SUBTREE))
+
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask with the key in its place."""
+        return self.joined(key, fields, self._values(fields))
+
+    def _values(self, fields: Fields) -> Iterator[bytes]:
+        """The values of the attributes of all entries."""
+        try:
+            found = self._first(fields)
+            yield from self._entries.values(found, self._search_further)
+        except (ldap.LDAPError, ValueError) as error:
+            self._disconnect()
+            raise self.failure(f"Search error: {reason(error)}") from None
+
+    def _first(self, fields: Fields) -> Sequence[Entry]:
+        """The entries that the key leads to."""
+        base_template, filter_template = self.queries
+        base = base_template.fill(fields, quote_base).decode()
+        filter_ = filter_template.fill(fields, quote_filter).decode()
+        search = Search(base, self._scope, filter_, self._entries.attributes.all)
+        try:
+            return self._search_or_reconnect(search)
+        except ldap.NO_SUCH_OBJECT as error:
+            if base_template.letters:
+                return ()
+            why = f"Search base '{base}' not found: {reason(error)}"
+            raise self.failure(why) from None
+
+    def _search_or_reconnect(self, search: Search) -> list[Entry]:
+        if self._connection is not None:
+            try:
+                return self._search(search)
+            except ldap.SERVER_DOWN:
+                self._disconnect()  # since the last lookup; it may be back
+        try:
+            self._connection = self._directory.connect()
+        except (ldap.LDAPError, ValueError) as error:
+            # Not to be mistaken for an answer: this, too, may be "no such object".
+            where = f"server {self._directory.urls}"
+            name = self._directory.bind_dn or "empty or implicit"
+            why = f"Unable to bind to {where} with dn {name}: {reason(error)}"
+            raise self.failure(why) from None
+        return self._search(search)
+
+    def _search_further(self, search: Search) -> list[Entry] | None:
+        try:
+            return self._search(search)
+        except ldap.NO_SUCH_OBJECT:
+            return None
+
+    def _search(self, search: Search) -> list[Entry]:
+        """The entries of an answer. Raises ldap.LDAPError and ValueError."""
+        message = self._connection.search_ext(
+            search.base,
+            search.scope,
+            search.filter,
+            list(search.attributes),
+            timeout=self._directory.timeout_seconds,
+            sizelimit=self._size_limit,
+        )
+        entries: list[Entry] = []
+        kind = None
+        while kind != ldap.RES_SEARCH_RESULT:
+            try:
+                kind, answer = self._connection.result(
+                    message, all=0, timeout=self._directory.timeout_seconds
+                )
+            except ldap.PARTIAL_RESULTS:
+                break  # how version 2 says that there are referrals
+            # What has no name is a referral.
+            entries += [(name, values) for name, values in answer if name is not None]
+        return entries
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            disconnect(self._connection)
+            self._connection = None
+
+    def close(self) -> None:
+        """Close the connection and the file of parameters."""
+        self._disconnect()
+        super().close()
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Read the parameters; the first lookup connects."""
+    return open_database(
+        type_, name, lambda parameters: LdapTable(type_, parameters, options)
+    )

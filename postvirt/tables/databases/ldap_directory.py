@@ -1,0 +1,194 @@
+"""How an ldap: table connects to its servers.
+
+Parity: dict_ldap_connect() of src/global/dict_ldap.c, and what dict_ldap_open() reads
+    for it. Three things differ. A table whose server_host names no good server cannot
+    be used; there, the library's default server is asked. sasl_minssf counts; there, it
+    does not reach the library. STARTTLS has no time of its own: each step of it may
+    take `timeout`.
+Raises: TableError for parameters that cannot be used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ldap
+import ldap.sasl
+
+from postvirt.config.lists import words
+from postvirt.errors import TableError
+from postvirt.system import log
+from postvirt.tables.databases.cf_file import CfParameters
+
+_BINDS = {"no": "", "none": "", "yes": "simple", "simple": "simple", "sasl": "sasl"}
+_TLS_TEXTS = {
+    ldap.OPT_X_TLS_RANDOM_FILE: "tls_random_file",
+    ldap.OPT_X_TLS_CACERTFILE: "tls_ca_cert_file",
+    ldap.OPT_X_TLS_CACERTDIR: "tls_ca_cert_dir",
+    ldap.OPT_X_TLS_CERTFILE: "tls_cert",
+    ldap.OPT_X_TLS_KEYFILE: "tls_key",
+    ldap.OPT_X_TLS_CIPHER_SUITE: "tls_cipher_suite",
+}
+
+
+def is_url(host: str) -> bool:
+    """Whether this is an LDAP URL, and not the name of a host or of an entry."""
+    return host.lower().startswith(("ldap://", "ldaps://", "ldapi://"))
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """How to connect.
+
+    urls      separated by blanks
+    bind      "", "simple" or "sasl"
+    options   pairs of a number of libldap's and a value, in the order to set them
+    """
+
+    urls: str
+    timeout_seconds: int
+    bind: str
+    bind_dn: str
+    bind_pw: str = field(repr=False)
+    sasl: dict[int, str] = field(repr=False)
+    sasl_mechs: str
+    start_tls: bool
+    options: tuple[tuple[int, str | int], ...]
+
+    @classmethod
+    def of(cls, title: str, parameters: CfParameters) -> Directory:
+        """What the parameters say."""
+        urls = _urls(title, parameters)
+        bind = parameters.text("bind", "yes", minimum=1)
+        if bind.lower() not in _BINDS:
+            raise TableError(f"{title}: unsupported parameter value: bind = {bind}")
+        start_tls = parameters.boolean("start_tls", False)
+        timeout_seconds = parameters.integer("timeout", 10, minimum=1)
+        options: list[tuple[int, str | int]] = [
+            (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
+            (ldap.OPT_TIMEOUT, timeout_seconds),
+            (ldap.OPT_PROTOCOL_VERSION, _version(title, parameters, urls, start_tls)),
+            (ldap.OPT_DEREF, _dereference(title, parameters)),
+            (ldap.OPT_REFERRALS, int(parameters.boolean("chase_referrals", False))),
+        ]
+        tls_options = _tls_options(parameters)
+        if start_tls or any(url.lower().startswith("ldaps:") for url in urls):
+            options += tls_options
+        if _BINDS[bind.lower()] == "sasl":
+            minssf = parameters.integer("sasl_minssf", 0, maximum=4096)
+            options.append((ldap.OPT_X_SASL_SECPROPS, f"minssf={minssf}"))
+        sasl = {
+            ldap.sasl.CB_AUTHNAME: parameters.text("bind_dn"),
+            ldap.sasl.CB_PASS: parameters.text("bind_pw"),
+            ldap.sasl.CB_GETREALM: parameters.text("sasl_realm"),
+            ldap.sasl.CB_USER: parameters.text("sasl_authz_id"),
+        }
+        return cls(
+            urls=" ".join(urls),
+            timeout_seconds=timeout_seconds,
+            bind=_BINDS[bind.lower()],
+            bind_dn=parameters.text("bind_dn"),
+            bind_pw=parameters.text("bind_pw"),
+            sasl={what: value for what, value in sasl.items() if value},
+            sasl_mechs=parameters.text("sasl_mechs"),
+            start_tls=start_tls,
+            options=tuple(options),
+        )
+
+    def connect(self) -> Any:
+        """An open connection. Raises ldap.LDAPError, and ValueError for an option."""
+        connection = ldap.initialize(self.urls)
+        try:
+            for option, value in self.options:
+                connection.set_option(option, value)
+            if self.start_tls:
+                connection.start_tls_s()
+            if self.bind == "simple":
+                message = connection.simple_bind(self.bind_dn, self.bind_pw)
+                connection.result3(message, timeout=self.timeout_seconds)
+            elif self.bind == "sasl":
+                connection.sasl_interactive_bind_s(
+                    "", ldap.sasl.sasl(self.sasl, self.sasl_mechs)
+                )
+        except (ldap.LDAPError, ValueError):
+            disconnect(connection)
+            raise
+        return connection
+
+
+def disconnect(connection: Any) -> None:
+    """Close a connection, which may be broken already."""
+    try:
+        connection.unbind_ext()
+    except ldap.LDAPError:
+        pass  # it was broken
+
+
+def reason(error: Exception) -> str:
+    """The library's words, and the server's."""
+    if isinstance(error, ldap.TIMEOUT):
+        return "Timed out"  # the library has no words
+    details = error.args[0] if error.args else None
+    if not isinstance(details, dict):
+        return str(error) or type(error).__name__
+    texts = [str(details[part]) for part in ("desc", "info") if part in details]
+    return ": ".join(dict.fromkeys(texts))
+
+
+def _urls(title: str, parameters: CfParameters) -> list[str]:
+    """The servers in the form that the library wants."""
+    port = parameters.integer("server_port", 389)
+    urls = []
+    for host in words(parameters.text("server_host", "localhost", minimum=1)):
+        if not is_url(host):
+            urls.append(f"ldap://{host}" if ":" in host else f"ldap://{host}:{port}")
+            continue
+        try:
+            ldap.initialize(host)  # asks nobody yet
+            urls.append(host)
+        except ldap.LDAPError:
+            log.error(f"{title}: error parsing URL {host}; skipping")
+    if not urls:
+        raise TableError(f"{title}: server_host names no server")
+    return urls
+
+
+def _version(
+    title: str, parameters: CfParameters, urls: list[str], start_tls: bool
+) -> int:
+    version = parameters.integer("version", 2, minimum=2)
+    if version not in (2, 3):
+        log.warning(f"{title}: Unknown version {version}, using 2.")
+        version = 2
+    newer = [
+        f"URL scheme {scheme}"
+        for scheme in (url.partition(":")[0] for url in urls)
+        if scheme.lower() != "ldap"
+    ]
+    newer += ["start_tls"] if start_tls else []
+    if version == 2 and newer:
+        log.warning(f"{title}: {newer[0]} requires protocol version 3")
+        version = 3
+    return version
+
+
+def _dereference(title: str, parameters: CfParameters) -> int:
+    number = parameters.integer("dereference", 0)
+    if number not in range(4):
+        what = f"Unrecognized value {number} specified for dereference"
+        log.warning(f"{title}: {what}; using 0")
+        return 0
+    return number
+
+
+def _tls_options(parameters: CfParameters) -> list[tuple[int, str | int]]:
+    given = [(option, parameters.text(name)) for option, name in _TLS_TEXTS.items()]
+    is_checked = parameters.boolean("tls_require_cert", False)
+    demand = ldap.OPT_X_TLS_DEMAND if is_checked else ldap.OPT_X_TLS_NEVER
+    return [
+        *((option, value) for option, value in given if value),
+        (ldap.OPT_X_TLS_REQUIRE_CERT, demand),
+        # The last one makes the others count.
+        (ldap.OPT_X_TLS_NEWCTX, 0),
+    ]

@@ -1,0 +1,307 @@
+"""mysql:/path.cf asks MySQL or MariaDB servers.
+
+    hosts           unix:/socket, inet:host:port, host:port; "localhost" is the default,
+                    and means the server's own socket
+    user, password, dbname
+    query           template of the query: SELECT path FROM users WHERE name = '%s', or
+                    a stored procedure, CALL path_of('%s')
+    table, select_field, where_field, additional_conditions
+                    in place of query, as it was before Postfix 2.2
+    require_result_set
+                    a query without any result is an error (yes)
+    charset         of the client: utf8mb4 (default), utf8mb3, utf8, latin1 or ascii
+    option_file, option_group
+                    where user, the server's address and the settings of TLS are taken
+                    from if they are not set here, see `mysql_options` (client)
+    tls_CAfile, tls_CApath, tls_cert_file, tls_key_file, tls_ciphers
+                    any of them makes TLS mandatory; one of the first two has the
+                    server's certificate checked
+    tls_verify_cert the name in the certificate is checked, too (no)
+    retry_interval, idle_interval
+                    seconds until a server is tried again or a connection closed (60)
+
+and `domain`, `result_format` and `expansion_limit`, see `database`. All columns of all
+rows count. Which server is asked: see `servers`.
+
+Parity: src/global/dict_mysql.c of Postfix 3.12. A part of an address that stands
+    without quotes in a query must be a number; Postfix takes anything. Character sets
+    with quotes or backslashes inside of characters are refused.
+Raises: TableError.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pymysql
+from pymysql.charset import charset_by_name
+from pymysql.connections import Connection
+from pymysql.constants import SERVER_STATUS
+from pymysql.err import MySQLError
+
+from postvirt.config.lists import words
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.database import (
+    DatabaseTable,
+    bare,
+    files,
+    open_database,
+    sql_query,
+    tables_within,
+    warn_unquoted,
+)
+from postvirt.tables.databases.mysql_options import read_options
+from postvirt.tables.databases.servers import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    RefusedError,
+    Server,
+    ServerError,
+    Servers,
+)
+from postvirt.tables.databases.template import Fields, Quote
+from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table", "tables_within"]
+
+# Where Debian's servers listen.
+DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"
+DEFAULT_PORT = "3306"
+
+_UTF8 = ("utf8mb4", "utf8mb3", "utf8")
+CHARSETS = (*_UTF8, "latin1", "ascii")
+# Python imports an encoding when it is first used: let that be now. The last one is for
+# names of hosts.
+for _encoding in (*(charset_by_name(name).encoding for name in CHARSETS), "idna"):
+    "".encode(_encoding)
+
+# The parameters of TLS, and what they are called in option files.
+_TLS = {
+    "tls_CAfile": "ssl-ca",
+    "tls_CApath": "ssl-capath",
+    "tls_cert_file": "ssl-cert",
+    "tls_key_file": "ssl-key",
+    "tls_ciphers": "ssl-cipher",
+}
+
+
+class MysqlServers(Servers[Connection]):
+    """MySQL servers."""
+
+    def __init__(self, title: str, parameters: CfParameters, charset: str) -> None:
+        file = parameters.text("option_file")
+        try:
+            self._options = read_options(
+                file, parameters.text("option_group", "client")
+            )
+        except OSError as error:
+            raise TableError(f"{title}: open {file}: {error.strerror}") from None
+        names = words(parameters.text("hosts")) or ("localhost",)
+        super().__init__(title, [self._server(name) for name in names], parameters)
+        self._charset = charset
+        self._login = {
+            "user": parameters.text("user") or self._options.get("user", ""),
+            # The password of an option file is not used, as by Postfix.
+            "password": parameters.text("password"),
+            "database": parameters.text("dbname", minimum=1),
+        }
+        try:
+            self._tls = _tls(parameters, self._options)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise TableError(f"{title}: TLS settings: {error}") from None
+
+    def _server(self, name: str) -> Server[Connection]:
+        if name.startswith("unix:"):
+            return Server(name, "unix", name.removeprefix("unix:"))
+        address = name.removeprefix("inet:")
+        host, colon, port = address.rpartition(":")
+        if not colon:
+            host, port = address, ""
+        if host.lower() == "localhost":
+            host = self._options.get("host", host)
+        if host.lower() == "localhost":
+            path = self._options.get("socket", DEFAULT_SOCKET)
+            return Server(name, "unix", path)
+        port = port or self._options.get("port", DEFAULT_PORT)
+        try:
+            number = (
+                int(port) if port.isdecimal() else socket.getservbyname(port, "tcp")
+            )
+        except OSError:
+            raise TableError(f"unknown service: {port}/tcp") from None
+        return Server(name, "inet", host, str(number))
+
+    def connect(self, server: Server[Connection]) -> Connection:
+        """Connect and log in."""
+        place: dict[str, object] = {"unix_socket": server.address}
+        if server.kind == "inet":
+            place = {"host": server.address, "port": int(server.port)}
+        # Without settings TLS is used if the server offers it; not on this machine's
+        # own sockets, where it has no use.
+        if self._tls:
+            place["ssl"] = self._tls
+        elif server.kind == "unix":
+            place["ssl_disabled"] = True
+        try:
+            return pymysql.connect(
+                **place,
+                **{name: wire(value) for name, value in self._login.items()},
+                charset=self._charset,
+                use_unicode=False,
+                conv={},
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=ANSWER_SECONDS,
+                write_timeout=ANSWER_SECONDS,
+            )
+        except (
+            Exception
+        ) as error:  # what the driver cannot read makes it raise anything
+            raise ServerError(f"connect to mysql server: {_reason(error)}") from None
+
+    def disconnect(self, connection: Connection) -> None:
+        """Close a connection."""
+        if connection.open:
+            connection.close()
+
+
+def _tls(parameters: CfParameters, options: dict[str, str]) -> ssl.SSLContext | None:
+    """How to encrypt; None when nothing is set. Raises OSError and ValueError."""
+    given = {
+        name: parameters.text(name) or options.get(other, "")
+        for name, other in _TLS.items()
+    }
+    verify_name = parameters.boolean(
+        "tls_verify_cert", "ssl-verify-server-cert" in options
+    )
+    if not verify_name and not any(given.values()):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = verify_name
+    authorities = given["tls_CAfile"] or None, given["tls_CApath"] or None
+    if any(authorities):
+        context.load_verify_locations(*authorities)
+    elif verify_name:
+        context.load_default_certs()
+    else:
+        context.verify_mode = ssl.CERT_NONE
+    if given["tls_cert_file"]:
+        context.load_cert_chain(given["tls_cert_file"], given["tls_key_file"] or None)
+    if given["tls_ciphers"]:
+        context.set_ciphers(given["tls_ciphers"])
+    return context
+
+
+def _reason(error: Exception) -> str:
+    """The server's words, without the number in front."""
+    if isinstance(error, MySQLError) and len(error.args) > 1:
+        return str(error.args[1])
+    return str(error) or type(error).__name__
+
+
+def quoting(connection: Connection) -> Quote:
+    """The function that quotes for a connection, whose SQL mode counts.
+
+    Doubled quotes are understood in every mode, inside of strings and of names.
+    """
+    status = connection.server_status
+    is_escape = not status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+
+    def quote(value: bytes, around: str) -> bytes:
+        if not around:
+            return bare(value)
+        if is_escape:
+            value = value.replace(b"\\", b"\\\\")
+        mark = around[-1:].encode()
+        return value.replace(mark, mark + mark)
+
+    return quote
+
+
+def run(
+    connection: Connection, query: bytes, *, require_result_set: bool
+) -> list[bytes | None]:
+    """All columns of all rows. Raises ServerError."""
+    results = []
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            while True:
+                if cursor.description is not None:
+                    results.append(cursor.fetchall())
+                if not cursor.nextset():
+                    break
+    except Exception as error:  # what the driver cannot read makes it raise anything
+        is_well = isinstance(error, MySQLError) and connection.open
+        refusal = RefusedError if is_well else ServerError
+        raise refusal(f"query failed: {_reason(error)}") from None
+    if len(results) > 1:
+        raise RefusedError(
+            "query failed: multiple result sets returning data are not supported"
+        )
+    if not results and require_result_set:
+        raise RefusedError(
+            "query failed: query returned no result set (require_result_set = yes)"
+        )
+    return [value for rows in results for row in rows for value in row]
+
+
+class MysqlTable(DatabaseTable):
+    """A query, and the servers to send it to."""
+
+    def __init__(
+        self, type_: str, parameters: CfParameters, options: TableOptions
+    ) -> None:
+        charset = parameters.text("charset", "utf8mb4", minimum=1).lower()
+        if charset not in CHARSETS:
+            raise TableError(
+                f"{type_}:{parameters.name}: charset {charset} is not supported;"
+                f" choose from {' '.join(CHARSETS)}"
+            )
+        super().__init__(
+            type_,
+            parameters,
+            options,
+            queries=[sql_query(parameters)],
+            result=parameters.text("result_format", "%s", minimum=1),
+            expansion_limit=parameters.integer("expansion_limit", 0),
+            utf8_keys=charset in _UTF8,
+        )
+        self._require_result_set = parameters.boolean("require_result_set", True)
+        try:
+            self._servers = MysqlServers(self.title, parameters, charset)
+        except TableError:
+            super().close()
+            raise
+        warn_unquoted(self.title, self.queries[0])
+
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask with the key in its place."""
+        return self.joined(key, fields, self._values(fields))
+
+    def _values(self, fields: Fields) -> list[bytes | None]:
+        """All columns of all rows."""
+
+        def question(connection: Connection) -> list[bytes | None]:
+            try:
+                query = self.queries[0].fill(fields, quoting(connection))
+            except ValueError as error:
+                raise RefusedError(f"cannot escape input string: {error}") from None
+            return run(connection, query, require_result_set=self._require_result_set)
+
+        return self._servers.ask(question)
+
+    def close(self) -> None:
+        """Close the connections and the file of parameters."""
+        self._servers.close()
+        super().close()
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Read the parameters; the first lookup connects."""
+    return open_database(
+        type_, name, lambda parameters: MysqlTable(type_, parameters, options)
+    )

@@ -1,0 +1,265 @@
+"""pgsql:/path.cf asks PostgreSQL servers.
+
+    hosts           unix:/directory, inet:host:port, host:port, postgresql://... URIs
+                    (localhost)
+    user, password, dbname
+                    of all hosts that are not URIs
+    query           template of the query: SELECT path FROM users WHERE name = '%s'
+    select_function, or table, select_field, where_field, additional_conditions
+                    in place of query, as it was before Postfix 2.2
+    encoding        of the client (UTF8)
+    retry_interval, idle_interval
+                    seconds until a server is tried again or a connection closed (60)
+
+and `domain`, `result_format` and `expansion_limit`, see `database`. All columns of all
+rows count. Which server is asked: see `servers`. TLS is what libpq does by default, or
+what the parameters of a URI or of dbname say ("dbname = mail sslmode=verify-full").
+
+The driver is psycopg's binding of libpq, the library that Postfix uses.
+
+Parity: src/global/dict_pgsql.c of Postfix 3.12. A part of an address that stands
+    without quotes in a query must be a number; Postfix takes anything. Backslashes
+    within E'...' are quoted, too.
+Raises: TableError.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import time
+from collections.abc import Iterator
+
+from psycopg import Error, pq
+from psycopg.conninfo import make_conninfo
+
+from postvirt.config.lists import words
+from postvirt.errors import TableError
+from postvirt.model.text import text, wire
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.database import (
+    DatabaseTable,
+    bare,
+    files,
+    open_database,
+    sql_query,
+    tables_within,
+    warn_unquoted,
+)
+from postvirt.tables.databases.servers import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    RefusedError,
+    Server,
+    ServerError,
+    Servers,
+)
+from postvirt.tables.databases.template import Fields, Quote
+from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table", "tables_within"]
+
+_URI = re.compile("[A-Za-z][A-Za-z0-9+-]*://")
+_PORTS = re.compile(rb"[0-9,]*")
+
+_ANSWERED = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+
+
+class PgsqlServers(Servers[pq.abc.PGconn]):
+    """PostgreSQL servers."""
+
+    def __init__(self, title: str, parameters: CfParameters) -> None:
+        self._encoding = parameters.text("encoding", "UTF8", minimum=1)
+        self._database = parameters.text("dbname")
+        self._login = {
+            "user": parameters.text("user"),
+            "password": parameters.text("password"),
+        }
+        names = words(parameters.text("hosts")) or ("localhost",)
+        super().__init__(title, [self._server(name) for name in names], parameters)
+        for server in self._servers:
+            if server.kind != "uri" and not self._database:
+                raise TableError(
+                    f"{title}: host target '{server.shown}' requires dbname setting"
+                )
+            try:
+                self._conninfo(server)
+            except (Error, ValueError):
+                # The driver's text may show a password.
+                raise TableError(
+                    f"{title}: host target '{server.shown}' or dbname setting"
+                    " cannot be understood"
+                ) from None
+
+    def _server(self, name: str) -> Server[pq.abc.PGconn]:
+        if _URI.match(name):
+            return Server(_host_of(name), "uri", name)
+        address = name.removeprefix("unix:").removeprefix("inet:")
+        if not address or address.startswith("/"):
+            return Server(name, "unix", address)
+        host, colon, port = address.rpartition(":")
+        return Server(name, "inet", *((host, port) if colon else (address,)))
+
+    def _conninfo(self, server: Server[pq.abc.PGconn]) -> bytes:
+        """What libpq wants to know. Raises what make_conninfo does, and ValueError."""
+        settings = {"client_encoding": self._encoding}
+        if server.kind == "uri":
+            base = server.address
+        else:
+            base = self._database
+            settings |= {"host": server.address, "port": server.port, **self._login}
+            if "=" not in base and not _URI.match(base):
+                base, settings["dbname"] = "", base
+        given = {name: value for name, value in settings.items() if value}
+        parsed = pq.Conninfo.parse(make_conninfo(base, **given).encode())
+        known = {one.keyword: one.val for one in parsed}
+        if not _PORTS.fullmatch(known[b"port"] or b""):
+            raise ValueError("bad port")  # it may be a password that was not encoded
+        if not known[b"connect_timeout"]:
+            given["connect_timeout"] = str(CONNECT_SECONDS)
+        return bytes(make_conninfo(base, **given).encode())
+
+    def connect(self, server: Server[pq.abc.PGconn]) -> pq.abc.PGconn:
+        """Connect and log in."""
+        connection = pq.PGconn.connect(self._conninfo(server))
+        if connection.status != pq.ConnStatus.OK:
+            reason = _one_line(connection.error_message)
+            connection.finish()
+            raise ServerError(f"connect to pgsql server: {reason}")
+        return connection
+
+    def disconnect(self, connection: pq.abc.PGconn) -> None:
+        """Close a connection."""
+        connection.finish()
+
+
+def _host_of(uri: str) -> str:
+    """A URI without what may be secret."""
+    scheme = uri.split(":", 1)[0]
+    try:
+        options = {one.keyword: one.val for one in pq.Conninfo.parse(uri.encode())}
+    except (Error, ValueError):
+        return f"{scheme}://"
+    return f"{scheme}://{text(options.get(b'host') or b'')}"
+
+
+def _one_line(message: bytes) -> str:
+    return " ".join(text(message).split())
+
+
+def quoting(connection: pq.abc.PGconn) -> Quote:
+    """The function that quotes for a connection, whose encoding and settings count."""
+    escaping = pq.Escaping(connection)
+
+    def quote(value: bytes, around: str) -> bytes:
+        if not around:
+            return bare(value)
+        if around == '"':
+            return bytes(escaping.escape_identifier(value)[1:-1])
+        if around == "E'":
+            # 'literal', or " E'literal'" with doubled backslashes if there are any
+            return bytes(escaping.escape_literal(value).lstrip(b" E")[1:-1])
+        return bytes(escaping.escape_string(value))
+
+    return quote
+
+
+def run(connection: pq.abc.PGconn, query: bytes) -> list[bytes | None]:
+    """All columns of all rows. Raises ServerError."""
+    result = None
+    try:
+        connection.send_query(query)
+        for answer in _answers(connection):
+            result = answer
+    except (Error, OSError) as error:
+        raise ServerError(f"query failed: {_one_line(wire(str(error)))}") from None
+    if result is None or result.status not in _ANSWERED:
+        reason = _one_line(result.error_message if result else b"") or "no result"
+        is_well = (
+            connection.status == pq.ConnStatus.OK
+            and connection.transaction_status == pq.TransactionStatus.IDLE
+        )
+        refusal = RefusedError if is_well else ServerError
+        raise refusal(f"query failed: {reason}")
+    return [
+        result.get_value(row, column)
+        for row in range(result.ntuples)
+        for column in range(result.nfields)
+    ]
+
+
+def _answers(connection: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
+    """The results of all statements of a query; OSError when they take too long."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    readable = select.poll()
+    readable.register(connection.socket, select.POLLIN)
+    while True:
+        while connection.is_busy():
+            left = deadline - time.monotonic()
+            if left <= 0 or not readable.poll(left * 1000):
+                raise TimeoutError("no answer in time")
+            connection.consume_input()
+        answer = connection.get_result()
+        if answer is None:
+            return
+        yield answer
+        if answer.status not in (*_ANSWERED, pq.ExecStatus.FATAL_ERROR):
+            return  # such as COPY, which would go on forever
+
+
+class PgsqlTable(DatabaseTable):
+    """A query, and the servers to send it to."""
+
+    def __init__(
+        self, type_: str, parameters: CfParameters, options: TableOptions
+    ) -> None:
+        function = parameters.text("select_function")
+        if function and not parameters.text("query"):
+            query = f"SELECT {function}('%s')"
+        else:
+            query = sql_query(parameters)
+        encoding = parameters.text("encoding", "UTF8")
+        super().__init__(
+            type_,
+            parameters,
+            options,
+            queries=[query],
+            result=parameters.text("result_format", "%s", minimum=1),
+            expansion_limit=parameters.integer("expansion_limit", 0),
+            utf8_keys=encoding.upper().replace("-", "") in ("UTF8", "UNICODE"),
+        )
+        try:
+            self._servers = PgsqlServers(self.title, parameters)
+        except TableError:
+            super().close()
+            raise
+        warn_unquoted(self.title, self.queries[0])
+
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask with the key in its place."""
+        return self.joined(key, fields, self._values(fields))
+
+    def _values(self, fields: Fields) -> list[bytes | None]:
+        """All columns of all rows."""
+
+        def question(connection: pq.abc.PGconn) -> list[bytes | None]:
+            try:
+                query = self.queries[0].fill(fields, quoting(connection))
+            except (Error, ValueError) as error:
+                reason = _one_line(wire(str(error)))
+                raise RefusedError(f"cannot escape input string: {reason}") from None
+            return run(connection, query)
+
+        return self._servers.ask(question)
+
+    def close(self) -> None:
+        """Close the connections and the file of parameters."""
+        self._servers.close()
+        super().close()
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Read the parameters; the first lookup connects."""
+    return open_database(
+        type_, name, lambda parameters: PgsqlTable(type_, parameters, options)
+    )

@@ -1,0 +1,157 @@
+"""The servers of an SQL table: which one is asked, and what happens when one is down.
+
+A server that is connected is preferred, then one on this machine's own sockets, then
+one that is reached over the network; equals are taken at random. A server that fails is
+left alone for a while, and the next one is asked the same question. A connection that
+was idle for long is closed before it is used again, because the server may have closed
+it without our knowing.
+
+If only one server is named it is taken for a front of many, and gets a second chance at
+once. So a server that was restarted is found again by the next lookup.
+
+A server that is well but refuses a question is not left alone, unlike with Postfix:
+otherwise a single odd address could stop all lookups.
+
+Parity: the common part of src/global/dict_mysql.c and dict_pgsql.c of Postfix 3.12.
+    Postfix waits for a server without limit.
+Raises: TableError when no server has answered.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from postvirt.errors import TableError
+from postvirt.system import log
+from postvirt.tables.databases.cf_file import CfParameters
+
+Connection = TypeVar("Connection")
+Answer = TypeVar("Answer")
+
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60
+
+# So many connections are tried for one question, should the servers that failed first
+# have had their rest meanwhile.
+MAX_ATTEMPTS = 100
+
+# In this order servers are tried.
+Kind = Literal["unix", "inet", "uri"]
+_KINDS: tuple[Kind, ...] = ("unix", "inet", "uri")
+
+
+class ServerError(Exception):
+    """A server cannot be used; the text, which is for the log, says why."""
+
+
+class RefusedError(ServerError):
+    """A server does not answer this question, but may answer others."""
+
+
+@dataclass(slots=True)
+class Server(Generic[Connection]):
+    """One server, and what is known about it.
+
+    shown       its name for the log, without secrets
+    address     path of a socket, name of a host, or URI, as `kind` says; "" is the
+                driver's choice
+    port        "" is the driver's choice
+    retry_at    when it may be tried again after a failure
+    """
+
+    shown: str
+    kind: Kind
+    address: str
+    port: str = ""
+    connection: Connection | None = None
+    last_used: float = 0.0
+    retry_at: float = 0.0
+
+
+class Servers(ABC, Generic[Connection]):
+    """The servers of one table; a driver says how to connect and how to close."""
+
+    def __init__(
+        self,
+        title: str,
+        servers: Sequence[Server[Connection]],
+        parameters: CfParameters,
+    ) -> None:
+        self._title = title
+        self._servers = list(servers)
+        if len(servers) == 1:
+            (one,) = servers
+            self._servers.append(Server(one.shown, one.kind, one.address, one.port))
+        self._retry_seconds = parameters.integer("retry_interval", 60, minimum=1)
+        self._idle_seconds = parameters.integer("idle_interval", 60, minimum=1)
+
+    @abstractmethod
+    def connect(self, server: Server[Connection]) -> Connection:
+        """Connect to a server. Raises ServerError."""
+
+    @abstractmethod
+    def disconnect(self, connection: Connection) -> None:
+        """Close a connection, which may be broken already. Raises nothing."""
+
+    def ask(self, question: Callable[[Connection], Answer]) -> Answer:
+        """The answer of the first server that has one.
+
+        A question raises ServerError when the server does not answer it.
+        """
+        reason = "no server can be asked now"
+        refused: set[tuple[str, str]] = set()
+        for _ in range(MAX_ATTEMPTS):
+            server = self._choose(refused)
+            if server is None:
+                break
+            try:
+                if server.connection is None:
+                    server.connection = self.connect(server)
+                answer = question(server.connection)
+            except ServerError as error:
+                reason = f"{server.shown}: {error}"
+                log.warning(f"{self._title}: {reason}")
+                if isinstance(error, RefusedError):
+                    refused.add((server.address, server.port))
+                    server.last_used = time.monotonic()
+                else:
+                    self._close(server)
+                    server.retry_at = time.monotonic() + self._retry_seconds
+                continue
+            server.last_used = time.monotonic()
+            return answer
+        raise TableError(f"{self._title}: {reason}")
+
+    def _choose(self, refused: set[tuple[str, str]]) -> Server[Connection] | None:
+        now = time.monotonic()
+        left = [
+            server
+            for server in self._servers
+            if (server.address, server.port) not in refused
+        ]
+        for server in left:
+            if server.connection and now >= server.last_used + self._idle_seconds:
+                self._close(server)
+        connected = [server for server in left if server.connection]
+        ready = [server for server in left if now >= server.retry_at]
+        for candidates in (connected, ready):
+            for kind in _KINDS:
+                alike = [server for server in candidates if server.kind == kind]
+                if alike:
+                    return random.choice(alike)
+        return None
+
+    def _close(self, server: Server[Connection]) -> None:
+        if server.connection is not None:
+            self.disconnect(server.connection)
+            server.connection = None
+
+    def close(self) -> None:
+        """Close all connections."""
+        for server in self._servers:
+            self._close(server)

@@ -1,0 +1,156 @@
+"""sqlite:/path.cf asks a file of the SQLite library.
+
+    dbpath                path of the database
+    query                 template of the query: SELECT path FROM t WHERE user = '%s'
+    table, select_field, where_field, additional_conditions
+                          in place of query, as it was before Postfix 2.2
+
+and `domain`, `result_format` and `expansion_limit`, see `database`. The first column of
+each row counts; rows without a value are skipped. What follows the first statement of
+a query is ignored.
+
+Parity: src/global/dict_sqlite.c. Where Postfix 3.7 ends the process the lookup fails.
+    As in Postfix 3.12, the database is opened for reading only, and a query without
+    quotes around %s gives a warning. There, the key must be a number; Postfix takes
+    anything.
+Raises: TableError.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from urllib.parse import quote as percent_encode
+
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.tables.databases import database
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.database import (
+    DatabaseTable,
+    bare,
+    open_database,
+    sql_query,
+    tables_within,
+    warn_unquoted,
+)
+from postvirt.tables.databases.template import Fields
+from postvirt.tables.table import Table, TableFile, TableOptions
+
+__all__ = ["open_table", "tables_within"]
+
+# How long to wait for a writer; Postfix does not.
+LOCK_SECONDS = 5.0
+
+
+def quote(value: bytes, around: str) -> bytes:
+    """A part of an address inside of quotes: these are doubled."""
+    if not around:
+        return bare(value)
+    mark = around[-1:].encode()
+    return value.replace(mark, mark + mark)
+
+
+def first_statement(query: str) -> str:
+    """The query without what follows its first statement; the driver refuses that."""
+    end = query.find(";")
+    while end >= 0:
+        if sqlite3.complete_statement(query[: end + 1]):
+            return query[:end]
+        end = query.find(";", end + 1)
+    return query
+
+
+class SqliteTable(DatabaseTable):
+    """An open database."""
+
+    def __init__(
+        self, type_: str, parameters: CfParameters, options: TableOptions
+    ) -> None:
+        path = wire(parameters.text("dbpath", minimum=1))
+        super().__init__(
+            type_,
+            parameters,
+            options,
+            queries=[first_statement(sql_query(parameters))],
+            result=parameters.text("result_format", "%s", minimum=1),
+            expansion_limit=parameters.integer("expansion_limit", 0),
+        )
+        self._path = os.path.abspath(path)
+        try:
+            self._file = self._identity()
+            self._database = sqlite3.connect(
+                f"file:{percent_encode(self._path)}?mode=ro",
+                uri=True,
+                timeout=LOCK_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (OSError, sqlite3.Error) as error:
+            super().close()
+            why = error.strerror if isinstance(error, OSError) else error
+            shown = parameters.text("dbpath")
+            raise TableError(f"{self.title}: open database {shown}: {why}") from None
+        self._database.text_factory = bytes
+        warn_unquoted(self.title, self.queries[0])
+
+    def _identity(self) -> tuple[int, int]:
+        status = os.stat(self._path)
+        return status.st_dev, status.st_ino
+
+    def answer(self, key: bytes, fields: Fields) -> bytes | None:
+        """Ask with the key in its place."""
+        return self.joined(key, fields, self._values(fields))
+
+    def _values(self, fields: Fields) -> Iterator[bytes | None]:
+        """The first column of every row."""
+        shown = self.queries[0].fill(fields).decode("utf-8", "replace")
+        try:
+            query = self.queries[0].fill(fields, quote).decode("utf-8")
+            rows = self._database.execute(query)
+            if rows.description is None:
+                raise ValueError("there is nothing in it that has a result")
+            for row in rows:
+                yield self._as_text(row[0])
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            raise self.failure(f"query >{shown}< failed: {error}") from None
+
+    def _as_text(self, value: bytes | float | None) -> bytes | None:
+        """A value as the library shows it."""
+        if value is None or isinstance(value, bytes):
+            return value
+        cast = self._database.execute("SELECT CAST(? AS TEXT)", (value,))
+        shown: bytes = cast.fetchone()[0]
+        return shown
+
+    def changed(self) -> bool:
+        """Whether the file of parameters is another, or the database; not its data."""
+        try:
+            return super().changed() or self._identity() != self._file
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close the database and the file of parameters."""
+        self._database.close()
+        super().close()
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The file of parameters, and the database."""
+    found = database.files(name)
+    try:
+        parameters = CfParameters(name, warn=False)
+        parameters.close()
+        path = os.path.abspath(parameters.text("dbpath", minimum=1))
+    except TableError:
+        return found
+    return (*found, TableFile(path, is_read_live=True))
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Open the database, for reading."""
+    return open_database(
+        type_, name, lambda parameters: SqliteTable(type_, parameters, options)
+    )

@@ -1,0 +1,1 @@
+"""Index files that postmap(1) makes."""

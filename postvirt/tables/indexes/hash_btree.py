@@ -1,0 +1,171 @@
+"""hash:/path and btree:/path read /path.db, an index of Berkeley DB.
+
+Where Berkeley DB is no more, non_bdb_migration_level has these tables opened as lmdb:
+or cdb: tables, which read /path.lmdb or /path.cdb; see `redirection`.
+
+This module imports the driver: `registry` imports it only when it is needed.
+
+Parity: src/util/dict_db.c. A file that lost its last pages is an error; Postfix
+    does not find what was in them, and mail bounces.
+Raises: TableError.
+Security: Berkeley DB reads a file DB_CONFIG from its home directory, which would be the
+    working directory if none were given. As in Postfix, it is the table's directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+
+from berkeleydb import db
+
+from postvirt.errors import TableError
+from postvirt.model.text import wire
+from postvirt.tables.indexes.index import IndexTable, warn_if_older
+from postvirt.tables.table import Table, TableFile, TableOptions
+
+_METHODS = {"hash": db.DB_HASH, "btree": db.DB_BTREE}
+
+# The head of page 0 (DBMETA of Berkeley DB): log number, page number, magic, version,
+# page size, four single bytes, free list, number of the last page. The magic tells the
+# byte order.
+_META = "8x4xI4xI4x4xI"
+_MAGICS = (0x061561, 0x053162)
+
+
+def _as_oserror(error: db.DBError) -> OSError:
+    """The same error with errno; Berkeley DB's own numbers are negative."""
+    number, words = error.args
+    return OSError(number, os.strerror(number) if number > 0 else words)
+
+
+class BerkeleyTable(IndexTable):
+    """An open .db file.
+
+    fd is for the lock and for changes. The library opens the file once more, by its
+    name; should it be replaced in between, fd shows that its file was removed.
+    """
+
+    def __init__(self, type_: str, path: str, options: TableOptions, fd: int) -> None:
+        super().__init__(
+            type_, path, options, fd=fd, lock=fcntl.flock, multi_writer=False
+        )
+        self._environment: db.DBEnv | None = None
+        self._database: db.DB | None = None
+        self._mtime_ns = 0
+        self._open()
+
+    def _open(self) -> db.DB:
+        """Open the file in an environment that is private to this process."""
+        _refuse_truncated(self.fd)
+        directory, base = os.path.split(wire(self.name))
+        self._mtime_ns = os.fstat(self.fd).st_mtime_ns
+        try:
+            self._environment = db.DBEnv()
+            self._environment.open(
+                directory or b".", db.DB_INIT_MPOOL | db.DB_CREATE | db.DB_PRIVATE
+            )
+            self._database = db.DB(self._environment)
+            self._database.open(base, dbtype=_METHODS[self.type], flags=db.DB_RDONLY)
+        except db.DBError as error:
+            self._close_library()
+            raise _as_oserror(error) from None
+        return self._database
+
+    def _close_library(self) -> None:
+        if self._database is not None:
+            self._database.close()
+        if self._environment is not None:
+            self._environment.close()
+        self._database = self._environment = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """Read one entry.
+
+        The library keeps pages in memory. Once postmap has rewritten the file these do
+        not fit together with new ones, and keys go missing: start afresh. The lock is
+        held, and `changed` remembers.
+        """
+        if os.fstat(self.fd).st_mtime_ns != self._mtime_ns:
+            self._close_library()
+        database = self._open() if self._database is None else self._database
+        try:
+            value: bytes | None = database.get(key)
+        except db.DBError as error:
+            raise _as_oserror(error) from None
+        return value
+
+    def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Move a cursor on, as long as nobody has rewritten the file."""
+        database = self._open() if self._database is None else self._database
+        mtime_ns = self._mtime_ns
+        try:
+            cursor = database.cursor()
+            try:
+                while True:
+                    if os.fstat(self.fd).st_mtime_ns != mtime_ns:
+                        raise OSError(errno.ESTALE, "the file has just been rewritten")
+                    entries: list[tuple[bytes, bytes]] = []
+                    while len(entries) < most and (entry := cursor.next()) is not None:
+                        entries.append(entry)
+                    if not entries:
+                        return
+                    yield entries
+            finally:
+                cursor.close()
+        except db.DBError as error:
+            raise _as_oserror(error) from None
+
+    def count(self) -> int:
+        """Count them, which the library does in one go."""
+        database = self._open() if self._database is None else self._database
+        with self._locked():
+            try:
+                return int(database.stat()["nkeys"])
+            except db.DBError as error:
+                raise _as_oserror(error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._close_library()
+        os.close(self.fd)
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The index."""
+    return (TableFile(f"{name}.db"),)
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Open the index of a hash: or btree: table, once nobody is writing it."""
+    path = f"{name}.db"
+    fd = -1
+    try:
+        fd = os.open(wire(path), os.O_RDONLY | os.O_CLOEXEC)
+        if options.lock:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+        table = BerkeleyTable(type_, path, options, fd)
+        if options.lock:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        raise TableError(f"open database {path}: {error.strerror}") from None
+    if options.lock:
+        warn_if_older(path, name, fd)
+    return table
+
+
+def _refuse_truncated(fd: int) -> None:
+    """Raise OSError if the file is shorter than its first page says."""
+    for order in "<>":
+        meta = struct.Struct(order + _META)
+        head = os.pread(fd, meta.size, 0)
+        if len(head) < meta.size:
+            return  # the library says what it is
+        magic, page_bytes, last_page = meta.unpack(head)
+        if magic in _MAGICS and os.fstat(fd).st_size < (last_page + 1) * page_bytes:
+            raise OSError(errno.EINVAL, "the file is truncated")

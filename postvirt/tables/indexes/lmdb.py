@@ -1,0 +1,173 @@
+"""lmdb:/path reads /path.lmdb, an index of the Lightning Memory-Mapped Database.
+
+This module imports the driver: `registry` imports it only when it is needed.
+
+Parity: src/util/dict_lmdb.c, src/util/slmdb.c.
+Raises: TableError.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import lmdb
+
+from postvirt.errors import TableError
+from postvirt.model.text import text, wire
+from postvirt.tables.indexes.index import IndexTable, warn_if_older
+from postvirt.tables.table import Table, TableFile, TableOptions
+
+# The two pages with which every file begins.
+_META_PAGES = 2
+
+
+# Some versions of the driver import a part of themselves when they first open a file:
+# let that be now, while it is possible, with a file that cannot exist.
+try:
+    lmdb.open(f"{os.devnull}/none", subdir=False, readonly=True, create=False)
+except lmdb.Error:
+    pass
+
+
+@dataclass(slots=True)
+class _Shared:
+    """An environment and how many tables use it."""
+
+    environment: lmdb.Environment
+    users: int = 0
+
+
+# The library refuses to open a file twice in a process, but two lists may name one
+# table with different options. The key is the device and the inode of the file.
+_shared: dict[tuple[int, int], _Shared] = {}
+
+
+class LmdbTable(IndexTable):
+    """An open .lmdb file.
+
+    fd is for the lock and for changes. The library opens the file once more, by its
+    name; should it be replaced in between, fd shows that its file was removed.
+    """
+
+    def __init__(self, type_: str, name: str, options: TableOptions, fd: int) -> None:
+        super().__init__(
+            type_, name, options, fd=fd, lock=fcntl.lockf, multi_writer=True
+        )
+        file = os.fstat(fd)
+        self._id = (file.st_dev, file.st_ino)
+        if self._id not in _shared:
+            path = wire(f"{name}.lmdb")
+            _shared[self._id] = _Shared(_open_environment(path, fd))
+        _shared[self._id].users += 1
+        self._environment = _shared[self._id].environment
+
+    def get(self, key: bytes) -> bytes | None:
+        """Read one entry in a transaction of its own: the lock ends with it."""
+        if not 0 < len(key) <= self._environment.max_key_size():
+            return None  # cannot have been written
+        try:
+            try:
+                return self._get(key)
+            except lmdb.MapResizedError:
+                # A writer made the file larger than we expected; 0 takes over its size.
+                self._environment.set_mapsize(0)
+                return self._get(key)
+        except lmdb.Error as error:
+            raise OSError(errno.EIO, str(error)) from None
+
+    def _get(self, key: bytes) -> bytes | None:
+        with self._environment.begin() as transaction:
+            value: bytes | None = transaction.get(key)
+        return value
+
+    def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Read on behind the last key, each time in a transaction of its own.
+
+        A writer may use the pages of an old transaction again.
+        """
+        key = b""
+        while True:
+            try:
+                with self._environment.begin() as transaction:
+                    cursor = transaction.cursor()
+                    if not (cursor.set_range(key) if key else cursor.first()):
+                        return
+                    if key and cursor.key() == key and not cursor.next():
+                        return
+                    entries = list(islice(cursor, most))
+            except lmdb.MapResizedError:
+                self._environment.set_mapsize(0)
+                continue
+            except lmdb.Error as error:
+                raise OSError(errno.EIO, str(error)) from None
+            yield entries
+            key = entries[-1][0]
+
+    def count(self) -> int:
+        """What the file says."""
+        try:
+            return int(self._environment.stat()["entries"])
+        except lmdb.Error as error:
+            raise TableError(f"error reading {self.title}: {error}") from None
+
+    def close(self) -> None:
+        """Close the file, for the last table that uses it."""
+        shared = _shared[self._id]
+        shared.users -= 1
+        if shared.users == 0:
+            del _shared[self._id]
+            shared.environment.close()
+        os.close(self.fd)
+
+
+def _open_environment(path: bytes, fd: int) -> lmdb.Environment:
+    """Open the file for reading; OSError when that cannot be done safely."""
+    try:
+        environment = lmdb.open(
+            path, subdir=False, readonly=True, lock=False, create=False
+        )
+    except lmdb.Error as error:
+        why = str(error).removeprefix(f"{text(path)}: ")
+        raise OSError(errno.EIO, why) from None
+    if _is_truncated(environment, fd):
+        environment.close()
+        raise OSError(errno.EIO, "the file is truncated")
+    return environment
+
+
+def files(name: str) -> tuple[TableFile, ...]:
+    """The index."""
+    return (TableFile(f"{name}.lmdb", is_read_live=True),)
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Open the index of an lmdb: table."""
+    path = f"{name}.lmdb"
+    fd = -1
+    try:
+        fd = os.open(wire(path), os.O_RDONLY | os.O_CLOEXEC)
+        table = LmdbTable(type_, name, options, fd)
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        raise TableError(f"open database {path}: {error.strerror}") from None
+    if options.lock:
+        warn_if_older(path, name, fd)
+    return table
+
+
+def _is_truncated(environment: lmdb.Environment, fd: int) -> bool:
+    """Whether the file is too short for the pages in use.
+
+    Reading a page that is not there would end the process with SIGBUS.
+    """
+    use = environment.stat()
+    pages = (
+        _META_PAGES + use["branch_pages"] + use["leaf_pages"] + use["overflow_pages"]
+    )
+    return bool(os.fstat(fd).st_size < pages * int(use["psize"]))

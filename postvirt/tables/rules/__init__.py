@@ -1,0 +1,1 @@
+"""Files of rules: patterns and networks, tried in order."""

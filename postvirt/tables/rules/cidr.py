@@ -1,0 +1,198 @@
+"""cidr:/path or cidr:{{RULE}, ...} finds networks by address.
+
+    192.0.2.0/24 RESULT    the first network that holds the address gives the result
+    !2001:db8::/32 RESULT  matches any other address of the same family
+    if 192.0.2.0/24        rules up to "endif" count for this network;
+    endif                  "if !NETWORK" for all others of the same family
+
+A network may be written [ADDRESS]/LENGTH or [ADDRESS/LENGTH], and an address without
+length is a network of one. `rule_file` says where rules come from.
+
+virtual(8) asks about whole addresses of mail, which match no network.
+
+Parity: src/util/dict_cidr.c, src/util/cidr_match.c.
+Raises: TableError when the file or the text between the braces cannot be read.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.file_value import encoded_files
+from postvirt.tables.rules.rule_file import (
+    Block,
+    EndIf,
+    Rule,
+    files,
+    first_answer,
+    keyword,
+    read_rules,
+    skip_negations,
+)
+from postvirt.tables.syntax import SPACE
+from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table"]
+
+_SPACE = SPACE.encode()
+_BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address as a number."""
+
+    family: socket.AddressFamily
+    number: int
+
+    @classmethod
+    def of(cls, shown: bytes) -> Address:
+        """The address that is written there; ValueError when there is none."""
+        family = socket.AF_INET6 if b":" in shown else socket.AF_INET
+        try:
+            packed = socket.inet_pton(family, shown.decode("ascii"))
+        except OSError:
+            raise ValueError(shown) from None
+        return cls(family, int.from_bytes(packed))
+
+    def __str__(self) -> str:
+        packed = self.number.to_bytes(_BITS[self.family] // 8)
+        return socket.inet_ntop(self.family, packed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    base: Address
+    mask: int
+    negated: bool
+
+    def matches(self, address: Address) -> bool:
+        """Whether the rule is about this address; never if its family is another."""
+        if address.family != self.base.family:
+            return False
+        return (address.number & self.mask == self.base.number) != self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class _NetworkRule:
+    network: _Network
+    result: bytes
+
+    def answer(self, subject: Address) -> bytes | None:
+        """The result if the network matches, else None."""
+        return self.result if self.network.matches(subject) else None
+
+
+def _parser(
+    name: str, *, file_values: bool
+) -> Callable[[int, bytes, int], Rule[Address] | Block[Address] | EndIf | None]:
+    def parse(
+        number: int, line: bytes, level: int
+    ) -> Rule[Address] | Block[Address] | EndIf | None:
+        try:
+            return _parse(number, line, level, file_values=file_values)
+        except ValueError as error:
+            place = f"cidr map {name}, line {number}"
+            log.warning(f"{place}: {error}: skipping this rule")
+            return None
+
+    return parse
+
+
+def _parse(
+    number: int, line: bytes, level: int, *, file_values: bool
+) -> Rule[Address] | Block[Address] | EndIf:
+    """Make a rule of a line; ValueError says what is wrong with it."""
+    word = keyword(line)
+    if word == "endif":
+        if line[len(b"endif") :].strip(_SPACE):
+            raise ValueError("garbage after ENDIF")
+        if level == 0:
+            raise ValueError("ENDIF without IF")
+        return EndIf()
+    negated, at = skip_negations(line, len(b"if") if word == "if" else 0)
+    rest = line[at:]
+    if not rest:
+        raise ValueError("no address pattern")
+    if word == "if":
+        return Block(number, _network(rest, negated=negated).matches)
+    pattern, *result = rest.split(None, 1)
+    network = _network(pattern, negated=negated)
+    if not result:
+        raise ValueError("no lookup result")
+    if file_values:
+        result = [encoded_files(result[0])]
+    return _NetworkRule(network, result[0])
+
+
+def _network(pattern: bytes, *, negated: bool) -> _Network:
+    address, slash, length = _split(pattern)
+    family = socket.AF_INET6 if b":" in address else socket.AF_INET
+    bits = _BITS[family]
+    if not slash:
+        try:
+            base = Address.of(address)
+        except ValueError:
+            shown = text(address)
+            raise ValueError(f'bad address pattern: "{shown}"') from None
+        return _Network(base, (1 << bits) - 1, negated)
+    shown = f'"{text(address)}/{text(length)}"'
+    if not length.isdigit():
+        raise ValueError(f"bad mask value in {shown}")
+    if int(length) > bits:
+        raise ValueError(f"bad mask length in {shown}")
+    try:
+        base = Address.of(address)
+    except ValueError:
+        raise ValueError(f"bad network value in {shown}") from None
+    mask = (1 << bits) - (1 << (bits - int(length)))
+    if base.number & ~mask:
+        better = Address(family, base.number & mask)
+        raise ValueError(
+            f"non-null host address bits in {shown},"
+            f' perhaps you should use "{better}/{int(length)}" instead'
+        )
+    return _Network(base, mask, negated)
+
+
+def _split(pattern: bytes) -> tuple[bytes, bytes, bytes]:
+    """The address, the "/" and the length; without the brackets."""
+    if not pattern.startswith(b"["):
+        return pattern.partition(b"/")
+    inside, bracket, rest = pattern[1:].partition(b"]")
+    if not bracket:
+        raise ValueError(f"missing ']' character after \"[{text(inside)}\"")
+    if rest.startswith(b"/"):
+        return inside, b"/", rest[1:]
+    if rest:
+        raise ValueError(f'garbage after "[{text(inside)}]"')
+    return inside.partition(b"/")
+
+
+class CidrTable(Table):
+    """Networks in order."""
+
+    fixed = False
+
+    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+        super().__init__(type_, name, options)
+        self._rules = read_rules(
+            type_, name, _parser(name, file_values=options.file_values)
+        )
+
+    def find(self, key: bytes) -> bytes | None:
+        """Go through the networks; a key that is no address is not there."""
+        try:
+            address = Address.of(key)
+        except ValueError:
+            return None
+        return first_answer(self._rules, address)
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Read the networks."""
+    return CidrTable(type_, name, options)

@@ -1,0 +1,247 @@
+"""The rules of regexp: and pcre: tables.
+
+    /PATTERN/FLAGS RESULT         the first rule that matches gives the result
+    !/PATTERN/FLAGS RESULT        matches when the pattern does not
+    /PATTERN/!/PATTERN2/ RESULT   regexp: only: one matches, the other one does not
+    if /PATTERN/FLAGS             rules up to "endif" count when it matches;
+    endif                         "if !/PATTERN/" when it does not
+
+Any character that is no letter and no digit can stand in place of "/". A flag letter
+changes its option to the opposite. An expression that fails during a match, because it
+takes too long, counts as a rule that does not match, with a warning.
+
+Parity: what src/util/dict_regexp.c and src/util/dict_pcre.c have in common.
+Raises: nothing; a bad rule is left out with a warning.
+Security: with the option paranoid, rules with $1 in the result are left out: who writes
+    to an address would choose the mailbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.file_value import encoded_files
+from postvirt.tables.rules.expression import Expression, ExpressionError, Span
+from postvirt.tables.rules.rule_file import Block, EndIf, Rule, keyword, skip_negations
+from postvirt.tables.rules.substitution import Result, parse_result
+from postvirt.tables.syntax import SPACE
+from postvirt.tables.table import TableOptions
+
+_SPACE = SPACE.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one kind of expressions does differently.
+
+    type         "regexp" or "pcre"
+    compile      makes an Expression of a pattern and its options; the last argument
+                 says whether the places of groups will be asked for
+    options      the options without any flags
+    flags        flag letters and the options that they change
+    ignored      flag letters that are accepted with a warning
+    second       whether a rule may have a second pattern
+    unclosed     what is done with a rule whose pattern has no end
+    range_word   "out of range", as the type spells it
+    """
+
+    type: str
+    compile: Callable[[bytes, int, bool], Expression]
+    options: int
+    flags: Mapping[str, int]
+    ignored: str
+    second: bool
+    unclosed: str
+    range_word: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    source: bytes
+    options: int
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A compiled pattern, and whether it must match or must not."""
+
+    expression: Expression
+    negated: bool
+    place: str
+
+    def match(self, subject: bytes, groups: int = 0) -> tuple[Span, ...] | None:
+        """The places of groups (none if negated) when the condition holds, or None."""
+        try:
+            spans = self.expression.search(subject, groups)
+        except ExpressionError as error:
+            log.warning(f"{self.place}: {error}")
+            return None
+        if self.negated:
+            return () if spans is None else None
+        return spans
+
+    def holds(self, subject: bytes) -> bool:
+        """Whether it does."""
+        return self.match(subject) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _PatternRule:
+    first: _Condition
+    second: _Condition | None
+    result: Result
+
+    def answer(self, subject: bytes) -> bytes | None:
+        """The result if the patterns match, else None."""
+        spans = self.first.match(subject, self.result.groups)
+        if spans is None or (self.second and not self.second.holds(subject)):
+            return None
+        return self.result.expand(subject, spans)
+
+
+class _BadRuleError(Exception):
+    """A rule cannot be used; the text says why."""
+
+
+class PatternParser:
+    """Reads the rules of one table; name is for warnings."""
+
+    def __init__(self, dialect: Dialect, name: str, options: TableOptions) -> None:
+        self._dialect = dialect
+        self._name = name
+        self._options = options
+
+    def __call__(
+        self, number: int, line: bytes, level: int
+    ) -> Rule[bytes] | Block[bytes] | EndIf | None:
+        """Make a rule of a line; None if it is not one, with a warning."""
+        if not line:
+            return None
+        place = f"{self._dialect.type} map {self._name}, line {number}"
+        try:
+            if not line[:1].isalnum():
+                return self._rule(place, line)
+            word = keyword(line)
+            if word == "if":
+                return self._block(place, line, number)
+            if word == "endif":
+                return _endif(place, line, level)
+            raise _BadRuleError("ignoring unrecognized request")
+        except _BadRuleError as error:
+            log.warning(f"{place}: {error}")
+            return None
+
+    def _rule(self, place: str, line: bytes) -> _PatternRule:
+        def warn(complaint: str) -> None:
+            log.warning(f"{place}: {complaint}")
+
+        first, at = self._pattern(place, line, 0)
+        second = None
+        if self._dialect.second and line[at : at + 1] == b"!":
+            second, at = self._pattern(place, line, at)
+        value = line[at:].lstrip(_SPACE)
+        if not value:
+            warn("no replacement text: using empty string")
+        if self._options.file_values:
+            try:
+                value = encoded_files(value)
+            except ValueError as error:
+                raise _BadRuleError(f"{error}: skipping this rule") from None
+        try:
+            result = parse_result(value, warn, self._dialect.range_word)
+        except ValueError:
+            raise _BadRuleError("bad replacement syntax: skipping this rule") from None
+        if result.groups and first.negated:
+            raise _BadRuleError(
+                "$number found in negative match replacement text: skipping this rule"
+            )
+        if result.groups and self._options.paranoid:
+            raise _BadRuleError(
+                "regular expression substitution is not allowed: skipping this rule"
+            )
+        condition = self._compile(place, first, with_groups=result.groups > 0)
+        if result.groups > condition.expression.groups:
+            raise _BadRuleError(
+                f'out of range replacement index "{result.groups}": skipping this rule'
+            )
+        return _PatternRule(
+            condition, self._compile(place, second) if second else None, result
+        )
+
+    def _block(self, place: str, line: bytes, number: int) -> Block[bytes]:
+        start = len(line) - len(line[len(b"if") :].lstrip(_SPACE))
+        pattern, at = self._pattern(place, line, start)
+        extra = line[at:].lstrip(_SPACE)
+        if extra:
+            log.warning(
+                f'{place}: ignoring extra text after IF statement: "{text(extra)}"'
+            )
+            log.warning(
+                f"{place}: do not prepend whitespace to statements between IF and ENDIF"
+            )
+        return Block(number, self._compile(place, pattern).holds)
+
+    def _pattern(self, place: str, line: bytes, at: int) -> tuple[_Pattern, int]:
+        """The pattern that is at a place in the line, and where the flags end."""
+        negated, at = skip_negations(line, at)
+        if at == len(line):
+            raise _BadRuleError("no regexp: skipping this rule")
+        delimiter = line[at : at + 1]
+        begin = at + 1
+        end = self._end_of_pattern(line, begin, delimiter)
+        options = self._dialect.options
+        at = end + 1
+        while at < len(line) and line[at] not in _SPACE:
+            if self._dialect.second and line[at : at + 1] == b"!":
+                break
+            options ^= self._option(place, text(line[at : at + 1]))
+            at += 1
+        return _Pattern(line[begin:end], options, negated), at
+
+    def _end_of_pattern(self, line: bytes, at: int, delimiter: bytes) -> int:
+        while at < len(line):
+            character = line[at : at + 1]
+            if character == delimiter and character != b"\\":
+                return at
+            if character == b"\\":
+                # Where a second pattern may follow, a backslash at the end of the line
+                # closes the pattern.
+                if at + 1 == len(line) and self._dialect.second:
+                    return at
+                at += 1
+            at += 1
+        raise _BadRuleError(
+            f'no closing regexp delimiter "{text(delimiter)}":'
+            f" {self._dialect.unclosed} this rule"
+        )
+
+    def _option(self, place: str, letter: str) -> int:
+        if letter in self._dialect.flags:
+            return self._dialect.flags[letter]
+        if letter in self._dialect.ignored:
+            log.warning(f'{place}: ignoring obsolete regexp option "{letter}"')
+            return 0
+        raise _BadRuleError(f'unknown regexp option "{letter}": skipping this rule')
+
+    def _compile(
+        self, place: str, pattern: _Pattern, *, with_groups: bool = False
+    ) -> _Condition:
+        try:
+            expression = self._dialect.compile(
+                pattern.source, pattern.options, with_groups
+            )
+        except ExpressionError as error:
+            raise _BadRuleError(str(error)) from None
+        return _Condition(expression, pattern.negated, place)
+
+
+def _endif(place: str, line: bytes, level: int) -> EndIf:
+    if level == 0:
+        raise _BadRuleError("ignoring ENDIF without matching IF")
+    if line[len(b"endif") :].strip(_SPACE):
+        log.warning(f"{place}: ignoring extra text after ENDIF")
+    return EndIf()

@@ -1,0 +1,63 @@
+"""regexp:/path or regexp:{{RULE}, ...} are POSIX extended regular expressions.
+
+`pattern_rules` says what a rule is, `rule_file` where rules come from. Flags: "i" off
+makes A to Z differ from a to z, "m" on lets ^ and $ match at newlines, "x" off makes it
+a basic expression. Keys are compared as bytes and as they are written.
+
+virtual(8) asks about whole addresses only. A rule with $1 in its result is left out.
+
+Parity: src/util/dict_regexp.c.
+Raises: TableError when the file or the text between the braces cannot be read.
+"""
+
+from __future__ import annotations
+
+from postvirt.tables.rules import posix_regex
+from postvirt.tables.rules.pattern_rules import Dialect, PatternParser
+from postvirt.tables.rules.posix_regex import PosixRegex, in_c_locale
+from postvirt.tables.rules.rule_file import files, first_answer, read_rules
+from postvirt.tables.table import Table, TableOptions
+
+__all__ = ["files", "open_table"]
+
+
+def _compile(pattern: bytes, options: int, with_groups: bool) -> PosixRegex:
+    return PosixRegex(pattern, options | (0 if with_groups else posix_regex.NOSUB))
+
+
+_DIALECT = Dialect(
+    type="regexp",
+    compile=_compile,
+    options=posix_regex.EXTENDED | posix_regex.ICASE,
+    flags={
+        "i": posix_regex.ICASE,
+        "m": posix_regex.NEWLINE,
+        "x": posix_regex.EXTENDED,
+    },
+    ignored="",
+    second=True,
+    unclosed="skipping",
+    range_word="out-of-range",
+)
+
+
+class RegexpTable(Table):
+    """Rules with compiled expressions."""
+
+    fixed = False
+
+    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+        super().__init__(type_, name, options)
+        parser = PatternParser(_DIALECT, name, options)
+        with in_c_locale():
+            self._rules = read_rules(type_, name, parser)
+
+    def find(self, key: bytes) -> bytes | None:
+        """Go through the rules."""
+        with in_c_locale():
+            return first_answer(self._rules, key)
+
+
+def open_table(type_: str, name: str, options: TableOptions) -> Table:
+    """Read and compile the rules."""
+    return RegexpTable(type_, name, options)

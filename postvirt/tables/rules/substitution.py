@@ -1,0 +1,114 @@
+"""The result of a pattern: text with $1, ${1} or $(1) for what parentheses matched.
+
+"$$" is a dollar sign.
+
+Parity: src/util/mac_parse.c; dict_regexp_prescan() and dict_pcre_prescan().
+Raises: ValueError; what is wrong is in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.tables.rules.expression import Span
+
+_NAME = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_CLOSING = {b"(": b")", b"{": b"}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Literal text and numbers of groups; groups is the highest of these, or 0."""
+
+    parts: tuple[bytes | int, ...]
+    groups: int
+
+    def expand(self, subject: bytes, spans: tuple[Span, ...]) -> bytes:
+        """The text with the groups filled in; one that took no part is empty."""
+        return b"".join(
+            part if isinstance(part, bytes) else subject[slice(*_inside(spans[part]))]
+            for part in self.parts
+        )
+
+
+def _inside(span: Span) -> Span:
+    return (0, 0) if span[0] < 0 else span
+
+
+def parse_result(value: bytes, warn: Callable[[str], None], range_word: str) -> Result:
+    """Take the text of a rule apart; warn logs what is wrong with a number.
+
+    range_word is Postfix's "out of range" or "out-of-range": its types differ.
+    """
+    parts: list[bytes | int] = []
+    groups = 0
+    good = True
+    for literal, name in _macros(value):
+        if literal:
+            parts.append(literal)
+        if name is None:
+            continue
+        shown = text(name)
+        if not name.isdigit():
+            warn(f'non-numeric replacement index "{shown}"')
+            good = False
+        elif int(name) < 1:
+            warn(f'{range_word} replacement index "{shown}"')
+            good = False
+        else:
+            parts.append(int(name))
+            groups = max(groups, int(name))
+    if not good:
+        raise ValueError(text(value))
+    return Result(tuple(parts), groups)
+
+
+def _macros(value: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+    """Pairs of literal text and the name of the $name that follows it, if any."""
+    literal = b""
+    at = 0
+    while at < len(value):
+        dollar = value.find(b"$", at)
+        if dollar < 0:
+            dollar = len(value)
+        literal += value[at:dollar]
+        at = dollar + 1
+        if value[at : at + 1] == b"$":
+            literal += b"$"
+            at += 1
+        elif dollar < len(value):
+            name, at = _name(value, at)
+            yield literal, name
+            literal = b""
+    yield literal, None
+
+
+def _name(value: bytes, at: int) -> tuple[bytes, int]:
+    """The name that begins after "$", and where the text goes on."""
+    opening = value[at : at + 1]
+    if opening in _CLOSING:
+        end = _closing(value, at)
+        name, rest = value[at + 1 : end], end + 1
+    else:
+        rest = at + len(value[at:]) - len(value[at:].lstrip(_NAME))
+        name = value[at:rest]
+    if not name:
+        log.warning(f'empty macro name: "{text(value)}"')
+        raise ValueError(text(value))
+    return name, rest
+
+
+def _closing(value: bytes, at: int) -> int:
+    """Where the parenthesis that is open at `at` is closed."""
+    opening = value[at : at + 1]
+    level = 0
+    for end in range(at, len(value)):
+        character = value[end : end + 1]
+        level += (character == opening) - (character == _CLOSING[opening])
+        if level == 0:
+            return end
+    log.warning(f'truncated macro reference: "{text(value)}"')
+    raise ValueError(text(value))

@@ -1,0 +1,1 @@
+"""Tables without a library: constants, text files, system databases."""

@@ -1,0 +1,37 @@
+"""A configuration error shows where it is and what to do."""
+
+from postvirt.config.excerpt import render
+from postvirt.errors import ConfigError
+
+
+def test_place_line_caret_and_remedy_are_shown():
+    error = ConfigError(
+        "bad boolean configuration: soft_bounce = maybe",
+        file="/etc/postfix/main.cf",
+        line=12,
+        source="soft_bounce =\tmaybe",
+        column=14,
+        remedy="write yes or no",
+    )
+    assert render(error).split("\n") == [
+        "/etc/postfix/main.cf:12: bad boolean configuration: soft_bounce = maybe",
+        "    soft_bounce =\tmaybe",
+        "                 \t^",
+        "    write yes or no",
+    ]
+
+
+def test_the_warning_is_shown_when_it_says_more_than_the_error():
+    error = ConfigError("macro processing error", warnings=('empty macro name: "$"',))
+    assert render(error) == 'empty macro name: "$"'
+
+
+def test_a_warning_says_so():
+    assert render(ConfigError("odd", severity="warning")) == "warning: odd"
+
+
+def test_a_long_line_is_cut_around_the_mistake():
+    source = "x = " + "a" * 500 + "!" + "b" * 500
+    _, line, caret = render(ConfigError("bad", source=source, column=504)).split("\n")
+    assert line[caret.index("^")] == "!"
+    assert len(line) < 120

@@ -1,0 +1,509 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from postvirt.engine.engine import Engine
+from postvirt.engine.group_commit import MUCH_BYTES, Disks
+from postvirt.mailbox.maildir import deliver_to_maildir
+from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.message import Envelope
+from postvirt.model.effects import Durable, Steps, Written
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import Deferred, Delivered, Outcome
+from postvirt.system import durability, log, privileges
+from postvirt.system.async_commit import AsyncCommits
+from tests.harness.child import (
+    MAIL_OWNER,
+    Log,
+    all_rights,
+    give,
+    in_child,
+    public_directory,
+    recipient,
+)
+from tests.harness.file_systems import Mount, formatted, mounted, tmpfs
+from tests.harness.steps import Chunks
+
+WITH_LOG = {
+    "ext4": formatted("mkfs.ext4", "-q"),
+    "xfs": formatted("mkfs.xfs", "-q", size_bytes=300 << 20),
+}
+OTHERS = {
+    "tmpfs": tmpfs(size=16 << 20, mode=755),
+    "btrfs": formatted("mkfs.btrfs", "-q"),
+}
+ALL = WITH_LOG | OTHERS
+
+ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
+LOCKING = Locking(frozenset({"fcntl", "dotlock"}), 5, 1.0, 500)
+
+# What the kernel is asked for: "write" begins to write a file out, "wait" waits for it,
+# "sync" commits it. With the name of the file or directory.
+Calls = list[tuple[str, str]]
+
+
+@pytest.fixture
+def ground() -> Iterator[Path]:
+    with public_directory() as directory:
+        place = directory / "disk"
+        place.mkdir()
+        yield place
+
+
+def name_of(fd: int) -> str:
+    """A message's maildir and directory; else the last parts of the path."""
+    *_, box, directory, name = os.readlink(f"/proc/self/fd/{fd}").split("/")
+    if os.path.isdir(f"/proc/self/fd/{fd}") or directory not in ("tmp", "new"):
+        return name if box != "home" else f"{directory}/{name}"
+    return f"{box}/{directory}"
+
+
+def record(monkeypatch: pytest.MonkeyPatch, failing: int = 0) -> Calls:
+    """Note every call; with an errno, those that commit a file fail."""
+    calls: Calls = []
+    sync_file_range, fsync = durability._sync_file_range, os.fsync
+    submit = AsyncCommits.submit
+
+    def note_range(fd: int, offset: int, size: int, flags: int) -> int:
+        calls.append(("write" if flags == durability._WRITE else "wait", name_of(fd)))
+        result: int = sync_file_range(fd, offset, size, flags)
+        return result
+
+    def note_sync(fd: int) -> None:
+        calls.append(("sync", name_of(fd)))
+        if failing:
+            raise OSError(failing, os.strerror(failing))
+        fsync(fd)
+
+    def note_submit(commits: AsyncCommits, fd: int, name: int) -> bool:
+        if failing:
+            return False
+        is_taken = submit(commits, fd, name)
+        if is_taken:
+            calls.append(("sync", name_of(fd)))
+        return is_taken
+
+    monkeypatch.setattr(durability, "_sync_file_range", note_range)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(AsyncCommits, "submit", note_submit)
+    return calls
+
+
+def maildir(place: Path, name: str, content: Chunks | None = None) -> Steps[Outcome]:
+    mailbox = Mailbox(os.fsencode(place / name) + b"/", recipient())
+    return deliver_to_maildir(mailbox, ENVELOPE, content or Chunks(b"x\n"), b"host")
+
+
+def mbox(place: Path, name: str) -> Steps[Outcome]:
+    mailbox = Mailbox(os.fsencode(place / name), recipient())
+    content = Chunks(b"x\n")
+    return deliver_to_mbox(mailbox, ENVELOPE, content, LOCKING, strict_ownership=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of deliveries; files are those below the folder in the end."""
+
+    outcomes: list[Outcome]
+    calls: Calls
+    files: list[str]
+
+    @property
+    def syncs(self) -> list[str]:
+        return [name for call, name in self.calls if call == "sync"]
+
+
+def deliver(
+    ground: Path,
+    mount: Mount,
+    *begin: Callable[[Path], Steps[Outcome]],
+    before: Callable[[Path], Steps[Outcome]] | None = None,
+    failing: int = 0,
+) -> Done:
+    """Deliver side by side, to a new disk; `before` is a delivery that comes first."""
+
+    def work() -> Done:
+        with mounted(mount, ground):
+            home = ground / "home"
+            home.mkdir()
+            give(home, recipient())
+            log.start(Log())
+            privileges.settle(MAIL_OWNER)
+            if before is not None:
+                Engine(1.0).run(before(home))
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                calls = record(monkeypatch, failing)
+                done = Done(serve([one(home) for one in begin]), calls, [])
+            with all_rights():
+                done.files.extend(
+                    str(path.parent.relative_to(home))
+                    for path in sorted(home.rglob("*"))
+                    if path.is_file() and path.stat().st_size
+                )
+            return done
+
+    return in_child(work)
+
+
+def serve(deliveries: Sequence[Steps[Outcome]]) -> list[Outcome]:
+    """Each for a client of its own."""
+    outcomes: dict[int, Outcome | None] = {}
+    engine = Engine(1.0)
+    for number, steps in enumerate(deliveries):
+        engine.start(steps, partial(outcomes.__setitem__, number))
+    while engine.clients:
+        engine.turn(None)
+    found = [outcomes[number] for number in range(len(deliveries))]
+    return [one for one in found if one is not None]
+
+
+def all_are(kind: type[Outcome], outcomes: Sequence[Outcome], count: int) -> bool:
+    return [type(outcome) for outcome in outcomes] == [kind] * count
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_many_messages_are_one_commit(ground: Path, mount: Mount) -> None:
+    """The last one; all data have left memory before the first name is made."""
+    names = [f"box{number}" for number in range(10)]
+    boxes = [partial(maildir, name=name) for name in names]
+    done = deliver(ground, mount, *boxes)
+    assert all_are(Delivered, done.outcomes, 10)
+    assert done.calls == [
+        *(("write", f"{name}/tmp") for name in names),
+        *(("wait", f"{name}/tmp") for name in names),
+        ("sync", "box9/new"),
+    ]
+    assert done.files == [f"{name}/new" for name in names]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_a_large_message_is_written_out_in_the_background(
+    ground: Path, mount: Mount
+) -> None:
+    """Its own commit writes it out; the small one does not wait for that."""
+    large = Chunks(b"x" * 79 + b"\n")
+    large.queue_file_bytes = MUCH_BYTES
+    begin = [
+        lambda home: maildir(home, "large", large),
+        lambda home: maildir(home, "s"),
+    ]
+    done = deliver(ground, mount, *begin)
+    assert all_are(Delivered, done.outcomes, 2)
+    assert [name for call, name in done.calls if call == "wait"] == ["s/tmp"]
+    assert "large/tmp" in done.syncs
+    assert done.files == ["large/new", "s/new"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_one_message_is_one_commit(ground: Path, mount: Mount) -> None:
+    done = deliver(ground, mount, partial(maildir, name="box"))
+    assert all_are(Delivered, done.outcomes, 1)
+    assert done.calls == [("wait", "box/tmp"), ("sync", "box/new")]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_an_mbox_file_is_committed_by_itself_and_once(
+    ground: Path, mount: Mount
+) -> None:
+    """It changed when it was written to, and that may have been before any name."""
+    boxes = [partial(maildir, name=name) for name in ("a", "b")]
+    files = [partial(mbox, name=name) for name in ("one", "one", "two")]
+    done = deliver(ground, mount, *files, *boxes)
+    assert all_are(Delivered, done.outcomes, 5)
+    assert sorted(done.syncs) == ["b/new", "one", "two"]
+    waits = [name for call, name in done.calls if call == "wait"]
+    assert sorted(waits) == ["a/tmp", "b/tmp", "one", "two"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", OTHERS.values(), ids=OTHERS)
+def test_on_other_disks_every_file_and_every_directory_is_committed(
+    ground: Path, mount: Mount
+) -> None:
+    """The files before the first name is made, a directory once for all of them."""
+    names = ["a", "a", "b", "a"]
+    boxes = [partial(maildir, name=name) for name in names]
+    done = deliver(ground, mount, *boxes)
+    assert all_are(Delivered, done.outcomes, 4)
+    assert {call for call, _ in done.calls} == {"sync"}
+    assert done.syncs[:4] == [f"{name}/tmp" for name in names]
+    # Where the messages are, then where that directory was made, and so on.
+    assert done.syncs[4:] == ["a/new", "a", "home", "b/new", "b"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_mbox_file_is_committed_once_its_directory_only_when_it_is_new(
+    ground: Path, mount: Mount, is_new: bool
+) -> None:
+    box = partial(mbox, name="box")
+    done = deliver(ground, mount, box, box, before=None if is_new else box)
+    assert done.syncs == (["box", "home"] if is_new else ["box"])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", ALL.values(), ids=ALL)
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_commit_that_fails_fails_for_the_whole_group_and_is_not_tried_again(
+    ground: Path, mount: Mount, number: int
+) -> None:
+    boxes = [partial(maildir, name=name) for name in ("a", "b", "c")]
+    done = deliver(ground, mount, *boxes, partial(mbox, name="m"), failing=number)
+    assert all_are(Deferred, done.outcomes, 4)
+    assert done.files == []  # everything was taken back
+    assert len(done.syncs) == len(set(done.syncs))
+
+
+@pytest.mark.root
+def test_a_real_disk_that_loses_what_it_was_given(ground: Path) -> None:
+    """Its memory is full: data cannot be written out, and nothing is delivered."""
+
+    def work() -> tuple[list[Outcome], list[str]]:
+        with mounted(tmpfs(size=8 << 20), ground):
+            image, place = ground / "image", ground / "place"
+            place.mkdir()
+            image.touch()
+            os.truncate(image, 64 << 20)
+            subprocess.run(["mkfs.ext4", "-q", image], check=True)
+            subprocess.run(["mount", "-o", "loop", image, place], check=True)
+            give(place, recipient())
+            with (ground / "filler").open("wb") as filler, suppress(OSError):
+                while True:
+                    filler.write(b"x" * 65_536)
+                    filler.flush()
+            log.start(Log())
+            privileges.settle(MAIL_OWNER)
+            large = Chunks(*[b"x" * 1_000_000] * 4)
+            outcomes = serve([maildir(place, "a", large), maildir(place, "b", large)])
+            with all_rights():
+                return outcomes, [str(one) for one in place.rglob("new/*")]
+
+    outcomes, files = in_child(work)
+    assert all_are(Deferred, outcomes, 2)
+    assert [outcome.dsn.status for outcome in outcomes] == ["4.3.0"] * 2  # type: ignore[union-attr]
+    assert files == []
+
+
+class Background:
+    """Commits that come to an end when the test says so."""
+
+    def __init__(self) -> None:
+        self.under_way: list[tuple[int, int]] = []
+        self.ended: list[tuple[int, int]] = []
+
+    def submit(self, fd: int, name: int) -> bool:
+        self.under_way.append((fd, name))
+        return True
+
+    def done(self) -> list[tuple[int, int]]:
+        ended, self.ended = self.ended, []
+        return ended
+
+    def end(self, *numbers: int) -> None:
+        """The first of them come to an end, each with an errno or 0."""
+        for number in numbers:
+            self.ended.append((self.under_way.pop(0)[1], number))
+
+
+class Told(list[tuple[object, OSError | None]]):
+    """What a delivery has been told."""
+
+    def __call__(self, answer: object, error: OSError | None) -> None:
+        self.append((answer, error))
+
+
+@pytest.fixture
+def background() -> Background:
+    return Background()
+
+
+@pytest.fixture
+def disks(background: Background) -> Disks:
+    made = Disks()
+    made.background = background  # type: ignore[assignment]
+    return made
+
+
+def add(
+    disks: Disks, fd: int, *, device: int = 1, named: bool = True, owner: int = 5000
+) -> Told:
+    told = Told()
+    named_by = owner if named else None
+    disks.add(Durable(fd, device, True, named_by=named_by), told)
+    return told
+
+
+def test_what_comes_while_a_commit_is_under_way_is_in_the_next(
+    disks: Disks, background: Background
+) -> None:
+    first = [add(disks, 11), add(disks, 12)]
+    assert disks.has_work
+    disks.work(in_background=True)
+    assert not disks.has_work
+    second = [add(disks, 13), add(disks, 14)]
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [12]
+    assert first + second == [[], [], [], []]
+    background.end(0)
+    disks.take_done()
+    assert first == [[(None, None)]] * 2
+    assert disks.has_work
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [14]
+    background.end(0)
+    disks.take_done()
+    assert second == [[(None, None)]] * 2
+    assert not disks.has_work
+
+
+def test_the_last_file_of_each_owner_is_committed(
+    disks: Disks, background: Background
+) -> None:
+    """Whoever swaps files, so that his own commits nothing, harms nobody else."""
+    for fd, owner in ((11, 5000), (12, 5001), (13, 5000), (14, 5001)):
+        add(disks, fd, owner=owner)
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [13, 14]
+
+
+def test_a_slow_disk_keeps_no_other_waiting(
+    disks: Disks, background: Background
+) -> None:
+    slow = add(disks, 11, device=1)
+    disks.work(in_background=True)
+    quick = add(disks, 12, device=2)
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [11, 12]
+    background.under_way.reverse()
+    background.end(0)
+    disks.take_done()
+    assert (slow, quick) == ([], [(None, None)])
+
+
+def test_a_background_commit_that_fails_fails_for_all_of_its_group(
+    disks: Disks, background: Background
+) -> None:
+    first = [add(disks, 11, named=False), add(disks, 12), add(disks, 13)]
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [11, 13]
+    later = add(disks, 14)
+    background.end(errno.EIO, 0)
+    disks.take_done()
+    assert [one[0][1].errno for one in first] == [errno.EIO] * 3  # type: ignore[union-attr]
+    disks.work(in_background=True)
+    background.end(0)
+    disks.take_done()
+    assert later == [(None, None)]
+
+
+def test_a_group_is_done_when_the_last_of_it_is(
+    disks: Disks, background: Background
+) -> None:
+    told = [add(disks, 11, named=False), add(disks, 12, named=False)]
+    disks.work(in_background=True)
+    background.end(0)
+    disks.take_done()
+    assert told == [[], []]
+    background.end(0)
+    disks.take_done()
+    assert told == [[(None, None)]] * 2
+
+
+def test_nothing_is_committed_while_there_is_something_to_write(
+    disks: Disks, background: Background, tmp_path: Path
+) -> None:
+    """Its name will be in the same commit."""
+    disks.file_systems.orders_names = lambda _: True  # type: ignore[method-assign]
+    with (tmp_path / "file").open("wb") as file:
+        named, written = add(disks, 11), Told()
+        disks.add(Written(file.fileno(), 1), written)
+        disks.work(in_background=True)
+        assert (named, written) == ([], [(True, None)])
+        assert disks.has_work
+        assert background.under_way == []
+        assert add(disks, file.fileno()) == []
+        disks.work(in_background=True)
+        assert [fd for fd, _ in background.under_way] == [file.fileno()]
+
+
+def test_a_directory_that_cannot_be_committed_is_taken_at_its_word(
+    disks: Disks, background: Background
+) -> None:
+    """On some network and FUSE file systems; but not when it fails."""
+    told = []
+    with ExitStack() as stack:
+        for path in ("/", "/dev", "/proc"):
+            fd = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, fd)
+            told.append(Told())
+            disks.add(Durable(99, 1, False, directories=(fd,)), told[-1])
+        disks.work(in_background=True)
+    background.end(errno.EINVAL, errno.EOPNOTSUPP, errno.EIO)
+    disks.take_done()
+    errors = [one[0][1] for one in told]
+    assert errors[:2] == [None, None]
+    assert errors[2] is not None
+    assert errors[2].errno == errno.EIO
+
+
+def test_a_failure_concerns_those_in_that_directory(
+    disks: Disks, background: Background
+) -> None:
+    with ExitStack() as stack:
+        told = []
+        for path in ("/", "/dev", "/"):
+            fd = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, fd)
+            told.append(Told())
+            disks.add(Durable(99, 1, False, directories=(fd,)), told[-1])
+        disks.work(in_background=True)
+        failed = [
+            errno.EIO if os.path.samestat(os.fstat(fd), os.stat("/dev")) else 0
+            for fd, _ in background.under_way
+        ]
+    assert len(failed) == 2
+    background.end(*failed)
+    disks.take_done()
+    assert [one[0][1] is None for one in told] == [True, False, True]
+
+
+def test_a_directory_that_cannot_be_opened_takes_a_commit_of_everything(
+    monkeypatch: pytest.MonkeyPatch, disks: Disks
+) -> None:
+    calls = []
+    monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
+    told = Told(), Told()
+    disks.add(Durable(99, 1, False, everything=True), told[0])
+    disks.add(Durable(98, 1, False, everything=True), told[1])
+    disks.work(in_background=True)
+    assert calls == ["sync"]
+    assert told == ([(None, None)], [(None, None)])
+
+
+def test_where_nothing_is_done_in_the_background_it_is_done_at_once(
+    monkeypatch: pytest.MonkeyPatch, disks: Disks, background: Background
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    lone = add(disks, 11)
+    disks.work(in_background=False)
+    monkeypatch.setattr(background, "submit", lambda *_: False)
+    refused = add(disks, 12)
+    disks.work(in_background=True)
+    assert calls == [11, 12]
+    assert lone == refused == [(None, None)]
+    assert background.under_way == []

@@ -1,0 +1,116 @@
+"""Lookups that take their time hold up only those who wait for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+
+from postvirt.delivery.resolve import Place, Resolver
+from postvirt.engine.engine import Engine
+from postvirt.engine.lookup_threads import MOST_THREADS, Lookups
+from postvirt.model.effects import Lookup, Steps
+from postvirt.model.mailbox import Unknown
+
+PATIENCE_SECONDS = 20
+
+
+class Tables:
+    """Tables that answer when they are told to."""
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+        self.asked = threading.Semaphore(0)
+        self.opened = 0
+        self.threads: set[int] = set()
+
+    def open(self) -> Resolver:
+        self.opened += 1
+        return cast("Resolver", self)
+
+    def resolve(self, address: bytes) -> Place:
+        self.threads.add(threading.get_ident())
+        self.asked.release()
+        if address != b"quick":
+            assert self.may_answer.wait(PATIENCE_SECONDS)
+        if address == b"broken":
+            raise RuntimeError("boom")
+        return Unknown(address)
+
+
+@pytest.fixture
+def tables() -> Iterator[Tables]:
+    made = Tables()
+    yield made
+    made.may_answer.set()
+
+
+def ask(address: bytes) -> Steps[Place]:
+    place: Place = yield Lookup(address)
+    return place
+
+
+def immediately() -> Steps[str]:
+    return "here"
+    yield
+
+
+def run_until(engine: Engine, is_over: Callable[[], bool]) -> None:
+    while not is_over():
+        engine.turn(None)
+
+
+def test_others_go_on_while_a_table_is_silent(tables: Tables) -> None:
+    engine = Engine(1.0, lookups=Lookups(tables.open))
+    ends: list[Any] = []
+    engine.start(ask(b"slow"), ends.append)
+    engine.start(immediately(), ends.append)
+    run_until(engine, lambda: bool(ends))
+    assert ends == ["here"]
+    assert tables.asked.acquire(timeout=PATIENCE_SECONDS)
+    engine.start(ask(b"quick"), ends.append)
+    run_until(engine, lambda: len(ends) == 2)
+    tables.may_answer.set()
+    run_until(engine, lambda: len(ends) == 3)
+    assert ends == ["here", Unknown(b"quick"), Unknown(b"slow")]
+    assert threading.get_ident() not in tables.threads
+
+
+def test_each_thread_has_its_own_tables_and_there_are_not_too_many(
+    tables: Tables,
+) -> None:
+    engine = Engine(1.0, lookups=Lookups(tables.open))
+    ends: list[Place | None] = []
+    for number in range(3 * MOST_THREADS):
+        engine.start(ask(b"%d" % number), ends.append)
+    engine.turn(None)
+    for _ in range(MOST_THREADS):
+        assert tables.asked.acquire(timeout=PATIENCE_SECONDS)
+    assert not tables.asked.acquire(blocking=False)
+    tables.may_answer.set()
+    run_until(engine, lambda: len(ends) == 3 * MOST_THREADS)
+    assert tables.opened == len(tables.threads) == MOST_THREADS
+
+
+def test_one_client_needs_one_thread(tables: Tables) -> None:
+    engine = Engine(1.0, lookups=Lookups(tables.open))
+    for _ in range(3):
+        assert engine.run(ask(b"quick")) == Unknown(b"quick")
+    assert tables.opened == 1
+
+
+def test_what_a_thread_meets_goes_to_who_asked(tables: Tables) -> None:
+    tables.may_answer.set()
+    engine = Engine(1.0, lookups=Lookups(tables.open))
+
+    def careful() -> Steps[str]:
+        try:
+            yield Lookup(b"broken")
+        except RuntimeError as error:
+            return str(error)
+        return "nothing"
+
+    assert engine.run(careful()) == "boom"
+    assert engine.run(ask(b"still there")) == Unknown(b"still there")

@@ -1,0 +1,43 @@
+"""Locks on network file systems."""
+
+from __future__ import annotations
+
+import pytest
+
+from postvirt.inspection.machine.storage import lock_trouble
+from postvirt.system.mounts import Mount
+
+
+def mount(type_: str, *options: str) -> Mount:
+    return Mount("/srv/mail", type_, "nas:/mail", frozenset(options))
+
+
+@pytest.mark.parametrize(
+    ("where", "locks"),
+    [
+        (None, "flock"),
+        (mount("ext4"), "flock, fcntl"),
+        (mount("nfs4", "local_lock=none"), "fcntl, dotlock"),
+        (mount("nfs4", "local_lock=none"), "flock"),
+        (mount("nfs4", "local_lock=none"), "fcntl"),
+        (mount("nfs", "nolock", "local_lock=all"), "fcntl, dotlock"),
+        (mount("nfs", "local_lock=flock"), "fcntl"),
+        (mount("fuse.sshfs"), "dotlock"),
+    ],
+)
+def test_locks_that_work(where: Mount | None, locks: str) -> None:
+    assert lock_trouble(where, locks) == ""
+
+
+@pytest.mark.parametrize(
+    ("where", "locks", "part"),
+    [
+        (mount("nfs4"), "flock, fcntl, dotlock", "one may wait for the other"),
+        (mount("nfs", "nolock"), "fcntl", "on this machine only"),
+        (mount("nfs", "local_lock=all"), "flock", "on this machine only"),
+        (mount("nfs", "local_lock=posix"), "fcntl", "on this machine only"),
+        (mount("fuse.sshfs"), "fcntl", "on this machine only"),
+    ],
+)
+def test_locks_that_do_not(where: Mount, locks: str, part: str) -> None:
+    assert part in lock_trouble(where, locks)

@@ -1,0 +1,253 @@
+"""Deliveries with somebody who counts: nothing else is different."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from postvirt.delivery.recipient import Postman
+from postvirt.mailbox import maildir, mbox
+from postvirt.model.effects import Durable, Joint, Pause, Ready, Steps, Written
+from postvirt.model.mailbox import Mailbox, Owner, Unknown
+from postvirt.model.outcome import Bounced, Delivered, Dsn, Outcome
+from postvirt.model.report import Report
+from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.server.metrics import observing
+from postvirt.server.metrics.counts import SECOND, SIZE, STAGES, Counts, Stage
+from postvirt.server.metrics.observing import Counting, ObservedPostman, Observers
+from tests.harness.reporting import request
+
+BOX = Mailbox(b"/mail/bob/", Owner(1, 1))
+SENT = Delivered(Dsn("2.0.0", "delivered"))
+WRITTEN, DURABLE = Written(3, 4), Durable(3, 4, True)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+    """Seconds pass only when somebody says so."""
+    now = 0
+
+    def go_on(seconds: float) -> None:
+        nonlocal now
+        now += int(seconds * SECOND)
+
+    monkeypatch.setattr(observing, "_clock", lambda: now)
+    return go_on
+
+
+@pytest.fixture
+def counts() -> Counts:
+    return Counts([0] * SIZE)
+
+
+def seconds(counts: Counts, stage: Stage) -> tuple[int, float]:
+    """How often a stage was gone through, and how long in all."""
+    in_range, sum_ = STAGES[stage].read(counts.numbers)
+    return sum(in_range), sum_ / SECOND
+
+
+@dataclass(frozen=True)
+class Story:
+    """A postman's work as a list of effects; before each of them a second passes."""
+
+    go_on: Callable[[float], None]
+    effects: tuple[Any, ...]
+    place: Any = BOX
+    outcome: Outcome = SENT
+    has_slow_tables: bool = False
+
+    @property
+    def resolver(self) -> Story:
+        return self
+
+    def resolve(self, address: bytes) -> Any:
+        self.go_on(0.25)
+        return self.place
+
+    def deliver_to(self, place: Any, *_: Any, probe_only: bool) -> Steps[Outcome]:
+        assert place is self.place
+        return self.steps()
+
+    def steps(self) -> Steps[Outcome]:
+        for effect in self.effects:
+            self.go_on(1)
+            yield effect
+        return self.outcome
+
+
+def observed(story: Story, counts: Counts | None) -> Steps[Outcome]:
+    postman = ObservedPostman(story, counts)  # type: ignore[arg-type]
+    recipient = Recipient(original_recipient=b"", address=b"bob@x", offset=0)
+    return postman.deliver(b"", recipient, None)  # type: ignore[arg-type]
+
+
+def go(steps: Steps[Any], clock: Callable[[float], None], *durations: float) -> Any:
+    """Answer every effect after so many seconds; the result."""
+    try:
+        next(steps)
+        for duration in durations:
+            clock(duration)
+            steps.send(duration)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits for more")
+
+
+def test_each_part_takes_its_time(clock, counts) -> None:
+    story = Story(clock, (WRITTEN, DURABLE))
+    outcome = go(observed(story, counts), clock, 10, 100)
+    assert outcome == SENT
+    assert outcome.mailbox is BOX
+    assert seconds(counts, Stage.LOOKUP) == (1, 0.25)
+    assert seconds(counts, Stage.WRITE) == (1, 1)
+    assert seconds(counts, Stage.COMMIT) == (1, 111)
+    assert counts.lock_waits() == (0, 0)
+
+
+def test_slow_tables_are_waited_for(clock, counts) -> None:
+    steps = observed(Story(clock, (), has_slow_tables=True), counts)
+    next(steps)
+    clock(3)
+    with pytest.raises(StopIteration):
+        steps.send(BOX)
+    assert seconds(counts, Stage.LOOKUP) == (1, 3)
+
+
+def test_the_wait_for_locks_is_not_part_of_the_writing(clock, counts) -> None:
+    story = Story(clock, (Pause(1), Pause(1), WRITTEN, DURABLE))
+    go(observed(story, counts), clock, 5, 7, 0, 0)
+    assert counts.lock_waits() == (1, 12 * SECOND)
+    assert seconds(counts, Stage.WRITE) == (1, 3)
+
+
+def test_what_is_done_together_took_each_so_long(clock, counts) -> None:
+    story = Story(clock, (WRITTEN, DURABLE), outcome=[SENT] * 3)  # type: ignore[arg-type]
+    joint = Joint("key", "thing", lambda things: story.steps())
+    steps = observed(Story(clock, (joint,)), counts)
+    wrapped = next(steps)
+    assert isinstance(wrapped, Joint)
+    assert (wrapped.key, wrapped.thing) == ("key", "thing")
+    assert go(wrapped.perform(["a", "b", "c"]), clock, 2, 0) == [SENT] * 3
+    assert seconds(counts, Stage.WRITE) == (3, 3)
+    assert seconds(counts, Stage.COMMIT) == (3, 9)
+
+
+def test_a_commit_of_what_nobody_wrote_takes_its_own_time(clock, counts) -> None:
+    clock(1000)
+    go(observed(Story(clock, (DURABLE,)), counts), clock, 3)
+    assert seconds(counts, Stage.COMMIT) == (1, 3)
+
+
+def test_an_error_goes_to_the_delivery_and_is_no_commit(clock, counts) -> None:
+    caught = []
+
+    def delivery() -> Steps[Outcome]:
+        yield WRITTEN
+        try:
+            yield DURABLE
+        except OSError as error:
+            caught.append(error)
+        return SENT
+
+    steps = observing._timed(delivery(), counts)
+    next(steps)
+    steps.send(True)
+    error = OSError(5, "x")
+    with pytest.raises(StopIteration):
+        steps.throw(error)
+    assert caught == [error]
+    assert seconds(counts, Stage.COMMIT)[0] == 0
+
+
+def test_what_a_delivery_raises_goes_on(clock, counts) -> None:
+    def delivery() -> Steps[Outcome]:
+        yield WRITTEN
+        raise KeyError("a")
+
+    steps = observing._timed(delivery(), counts)
+    next(steps)
+    with pytest.raises(KeyError):
+        steps.send(True)
+
+
+def test_a_delivery_that_is_closed_can_clear_up(clock, counts) -> None:
+    cleared = []
+
+    def delivery() -> Steps[Outcome]:
+        try:
+            yield Ready(3, None)
+        finally:
+            cleared.append(True)
+        return SENT
+
+    steps = observing._timed(delivery(), counts)
+    next(steps)
+    steps.close()
+    assert cleared == [True]
+
+
+def test_without_counts_only_the_mailbox_is_added(clock) -> None:
+    outcome = go(observed(Story(clock, (WRITTEN, DURABLE)), None), clock, 0, 0)
+    assert outcome.mailbox is BOX
+
+
+def test_who_is_unknown_has_no_mailbox(clock, counts) -> None:
+    bounced = Bounced(Dsn("5.1.1", "unknown"))
+    story = Story(clock, (), place=Unknown(b"bob@x"), outcome=bounced)
+    outcome = go(observed(story, counts), clock)
+    assert outcome == bounced
+    assert outcome.mailbox is None
+
+
+def test_every_postman_can_be_observed() -> None:
+    """What the observer does instead of Postman.deliver is there."""
+    assert {"deliver", "deliver_to"} <= vars(Postman).keys()
+    assert {"has_slow_tables", "resolver"} <= set(Postman.__slots__)
+    assert maildir.WOULD_DELIVER.mailbox is mbox.WOULD_DELIVER.mailbox is None
+
+
+def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
+    return Report(
+        replace(request(3), stats=stats),
+        Recipient(original_recipient=b"", address=b"bob@x", offset=0),
+        "virtual",
+        Timestamp(20, 500_000),
+        Dsn("2.0.0", "a"),
+        word,
+        mailbox,
+    )
+
+
+def test_outcomes_are_counted_by_the_words_of_the_log(counts) -> None:
+    words = "sent bounced SOFTBOUNCE deferred deliverable undeliverable corrupt"
+    boxes = (BOX, Mailbox(b"/mail/bob", Owner(1, 1)), None)
+    stats = MessageStats(Timestamp(1), Timestamp(10), Timestamp(12))
+    for word, box in itertools.product(words.split(), boxes):
+        Counting(counts).reported(reported(word, box, stats))
+    Counting(counts).reported(reported("undeliverable-but-not-cached", None, stats))
+    expected = dict.fromkeys(counts.outcomes(), 1)
+    assert counts.outcomes() == expected | {("undeliverable", "none"): 2}
+    assert seconds(counts, Stage.QUEUE) == (22, 44)
+    assert seconds(counts, Stage.TOTAL) == (22, 231)
+
+
+def test_what_never_was_in_the_queue_has_no_time_there(counts) -> None:
+    Counting(counts).reported(reported("sent", BOX, MessageStats()))
+    assert seconds(counts, Stage.QUEUE) == seconds(counts, Stage.TOTAL) == (0, 0)
+
+
+def test_several_observers_hear_the_same() -> None:
+    heard: list[Any] = []
+
+    class Hears:
+        def reported(self, report: Report) -> None:
+            heard.append((self, report))
+
+    one, other = Hears(), Hears()
+    report = reported("sent", BOX, MessageStats())
+    Observers([one, other]).reported(report)
+    assert heard == [(one, report), (other, report)]

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import mmap
+import os
+import time
+
+import pytest
+
+from postvirt.server.metrics.scoreboard import (
+    Activity,
+    Reason,
+    Scoreboard,
+    Slot,
+    Spectator,
+)
+from tests.harness.child import exit_status_of
+
+
+def test_what_a_worker_does_is_seen_by_others() -> None:
+    slot = Scoreboard().take()
+    before = time.monotonic()
+
+    def work() -> None:
+        slot.listen(True)
+        slot.begin()
+        slot.begin()
+        slot.end()
+        os._exit(7)
+
+    assert exit_status_of(work) == 7
+    activity = slot.read()
+    assert activity == Activity(True, 1, 1, activity.last_accept)
+    assert int(before * 1000) / 1000 <= activity.last_accept <= time.monotonic()
+
+
+def test_a_worker_is_told_to_leave() -> None:
+    slot = Scoreboard().take()
+    assert not slot.is_dismissed
+    slot.dismiss()
+    assert slot.is_dismissed
+
+
+def test_a_slot_is_used_again_and_empty_then() -> None:
+    scoreboard = Scoreboard()
+    slots = [scoreboard.take() for _ in range(600)]  # more than there are
+    for slot in slots:
+        slot.begin()
+        slot.dismiss()
+        scoreboard.give_back(slot)
+    again = scoreboard.take()
+    assert again.read() == Activity(False, 0, 0, 0.0)
+    assert not again.is_dismissed
+    assert again.is_shared
+
+
+def test_slots_do_not_touch_each_other() -> None:
+    scoreboard = Scoreboard()
+    one, other = scoreboard.take(), scoreboard.take()
+    one.begin()
+    assert other.read() == Slot().read()
+
+
+def test_what_a_worker_has_counted_outlives_it() -> None:
+    scoreboard = Scoreboard()
+    spectator = Spectator(scoreboard.fd)
+    slot = scoreboard.take()
+
+    def work() -> None:
+        slot.listen(True)
+        slot.begin()
+        slot.begin()
+        slot.end()
+        slot.counts.outcome("sent", "maildir")
+        os._exit(0)
+
+    assert exit_status_of(work) == 0
+    totals = spectator.look()
+    assert (totals.workers, totals.accepting) == (1, 1)
+    assert (totals.in_flight, totals.served) == (1, 1)
+    assert totals.counts.outcomes()["sent", "maildir"] == 1
+    scoreboard.give_back(slot)
+    scoreboard.count_end(Reason.KILLED)
+    later = spectator.look()
+    assert (later.workers, later.accepting, later.in_flight) == (0, 0, 0)
+    assert later.served == scoreboard.served_by_the_gone == 1
+    assert later.counts.outcomes() == totals.counts.outcomes()
+    assert {reason for reason, count in later.ends.items() if count} == {Reason.KILLED}
+
+
+def test_nothing_is_counted_twice_or_lost_while_it_is_moved() -> None:
+    """Workers that count 1 and -1 in turn: at no time is the sum another number."""
+    scoreboard = Scoreboard()
+    spectator = Spectator(scoreboard.fd)
+
+    def work() -> None:
+        for number in range(4000):
+            slot = scoreboard.take()
+            slot.counts.lock_wait(-1 if number % 2 else 1)
+            scoreboard.give_back(slot)
+        os._exit(0)
+
+    pid = os.fork()
+    if pid == 0:
+        work()
+    seen = set()
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        seen.add(spectator.look().counts.lock_waits()[1])
+    assert seen <= {0, 1}
+    assert spectator.look().counts.lock_waits() == (4000, 0)
+
+
+def test_all_slots_that_were_ever_used_are_seen() -> None:
+    scoreboard = Scoreboard()
+    slots = [scoreboard.take() for _ in range(600)]
+    for slot in slots:
+        slot.counts.commit_group(1)
+    spectator = Spectator(scoreboard.fd)
+    assert spectator.look().workers == 512
+    for slot in slots[:100]:
+        scoreboard.give_back(slot)
+    assert spectator.look().workers == 412
+
+
+def test_the_memory_is_not_for_others_to_write() -> None:
+    scoreboard = Scoreboard()
+    with pytest.raises(PermissionError):
+        mmap.mmap(scoreboard.fd, 0)
+    with pytest.raises(PermissionError):
+        os.write(scoreboard.fd, b"a")

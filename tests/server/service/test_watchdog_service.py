@@ -1,0 +1,486 @@
+"""The watchdog process as a service: it goes on whatever happens to its workers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from postvirt.server import watchdog as module
+from postvirt.server.metrics.scoreboard import Reason
+from postvirt.server.service.in_child import run_aside
+from postvirt.server.watchdog import Watchdog
+from postvirt.server.worker import SIGNALS, Leave, Ties
+from postvirt.system import log
+from tests.harness.child import Log, in_child, open_descriptors
+
+# A worker ends by itself, should its watchdog process have been ended by force.
+PATIENCE_SECONDS = 20
+
+TOO_MANY = "Resource temporarily unavailable"
+
+Work = Callable[[Ties], Leave]
+
+
+def serve(ties: Ties) -> Leave:
+    """Accept clients until somebody says otherwise, as a worker does."""
+    ties.slot.listen(True)
+    ties.say_ready()
+    came = signal.sigtimedwait(SIGNALS, PATIENCE_SECONDS)
+    assert came is not None
+    return Leave.REPLACE if came.si_signo == signal.SIGHUP else Leave.FOR_GOOD
+
+
+def serve_somebody(ties: Ties) -> Leave:
+    ties.slot.begin()
+    ties.slot.end()
+    return serve(ties)
+
+
+def die(ties: Ties) -> NoReturn:
+    os._exit(1)
+
+
+class Play:
+    """A service in a child, whose workers do what `works` says, the last one again."""
+
+    def __init__(self, *works: Work, count: int = 1, **options: Any) -> None:
+        self.lines = Log()
+        log.start(self.lines)
+        self.started = 0
+        self._works = list(works)
+        self.watchdog = Watchdog(self._next, count=count, is_service=True, **options)
+
+    def _next(self) -> Work:
+        self.started += 1
+        return self._works[min(self.started, len(self._works)) - 1]
+
+
+def play(story: Callable[[], object]) -> Any:
+    def run() -> object:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(PATIENCE_SECONDS)  # instead of waiting for ever
+        return story()
+
+    return in_child(run)
+
+
+def stop(one: Play) -> None:
+    one.watchdog.stop()
+
+
+def pids(watchdog: Watchdog) -> list[int]:
+    return [state.pid for state in watchdog.states()]
+
+
+def test_as_many_workers_accept_as_wanted_until_it_is_stopped() -> None:
+    def story() -> object:
+        seen = []
+
+        def ready() -> None:
+            seen.append(len(pids(one.watchdog)))
+            one.watchdog.stop()
+
+        one = Play(serve, count=3, on_ready=ready)
+        return one.watchdog.run(), seen, pids(one.watchdog), one.lines.lines
+
+    assert play(story) == (0, [3], [], [])
+
+
+def test_new_workers_are_there_before_the_old_ones_leave() -> None:
+    def story() -> object:
+        seen: list[list[int]] = []
+
+        def ready() -> None:
+            seen.append(pids(one.watchdog))
+            if len(seen) == 1:
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+                for pid in seen[0]:
+                    assert not one.watchdog._workers[pid].slot.is_dismissed
+            else:
+                one.watchdog.call_after(0, check)
+
+        def check() -> None:
+            left = set(pids(one.watchdog)) & set(seen[0])
+            if left:
+                one.watchdog.call_after(0.01, check)
+            else:
+                one.watchdog.stop()
+
+        one = Play(serve, count=2, on_ready=ready)
+        one.watchdog.run()
+        return len(seen), len(set(seen[1]) - set(seen[0])), one.started
+
+    assert play(story) == (2, 2, 4)
+
+
+def test_old_workers_can_be_told_to_leave_first() -> None:
+    def story() -> object:
+        order = []
+
+        def ready() -> None:
+            if order:
+                one.watchdog.stop()
+                return
+            slots = [worker.slot for worker in one.watchdog._workers.values()]
+
+            def prepare() -> None:
+                order.append(([slot.is_dismissed for slot in slots], one.started))
+
+            one.watchdog.replace_workers(prepare, Reason.CHANGED_TABLE, at_once=True)
+
+        one = Play(serve, count=2, on_ready=ready)
+        one.watchdog.run()
+        return order, one.started
+
+    assert play(story) == ([([True, True], 2)], 4)
+
+
+def kill_itself(ties: Ties) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("fail", [die, kill_itself])
+def test_old_workers_go_on_until_a_new_one_works(fail: Work) -> None:
+    def story() -> object:
+        failures = []
+
+        def ready() -> None:
+            if failures:
+                one.watchdog.call_after(0, check)
+            else:
+                old.extend(one.watchdog._workers.values())
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+
+        def take_failure(was_killed: bool) -> None:
+            failures.append((was_killed, [worker.slot.is_dismissed for worker in old]))
+
+        def check() -> None:
+            if set(pids(one.watchdog)) & {worker.pid for worker in old}:
+                one.watchdog.call_after(0.01, check)
+            else:
+                one.watchdog.stop()
+
+        old: list[Any] = []
+        one = Play(serve, fail, serve, on_ready=ready, on_failure=take_failure)
+        one.watchdog.run()
+        return failures, one.started
+
+    assert play(story) == ([(fail is kill_itself, [False])], 3)
+
+
+def test_a_second_replacement_does_not_forget_the_oldest() -> None:
+    """The workers in between never worked: nobody tells the oldest to make room."""
+
+    def story() -> object:
+        def never_ready(ties: Ties) -> Leave:
+            signal.sigwait(SIGNALS)
+            return Leave.REPLACE
+
+        def ready() -> None:
+            if one.started == 1:
+                old.extend(one.watchdog._workers.values())
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+                assert not old[0].slot.is_dismissed
+                one.watchdog.replace_workers(look, Reason.CHANGED_TABLE, at_once=True)
+            else:
+                one.watchdog.stop()
+
+        def look() -> None:
+            seen.extend(worker.slot.is_dismissed for worker in old)
+
+        seen: list[bool] = []
+        old: list[Any] = []
+        one = Play(serve, never_ready, serve, on_ready=ready)
+        one.watchdog.run()
+        return seen, one.started
+
+    assert play(story) == ([True], 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_is_replaced_at_once(number: signal.Signals) -> None:
+    def story() -> object:
+        def ready() -> None:
+            if one.started == 6:
+                one.watchdog.stop()
+            else:
+                os.kill(pids(one.watchdog)[0], number)
+
+        one = Play(serve_somebody, on_ready=ready)
+        return one.watchdog.run() in (0, 1), one.started, len(one.lines.lines)
+
+    assert play(story) == (True, 6, 5 if number == signal.SIGKILL else 0)
+
+
+def test_workers_that_die_at_once_are_replaced_more_and_more_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def story() -> object:
+        pauses: list[float] = []
+        one = Play(die)
+
+        def call_after(seconds: float, callback: Callable[[], None]) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 9:
+                one.watchdog.stop()
+            else:
+                callback()
+
+        monkeypatch.setattr(one.watchdog, "call_after", call_after)
+        one.watchdog.run()
+        return pauses, one.started, one.lines.lines[0].partition(" died ")[2]
+
+    pauses, started, line = play(story)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert started == 10
+    assert line == ("before it served anybody, as did 1 before: next one in 1 seconds")
+
+
+def test_many_that_die_together_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def story() -> object:
+        pauses: list[float] = []
+        ends: list[Callable[[], None]] = []
+        one = Play(die, count=3)
+        call_after = one.watchdog.call_after
+
+        def pause(seconds: float, callback: Callable[[], None]) -> None:
+            pauses.append(seconds)
+            ends.append(callback)
+            call_after(0, wait)
+
+        def wait() -> None:
+            if pids(one.watchdog):
+                call_after(0.01, wait)
+            elif len(pauses) == 4:
+                one.watchdog.stop()
+            else:
+                ends.pop()()
+
+        monkeypatch.setattr(one.watchdog, "call_after", pause)
+        one.watchdog.run()
+        return pauses, one.started
+
+    # The first of them is replaced at once.
+    assert play(story) == ([1, 2, 4, 8], 3 + 1 + 3 * 3)
+
+
+def test_a_pause_ends_and_a_worker_that_works_ends_the_damping() -> None:
+    def story() -> object:
+        began = time.monotonic()
+
+        def ready() -> None:
+            one.watchdog.stop()
+
+        one = Play(die, die, serve, on_ready=ready)
+        one.watchdog.run()
+        return one.started, 1 <= time.monotonic() - began < 10
+
+    assert play(story) == (3, True)
+
+
+def test_without_a_process_to_spare_it_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def story() -> object:
+        one = Play(serve, on_ready=lambda: stop(one))
+        before = open_descriptors()
+        fork = os.fork
+        failing = iter([True, False])
+
+        def fork_later() -> int:
+            if next(failing, False):
+                raise BlockingIOError(errno.EAGAIN, TOO_MANY)
+            return fork()
+
+        monkeypatch.setattr(module.os, "fork", fork_later)
+        status = one.watchdog.run()
+        return status, one.lines.lines, open_descriptors() == before
+
+    assert play(story) == (
+        0,
+        ["error: fork: " + TOO_MANY + ": next worker process in 1 seconds"],
+        True,
+    )
+
+
+def test_no_descriptor_and_no_zombie_stays() -> None:
+    def story() -> object:
+        counts = set()
+
+        def ready() -> None:
+            # Whoever was replaced may not have been waited for yet.
+            one.watchdog.call_after(0, look)
+
+        def look() -> None:
+            if len(pids(one.watchdog)) > 2:
+                one.watchdog.call_after(0.01, look)
+                return
+            counts.add(len(open_descriptors()))
+            with open(f"/proc/self/task/{os.getpid()}/children") as children:
+                assert len(children.read().split()) == 2
+            if one.started < 40:
+                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+            else:
+                one.watchdog.stop()
+
+        one = Play(serve, count=2, on_ready=ready)
+        one.watchdog.run()
+        return len(counts)
+
+    assert play(story) == 1
+
+
+def test_workers_have_none_of_its_own_descriptors() -> None:
+    def story() -> object:
+        reads, writes = os.pipe()
+        kept = os.dup(writes)
+
+        def look(ties: Ties) -> Leave:
+            with open(writes, "w") as report:
+                report.write(" ".join(sorted(open_descriptors())))
+            return serve(ties)
+
+        one = Play(look, on_ready=lambda: stop(one))
+        source = os.dup(reads)
+        one.watchdog.add_source(source, lambda: None)
+        one.watchdog.keep(kept)
+        one.watchdog.run()
+        os.close(writes)
+        os.close(kept)
+        with open(reads) as report:
+            theirs = report.read().split()
+        return str(source) in theirs, str(kept) in theirs, str(writes) in theirs
+
+    assert play(story) == (False, False, True)
+
+
+def test_signals_and_sources_call_back() -> None:
+    def story() -> object:
+        came = []
+        reads, writes = os.pipe()
+
+        def ready() -> None:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+        def hang_up() -> None:
+            came.append("SIGHUP")
+            os.write(writes, b".")
+
+        def take() -> None:
+            came.append(os.read(reads, 1).decode())
+            one.watchdog.remove_source(reads)
+            one.watchdog.stop()
+
+        one = Play(serve, on_ready=ready, on_signal={signal.SIGHUP: hang_up})
+        one.watchdog.add_source(reads, take)
+        one.watchdog.run()
+        return came
+
+    assert play(story) == ["SIGHUP", "."]
+
+
+def test_something_is_done_aside() -> None:
+    def story() -> object:
+        answers: list[bytes] = []
+
+        def take(answer: bytes) -> None:
+            answers.append(answer)
+            if len(answers) == 3:
+                one.watchdog.stop()
+
+        def ready() -> None:
+            own = os.getpid()
+            run_aside(
+                one.watchdog, lambda: b"%d" % (os.getpid() != own) * 100_000, take, 10
+            )
+            run_aside(one.watchdog, lambda: die(Ties((), lambda: None)), take, 10)
+            run_aside(
+                one.watchdog, lambda: str(select.select([], [], [])).encode(), take, 1
+            )
+
+        one = Play(serve, on_ready=ready)
+        one.watchdog.run()
+        return answers
+
+    assert sorted(play(story)) == [b"", b"", b"1" * 100_000]
+
+
+def test_where_there_can_be_no_child_there_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def story() -> object:
+        def fail() -> int:
+            raise BlockingIOError(errno.EAGAIN, TOO_MANY)
+
+        def ready() -> None:
+            before = open_descriptors()
+            monkeypatch.setattr(module.os, "fork", fail)
+            pid = run_aside(one.watchdog, lambda: b"never", answers.append, 10)
+            assert (pid, open_descriptors()) == (0, before)
+            one.watchdog.stop()
+
+        answers: list[bytes] = []
+        one = Play(serve, on_ready=ready)
+        one.watchdog.run()
+        return answers, one.lines.lines
+
+    assert play(story) == ([b""], ["error: fork: " + TOO_MANY])
+
+
+def test_a_descriptor_that_was_closed_meanwhile_is_another_one() -> None:
+    """Of two that are readable at once, the first callback replaces the second."""
+
+    def story() -> object:
+        first, second = os.pipe(), os.pipe()
+        called = []
+
+        def ready() -> None:
+            one.watchdog.add_source(first[0], replace)
+            one.watchdog.add_source(second[0], lambda: called.append("closed"))
+            for _, writes in (first, second):
+                os.write(writes, b"x")
+
+        def replace() -> None:
+            one.watchdog.remove_source(first[0])
+            one.watchdog.remove_source(second[0])
+            os.close(second[0])
+            assert os.dup(first[0]) == second[0]
+            os.read(first[0], 1)
+            one.watchdog.add_source(second[0], lambda: called.append("new"))
+            one.watchdog.call_after(0, one.watchdog.stop)
+
+        one = Play(serve, on_ready=ready)
+        one.watchdog.run()
+        return called
+
+    assert play(story) == []
+
+
+def test_all_workers_can_be_killed() -> None:
+    def story() -> object:
+        def deaf(ties: Ties) -> Leave:
+            ties.say_ready()
+            while signal.sigtimedwait(SIGNALS, PATIENCE_SECONDS):
+                pass
+            return Leave.FOR_GOOD
+
+        def ready() -> None:
+            one.watchdog.stop()
+            one.watchdog.call_after(
+                0, lambda: killed.extend(one.watchdog.kill_workers())
+            )
+
+        killed: list[int] = []
+        one = Play(deaf, count=2, on_ready=ready)
+        one.watchdog.run()
+        return len(killed)
+
+    assert play(story) == 2

@@ -1,0 +1,50 @@
+"""Which Postfix is installed, from the stamp in its queue manager."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from postvirt.server.postfix_version import services_announce
+
+
+@pytest.mark.parametrize(
+    ("stamp", "announce"),
+    [
+        (b"mail_version=3.4.29", False),
+        (b"mail_version=3.5.25", False),
+        (b"mail_version=2.11.11", False),
+        (b"mail_version=3.6.0", True),
+        (b"mail_version=3.6-20200830", True),
+        (b"mail_version=3.10.4", True),
+        (b"mail_version=4.0.0", True),
+        (b"mail_version=", True),
+        (b"no stamp", True),
+    ],
+)
+def test_services_announce_their_protocol_since_3_6(
+    tmp_path: Path, stamp: bytes, announce: bool
+) -> None:
+    program = b"\x7fELF\0mail_version\0" + stamp + b"\0more\0"
+    (tmp_path / "qmgr").write_bytes(program)
+    assert services_announce(os.fspath(tmp_path)) is announce
+
+
+def test_without_a_queue_manager_postfix_is_a_current_one(tmp_path: Path) -> None:
+    assert services_announce(os.fspath(tmp_path))
+
+
+@pytest.mark.postfix
+def test_the_genuine_queue_manager_has_a_stamp() -> None:
+    values = subprocess.run(
+        ["postconf", "-dh", "daemon_directory", "mail_version"],
+        check=True,
+        capture_output=True,
+    )
+    directory, version = values.stdout.split()
+    program = Path(os.fsdecode(directory), "qmgr").read_bytes()
+    assert program.count(b"\0mail_version=" + version + b"\0") == 1
+    assert services_announce(os.fsdecode(directory))

@@ -1,0 +1,114 @@
+"""texthash: files, against the genuine program."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from postvirt.errors import TableError
+from postvirt.tables.registry import open_table
+from postvirt.tables.simple import texthash
+from postvirt.tables.table import TableOptions
+
+FILES = {
+    "plain": b"a x\nb y\n",
+    "no newline at the end": b"a x",
+    "continued": b"a\n x\n  y\nb z\n",
+    "comments between": b"a\n# comment\n\n   # another\n x\n",
+    "begins with white space": b" a x\n more\nb y\n",
+    "long line that begins with white space": b" " + b"long " * 20 + b"\nb y\n",
+    "no value": b"a\nb y\n",
+    "quotes": b'"a b" x\n"c\\" d" y\na\\ b z\n',
+    "unbalanced": b'"a x\nb y\n',
+    "alias": b"a: x\n",
+    "nul": b"a x\0y\nb\0 z\n\0c w\n",
+    "not utf-8": b"a \xff\nb y\n",
+    "not utf-8 after nul": b"a \xc3\xa9\0\xff\nb x\0\xff\n",
+    "bom": b"\xef\xbb\xbfa x\nb y\n",
+    "crlf": b"a x\r\nb\r\n y\r\n\r\nc z\r\n",
+    "vertical tab": b"a\x0bx\nb y\x0c\n\x0bc z\n",
+    "non-breaking space": b"a\xc2\xa0x y\n",
+    "capitals": b"A x\nb y\n",
+    "empty": b"",
+    "only comments": b"#\n\n#\n",
+    "duplicate": b"a x\na y\n",
+    "trailing backslash": b"a x\\\nb\\\n",
+}
+KEYS = [
+    b"a",
+    b"b",
+    b"c",
+    b"A",
+    b'"a b"',
+    b'"c\\" d"',
+    b"a\\ b",
+    b"a:",
+    b"\xef\xbb\xbfa",
+    b"a\xc2\xa0x",
+    b"b\\",
+]
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("utf8", ["yes", "no"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_as_virtual_reads_it(postfix, logged, text_table, name, utf8):
+    postfix.configure(smtputf8_enable=utf8)
+    spec = f"texthash:{text_table(FILES[name])}"
+    expected, lines = postfix.ask("key", KEYS, maps=spec)
+    table = open_table(spec, TableOptions(utf8=utf8 == "yes", paranoid=True))
+
+    def ask(key):
+        try:
+            return table.lookup(key)
+        except TableError:
+            return "error"
+
+    assert [ask(key) for key in KEYS] == [
+        "error" if isinstance(result, int) else result for result in expected
+    ]
+    # Postfix's list of tables adds a line to each error.
+    genuine = [line for line in lines if "lookup error" not in line]
+    assert logged.take() == genuine
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_as_postmap_reads_it(postfix, logged, text_table, name):
+    spec = f"texthash:{text_table(FILES[name])}"
+    expected = postfix.query_all(spec, KEYS)
+    table = open_table(spec, TableOptions(utf8=True, fold=True, warn_duplicates=True))
+    assert {key: table.lookup(key) for key in KEYS} == {
+        key: expected.get(key) for key in KEYS
+    }
+
+
+def test_a_directory_is_an_error(tmp_path, logged):
+    table = open_table(f"texthash:{tmp_path}", TableOptions())
+    with pytest.raises(TableError):
+        table.lookup(b"a")
+    assert logged.take()[0] == f"error: read {tmp_path}: Is a directory"
+
+
+def test_a_file_that_is_being_written_is_read_again(tmp_path, monkeypatch):
+    path = tmp_path / "hot"
+    path.write_bytes(b"a half")
+    now = int(time.time())
+    os.utime(path, (now, now))
+
+    def finish_writing(seconds: float) -> None:
+        path.write_bytes(b"a all\n")
+        os.utime(path, (now - 100, now - 100))
+
+    monkeypatch.setattr(texthash.time, "sleep", finish_writing)
+    table = open_table(f"texthash:{path}", TableOptions())
+    assert table.lookup(b"a") == b"all"
+
+
+def test_a_text_file_does_not_show_changes(text_table):
+    path = text_table(b"a x\n")
+    table = open_table(f"texthash:{path}", TableOptions())
+    os.utime(path)
+    assert table.changed() is False
