@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
-from postvirt.delivery.resolve import Misconfigured, Place, Resolver
+from postvirt.delivery.resolve import Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.model.effects import Lookup, Steps
-from postvirt.model.mailbox import Mailbox, Unknown
+from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
 from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome
 from postvirt.model.request import Recipient
 from postvirt.model.text import text
@@ -60,7 +60,7 @@ class Postman:
         probe_only: bool = False,
     ) -> Steps[Outcome]:
         """Deliver, or say what would happen when it is only a probe."""
-        place: Place
+        place: Resolution
         if self.has_slow_tables:
             place = yield Lookup(recipient.address)
         else:
@@ -73,7 +73,7 @@ class Postman:
 
     def deliver_to(
         self,
-        place: Place,
+        place: Resolution,
         sender: bytes,
         recipient: Recipient,
         content: Content,

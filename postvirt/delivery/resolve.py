@@ -14,12 +14,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
-from postvirt.model.mailbox import Mailbox, Owner, Unknown
+from postvirt.model.mailbox import (
+    Cause,
+    Mailbox,
+    Misconfigured,
+    Owner,
+    Resolution,
+    Unknown,
+)
 from postvirt.model.text import text, wire
 from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps
@@ -29,28 +35,6 @@ from postvirt.tables.search import find_address
 _MAX_ID = 2**32 - 2
 # Ten digits hold every number in range.
 _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
-
-
-# What Misconfigured is about: a table that fails, a path that climbs out of the base, a
-# recipient without uid or gid, and a value that cannot be one.
-Cause = Literal["", "lookup", "path", "absent", "value"]
-
-
-@dataclass(frozen=True, slots=True)
-class Misconfigured:
-    """The tables do not make sense for this recipient; problem is for the log.
-
-    cause, parameter and value say the same to who counts such recipients: value is what
-    the tables of the parameter say.
-    """
-
-    problem: str
-    cause: Cause = field(default="", compare=False)
-    parameter: str = field(default="", compare=False)
-    value: bytes = field(default=b"", compare=False)
-
-
-Place = Mailbox | Unknown | Misconfigured
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +47,7 @@ class Resolver:
     gid_maps: Maps
     is_local_domain: Callable[[bytes], bool]
 
-    def resolve(self, recipient: bytes) -> Place:
+    def resolve(self, recipient: bytes) -> Resolution:
         """Find the mailbox of a recipient, given in internal form."""
         user = fold(recipient, self.settings.smtputf8_enable)
         try:

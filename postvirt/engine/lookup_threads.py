@@ -20,22 +20,26 @@ from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable
 
-from postvirt.delivery.resolve import Place, Resolver
+from postvirt.model.mailbox import Resolution
 
 # Each has its own connections; a database server has limits, too.
 MOST_THREADS = 8
 
-# Tells who asked: the place, or what went wrong.
-Tell = Callable[[Place | None, BaseException | None], None]
+# Finds the mailbox of an address; a thread has one of its own.
+Resolve = Callable[[bytes], Resolution]
+
+# Called with the answer, or with the exception that came instead.
+Tell = Callable[[Resolution | None, BaseException | None], None]
+_Answer = tuple[Tell, Resolution | None, BaseException | None]
 
 
 class Lookups:
     """The threads; `fileno` is readable when there are answers."""
 
-    def __init__(self, open_resolver: Callable[[], Resolver]) -> None:
-        self._open_resolver = open_resolver
+    def __init__(self, open_tables: Callable[[], Resolve]) -> None:
+        self._open_tables = open_tables
         self._questions: SimpleQueue[tuple[bytes, Tell]] = SimpleQueue()
-        self._answers: deque[tuple[Tell, Place | None, BaseException | None]] = deque()
+        self._answers: deque[_Answer] = deque()
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._threads = 0
         self._unanswered = 0
@@ -56,21 +60,21 @@ class Lookups:
         """Tell everybody whose answer has come."""
         os.eventfd_read(self._eventfd)
         while self._answers:
-            tell, place, error = self._answers.popleft()
+            tell, found, error = self._answers.popleft()
             self._unanswered -= 1
-            tell(place, error)
+            tell(found, error)
 
     def _answer_all(self) -> None:
-        resolver: Resolver | None = None
+        resolve: Resolve | None = None
         while True:
             address, tell = self._questions.get()
-            place: Place | None = None
+            found: Resolution | None = None
             problem: BaseException | None = None
             try:
-                if resolver is None:
-                    resolver = self._open_resolver()
-                place = resolver.resolve(address)
+                if resolve is None:
+                    resolve = self._open_tables()
+                found = resolve(address)
             except BaseException as error:
                 problem = error
-            self._answers.append((tell, place, problem))
+            self._answers.append((tell, found, problem))
             os.eventfd_write(self._eventfd, 1)

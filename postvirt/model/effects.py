@@ -99,7 +99,7 @@ class Exchange:
 class Lookup:
     """Find the mailbox of an address in tables that may take their time.
 
-    The answer is a delivery.resolve.Place.
+    The answer is a model.mailbox.Resolution.
     """
 
     address: bytes

@@ -88,4 +88,4 @@ def _lookups(settings: Settings) -> Lookups | None:
     ]
     if not registry.are_slow(names) or not privileges.separate_threads():
         return None
-    return Lookups(lambda: open_resolver(settings, registry.OpenTables()))
+    return Lookups(lambda: open_resolver(settings, registry.OpenTables()).resolve)

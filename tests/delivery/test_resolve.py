@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from postvirt.config.parameters import Settings
-from postvirt.delivery.resolve import Misconfigured, Resolver
+from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
-from postvirt.model.mailbox import Mailbox, Owner, Unknown
+from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.simple.static import StaticTable
 from postvirt.tables.table import Table, TableOptions

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from postvirt.delivery.resolve import Place, Resolver
 from postvirt.engine.engine import Engine
-from postvirt.engine.lookup_threads import MOST_THREADS, Lookups
+from postvirt.engine.lookup_threads import MOST_THREADS, Lookups, Resolve
 from postvirt.model.effects import Lookup, Steps
-from postvirt.model.mailbox import Unknown
+from postvirt.model.mailbox import Resolution, Unknown
 
 PATIENCE_SECONDS = 20
 
@@ -26,11 +25,11 @@ class Tables:
         self.opened = 0
         self.threads: set[int] = set()
 
-    def open(self) -> Resolver:
+    def open(self) -> Resolve:
         self.opened += 1
-        return cast("Resolver", self)
+        return self.resolve
 
-    def resolve(self, address: bytes) -> Place:
+    def resolve(self, address: bytes) -> Resolution:
         self.threads.add(threading.get_ident())
         self.asked.release()
         if address != b"quick":
@@ -47,8 +46,8 @@ def tables() -> Iterator[Tables]:
     made.may_answer.set()
 
 
-def ask(address: bytes) -> Steps[Place]:
-    place: Place = yield Lookup(address)
+def ask(address: bytes) -> Steps[Resolution]:
+    place: Resolution = yield Lookup(address)
     return place
 
 
@@ -82,7 +81,7 @@ def test_each_thread_has_its_own_tables_and_there_are_not_too_many(
     tables: Tables,
 ) -> None:
     engine = Engine(1.0, lookups=Lookups(tables.open))
-    ends: list[Place | None] = []
+    ends: list[Resolution | None] = []
     for number in range(3 * MOST_THREADS):
         engine.start(ask(b"%d" % number), ends.append)
     engine.turn(None)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from postvirt.delivery.resolve import Place
 from postvirt.inspection.problem import Problem
+from postvirt.model.mailbox import Resolution
 
 # Who stands for everybody in the domain of an "@domain" key.
 _ANYBODY = b"anybody"
@@ -25,7 +25,7 @@ class Entry:
 
     recipient: bytes
     domain: bytes
-    place: Place
+    place: Resolution
 
 
 class Look(Protocol):

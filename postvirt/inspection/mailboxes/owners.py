@@ -18,12 +18,11 @@ import pwd
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from postvirt.delivery.resolve import Misconfigured
 from postvirt.inspection.mailboxes.entry import Entry
 from postvirt.inspection.mailboxes.grouped import Same, Tally
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
-from postvirt.model.mailbox import Mailbox
+from postvirt.model.mailbox import Mailbox, Misconfigured
 from postvirt.model.text import text
 
 _NUMBER = re.compile(rb"\s*\+?[0-9]{1,20}\Z")

@@ -21,10 +21,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from postvirt.delivery.recipient import Postman
-from postvirt.delivery.resolve import Place
 from postvirt.mailbox.message import Content
 from postvirt.model.effects import Durable, Joint, Lookup, Pause, Steps, Written
-from postvirt.model.mailbox import Mailbox
+from postvirt.model.mailbox import Mailbox, Resolution
 from postvirt.model.outcome import CorruptQueueFile, Outcome
 from postvirt.model.report import Observer, Report
 from postvirt.model.request import Recipient, Timestamp
@@ -61,7 +60,7 @@ class ObservedPostman:
     ) -> Steps[Outcome]:
         """Deliver, as Postman.deliver does."""
         began = 0 if self.counts is None else _clock()
-        place: Place
+        place: Resolution
         if self.postman.has_slow_tables:
             place = yield Lookup(recipient.address)
         else:
