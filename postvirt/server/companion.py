@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from postvirt.server.restart_backoff import EARLY_SECONDS, Damping
+from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
 from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 
@@ -64,7 +64,7 @@ class Companion:
         self._input = self._output = -1
         self._received = b""
         self._started = 0.0
-        self._damping = Damping()
+        self._backoff = Backoff()
 
     def tell(
         self,
@@ -103,7 +103,7 @@ class Companion:
         try:
             self._spawn()
         except OSError as error:
-            pause = max(self._damping.fail(), _SHORTEST_PAUSE_SECONDS)
+            pause = max(self._backoff.fail(), _SHORTEST_PAUSE_SECONDS)
             why = log.errno_text(error)
             log.error(f"start {self._name}: {why}: next try in {pause:g} seconds")
             self._watchdog.call_after(pause, self._start)
@@ -182,8 +182,8 @@ class Companion:
         if self._watchdog.is_stopping:
             return
         if time.monotonic() > self._started + EARLY_SECONDS:
-            self._damping.reset()
-        pause = self._damping.fail()
+            self._backoff.reset()
+        pause = self._backoff.fail()
         log.warning(
             f"{self._name} process {pid} died: next one"
             + (f" in {pause:g} seconds" if pause else " at once")

@@ -12,7 +12,7 @@ EARLY_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 60.0
 
 
-class Damping:
+class Backoff:
     """Counts the failures in a row."""
 
     def __init__(self) -> None:

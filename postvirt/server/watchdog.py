@@ -30,7 +30,7 @@ from functools import partial
 from typing import NoReturn
 
 from postvirt.server.metrics.scoreboard import Activity, Reason, Scoreboard, Slot
-from postvirt.server.restart_backoff import EARLY_SECONDS, Damping
+from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
 from postvirt.server.worker import REPLACED, SIGNALS, Leave, Ties
 from postvirt.system import log
 
@@ -116,7 +116,7 @@ class Watchdog:
         self._scoreboard = Scoreboard()
         self._workers: dict[int, _Worker] = {}
         self._exit_status = 0
-        self._damping = Damping()
+        self._backoff = Backoff()
         self._failed_at = 0.0
         self._is_pausing = False
         self._timers: list[tuple[float, int, Callback]] = []
@@ -206,7 +206,7 @@ class Watchdog:
                 worker.reason = reason
         if at_once:
             self._dismiss_old()
-        self._damping.reset()
+        self._backoff.reset()
         prepare()
         self._fill()
 
@@ -375,12 +375,12 @@ class Watchdog:
         is_early = not activity.served and now < worker.started + EARLY_SECONDS
         never_worked = failed and is_early
         if not never_worked or self._works_again():
-            self._damping.reset()
+            self._backoff.reset()
         pause = 0.0
         if never_worked:
             self._failed_at = now
             if not self._is_pausing:  # else it counts no more than the one before
-                pause = self._damping.fail()
+                pause = self._backoff.fail()
         if failed:
             self._on_failure(killed)
         if self.is_stopping:
@@ -389,7 +389,7 @@ class Watchdog:
             self._fill_after(pause)
             log.warning(
                 f"worker process {worker.pid} died before it served anybody, as did"
-                f" {self._damping.failures - 1} before: next one in {pause:g} seconds"
+                f" {self._backoff.failures - 1} before: next one in {pause:g} seconds"
             )
         elif not (never_worked and self._is_pausing):
             self._fill()
@@ -404,7 +404,7 @@ class Watchdog:
                 worker.has_successor = worker.stands_in = False
             log.warning(f"fork: {why}: next try when the worker process leaves")
             return
-        pause = max(self._damping.fail(), 1.0)
+        pause = max(self._backoff.fail(), 1.0)
         self._fill_after(pause)
         log.error(f"fork: {why}: next worker process in {pause:g} seconds")
 

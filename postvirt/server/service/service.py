@@ -27,18 +27,18 @@ from postvirt.delivery.preparation import all_table_names
 from postvirt.errors import ConfigError
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
-from postvirt.server.metrics import exporting
-from postvirt.server.metrics.exporting import Exporting
+from postvirt.server.metrics import exporter
+from postvirt.server.metrics.exporter import Exporter
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.service import systemd
 from postvirt.server.service.control import Answer, Control, Reply, control_path
 from postvirt.server.service.daemonise import WORKS
 from postvirt.server.service.in_child import run_aside
-from postvirt.server.service.listening import Listener
+from postvirt.server.service.listener import Listener
 from postvirt.server.service.options import Wanted, problems_of
 from postvirt.server.service.pid_file import PidFile
 from postvirt.server.table_watch.files import files_of, versions_of
-from postvirt.server.table_watch.watching import Watching
+from postvirt.server.table_watch.watcher import Watcher
 from postvirt.server.watchdog import RunWorker, Watchdog
 from postvirt.server.worker import Leave, Ties
 from postvirt.server.worker_setup import (
@@ -101,7 +101,7 @@ class Service:
         self._configuration = Configuration(wanted.options())
         self._settings = self._configuration.read()
         self._known: Prepared | None = None
-        exporting.check(self._settings.postvirt_metrics_address)
+        exporter.check(self._settings.postvirt_metrics_address)
         self._began = time.monotonic()
         self._is_started = False
         self._want_reload: list[Reply] = []
@@ -129,8 +129,8 @@ class Service:
             "status": self._status,
         }
         self._control = Control(self._watchdog, control_path(wanted.name), commands)
-        self._watching = Watching(self._watchdog, self._take_changes)
-        self._exporting = Exporting(self._watchdog)
+        self._watcher = Watcher(self._watchdog, self._take_changes)
+        self._exporter = Exporter(self._watchdog)
         self._files: dict[str, list[TableFile]] = {}
 
     def run(self) -> int:
@@ -138,8 +138,8 @@ class Service:
         self._watch_tables()
         self._keep_alive()
         self._watchdog.run()
-        self._watching.close()
-        self._exporting.close()
+        self._watcher.close()
+        self._exporter.close()
         self._control.close()
         if self._is_started:
             log.info("stopped")
@@ -213,9 +213,9 @@ class Service:
             self._files = files_of(all_table_names(self._settings))
         main_cf = self._main_cf()
         watched = {**self._files, main_cf: [TableFile(main_cf)]}
-        self._watching.watch(self._owner, watched, versions_of(watched))
+        self._watcher.watch(self._owner, watched, versions_of(watched))
         address = self._settings.postvirt_metrics_address
-        self._exporting.export(address, self._owner, self._files)
+        self._exporter.export(address, self._owner, self._files)
 
     def _main_cf(self) -> str:
         return f"{self._settings.config_directory}/main.cf"
@@ -374,11 +374,11 @@ class Service:
                 + sum(state.activity.served for state in self._watchdog.states()),
                 "workers": workers,
                 "watcher": {
-                    "pid": self._watching.pid,
-                    "state": self._watching.state,
-                    "polled": self._watching.polled,
+                    "pid": self._watcher.pid,
+                    "state": self._watcher.state,
+                    "polled": self._watcher.polled,
                 },
-                "exporter": self._exporting.status(),
+                "exporter": self._exporter.status(),
                 "last_reload": self._last_reload,
                 "tables": [
                     _table_status(table, files) for table, files in self._files.items()

@@ -1,286 +1,74 @@
-"""The watcher: a process that notices changed table files.
+"""The watchdog process's end of the watcher (server.table_watch.watcher_process).
 
-    python -m postvirt.server.table_watch.watcher UID GID
+A watcher that died is replaced; what changed meanwhile is found by the versions.
 
-runs as this user. It reads lines of JSON from standard input, each of which replaces
-the one before:
-
-    {"tables": {"hash:/etc/postfix/vmailbox": ["/etc/postfix/vmailbox.db"]},
-     "live": [PATH...], "versions": {PATH: VERSION}}
-
-(file_versions says what "live" files and versions are), and writes to standard output:
-
-    {"state": "watching", "polled": [["/mnt/postfix", "nfs"]]}
-    {"changed": ["hash:/etc/postfix/vmailbox"]}
-
-The first comes after each line of input, and when something that was mounted or
-replaced makes a difference. "polled" are directories that the kernel does not tell
-about, and why; files below them are looked at every two seconds. It ends when its input
-does.
-
-A file is not watched itself: every directory on the way to it is, for the one name that
-counts there. So it does not matter whether the file is written, replaced, made later,
-or is behind symbolic links, or whether a directory on the way is. An event only makes
-the watcher look; what counts is whether the version of a file is another one.
-
-The library `watchdog` has threads. This process is started with exec and imported by
-nobody: the one that forks workers must stay single-threaded.
-
-Parity: none; dict_changed_name() of src/util/dict.c looks when a client comes.
-Raises: nothing.
+Raises: nothing; without a watcher the workers still look when a client comes.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import select
-import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-
 from postvirt.model.mailbox import Owner
-from postvirt.server.table_watch.versions import Version, version_of
-from postvirt.system import privileges
-from postvirt.system.file_systems import FileSystems
-from postvirt.system.log import errno_text
+from postvirt.server.companion import Companion
+from postvirt.server.table_watch.versions import Version
+from postvirt.server.watchdog import Watchdog
+from postvirt.system import log
+from postvirt.tables.table import TableFile
 
-POLL_SECONDS = 2.0
+_MODULE = "postvirt.server.table_watch.watcher_process"
 
-# Somebody who writes a file writes more than once; workers are replaced when nothing
-# happened for so long, but after the last time at the latest.
-_QUIET_SECONDS = 0.02
-_MOST_LOOKS = 25
-
-# Symbolic links that are followed at most, as the kernel does.
-_MOST_LINKS = 40
-
-_EVENTS: list[type[FileSystemEvent]] = [
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-]
-
-# What there is not enough of, and what to raise, as inotify(7) tells.
-_LIMITS = {
-    errno.ENOSPC: "fs.inotify.max_user_watches is reached",
-    errno.EMFILE: "fs.inotify.max_user_instances is reached",
-}
-
-# Other machines change files there, and this kernel does not hear of it.
-_REMOTE = tuple(
-    "9p afs ceph cifs fuse gfs2 lustre nfs ocfs2 smb3 smbfs virtiofs".split()
-)
+Files = Mapping[str, Sequence[TableFile]]
 
 
-def main() -> None:
-    """Watch until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    privileges.become(Owner(int(sys.argv[1]), int(sys.argv[2])))
-    status = 0
-    try:
-        _Watcher().run()
-    except BrokenPipeError:
-        pass  # nobody is interested any more
-    except Exception as error:
-        print(f"watcher: unexpected {type(error).__name__}: {error}", file=sys.stderr)
-        status = 1
-    os._exit(status)  # the library's threads may be waiting
+class Watcher:
+    """Watches files, from `watch` on.
 
-
-class _Watcher(FileSystemEventHandler):
-    def __init__(self) -> None:
-        self._happened, self._tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._tables: dict[str, list[str]] = {}
-        self._live: frozenset[str] = frozenset()
-        self._versions: dict[str, Version] = {}
-        self._names: frozenset[str] = frozenset()
-        self._watches: dict[tuple[str, int, int], Any] = {}
-        self._polled: dict[str, str] = {}
-        self._file_systems = FileSystems()
-        self._observer: Any = None
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        """In another thread: wake up the loop if the event is about a name of ours."""
-        for path in (event.src_path, event.dest_path):
-            if path and os.fsdecode(path) in self._names:
-                try:
-                    os.write(self._tell, b".")
-                except BlockingIOError:
-                    pass  # it is awake
-                return
-
-    def run(self) -> None:
-        """Read what to watch, watch it, and tell."""
-        lines = b""
-        mounts = self._file_systems.fileno()
-        exceptional = [mounts] if mounts >= 0 else []
-        while True:
-            poll = POLL_SECONDS if self._polled else None
-            ready, _, mounted = select.select(
-                [0, self._happened], [], exceptional, poll
-            )
-            if 0 in ready:
-                data = os.read(0, 65_536)
-                if not data:
-                    return
-                lines += data
-                *whole, lines = lines.split(b"\n")
-                if whole:
-                    self._begin(json.loads(whole[-1]))
-            if self._happened in ready:
-                self._wait_for_quiet()
-                self._watch_again(self._polled)
-            if mounted:
-                self._watch_again({})
-            self._look()
-
-    def _begin(self, wanted: dict[str, Any]) -> None:
-        self._tables = wanted["tables"]
-        self._live = frozenset(wanted["live"])
-        self._versions = wanted["versions"]
-        self._polled = {}
-        self._watch()
-        self._tell_state()
-
-    def _watch_again(self, polled: dict[str, str]) -> None:
-        """Watch everything; tell if there is more to be polled, or less, than before.
-
-        polled are those that need not be tried.
-        """
-        before, self._polled = self._polled, dict(polled)
-        self._watch()
-        if self._polled != before:
-            self._tell_state()
-
-    def _tell_state(self) -> None:
-        _say(state="watching", polled=list(self._polled.items()))
-
-    def _wait_for_quiet(self) -> None:
-        for _ in range(_MOST_LOOKS):
-            os.read(self._happened, 65_536)
-            if not select.select([self._happened], [], [], _QUIET_SECONDS)[0]:
-                return
-
-    def _watch(self) -> None:
-        """Watch everything on the way, also what was made while this was done."""
-        while self._watch_once():
-            pass
-
-    def _watch_once(self) -> bool:
-        """Watch the directories on the way to all files; whether any of them is new."""
-        on_the_way = {
-            place for path in self._versions for place in names_on_the_way(path)
-        }
-        self._names = frozenset(on_the_way)
-        wanted = {os.path.dirname(place) for place in on_the_way}
-        found: dict[tuple[str, int, int], None] = {}
-        for directory in wanted:
-            try:
-                status = os.stat(directory)
-            except OSError:
-                continue  # the one above tells when it is there
-            # A directory that was replaced is another one, and needs another watch.
-            found[directory, status.st_dev, status.st_ino] = None
-        for key in self._watches.keys() - found.keys():
-            self._observer.unschedule(self._watches.pop(key))
-        has_new = False
-        for key in found.keys() - self._watches.keys():
-            directory, device, _ = key
-            if directory not in self._polled:
-                watch = self._watch_directory(directory, device)
-                if watch is not None:
-                    self._watches[key] = watch
-                    has_new = True
-        return has_new
-
-    def _watch_directory(self, directory: str, device: int) -> Any:
-        type_ = self._file_systems.type_of(device)
-        if type_.startswith(_REMOTE):
-            self._polled[directory] = type_
-            return None
-        if not os.access(directory, os.R_OK):  # the library would say nothing
-            self._polled[directory] = os.strerror(errno.EACCES)
-            return None
-        try:
-            if self._observer is None:
-                observer = Observer()
-                observer.daemon = True
-                observer.start()
-                self._observer = observer
-            return self._observer.schedule(self, directory, event_filter=_EVENTS)
-        except OSError as error:
-            self._polled[directory] = _LIMITS.get(error.errno or 0, errno_text(error))
-            return None
-
-    def _look(self) -> None:
-        """Tell which tables have files of another version."""
-        now = {
-            path: version_of(path, is_live=path in self._live)
-            for path in self._versions
-        }
-        changed = [
-            table
-            for table, paths in self._tables.items()
-            if any(now[path] != self._versions[path] for path in paths)
-        ]
-        self._versions = now
-        if changed:
-            _say(changed=changed)
-
-
-def names_on_the_way(path: str) -> Iterator[str]:
-    """The paths of everything that is passed on the way to a file.
-
-    A change of any of them may make the path lead to another file. Directories of
-    links are there as well.
+    polled     directories that are looked at from time to time, and why
     """
-    parts = [part for part in path.split("/") if part]
-    parts.reverse()
-    at = "/"
-    links = 0
-    while parts:
-        part = parts.pop()
-        if part == "..":
-            at = os.path.dirname(at)
-        elif part != ".":
-            here = os.path.join(at, part)
-            yield here
-            try:
-                target = os.readlink(here)
-            except OSError:
-                at = here
-                continue
-            links += 1
-            if links > _MOST_LINKS:
-                return
-            if target.startswith("/"):
-                at = "/"
-            parts += [part for part in reversed(target.split("/")) if part]
 
+    def __init__(
+        self, watchdog: Watchdog, on_change: Callable[[list[str]], None]
+    ) -> None:
+        self.polled: list[list[str]] = []
+        self._on_change = on_change
+        self._companion = Companion(watchdog, "watcher", _MODULE, self._take)
 
-def _say(**what: Any) -> None:
-    os.write(1, json.dumps(what).encode() + b"\n")
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._companion.pid
 
+    @property
+    def state(self) -> str:
+        """Either "starting", "watching" or "dead"."""
+        return self._companion.state
 
-if __name__ == "__main__":
-    main()
+    def watch(
+        self, owner: Owner, files: Files, versions: Mapping[str, Version]
+    ) -> None:
+        """Tell of every file that is not of this version."""
+        live = [f.path for many in files.values() for f in many if f.is_read_live]
+        wanted = {
+            "tables": {table: [f.path for f in many] for table, many in files.items()},
+            "live": live,
+            "versions": versions,
+        }
+        self._companion.tell([str(owner.uid), str(owner.gid)], wanted)
+
+    def close(self) -> None:
+        """End the watcher."""
+        self._companion.close()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        if "state" in said:
+            before, self.polled = self.polled, said["polled"]
+            for directory, why in self.polled:
+                if [directory, why] not in before:
+                    log.warning(
+                        f"cannot watch {directory} ({why}): looking at its table files"
+                        " every 2 seconds"
+                    )
+        else:
+            self._on_change(said["changed"])

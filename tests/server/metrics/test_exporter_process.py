@@ -30,7 +30,7 @@ class Exporter:
         self.address = address
         output, theirs = os.pipe()
         reads, self._input = os.pipe()
-        command = [sys.executable, "-m", "postvirt.server.metrics.exporter"]
+        command = [sys.executable, "-m", "postvirt.server.metrics.exporter_process"]
         command += [str(STRANGER.uid), str(STRANGER.gid), address]
         actions = [
             (os.POSIX_SPAWN_DUP2, reads, 0),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from postvirt.server.table_watch.watcher import names_on_the_way
+from postvirt.server.table_watch.watcher_process import names_on_the_way
 from tests.harness.child import STRANGER, in_child, public_directory
 from tests.harness.file_systems import leave_the_mounts_of_the_others
 from tests.harness.remote_directory import mount_remote
@@ -24,7 +24,12 @@ class Watcher:
     def __init__(self) -> None:
         identity = (str(STRANGER.uid), str(STRANGER.gid))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "postvirt.server.table_watch.watcher", *identity],
+            [
+                sys.executable,
+                "-m",
+                "postvirt.server.table_watch.watcher_process",
+                *identity,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

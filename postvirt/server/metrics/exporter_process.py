@@ -1,0 +1,326 @@
+"""The exporter: a process that shows metrics to Prometheus.
+
+    python -m postvirt.server.metrics.exporter_process UID GID ADDRESS
+
+is a companion (server.companion). It listens on ADDRESS as the user that started it,
+which may take a port or a directory that root alone can use, becomes this user, and
+answers every request with what the scoreboard says, which it has as a descriptor. It is
+told which files the tables have, and how long the service has been there:
+
+    {"tables": {"hash:/etc/postfix/vmailbox": ["/etc/postfix/vmailbox.db"]}}
+
+and says
+
+    {"state": "waiting", "problem": "Address already in use"}
+    {"state": "serving", "problem": ""}
+
+As long as it cannot listen it tries again, every few seconds.
+
+The library prometheus_client needs threads and much memory: this process is imported by
+nobody.
+
+Raises: nothing.
+Security: other users of this machine can ask. A request is read with a time limit, and
+only so many are served at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import select
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from socketserver import ThreadingMixIn
+from typing import Any, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+
+from postvirt import __version__
+from postvirt.config.metrics_address import UnixAddress, metrics_address
+from postvirt.model.mailbox import Owner
+from postvirt.model.text import wire
+from postvirt.server.companion import SHARED_FD
+from postvirt.server.metrics.counts import COMMIT_GROUPS, SECOND, STAGES, Histogram
+from postvirt.server.metrics.scoreboard import Spectator, Totals
+from postvirt.system import privileges
+from postvirt.system.log import errno_text
+
+RETRY_SECONDS = 5.0
+
+_REQUEST_SECONDS = 10.0
+_MOST_REQUESTS = 16
+_BACKLOG = 16
+
+# As Postfix's public sockets: what is shown is for everybody on this machine.
+_SOCKET_MODE = 0o666
+
+Tables = Mapping[str, Sequence[str]]
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    owner, address = Owner(int(sys.argv[1]), int(sys.argv[2])), sys.argv[3]
+    collector = Collector(Spectator(SHARED_FD))
+    registry = CollectorRegistry()
+    registry.register(cast("Any", collector))
+    input_ = _Input(collector)
+    listener = _listen(address, input_)
+    privileges.become(owner)
+    server = _Server(listener)
+    server.set_app(make_wsgi_app(registry))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    _say(state="serving", problem="")
+    while input_.take(None):
+        _say(state="serving", problem="")
+    os._exit(0)  # requests may be served
+
+
+class _Input:
+    """What the service says."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._received = b""
+
+    def take(self, seconds: float | None) -> bool:
+        """Wait for a line, so long; False when there will never be one."""
+        if not select.select([0], [], [], seconds)[0]:
+            return True
+        data = os.read(0, 65_536)
+        *lines, self._received = (self._received + data).split(b"\n")
+        if lines:
+            self._collector.tables = json.loads(lines[-1])["tables"]
+        return bool(data)
+
+
+def _listen(value: str, input_: _Input) -> socket.socket:
+    """A listening socket, however long it takes."""
+    while True:
+        try:
+            return _bind(value)
+        except OSError as error:
+            _say(state="waiting", problem=errno_text(error))
+        if not input_.take(RETRY_SECONDS):
+            os._exit(0)
+
+
+def _bind(value: str) -> socket.socket:
+    address = metrics_address(value)
+    if isinstance(address, UnixAddress):
+        listener = socket.socket(socket.AF_UNIX)
+        place: Any = wire(address.path)
+        _remove_unused(place)
+    else:
+        family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place = (address.host, address.port)
+    before = os.umask(0o777 & ~_SOCKET_MODE)
+    try:
+        listener.bind(place)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _remove_unused(path: bytes) -> None:
+    """Remove a socket that somebody left behind, but not one that somebody uses."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1.0)
+            client.connect(path)
+    except ConnectionRefusedError:
+        os.unlink(path)
+    except OSError:
+        pass  # bind says what is wrong
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _REQUEST_SECONDS
+
+    def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 (the library's)
+        """Nobody reads that."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(("", 0), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = "localhost", 0
+        self.setup_environ()
+        self._room = threading.Semaphore(_MOST_REQUESTS)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        client, _ = self.socket.accept()
+        return client, ("", 0)  # one on a unix socket has no address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody hung up, or was too slow."""
+
+
+class Collector:
+    """Makes metrics of the scoreboard, each time that somebody asks."""
+
+    def __init__(self, spectator: Spectator) -> None:
+        self.tables: Tables = {}
+        self._spectator = spectator
+
+    def describe(self) -> Sequence[Metric]:
+        """Nothing: the registry is to ask nobody before Prometheus does."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as they are now."""
+        totals = self._spectator.look()
+        yield InfoMetricFamily(
+            "postvirt_build",
+            "The program.",
+            value={"version": __version__, "python": platform.python_version()},
+        )
+        yield from _workers(totals)
+        yield from _deliveries(totals)
+        yield self._ages()
+
+    def _ages(self) -> Metric:
+        ages = GaugeMetricFamily(
+            "postvirt_table_age_seconds",
+            "Time since a file of a table was changed.",
+            labels=["table", "file"],
+        )
+        now = time.time()
+        for table, paths in self.tables.items():
+            for path in paths:
+                try:
+                    changed = os.stat(wire(path)).st_mtime
+                except OSError:
+                    continue
+                ages.add_metric([_shown(table), _shown(path)], now - changed)
+        return ages
+
+
+def _workers(totals: Totals) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "postvirt_workers",
+        "Worker processes, those included that serve their last clients.",
+        value=totals.workers,
+    )
+    yield GaugeMetricFamily(
+        "postvirt_workers_accepting",
+        "Worker processes that accept clients now.",
+        value=totals.accepting,
+    )
+    yield GaugeMetricFamily(
+        "postvirt_clients_in_flight",
+        "Clients that are being served.",
+        value=totals.in_flight,
+    )
+    yield CounterMetricFamily(
+        "postvirt_clients_served", "Clients that were served.", value=totals.served
+    )
+    restarts = CounterMetricFamily(
+        "postvirt_worker_restarts",
+        "Worker processes that were replaced.",
+        labels=["reason"],
+    )
+    for reason, count in totals.ends.items():
+        restarts.add_metric([reason.value], count)
+    yield restarts
+
+
+def _deliveries(totals: Totals) -> Iterator[Metric]:
+    deliveries = CounterMetricFamily(
+        "postvirt_deliveries",
+        "Recipients whose outcome was reported.",
+        labels=["outcome", "format"],
+    )
+    for labels, count in totals.counts.outcomes().items():
+        deliveries.add_metric(labels, count)
+    yield deliveries
+    stages = HistogramMetricFamily(
+        "postvirt_stage_seconds",
+        "Time that each part of a recipient's way took.",
+        labels=["stage"],
+    )
+    for stage, histogram in STAGES.items():
+        buckets, sum_ = _buckets(histogram, totals, SECOND)
+        stages.add_metric([stage.value], buckets, sum_)
+    yield stages
+    buckets, sum_ = _buckets(COMMIT_GROUPS, totals, 1)
+    yield HistogramMetricFamily(
+        "postvirt_commit_group_files",
+        "Files that were committed together.",
+        buckets=buckets,
+        sum_value=sum_,
+    )
+    waits, waited = totals.counts.lock_waits()
+    yield SummaryMetricFamily(
+        "postvirt_lock_wait_seconds",
+        "Time that mailboxes were locked by somebody else.",
+        count_value=waits,
+        sum_value=waited / SECOND,
+    )
+
+
+def _buckets(
+    histogram: Histogram, totals: Totals, unit: int
+) -> tuple[list[tuple[str, float]], float]:
+    """How many are at most so large, and the sum, as Prometheus wants it."""
+    counts, sum_ = histogram.read(totals.counts.numbers)
+    bounds = [f"{bound / unit:g}" for bound in histogram.bounds] + ["+Inf"]
+    buckets = []
+    below = 0
+    for bound, count in zip(bounds, counts, strict=True):
+        below += count
+        buckets.append((bound, float(below)))
+    return buckets, sum_ / unit
+
+
+def _shown(name: str) -> str:
+    """A label must be UTF-8, whatever a file is called."""
+    return wire(name).decode("utf-8", "backslashreplace")
+
+
+def _say(**what: Any) -> None:
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
