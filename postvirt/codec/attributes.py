@@ -4,6 +4,8 @@ A message is one table of fields; the encoder, the decoder and the number of att
 follow from it. Receivers are strict: fixed order, nothing missing, nothing extra.
 
 Parity: src/util/attr_scan0.c and attr_print0.c with ATTR_FLAG_STRICT.
+Differs: One complaint for a request. The first mistake in a request ends it with one
+    warning; virtual(8) reads on and warns about what follows, too.
 Raises: ProtocolError with the words that Postfix logs; SurplusError is one of them.
 """
 

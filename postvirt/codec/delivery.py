@@ -4,6 +4,14 @@ agent: announcement. queue manager: 23 attributes, then a list per recipient.
 agent: how the next hop answered (always empty for a mailbox) and the status.
 
 Parity: src/global/deliver_request.c, rcpt_buf.c, dsn_print.c.
+Differs: Limits of a request. A delivery request has limits far above what the queue
+    manager sends: 64 kilobytes for a value, 100,000 recipients, 32 megabytes in all.
+    virtual(8) accepts any amount.
+Differs: Bad requests. A request that is wrong in any way, or names a file that cannot
+    be a queue file, is answered with "try again"; for many of them virtual(8) ends with
+    a fatal error or a panic, and some mistakes in the last recipient it ignores.
+Differs: One name of an attribute. The attribute sendopts, which has this name since
+    Postfix 3.10, is understood with every version.
 Raises: ProtocolError. Errors in the common attributes and in a recipient's are told
 apart by `RequestDecoder.part`, because Postfix's second log line names the part.
 """

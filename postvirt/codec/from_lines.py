@@ -1,11 +1,14 @@
 """The ">" before lines that an mbox reader would take for the start of a message.
 
 What counts is the text as it is written: every line in it that begins with "From " is
-quoted. Postfix looks at the records that the text is made of, and leaves such a line
-alone in two cases that cleanup(8) never produces: when the "From " itself is spread
-over two records, and when a record holds a newline.
+quoted.
 
-Parity: MAIL_COPY_QUOTE in src/global/mail_copy.c, but for these cases.
+Parity: MAIL_COPY_QUOTE in src/global/mail_copy.c.
+Differs: Quoted From lines. Every line of an mbox file that begins with "From " is
+    quoted. virtual(8) checks the records of the queue file instead of the lines, and
+    leaves such a line alone in two cases that cleanup(8) never produces: when "From "
+    is spread over two records, and when a record contains a newline. A reader then sees
+    two messages.
 """
 
 from __future__ import annotations

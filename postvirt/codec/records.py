@@ -5,6 +5,9 @@ says that another byte follows) and the data. N is a line, L a piece of one, w p
 p sends the reader elsewhere, X is the end.
 
 Parity: src/global/record.c, rec_type.h, and the copy loop of mail_copy.c.
+Differs: Impossible lengths. A record that claims an impossible length is corrupt at
+    once. virtual(8) asks for that much memory first, and a length of 2 gigabytes
+    overflows.
 Raises: QueueFileError; `record_type` is what Postfix logs, with its negative numbers
 for "end of file" and "error".
 """

@@ -1,6 +1,8 @@
 """The command line that master(8) gives a server process.
 
 Parity: the option letters and the order of checks of src/master/single_server.c.
+Differs: Arguments of the daemon. Surplus arguments in master.cf end the process when it
+    starts; virtual(8) notices them with the first client.
 Raises: ConfigError with the text that Postfix calls fatal.
 """
 

@@ -6,8 +6,9 @@ here: it knows the rules of 2003 only, where "straße" and "strasse" are one nam
 name that has to be converted needs the package idna, which is optional; a name that
 stays as it is does not.
 
-Parity: src/util/midna_domain.c and src/global/mac_midna.c of Postfix 3.11. Postfix
-warns twice, the second time with `bad domain argument`; here that line says all.
+Parity: src/util/midna_domain.c and src/global/mac_midna.c of Postfix 3.11.
+Differs: One warning for a domain name. A domain name that ${domain_to_ascii{...}} or
+    ${domain_to_utf8{...}} cannot convert is one warning; Postfix logs two.
 Raises: ValueError with the text to warn with.
 """
 

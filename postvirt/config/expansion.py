@@ -4,11 +4,10 @@ The caller says what a name stands for; None means that it is not known, which
 expands to nothing. As in Postfix, a mistake does not end the work at once: what
 follows is still read, and may have mistakes of its own.
 
-Unlike Postfix, an expansion ends with an error when it needs too many references, when
-its result is too long, or when comparisons are nested too deeply; in Postfix such a
-value takes all memory or crashes the program.
-
 Parity: src/util/mac_expand.c.
+Differs: Endless expansion. A value of main.cf whose expansion needs too many
+    references, becomes too long, or nests comparisons too deeply is an error; in
+    Postfix it takes all memory or crashes the program.
 Raises: ExpansionError with the texts that Postfix warns with.
 """
 

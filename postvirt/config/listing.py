@@ -5,9 +5,10 @@ postconf knows more names than a daemon: all of Postfix's, those that master.cf 
 refers to it. To find that out every value is looked at, set or default, so a mistake
 anywhere ends the listing, whatever is asked for.
 
-Parity: src/postconf. Two things differ: the transport program may also be called
-postvirt-virtual, and parameters of newer versions that postvirt has are known (they are
-listed if they are set or asked for). The program's name is given as postconf.
+Parity: src/postconf. The program's name is given as postconf.
+Differs: Names that postconf does not know. `postvirt config` also knows the parameters
+    of newer Postfix versions that postvirt supports, and lists them if they are set or
+    asked for; a transport may run postvirt-virtual as well as virtual.
 Raises: ConfigError with the text that postconf calls fatal.
 """
 

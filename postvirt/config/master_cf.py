@@ -2,8 +2,10 @@
 
 Parity: src/master/master_ent.c for the fields and the texts, readlines in
 src/util/readlline.c, pcf_parse_master_entry in src/postconf/postconf_master.c for the
-form of the arguments. Where master(8) reads a number up to the first strange character,
-it is an error here, as in postconf(1).
+form of the arguments.
+Differs: Numbers in master.cf. A number of master.cf that is followed by other
+    characters is an error, as with postconf(1); master(8) reads the digits and ignores
+    the rest.
 Raises: nothing; what is wrong is a ConfigError in the result.
 """
 

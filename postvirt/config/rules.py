@@ -5,6 +5,10 @@ it names first depends on that, so `CHECKS_AFTER` says it.
 
 Parity: src/global/mail_params.c, maillog_client.c, verp_sender.c, nbdb_util.c (3.11),
 src/util/inet_proto.c, pre_init and post_init in src/virtual/virtual.c.
+Differs: Mistakes found at start-up. A relative virtual_mailbox_base and a bad
+    info_log_address_format end the process when it starts. virtual(8) notices the first
+    with the first message; with the second it delivers, ends before the recipient is
+    crossed off, and delivers again and again.
 Raises: nothing.
 """
 
@@ -158,7 +162,6 @@ def _address_format(values: Values) -> Iterator[Finding]:
 
 
 def _mailbox_base(values: Values) -> Iterator[Finding]:
-    # virtual(8) finds out at the first delivery, and ends.
     base = values.text("virtual_mailbox_base")
     if not base.startswith("/"):
         text = f"do not specify relative pathname: virtual_mailbox_base = {base}"

@@ -1,6 +1,10 @@
 """Serve one delivery request: every recipient, one report each, one status for all.
 
 Parity: local_deliver() and local_service() in src/virtual/virtual.c.
+Differs: Recipients side by side. The recipients of one message are delivered to side by
+    side, those of mbox files last. Warnings about them come before their status lines,
+    which may come in another order, and a locked mailbox holds up only its own mail.
+    virtual(8) delivers to one recipient after the other.
 Raises: nothing. What nobody foresaw defers the recipient with 4.3.0: mail is neither
 lost nor bounced because of a mistake in this program.
 """

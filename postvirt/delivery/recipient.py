@@ -1,6 +1,9 @@
 """Deliver one message to one recipient.
 
 Parity: src/virtual/recipient.c, unknown.c and the end of deliver_mailbox().
+Differs: Queue files above the limit. A queue file that is larger than
+    virtual_mailbox_limit is a warning and defers the mail; virtual(8) panics, because
+    no recipient could be crossed off in the file. The message stays queued with both.
 Raises: QueueFileError for damaged content; otherwise whatever happens is an Outcome.
 """
 
@@ -128,7 +131,6 @@ def too_large(queue_file_bytes: int, settings: Settings) -> Outcome | None:
     """The outcome for a queue file above virtual_mailbox_limit.
 
     The limit holds for the queue file, too: no recipient could be crossed off in it.
-    virtual(8) panics here.
     """
     limit = settings.virtual_mailbox_limit
     if not 0 < limit < queue_file_bytes:

@@ -3,8 +3,12 @@
 Three searches with the same order of keys: the mailbox, its uid, its gid. The recipient
 is folded first, so that case does not matter.
 
-Parity: deliver_mailbox() in src/virtual/mailbox.c with the rules of Postfix 3.12 for
-uid, gid and "/../" in every version: a number is a whole decimal number in range.
+Parity: deliver_mailbox() in src/virtual/mailbox.c.
+Differs: Strict uid and gid. The values of virtual_uid_maps and virtual_gid_maps must be
+    whole decimal numbers in range, as Postfix 3.12 requires, with every version of
+    Postfix. Older versions read 5000x as 5000 and 4294967296 as 0, which is root.
+Differs: Paths that climb. A mailbox path must not contain /../, as Postfix 3.12
+    requires, with every version of Postfix.
 Raises: nothing. What the tables get wrong is a Misconfigured value.
 Security: a path that climbs out of virtual_mailbox_base is refused, and so are uid and
 gid 0.

@@ -1,6 +1,8 @@
 """From an error to the enhanced status code and the words that the sender reads.
 
 Parity: mbox_dsn() in src/global/mbox_open.c is the one table from errno to code.
+Differs: Failing disks. A disk that fails defers the mail and never bounces it, because
+    that is never the recipient's fault; virtual(8) bounces it.
 """
 
 from __future__ import annotations

@@ -3,9 +3,12 @@
 The message is written to tmp/ as its owner, so that quotas count, and linked into new/
 under a name that cannot repeat on this host: device, inode and time. Missing
 directories are made once. The recipient is reported as delivered only when the file and
-its name in new/ are on disk; virtual(8) does not wait for the name.
+its name in new/ are on disk.
 
 Parity: src/virtual/maildir.c.
+Differs: Durable names. A recipient of a maildir is reported as delivered when the file
+    and its name in new/ are on disk; virtual(8) does not wait for the name, so a power
+    cut may lose mail that it has reported as delivered.
 Raises: QueueFileError when the content is damaged, with nothing left behind. A delivery
 that fails is an Outcome.
 Security: every step on the recipient's side is made as the owner.

@@ -7,6 +7,12 @@ message began, or, if the commit fails, to where the first of them began. If the
 is killed meanwhile, the next delivery cuts the file back.
 
 Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
+Differs: Short waits for locks. A mailbox that is locked is tried again after 5, 20 and
+    80 milliseconds, and only then as deliver_lock_attempts and deliver_lock_delay say.
+Differs: Late refusals. A message that the file system refuses only when the mbox file
+    is closed is cut off again; virtual(8) bounces it and leaves it in the file.
+Differs: Failed truncation. When an mbox file cannot be truncated to its former size, as
+    on a btrfs that has reached its quota, a warning says so; virtual(8) logs nothing.
 Raises: QueueFileError when the content is damaged, with the file as it was. A delivery
 that fails is an Outcome.
 Security: every step on the recipient's side is made as the owner; see system.safe_open.

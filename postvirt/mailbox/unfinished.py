@@ -9,9 +9,12 @@ What somebody else has touched since then is left alone: what is noted must stil
 its place, up to its last byte if the file ends before, and nothing that looks like the
 begin of another message may follow. (In our own messages every From_ line is quoted.)
 Where the file system has no such attributes, or no room, an unfinished message stays
-where it is, as it does with virtual(8); so does a very large one.
+where it is; so does a very large one.
 
 Parity: none.
+Differs: Unfinished messages. What a killed process has left of a message in an mbox
+    file is cut off by the next delivery, if the file system has extended attributes
+    (user.*); virtual(8) leaves it there, in front of the next message.
 Raises: OSError from `forget`; a message that stays noted must not be reported.
 Security: called while acting as the owner, who may have written note and file himself.
 Who forges a note can cut only his own file. How much is read is bounded, and the time

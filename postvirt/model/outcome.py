@@ -4,7 +4,7 @@ Where it has a `mailbox`, that is where the mail went or was to go. It is filled
 when somebody observes deliveries (model.report), and is no part of what became of it.
 
 Parity: src/global/dsn.h. Postfix keeps a status and a reason that whoever knows fills
-in; here the whole result is one value, made once.
+in; the whole result is one value, made once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ A small message is kept decoded for the request's other recipients; a large one 
 again for each, so that memory stays bounded.
 
 Parity: rec_get() with pointers followed and padding skipped, src/global/record.c.
+Differs: Corrupt queue files. When a mailbox reaches its limit and the queue file is
+    corrupt further on, the message is kept as corrupt, because the content is read
+    ahead; virtual(8) bounces it.
 Raises: QueueFileError, also for a read that fails: Postfix treats both as corruption.
 """
 

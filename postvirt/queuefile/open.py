@@ -4,9 +4,12 @@ The shared lock keeps a queue manager that was just restarted from starting a se
 delivery of the same message.
 
 Parity: src/global/mail_open_ok.c, mail_queue.c and the end of deliver_request_get().
-Postfix ends the process when a queue file cannot be opened or locked; here that is one
-warning and the request is answered with "try again": the mail stays queued just so, and
-nobody else's mail waits for a new process.
+Differs: Queue files that cannot be opened. A queue file that cannot be opened or locked
+    is a warning, and the request is answered with "try again", so other mail goes on;
+    virtual(8) ends its process.
+Differs: Symbolic links in the queue. A queue file behind a symbolic link is delivered
+    without a warning, because the opened file is checked and not the link; virtual(8)
+    delivers it and warns that the link is not a regular file.
 """
 
 from __future__ import annotations

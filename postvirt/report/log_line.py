@@ -2,6 +2,9 @@
 
 Parity: src/global/log_adhoc.c, src/util/format_tv.c, info_log_addr_form.c. Programs
 read these lines (pflogsumm and many others), so they match to the letter.
+Differs: Negative resolution of delays. A delay_logging_resolution_limit below 0 counts
+    as 0. virtual(8) delivers and panics when it logs the delay, before the recipient is
+    crossed off, and delivers again and again.
 """
 
 from __future__ import annotations

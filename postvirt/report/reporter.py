@@ -5,9 +5,18 @@ service instead. A recipient counts as done only when everybody who had to be to
 told: a bounce that the bounce service did not take becomes a deferral, and so does a
 delivery whose trace record was lost.
 
-Parity: src/global/sent.c, bounce.c, defer.c, trace.c, verify.c, flush_clnt.c. A verify
-service that does not answer is asked a few times more and no longer for ever, as it is
-in verify_clnt.c: its failure must not hold up other mail for the same transport.
+Parity: src/global/sent.c, bounce.c, defer.c, trace.c, verify.c, flush_clnt.c.
+Differs: Silent verify service. A verify service that does not answer is asked three
+    times, then the probe waits in the queue; virtual(8) asks without end, delivers
+    nothing meanwhile, and may be killed.
+Differs: Filters and delivered mail. A delivery status filter cannot bounce mail that
+    was delivered: when only its trace record was lost, the mail is deferred; virtual(8)
+    lets the filter turn that into a bounce.
+Differs: New connection for each probe. Each question to the verify service uses a
+    connection of its own; virtual(8) keeps one, and warns when it was closed meanwhile.
+Differs: List of fast flush. A warning about the default of relay_domains, which
+    virtual(8) adds when it tells the flush service and which concerns local domains
+    only, is not logged.
 Raises: nothing. A service that fails is logged and leaves the recipient in the queue.
 """
 

@@ -3,8 +3,10 @@
 The key is "CODE TEXT", the value replaces both, or the code alone. A filter may turn 4
 into 5 and back, never a success into a failure or a failure into a success.
 
-Parity: src/global/dsn_filter.c, dsn_util.c, where the text behind a lone code of
-another length is the old one without its beginning, by mistake.
+Parity: src/global/dsn_filter.c, dsn_util.c.
+Differs: Filters that change the code only. When a delivery status filter replaces a
+    code by one of another length, the text stays as it was; virtual(8) cuts off its
+    beginning.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 Parity: deliver_request_read() and deliver_request_done() in
 src/global/deliver_request.c.
+Differs: Clients that stop. A client that stops in the middle of a request is answered
+    with "try again"; virtual(8) cannot write any more once a read has timed out, and
+    the queue manager assumes that the delivery agent is broken.
 Raises: nothing for what the client does; a bad client never stops the next good one.
 """
 

@@ -4,8 +4,9 @@ That process connects, sends the client's descriptor with one byte, and then att
 of the connection, which end with an empty name.
 
 Parity: pass_accept_attr() in src/util/pass_accept.c; virtual(8) has no use for the
-    attributes, and neither has postvirt. Where nothing failed but the other process
-    Postfix logs some earlier error as the reason.
+    attributes, and neither has postvirt.
+Differs: Reasons on the pass transport. When the process that passes clients on fails,
+    the warning says so; Postfix may log the text of an earlier error.
 Raises: nothing; what is wrong is logged.
 """
 

@@ -13,6 +13,10 @@ replaced more and more slowly.
 The handlers of signals do nothing but wake up the loop. The only thread is the main
 thread, because only then may a process fork.
 
+Differs: Workers. The process that master(8) started stays, and replaces its worker
+    after max_use clients or when a table has changed, because a fork costs much less
+    than to start Python; virtual(8) is started again. One worker serves up to
+    postvirt_client_limit clients at a time.
 Raises: what next_worker raises.
 """
 

@@ -12,8 +12,9 @@ master(8) hears that the process is taken only when it has as many clients as it
 serve at once.
 
 Parity: src/master/single_server.c, master_proto.c and pre_accept() in
-src/virtual/virtual.c; src/util/watchdog.c for daemon_timeout. The accept lock
-(pid/unix.NAME) is not taken: it only keeps many processes from waking up at once.
+src/virtual/virtual.c; src/util/watchdog.c for daemon_timeout.
+Differs: Accept lock. The lock file pid/unix.NAME is not used; it only keeps many
+    processes from waking up at once.
 """
 
 from __future__ import annotations

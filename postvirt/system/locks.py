@@ -1,11 +1,10 @@
 """One attempt at each kind of lock; whoever needs the lock decides when to try again.
 
-The kernel's record locks belong to the open file here (F_OFD_SETLK) and not to the
-process: they exclude the classical fcntl locks of every other program just the same,
-and in addition two deliveries of this process to one mbox; and closing another
-descriptor of the same file does not drop them.
-
 Parity: src/util/myflock.c, src/global/dot_lockfile.c.
+Differs: Locks of the open file. The fcntl locks belong to the open file (F_OFD_SETLK)
+    and not to the process. They exclude the classical fcntl locks of every other
+    program all the same, and also other deliveries of this process; closing another
+    descriptor of the same file does not release them.
 Raises: OSError; BlockingIOError (EAGAIN) when somebody else holds the kernel's lock,
 FileExistsError when the dot lock is taken.
 """

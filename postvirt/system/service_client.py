@@ -1,6 +1,12 @@
 """Ask another Postfix service one thing, over its socket below the queue directory.
 
 Parity: src/global/mail_command_client.c, mail_connect.c; the texts logged are theirs.
+Differs: Services that do not announce themselves. A bounce, defer, trace, verify or
+    flush service that does not announce its protocol is told nothing; virtual(8) warns
+    and tells it all the same, or complains that it cannot write.
+Differs: What a service did. A warning about a service that hangs up or sends nonsense
+    says so; virtual(8) ends it with the text of errno, which may be left over from an
+    earlier call.
 Raises: nothing; a service that cannot be asked has no status, and the log has one or
 two warnings.
 """

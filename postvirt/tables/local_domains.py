@@ -3,8 +3,10 @@
 Such a domain is myorigin, is in mydestination, or is the address of an own interface
 in [brackets].
 
-Parity: src/global/resolve_local.c. Postfix ends the process for an interface that this
-    machine does not have; here the lookup fails, and the mail waits.
+Parity: src/global/resolve_local.c.
+Differs: Unknown interfaces. An address in inet_interfaces that this machine does not
+    have makes lookups that need it fail, and the mail is deferred; virtual(8) ends its
+    process.
 Raises: TableError when that cannot be found out.
 """
 

@@ -17,9 +17,10 @@ The mapping is asked as mail_owner, whenever a table is opened. Its own tables a
 opened as other types.
 
 Parity: src/global/nbdb_util.c, nbdb_redirect.c of Postfix 3.11; older versions do not
-    know these parameters. With enable-reindex Postfix also has nbdb_reindexd(8) make an
-    index that is missing. Here it is an error until another program of Postfix, or
-    somebody with postmap(1), has made it.
+    know these parameters.
+Differs: Missing index files. With `non_bdb_migration_level = enable-reindex`, Postfix
+    3.11 has nbdb_reindexd(8) create an index file that is missing; postvirt reports an
+    error until another Postfix program, or postmap(1), has created it.
 Raises: TableError when there is no type to open; ConfigError for a mapping that is not
     "type:name" (Postfix: fatal).
 """

@@ -6,6 +6,14 @@ its type is opened or, in a process that is going to give up its privileges, by
 `prepare` before that: afterwards the Python installation may be out of reach.
 
 Parity: src/util/dict_open.c, and the list of open tables of src/util/dict.c.
+Differs: Tables that cannot be opened. All tables that cannot be opened are logged, and
+    mail that does not need them is delivered; virtual(8) ends its process with the 13th
+    error, of whatever kind.
+Differs: Changed text files. A changed text file (`texthash:`, `regexp:`, `pcre:`,
+    `cidr:`) is noticed as an index file is, a second after it was written; virtual(8)
+    reads it when a process starts.
+Differs: Types without a reader. `dbm:`, `internal:`, `netinfo:`, `nis:`, `nisplus:` and
+    `sdbm:` tables are not supported; the error says which type to use instead.
 Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a table
     that cannot be opened: it is logged and replaced by one that fails when it is asked.
 """
@@ -214,8 +222,7 @@ _QUIET_SECONDS = 1.0
 class _Text:
     """The text file of a table, as it was when the table was opened.
 
-    Parity: none; virtual(8) reads text files again when a process ends for some other
-    reason. A file that is gone is no change: what has been read is better than nothing.
+    A file that is gone is no change: what has been read is better than nothing.
     """
 
     def __init__(self, path: str) -> None:

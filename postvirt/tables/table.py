@@ -4,6 +4,8 @@ What all types have in common is here: the rules for UTF-8, case folding of the 
 how a table file shows that it has changed. A type adds `find`.
 
 Parity: src/util/dict.h, src/util/dict_utf8.c, dict_changed_name() of src/util/dict.c.
+Differs: Changes within a second. Two versions of an index file are told apart by
+    nanoseconds; Postfix compares whole seconds, and misses a second change within one.
 Raises: TableError when a table cannot answer.
 """
 
@@ -159,11 +161,7 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """What tells one version of an open table file from the next.
-
-    Parity: Postfix compares whole seconds; nanoseconds find a second write in the same
-    second, too.
-    """
+    """What tells one version of an open table file from the next."""
 
     fd: int
     mtime_ns: int

@@ -4,6 +4,9 @@ A table may never be needed, so a table that cannot be opened is an error only w
 is asked. Each question then fails, and says why.
 
 Parity: src/util/dict_surrogate.c.
+Differs: Reason of a failed lookup. The warning about a table that cannot answer ends
+    with the reason; virtual(8) ends it with the text of errno, which may be left over
+    from an earlier call.
 Raises: TableError at every lookup.
 """
 

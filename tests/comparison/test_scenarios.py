@@ -39,4 +39,4 @@ def test_scenarios_have_different_names() -> None:
 
 
 def test_a_difference_is_always_explained() -> None:
-    assert all(bool(one.reason) == bool(one.expected) for one in SCENARIOS)
+    assert all(bool(one.differs) == bool(one.expected) for one in SCENARIOS)

@@ -101,8 +101,9 @@ class Scenario:
     on_stdin    the client is on standard input and output (-S)
     environment variables over those that master(8) sets
     delays      the log's delays are compared too; the stats must have all timestamps
-    reason      why postvirt differs from virtual(8) on purpose, "" when it does not
-    expected    with a reason: what the sections that differ are for postvirt
+    differs     the title of the difference on purpose, as a `Differs:` section of some
+                module gives it, or "" when there is none
+    expected    with a difference: what its sections are for postvirt
     """
 
     name: str
@@ -120,5 +121,5 @@ class Scenario:
     on_stdin: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     delays: bool = False
-    reason: str = ""
+    differs: str = ""
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

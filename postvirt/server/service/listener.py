@@ -3,8 +3,9 @@
 Somebody else may listen in its place later: master(8), when an entry of this name comes
 into master.cf. So it is removed only while it is the one that was made here.
 
-Parity: src/master/master_listen.c and src/util/unix_listen.c; there, the old socket is
-removed first, and for a moment there is none.
+Parity: src/master/master_listen.c and src/util/unix_listen.c.
+Differs: Listening sockets. The service puts a new socket in the place of an old one in
+    one step; master(8) removes the old one first, so for a moment there is none.
 Raises: ConfigError when there can be no such socket.
 Security: the directory is mail_owner's, who might put links there. What is done in it
     is done with mail_owner's rights.

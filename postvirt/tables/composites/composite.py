@@ -5,8 +5,9 @@ dropped. A member that cannot be opened fails when it is asked.
 
 A key is folded, and parts of addresses are asked for, as the first member has it.
 
-Parity: what src/util/dict_union.c and src/util/dict_pipe.c have in common. After a
-    change the log names the table, where Postfix names the member.
+Parity: what src/util/dict_union.c and src/util/dict_pipe.c have in common.
+Differs: Changed members. When a member of a `unionmap:` or `pipemap:` table has
+    changed, the log names the whole table; Postfix names the member.
 Raises: TableError when the list cannot be read; ConfigError for ":name" in it (Postfix:
     fatal).
 """

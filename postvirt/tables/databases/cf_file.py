@@ -7,9 +7,11 @@
 A file may hold a password: no message shows one of its lines, and none shows the value
 of a parameter that can be secret.
 
-Parity: src/global/cfg_parser.c, dict_load_file_xt() of src/util/dict.c. Two things
-    differ: Postfix ends the process where the table is made unavailable here, and it
-    does not notice that the file has changed.
+Parity: src/global/cfg_parser.c, dict_load_file_xt() of src/util/dict.c.
+Differs: Mistakes in .cf files. A `.cf` file that cannot be used makes its table
+    unavailable, and mail that needs it is deferred; virtual(8) ends its process.
+Differs: Changed .cf files. A changed `.cf` file is noticed, and the table is opened
+    again; virtual(8) reads it when a process starts.
 Raises: TableError for a file or a value that cannot be used.
 """
 

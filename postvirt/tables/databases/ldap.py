@@ -29,8 +29,10 @@ that accepts a connection and then says nothing costs `timeout`, and the lookup 
 Known trouble, of Postfix as well: Debian's libldap 2.5 waits for the TLS handshake of
 such a server without limit.
 
-Parity: src/global/dict_ldap.c. Tables do not share connections, debuglevel and the
-    cache parameters do nothing, an empty result_format and a timeout of 0 are refused.
+Parity: src/global/dict_ldap.c.
+Differs: Parameters of ldap tables. `ldap:` tables do not share connections, debuglevel
+    and the cache parameters have no effect, and an empty result_format and a timeout of
+    0 are errors.
 Raises: TableError.
 """
 

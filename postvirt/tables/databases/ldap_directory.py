@@ -1,10 +1,13 @@
 """How an ldap: table connects to its servers.
 
 Parity: dict_ldap_connect() of src/global/dict_ldap.c, and what dict_ldap_open() reads
-    for it. Three things differ. A table whose server_host names no good server cannot
-    be used; there, the library's default server is asked. sasl_minssf counts; there, it
-    does not reach the library. STARTTLS has no time of its own: each step of it may
-    take `timeout`.
+    for it.
+Differs: No default LDAP server. An `ldap:` table whose server_host contains no usable
+    server is unavailable; virtual(8) asks the default server of the library.
+Differs: sasl_minssf. The parameter sasl_minssf of `ldap:` tables has its effect; in
+    Postfix it does not reach the library.
+Differs: Time for STARTTLS. STARTTLS to an LDAP server has no time limit of its own:
+    each step of it may take `timeout`.
 Raises: TableError for parameters that cannot be used.
 """
 

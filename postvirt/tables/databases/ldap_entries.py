@@ -8,10 +8,11 @@
 
 An attribute with options ("mail;lang-de") counts as the one without.
 
-Parity: dict_ldap_get_values() of src/global/dict_ldap.c. There, one terminal entry (or
-    one with a special attribute) makes the following entries of the same answer be
-    taken for the same; here, each is looked at for itself. A URL that is not UTF-8 is
-    an error here.
+Parity: dict_ldap_get_values() of src/global/dict_ldap.c.
+Differs: Terminal LDAP entries. Each entry of an LDAP answer is judged by itself; in
+    Postfix, an entry with a terminal or special attribute makes the entries after it
+    count as such, too.
+Differs: LDAP URLs. A special_result_attribute with a URL that is not UTF-8 is an error.
 Raises: TableError when a limit is reached.
 """
 

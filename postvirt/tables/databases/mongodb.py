@@ -15,9 +15,12 @@ With the first lookup the driver starts threads, which watch the servers: in the
 which does not fork. They do nothing but talk to servers.
 
 Parity: src/global/dict_mongodb.c of Postfix 3.12 (there is no such type before 3.9).
-    There, a server that is down is "not found", and %u and %d in result_format do not
-    work. A query that is not JSON makes the table unavailable here; there, each lookup
-    fails.
+Differs: MongoDB servers that are down. A MongoDB server that does not answer defers
+    mail; for Postfix 3.12 that is "not found", and mail bounces.
+Differs: result_format of mongodb tables. %u and %d in the result_format of a `mongodb:`
+    table work; in Postfix they do not.
+Differs: MongoDB queries that are not JSON. A query_filter that is not JSON makes the
+    table unavailable when it is opened; in Postfix each lookup fails.
 Raises: TableError.
 Security: an address is a part of text in JSON, which MongoDB compares as it is. It must
     not be a part of a field's name or of a program ($where). In $expr a text with "$"

@@ -23,9 +23,10 @@
 and `domain`, `result_format` and `expansion_limit`, see `database`. All columns of all
 rows count. Which server is asked: see `servers`.
 
-Parity: src/global/dict_mysql.c of Postfix 3.12. A part of an address that stands
-    without quotes in a query must be a number; Postfix takes anything. Character sets
-    with quotes or backslashes inside of characters are refused.
+Parity: src/global/dict_mysql.c of Postfix 3.12.
+Differs: MySQL character sets. A `mysql:` table accepts only the character sets utf8mb4,
+    utf8mb3, utf8, latin1 and ascii: in some others, a byte of a character can be a
+    quote or a backslash.
 Raises: TableError.
 """
 

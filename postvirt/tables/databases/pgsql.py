@@ -17,9 +17,9 @@ what the parameters of a URI or of dbname say ("dbname = mail sslmode=verify-ful
 
 The driver is psycopg's binding of libpq, the library that Postfix uses.
 
-Parity: src/global/dict_pgsql.c of Postfix 3.12. A part of an address that stands
-    without quotes in a query must be a number; Postfix takes anything. Backslashes
-    within E'...' are quoted, too.
+Parity: src/global/dict_pgsql.c of Postfix 3.12.
+Differs: Backslashes in PostgreSQL queries. Backslashes of an address within E'...' in
+    the query of a `pgsql:` table are quoted; in Postfix they are not.
 Raises: TableError.
 """
 

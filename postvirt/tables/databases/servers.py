@@ -9,11 +9,12 @@ it without our knowing.
 If only one server is named it is taken for a front of many, and gets a second chance at
 once. So a server that was restarted is found again by the next lookup.
 
-A server that is well but refuses a question is not left alone, unlike with Postfix:
-otherwise a single odd address could stop all lookups.
-
 Parity: the common part of src/global/dict_mysql.c and dict_pgsql.c of Postfix 3.12.
-    Postfix waits for a server without limit.
+Differs: SQL servers that refuse a query. An SQL server that works but refuses a query
+    is still asked the next one; Postfix leaves it alone for retry_interval, so a single
+    odd address could stop all lookups.
+Differs: SQL servers that do not answer. The wait for an answer of an SQL server has a
+    time limit; Postfix waits without limit.
 Raises: TableError when no server has answered.
 """
 

@@ -9,10 +9,12 @@ and `domain`, `result_format` and `expansion_limit`, see `database`. The first c
 each row counts; rows without a value are skipped. What follows the first statement of
 a query is ignored.
 
-Parity: src/global/dict_sqlite.c. Where Postfix 3.7 ends the process the lookup fails.
-    As in Postfix 3.12, the database is opened for reading only, and a query without
-    quotes around %s gives a warning. There, the key must be a number; Postfix takes
-    anything.
+Parity: src/global/dict_sqlite.c of Postfix 3.12: the database is opened for reading
+    only, and a query without quotes around %s is a warning.
+Differs: SQLite errors. A lookup in a `sqlite:` table that fails defers mail; virtual(8)
+    of Postfix 3.7 ends its process.
+Differs: Busy SQLite files. A lookup in a SQLite file that another program is writing
+    waits for it; in Postfix it fails at once.
 Raises: TableError.
 """
 

@@ -13,6 +13,9 @@ Security: an address is written by strangers. Whoever fills a template for a dat
     template it is going to stand.
 
 Parity: src/global/db_common.c.
+Differs: Unquoted parts of SQL queries. A part of an address that stands without quotes
+    in the query of a `mysql:`, `pgsql:` or `sqlite:` table must be a number, because
+    quoting cannot protect it there; Postfix accepts anything.
 Raises: ValueError for a template that Postfix would not take.
 """
 

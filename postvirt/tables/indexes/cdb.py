@@ -5,8 +5,9 @@ the place of a record; a record has two lengths, the key and the value. postmap 
 keys and values without a NUL at the end; those with one are found, too. An empty table
 is 2,048 zero bytes. No lock is needed.
 
-Parity: src/util/dict_cdb.c, and the library tinycdb. A truncated file is an error when
-    it is opened; Postfix answers from what is left, or ends the process.
+Parity: src/util/dict_cdb.c, and the library tinycdb.
+Differs: Truncated cdb files. A truncated `cdb:` file is an error when it is opened;
+    virtual(8) answers from what is left, or ends its process.
 Raises: TableError.
 """
 

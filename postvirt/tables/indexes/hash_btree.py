@@ -5,8 +5,10 @@ or cdb: tables, which read /path.lmdb or /path.cdb; see `redirection`.
 
 This module imports the driver: `registry` imports it only when it is needed.
 
-Parity: src/util/dict_db.c. A file that lost its last pages is an error; Postfix
-    does not find what was in them, and mail bounces.
+Parity: src/util/dict_db.c.
+Differs: Truncated Berkeley DB files. A `hash:` or `btree:` file that has lost its last
+    pages is an error, and mail is deferred; virtual(8) does not find what was in them,
+    and mail bounces.
 Raises: TableError.
 Security: Berkeley DB reads a file DB_CONFIG from its home directory, which would be the
     working directory if none were given. As in Postfix, it is the table's directory.

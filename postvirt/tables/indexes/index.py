@@ -4,8 +4,9 @@ postmap may be rewriting the file at any time, in place: it is read under the lo
 postmap takes. Keys and values may have been written with a NUL at their end (Postfix
 does) or without (other programs do).
 
-Parity: the common part of src/util/dict_db.c and src/util/dict_lmdb.c. Where Postfix
-    ends the process because the file cannot be read, the lookup fails.
+Parity: the common part of src/util/dict_db.c and src/util/dict_lmdb.c.
+Differs: Index files that cannot be read. A read error in an index file makes the lookup
+    fail, and mail is deferred; virtual(8) ends its process.
 Raises: TableError.
 """
 

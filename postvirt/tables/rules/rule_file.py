@@ -10,8 +10,10 @@ their own enclose rules that count only when the condition holds; blocks nest, a
 that is not closed reaches to the end. A rule that is wrong is left out with a warning.
 
 Parity: src/util/dict_stream.c; what dict_regexp.c, dict_pcre.c and dict_cidr.c have in
-    common. A file that cannot be read is an error; Postfix takes a directory for a
-    regexp: or pcre: table without rules, and bounces mail.
+    common.
+Differs: Directories as rule files. A directory in place of the file of a `regexp:` or
+    `pcre:` table is an error, and mail is deferred; virtual(8) reads it as a table
+    without rules, and mail bounces.
 Raises: TableError when the rules cannot be read.
 """
 

@@ -267,10 +267,7 @@ _SIDE_BY_SIDE = Scenario(
     name="mbox-and-maildir-side-by-side",
     mailboxes={"a@example.com": "box", "b@example.com": "box/", "c@example.com": "box"},
     mails=(Mail(recipients=tuple(to(f"{one}@example.com") for one in "abc")),),
-    reason=(
-        "the recipients of a message are delivered to side by side, and those of mbox "
-        "files begin last, when the letters for a file have been gathered"
-    ),
+    differs="Recipients side by side",
     expected={
         "mail": (
             "drwxr-xr-x 5000:5000 mail",

@@ -237,7 +237,7 @@ _DIFFERENT = (
     Scenario(
         name="length-of-20-megabytes",
         mails=(Mail(records=_HEADER + b"N\x80\xda\xc4\x09short" + _X),),
-        reason="both find the file corrupt; postvirt does not ask for the memory first",
+        differs="Impossible lengths",
         expected=_warnings(
             "active/3F1A2B4C50: illegal length 20000000, record type 78",
             "bad record type: -2 in message content",
@@ -247,7 +247,7 @@ _DIFFERENT = (
     Scenario(
         name="length-of-2-gigabytes",
         mails=(Mail(records=_HEADER + b"N\x80\x80\x80\x80\x08short" + _X),),
-        reason="both find the length illegal; in virtual(8) it overflows",
+        differs="Impossible lengths",
         expected=_warnings(
             "active/3F1A2B4C50: illegal length 2147483648, record type 78",
             "bad record type: -2 in message content",
@@ -262,8 +262,7 @@ _DIFFERENT = (
                 recipients=(MBOX,),
             ),
         ),
-        reason="virtual(8) looks at records, postvirt at the lines that are written:"
-        " no line in an mbox file begins with From but the first of a message",
+        differs="Quoted From lines",
         expected={
             "mail": (
                 "drwxr-xr-x 5000:5000 mail",
@@ -286,8 +285,7 @@ _DIFFERENT = (
         parameters={"virtual_mailbox_limit": "30000", "message_size_limit": "30000"},
         prepare=_nearly_full,
         mails=(Mail(records=_line(b"y" * 60) * 200 + b"Z\0", recipients=(MBOX,)),),
-        reason="virtual(8) bounces when the mailbox is full before it comes to what is"
-        " corrupt; postvirt reads ahead and keeps the message",
+        differs="Corrupt queue files",
         expected={
             "replies": (REPLY_DEFERRED,),
             "queue": ("3F1A2B4C50 -r--------",),

@@ -272,10 +272,7 @@ _DIFFERENT = (
                 + _END_OF_CONTENT,
             ),
         ),
-        reason=(
-            "virtual(8) looks at records, so a line that is stored in odd pieces is not"
-            " quoted and starts a new message in the mbox file; postvirt looks at lines"
-        ),
+        differs="Quoted From lines",
         expected={
             "mail": (
                 "drwxr-xr-x 5000:5000 mail",

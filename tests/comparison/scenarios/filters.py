@@ -196,10 +196,7 @@ _DIFFERENT = (
         parameters={_FILTER: "regexp:{{/service failed/ 5.7.0 never}}"},
         services={"private/trace": _DOWN},
         mails=(Mail(recipients=(to("bob@example.com", notify=NOTIFY_SUCCESS),)),),
-        reason=(
-            "the mail was delivered, only its trace is lost: virtual(8) lets the filter"
-            " bounce it all the same, postvirt tries again"
-        ),
+        differs="Filters and delivered mail",
         expected={
             "replies": (REPLY_DEFERRED,),
             "queue": ("3F1A2B4C50 -rwx------",),
@@ -220,10 +217,7 @@ _DIFFERENT = (
         name="filter-result-is-a-longer-code",
         parameters={_FILTER: "regexp:{{/^5/ 5.71.1}}"},
         mails=(Mail(recipients=(NOBODY,)),),
-        reason=(
-            "virtual(8) cuts off the beginning of the old text, as much as the new code"
-            " is longer; postvirt keeps the text"
-        ),
+        differs="Filters that change the code only",
         expected={
             "requests": (told("bounce", _NOBODY, "5.71.1", _NO_USER, action="failed"),),
             "log": (

@@ -199,8 +199,7 @@ _QUOTA = (
         name="quota-reached-while-writing-to-an-mbox",
         file_system=btrfs(1 << 20),
         mails=(Mail(content=_HUGE, recipients=(MBOX,)),),
-        reason="btrfs does not let go of what was written, not even by cutting the file"
-        " back; postvirt says so in the log, virtual(8) says nothing",
+        differs="Failed truncation",
         expected={
             "log": (
                 log("warning: truncate /ROOT/mail/mbox: Disk quota exceeded"),
@@ -245,10 +244,7 @@ def _failing(
     )
 
 
-_DISK_ERROR = (
-    "a disk that fails is never the recipient's fault: virtual(8) bounces the message,"
-    " postvirt lets it wait"
-)
+_DISK_ERROR = "Failing disks"
 _DISK_ERROR_TEXT = "maildir delivery failed: error writing message: Input/output error"
 _DISK_ERROR_REQUEST = (
     "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' original_recipient=''"
@@ -256,10 +252,7 @@ _DISK_ERROR_REQUEST = (
     " status='4.3.0' diag_type='x-unix' diag_text='input/output error' mta_type=''"
     f" mta_mname='' action='delayed' reason='{_DISK_ERROR_TEXT}'"
 )
-_CLOSED_LATE = (
-    "virtual(8) has decided that the message stays when it closes the file, and then"
-    " bounces it all the same; postvirt takes it back"
-)
+_CLOSED_LATE = "Late refusals"
 
 _FAILING = (
     _failing("write-edquot", Failing("write", errno.EDQUOT, 20_000)),
@@ -276,7 +269,7 @@ _FAILING = (
     Scenario(
         name="fsync-eio",
         failing=Failing("fsync", errno.EIO),
-        reason=_DISK_ERROR,
+        differs=_DISK_ERROR,
         expected={
             "replies": (REPLY_DEFERRED,),
             "queue": ("3F1A2B4C50 -rwx------",),
@@ -296,7 +289,7 @@ _FAILING = (
         failing=Failing("close", errno.EDQUOT),
         prepare=_old_mbox(10),
         mails=(Mail(recipients=(MBOX,)),),
-        reason=_CLOSED_LATE,
+        differs=_CLOSED_LATE,
         expected={
             "mail": (
                 "drwxr-xr-x 5000:5000 mail",

@@ -155,7 +155,7 @@ def _climbing(name: str, base: str) -> Scenario:
     plain = _paths(name, _CLIMBING, virtual_mailbox_base=base)
     return replace(
         plain,
-        reason="Postfix 3.12 refuses such a path; postvirt does so for every version",
+        differs="Paths that climb",
         expected=configuration_errors(
             plain.mails[0],
             [
@@ -188,10 +188,7 @@ _RESULTS = (
     _climbing("results-that-climb-from-base-with-slash", "@mail@/"),
     replace(
         _paths("result-not-utf-8", (b"\xfc/",)),
-        reason=(
-            "virtual(8) ends the last warning with the text of errno, which may be left"
-            " over from any earlier call; postvirt repeats what is wrong"
-        ),
+        differs="Reason of a failed lookup",
         expected={
             "log": configuration_error_log(
                 _NOT_UTF8,

@@ -99,7 +99,7 @@ _BASES = (
     Scenario(
         name="base-relative",
         parameters={"virtual_mailbox_base": "../mail"},
-        reason="virtual(8) finds out with the first message, postvirt when it starts",
+        differs="Mistakes found at start-up",
         expected={
             "replies": (NO_REPLY,),
             "processes": ("reports nothing; exit 1",),
@@ -289,8 +289,7 @@ _SIZES = (
     Scenario(
         name="limit-below-queue-file",
         parameters={"message_size_limit": "200", "virtual_mailbox_limit": "200"},
-        reason="virtual(8) panics, as it could not cross off a recipient; both leave"
-        " the message in the queue, and postvirt says so and goes on",
+        differs="Queue files above the limit",
         expected=configuration_error(
             "virtual_mailbox_limit 200 < queue file size 257: the message stays queued"
         )

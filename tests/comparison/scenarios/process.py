@@ -20,10 +20,7 @@ def _stray(name: str, *options: str) -> Scenario:
     return Scenario(
         name=name,
         options=options,
-        reason=(
-            "virtual(8) sees the argument when the first client is there, postvirt when"
-            " it starts; the client is left alone by both"
-        ),
+        differs="Arguments of the daemon",
         expected={"processes": ("reports nothing; exit 1",)},
     )
 
@@ -77,10 +74,7 @@ _OPTIONS = (
     ),
 )
 
-_ONE_PROCESS = (
-    "the process that master(8) started stays and replaces its worker, which costs"
-    " much less than to start Python again"
-)
+_ONE_PROCESS = "Workers"
 
 _LIFE = (
     Scenario(
@@ -91,14 +85,14 @@ _LIFE = (
         name="max-use-1",
         parameters={"max_use": "1"},
         mails=(Mail(), Mail()),
-        reason=_ONE_PROCESS,
+        differs=_ONE_PROCESS,
         expected={"processes": ("reports 0 1; exit 0",)},
     ),
     Scenario(
         name="max-use-2",
         options=("-m", "2"),
         mails=(Mail(), Mail(), Mail()),
-        reason=_ONE_PROCESS,
+        differs=_ONE_PROCESS,
         expected={"processes": ("reports 0 1; exit 0",)},
     ),
 )

@@ -282,26 +282,11 @@ _SAME = (
     _changed("recipient-offset-behind-the-end", [{"offset": 5000}], of_recipient=True),
 )
 
-_STAYS_ALIVE = (
-    "virtual(8) ends with a fatal error or a panic; postvirt answers that the message"
-    " is to be tried again, so that one bad request does not stop other mail"
-)
-_STOPS_EARLY = (
-    "virtual(8) goes on behind the mistake and stumbles over what follows; postvirt"
-    " stops at the first one"
-)
-_BOUNDED = (
-    "virtual(8) takes as much as it is sent; postvirt has limits far above what the"
-    " queue manager sends, so that no client can make it hold any amount of memory"
-)
-_STRICT = (
-    "virtual(8) does not look at what it warned about when it is in the last list;"
-    " postvirt does not deliver what it does not fully understand"
-)
-_ANSWERS = (
-    "virtual(8) cannot write any more when a read took too long, and the queue manager"
-    " takes the agent for broken; postvirt answers that it is to be tried again"
-)
+_STAYS_ALIVE = "Bad requests"
+_STOPS_EARLY = "One complaint for a request"
+_BOUNDED = "Limits of a request"
+_STRICT = "Bad requests"
+_ANSWERS = "Clients that stop"
 _QUEUED = "3F1A2B4C50 -rwx------"
 # What a probe for bob comes to.
 _PROBED = (
@@ -316,7 +301,7 @@ _PROBED_LOG = log(
 
 def _refused(
     name: str,
-    reason: str,
+    differs: str,
     *warnings: str,
     edit: Edit | None = None,
     **values: object,
@@ -328,7 +313,7 @@ def _refused(
     return Scenario(
         name=name,
         mails=(Mail(edit=edit, change=change, hang_up=True), Mail()),
-        reason=reason,
+        differs=differs,
         expected={**expected, "log": (*lines, sent("3F1A2B4C51"))},
     )
 
@@ -355,7 +340,7 @@ def _bad_recipient_offset(name: str, offset: int, warning: str) -> Scenario:
     return Scenario(
         name=name,
         mails=(Mail(change=change), Mail(flags=NORMAL | RequestFlag.MTA_VRFY)),
-        reason=_STAYS_ALIVE,
+        differs=_STAYS_ALIVE,
         expected={
             **refused_then_delivered(warning, _QUEUED),
             "requests": (_PROBED,),
@@ -380,7 +365,7 @@ _DIFFERENT = (
         name="client-that-stops",
         parameters=_ONE_PROCESS | {"ipc_timeout": "1s"},
         mails=(Mail(edit=_cut(100)), _good(), Mail(edit=_cut(600)), _good()),
-        reason=_ANSWERS,
+        differs=_ANSWERS,
         expected={"replies": (REPLY_DEFERRED, REPLY_DONE) * 2},
     ),
     _AFTER_TIME,

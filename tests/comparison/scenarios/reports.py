@@ -188,10 +188,7 @@ def _broken(
         parameters=_OWNERS,
         services={f"private/{service}": behaviour},
         mails=(Mail(recipients=(recipient,)),),
-        reason=(
-            "virtual(8) ends the warning with the text of errno, which is left over"
-            " from an earlier call; postvirt says what happened"
-        ),
+        differs="What a service did",
         expected={"log": tuple(map(log, lines))},
     )
 
@@ -348,11 +345,7 @@ _LOG = (
     Scenario(
         name="log-addresses-of-no-format",
         parameters={"info_log_address_format": "mixed"},
-        reason=(
-            "virtual(8) delivers, finds out when it logs that, and dies before it can"
-            " cross off the recipient: the message is delivered again and again;"
-            " postvirt finds out when it starts"
-        ),
+        differs="Mistakes found at start-up",
         expected={
             "replies": (NO_REPLY,),
             "mail": UNTOUCHED_MAIL,

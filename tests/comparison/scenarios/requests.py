@@ -54,13 +54,8 @@ def _change(name: str, **changes: object) -> Scenario:
     return Scenario(name=name, mails=(Mail(change=change), Mail()))
 
 
-_STOPS_EARLY = (
-    "virtual(8) complains about the extra attribute, goes on and stumbles over what"
-    " follows; postvirt stops at the first mistake"
-)
-_ALIAS = (
-    "the attribute has this name since Postfix 3.10; one postvirt serves all versions"
-)
+_STOPS_EARLY = "One complaint for a request"
+_ALIAS = "One name of an attribute"
 
 _DIFFERENT = (
     Scenario(
@@ -74,7 +69,7 @@ _DIFFERENT = (
             ),
             Mail(),
         ),
-        reason=_STOPS_EARLY,
+        differs=_STOPS_EARLY,
         expected={
             "log": (
                 log(
@@ -89,7 +84,7 @@ _DIFFERENT = (
     Scenario(
         name="sendopts-of-3-10",
         mails=(Mail(edit=lambda data: data.replace(b"smtputf8\0", b"sendopts\0", 1)),),
-        reason=_ALIAS,
+        differs=_ALIAS,
         expected={
             "replies": (REPLY_DONE,),
             "mail": DELIVERED_MAIL,
@@ -194,20 +189,14 @@ def _queue(name: str, before: Before) -> Scenario:
     return Scenario(name=name, mails=(Mail(before=before), Mail()))
 
 
-_STAYS_ALIVE = (
-    "virtual(8) ends with a fatal error; postvirt answers that the message is to be"
-    " tried again, so that one bad file does not stop the delivery of others"
-)
-_NO_LINKS = (
-    "both deliver from the file that a link leads to; virtual(8) warns that the link is"
-    " not a regular file, postvirt looks at the file that it has open"
-)
+_STAYS_ALIVE = "Queue files that cannot be opened"
+_NO_LINKS = "Symbolic links in the queue"
 
 
 def _refused(
     name: str,
     before: Before,
-    reason: str,
+    differs: str,
     warning: str,
     first_in_queue: str = "3F1A2B4C50 -rwx------",
 ) -> Scenario:
@@ -215,7 +204,7 @@ def _refused(
     return Scenario(
         name=name,
         mails=(Mail(before=before), Mail()),
-        reason=reason,
+        differs=differs,
         expected=refused_then_delivered(warning, first_in_queue),
     )
 
@@ -231,7 +220,7 @@ _QUEUE_FILES = (
     Scenario(
         name="queue-file-is-a-symlink",
         mails=(Mail(before=_symlink), Mail()),
-        reason=_NO_LINKS,
+        differs=_NO_LINKS,
         expected={"log": (sent("3F1A2B4C50"), sent("3F1A2B4C51"))},
     ),
     _refused(

@@ -53,19 +53,12 @@ def _same(case: str, name: str, behaviour: Behaviour, **parameters: str) -> Scen
     )
 
 
-_ERRNO = (
-    "virtual(8) ends the warning with the text of errno, which is left over from an"
-    " earlier call; postvirt says what happened"
-)
-_ASKS_BLINDLY = (
-    "virtual(8) takes the end of its patience, or of the connection, for an"
-    " announcement, and complains when it cannot write; postvirt complains about what"
-    " it cannot read"
-)
+_ERRNO = "What a service did"
+_ASKS_BLINDLY = "Services that do not announce themselves"
 
 
 def _differs(
-    case: str, name: str, behaviour: Behaviour, reason: str, *lines: str
+    case: str, name: str, behaviour: Behaviour, differs: str, *lines: str
 ) -> Scenario:
     """A service whose behaviour is logged in other words."""
     service, recipients, flags = _CASES[case]
@@ -75,7 +68,7 @@ def _differs(
         parameters=_PARAMETERS,
         services={service: behaviour},
         mails=(Mail(recipients=recipients, flags=flags),),
-        reason=reason,
+        differs=differs,
         expected={"log": tuple(map(log, lines))},
     )
 
@@ -210,10 +203,7 @@ def _stranger(name: str, greeting: bytes, complaint: str) -> Scenario:
         parameters=_PARAMETERS,
         services={"private/bounce": Behaviour(greeting=greeting)},
         mails=(Mail(recipients=(NOBODY,)),),
-        reason=(
-            "virtual(8) complains about the announcement and tells the service all the"
-            " same; postvirt tells nothing to a service that does not say what it is"
-        ),
+        differs="Services that do not announce themselves",
         expected={
             "replies": (REPLY_DEFERRED,),
             "queue": ("3F1A2B4C50 -rwx------",),
@@ -249,7 +239,7 @@ _STRANGERS = (
 )
 
 
-def _verify(name: str, behaviour: Behaviour, reason: str, *lines: str) -> Scenario:
+def _verify(name: str, behaviour: Behaviour, differs: str, *lines: str) -> Scenario:
     """A verify service that serves its second client well."""
     probed = (
         (
@@ -263,13 +253,10 @@ def _verify(name: str, behaviour: Behaviour, reason: str, *lines: str) -> Scenar
         ),
     )
     behaviour = replace(behaviour, spoilt_clients=1)
-    return _differs("verify", name, behaviour, reason, *lines, *probed)
+    return _differs("verify", name, behaviour, differs, *lines, *probed)
 
 
-_ERRNO_OF_VERIFY = (
-    "virtual(8) names the problem only by what happens to be in errno, or not at all"
-    " (end of input); postvirt says what happened"
-)
+_ERRNO_OF_VERIFY = "What a service did"
 
 _VERIFIED = (
     _verify(
@@ -281,8 +268,7 @@ _VERIFIED = (
     _verify(
         "hangs-up-after-its-answer",
         Behaviour(hangs_up=True),
-        "virtual(8) keeps the connection for the next question, and complains when it"
-        " was closed meanwhile; postvirt makes a new one each time",
+        "New connection for each probe",
     ),
 )
 

@@ -29,10 +29,7 @@ def _type(kind: str) -> Scenario:
     )
 
 
-_OWN_WORDS = (
-    "virtual(8) ends the second warning with the text of errno, which may be left over"
-    " from any earlier call; postvirt repeats what is wrong with the table"
-)
+_OWN_WORDS = "Reason of a failed lookup"
 
 
 _NOTHING = "open database /ROOT/etc/nothing: No such file or directory"
@@ -61,7 +58,7 @@ def _failing(
         parameters={"virtual_mailbox_maps": table},
         prepare=prepare,
         tables=tables or {},
-        reason=_OWN_WORDS,
+        differs=_OWN_WORDS,
         expected={"log": (log(f"error: {problem}"), *lines)},
     )
 
@@ -157,7 +154,7 @@ _TABLES = (
         "several-tables-one-missing",
         "inline:{bob@example.com=first/} texthash:@etc@/nothing static:rest/",
         mails=(Mail(recipients=(BOB, MBOX)),),
-        reason=_OWN_WORDS,
+        differs=_OWN_WORDS,
         expected={
             "log": (
                 log(f"error: {_NOTHING}"),
@@ -188,7 +185,7 @@ _TABLES = (
     _maps(
         "result-empty",
         "inline:{bob@example.com=}",
-        reason=_OWN_WORDS,
+        differs=_OWN_WORDS,
         expected={
             "log": configuration_error_log(
                 _EMPTY,
