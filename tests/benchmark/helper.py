@@ -51,7 +51,7 @@ class Helper:
 
 
 @contextmanager
-def running(module: str, *arguments: str | Path) -> Iterator[Helper]:
+def running(module: str, *arguments: str | Path | int) -> Iterator[Helper]:
     """A module of this package, run as a process until the context is left."""
     process = None
     try:

@@ -31,13 +31,13 @@ FIELDS = Fields(
     Field(b"time", Kind.DATA),
     Field(b"sender"),
 )
-VALUES = [-1, b"3F1A", 1 << 40, b"\0\1\2", b""]
+VALUES: list[bytes | int] = [-1, b"3F1A", 1 << 40, b"\0\1\2", b""]
 WIRE = (
     b"flags\0004294967295\0queue_id\0003F1A\0offset\0001099511627776\0"
     b"time\0AAEC\0sender\0\0\0"
 )
 
-_VALUES = {
+_VALUES: dict[Kind, st.SearchStrategy[bytes | int]] = {
     Kind.STRING: attribute_strings,
     Kind.INTEGER: st.integers(-(1 << 31), (1 << 31) - 1),
     Kind.LONG: st.integers(-(1 << 63), (1 << 63) - 1),
@@ -53,7 +53,8 @@ def decode_with(fields):
 def lists(draw):
     kinds = draw(st.lists(st.sampled_from(Kind), min_size=1, max_size=6))
     fields = Fields(*(Field(b"name%d" % n, kind) for n, kind in enumerate(kinds)))
-    return fields, [draw(_VALUES[kind]) for kind in kinds]
+    values: list[bytes | int] = [draw(_VALUES[kind]) for kind in kinds]
+    return fields, values
 
 
 def test_a_list_is_names_and_values_with_a_nul_behind_each_and_one_more():
@@ -126,6 +127,7 @@ def test_what_is_missing_is_named(data, missing):
 )
 def test_the_end_of_input_has_postfix_words(data, text):
     wanted = decode(FIELDS, data, len(WIRE) if data == WIRE else 0, "peer")
+    assert isinstance(wanted, NeedData)
     assert str(end_of_input(data, wanted, "peer")) == text
 
 
@@ -278,14 +280,14 @@ def test_lists_are_read_as_postfix_reads_them():
             for fields, data in cases
         ]
     )
-    seen = set()
+    seen: set[type] = set()
     for (fields, data), ((count, values), complaints) in zip(
         cases, answers, strict=True
     ):
         # postvirt wants nothing behind "=", Postfix does not look there.
         if b"=" in data and any(field.kind is Kind.DATA for field in fields):
             continue
-        genuine = complaints
+        genuine: list[object] = list(complaints)
         if count == len(fields) and not complaints:
             genuine = [v.encode("latin-1") if isinstance(v, str) else v for v in values]
         outcome = _ours(fields, data)

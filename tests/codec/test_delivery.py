@@ -164,6 +164,7 @@ def test_the_end_of_the_input_is_told_from_a_timeout():
     decoder = RequestDecoder("virtual socket")
     decoder.feed(b"flags\0")
     wanted = decoder.next()
+    assert isinstance(wanted, NeedData)
     for what in ("premature end-of-input", "timeout"):
         assert str(decoder.end(wanted, what)) == (
             f"{what} on virtual socket while reading input attribute value"
@@ -178,6 +179,7 @@ def test_sendopts_is_the_name_of_the_eighth_attribute_since_postfix_3_10():
 @pytest.mark.parametrize("count", [b"0", b"4294967295"])
 def test_a_request_may_come_without_recipients(count):
     request = decoded(wire_list(changed(COMMON, b"recipient_count", count)))
+    assert isinstance(request, DeliveryRequest)
     assert request.recipients == ()
 
 
@@ -236,6 +238,7 @@ def test_many_recipients_do_not_stay_in_the_input_buffer():
         assert len(decoder._buffer) < len(wire_list(FIRST))
         decoder.feed(data[start : start + 10_000])
     request = decoder.next()
+    assert isinstance(request, DeliveryRequest)
     assert len(request.recipients) == count
     assert set(request.recipients) == {REQUEST.recipients[0]}
 

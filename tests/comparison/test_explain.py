@@ -154,7 +154,7 @@ def _explain(arguments: list[str], environment: dict[str, str]) -> list[dict[str
 
 def _tree(folder: Path) -> set[tuple[object, ...]]:
     """Everything below a folder, with all that a change would change."""
-    found = set()
+    found: set[tuple[object, ...]] = set()
     for directory, names, files in os.walk(os.fsencode(folder)):
         for name in (b".", *names, *files):
             path = os.path.join(directory, name)

@@ -295,7 +295,7 @@ def test_so_many_ways_are_gone_at_once_and_no_more(engine: Engine, count: int) -
         engine.turn(None)
     assert most == MOST_WAYS
     assert order == list(range(count))
-    assert sum(len(end[0]) for end in ends) == count  # type: ignore[index]
+    assert sum(len(end[0]) for end in ends) == count  # type: ignore[index, misc]
 
 
 class Work:

@@ -427,7 +427,7 @@ def test_nothing_is_committed_while_there_is_something_to_write(
     disks: Disks, background: Background, tmp_path: Path
 ) -> None:
     """Its name will be in the same commit."""
-    disks.file_systems.orders_names = lambda _: True  # type: ignore[method-assign]
+    disks.file_systems.orders_names = lambda _: True  # type: ignore[assignment, method-assign]
     with (tmp_path / "file").open("wb") as file:
         named, written = add(disks, 11), Told()
         disks.add(Written(file.fileno(), 1), written)

@@ -15,11 +15,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -143,7 +143,7 @@ class Server:
             for path in [self.directory, *self.directory.rglob("*")]:
                 os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
 
-    def identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, Any]:
         """Arguments of subprocess that give up root's rights."""
         if os.geteuid() != 0:
             return {}
@@ -170,7 +170,7 @@ class Server:
 
     def start(self) -> None:
         """Start, and return when the server says that it is ready."""
-        self._process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             self.command(),
             cwd=self.directory,
             env=self.environment(),
@@ -179,11 +179,13 @@ class Server:
             stderr=subprocess.PIPE,
             **self.identity(),
         )
+        stderr = process.stderr
+        assert stderr is not None
         is_ready = threading.Event()
         said: list[bytes] = []
 
         def listen() -> None:
-            for line in self._process.stderr:
+            for line in stderr:
                 said.append(line)
                 if self.ready in line:
                     is_ready.set()
@@ -206,14 +208,17 @@ class Server:
 
     def stop(self) -> None:
         """End it at once, as a crash would."""
+        assert self._process is not None
         self._process.send_signal(self.end_signal)
         self._process.wait()
         self._listener.join()
+        assert self._process.stderr is not None
         self._process.stderr.close()
         self._process = None
 
     def pause(self, *, is_paused: bool) -> None:
         """Have it accept connections but not answer, or go on."""
+        assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if is_paused else signal.SIGCONT)
         if is_paused:
             os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
@@ -331,7 +336,7 @@ class MariaDB(Server):
             one.commit()
 
 
-def rows():
+def rows() -> Iterator[tuple[str, str | int | None, int]]:
     """The rows of the table `users`."""
     for number, (address, path) in enumerate(ROWS.items()):
         yield address, path, number

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from postvirt.codec.master_status import RECORD_BYTES, decode_status
 from postvirt.model.text import text
@@ -119,7 +120,9 @@ class DropIn:
         program.chmod(0o755)
         output = os.fspath(self.instance.root / "output")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+        ]
         actions += [(os.POSIX_SPAWN_OPEN, 1, output, flags, 0o666)]
         actions += [(os.POSIX_SPAWN_DUP2, 1, 2)]
         for number in set(_MASTER_FDS) - wanted.keys():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from postvirt.system import log
 
 
 @contextmanager
-def logged_lines(**options: bool | int) -> Iterator[list[str]]:
+def logged_lines(**options: Any) -> Iterator[list[str]]:
     """The lines that are logged meanwhile: "severity: text", in order.
 
     options are those of log.start.

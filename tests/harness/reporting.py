@@ -66,7 +66,7 @@ class Report:
 
 def settings(**changed: Any) -> Settings:
     """Settings of which the reporter's own have values."""
-    unused = {row.name: None for row in fields(Settings)}
+    unused: dict[str, Any] = {row.name: None for row in fields(Settings)}
     return Settings(**unused | _SETTINGS | changed)
 
 
@@ -112,8 +112,8 @@ def report(
 ) -> Report:
     """Let a reporter report, and answer it for the services; None is no answer."""
     steps = reporter(**options).report(request(flags), recipient, outcome)
-    requests = []
-    pauses = []
+    requests: list[tuple[str, dict[str, str]]] = []
+    pauses: list[float] = []
     answer = None
     while True:
         try:
@@ -141,7 +141,7 @@ _PROTOCOLS = {
 
 def request(flags: int) -> DeliveryRequest:
     """A delivery request of which only a few attributes count here."""
-    unused = {row.name: None for row in fields(DeliveryRequest)}
+    unused: dict[str, Any] = {row.name: None for row in fields(DeliveryRequest)}
     return DeliveryRequest(
         **unused | {"flags": RequestFlag(flags), "queue_id": QUEUE_ID, "stats": STATS}
     )

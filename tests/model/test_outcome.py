@@ -17,4 +17,4 @@ def test_four_defers_and_five_bounces(status, kind):
 
 def test_an_outcome_cannot_be_changed_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Deferred(Dsn("4.0.0", "")).dsn = Dsn("5.0.0", "")
+        Deferred(Dsn("4.0.0", "")).dsn = Dsn("5.0.0", "")  # type: ignore[misc]

@@ -129,7 +129,8 @@ def explore(
                 _apply(epoch.writes, durable)
             written = number
             epoch = pieces[number]
-            name, part = "nothing", ()
+            name = "nothing"
+            part: tuple[Write, ...] = ()
             if not has_lost_all:
                 name, part = survivors(
                     epoch.writes, recording.file_system.tear_bytes, source

@@ -93,8 +93,8 @@ class Promise:
         problems: list[str] = []
         for recipient in _recipients(self.mails):
             if is_mbox(recipient):
-                numbers, rest = mbox_entries(folder, recipient, self.mails)
-                problems += self._mbox_problems(recipient, numbers, rest)
+                entries, rest = mbox_entries(folder, recipient, self.mails)
+                problems += self._mbox_problems(recipient, entries, rest)
             else:
                 numbers, partial = _maildir_messages(folder, recipient, self.mails)
                 problems += [f"{name} is not complete" for name in partial]

@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def _problems(
             _commit_directory(folder / name)
         for mail in _MAILS:
             write = to_mbox if mail.recipients == ("mbox",) else to_maildir
-            write(folder, mail, lambda mail=mail: listener.acknowledge(mail))
+            write(folder, mail, partial(listener.acknowledge, mail))
 
     def work() -> list[str]:
         own_mounts()

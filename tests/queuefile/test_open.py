@@ -6,6 +6,7 @@ import fcntl
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def request(queue_name: bytes = b"active", queue_id: bytes = QUEUE_ID):
         for name, kind in DeliveryRequest.__annotations__.items()
         if kind == "bytes"
     )
-    values = dict.fromkeys(empty, b"") | {
+    values: dict[str, Any] = dict.fromkeys(empty, b"") | {
         "queue_name": queue_name,
         "queue_id": queue_id,
     }
@@ -55,14 +56,16 @@ def request(queue_name: bytes = b"active", queue_id: bytes = QUEUE_ID):
     )
 
 
-def opened(*arguments: bytes) -> QueueFile | None:
-    return open_queue_file(request(*arguments), (b"deferred",), 2)
+def opened(*arguments: bytes) -> QueueFile:
+    file = open_queue_file(request(*arguments), (b"deferred",), 2)
+    assert file is not None
+    return file
 
 
 def refused(logged: list[str], *arguments: bytes) -> str:
     """The one line that says why the file cannot be used."""
     before = set(os.listdir("/proc/self/fd"))
-    assert opened(*arguments) is None
+    assert open_queue_file(request(*arguments), (b"deferred",), 2) is None
     assert set(os.listdir("/proc/self/fd")) == before
     [line] = logged
     return line

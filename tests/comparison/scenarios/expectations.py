@@ -119,7 +119,9 @@ def configuration_errors(
 
     The recipients have neither original addresses nor notify flags.
     """
-    requests, lines, offset = [], [], _FIRST_OFFSET
+    requests: list[str] = []
+    lines: list[str] = []
+    offset = _FIRST_OFFSET
     for recipient, warning in zip(mail.recipients, warnings, strict=True):
         address = recipient.address.decode()
         requests.append(_defer(address, offset))

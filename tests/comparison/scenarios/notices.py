@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 from postvirt.codec.announcement import (
     ADDRESS_VERIFICATION,
@@ -53,8 +54,8 @@ _EVERY_PROBE = (
     _USR_VRFY | _RECORD | _REC_DLY_SENT,
     _MTA_VRFY | _USR_VRFY | _RECORD | NORMAL,
 )
-_SOFT = {"soft_bounce": "yes"}
-_NO_CACHE = {"address_verify_negative_cache": "no"}
+_SOFT: dict[str, Any] = {"soft_bounce": "yes"}
+_NO_CACHE: dict[str, Any] = {"address_verify_negative_cache": "no"}
 
 _FLAGS = (
     _notices("of-every-kind", *_EVERY_TRACE, notify=_EVERY_NOTIFY),
@@ -73,7 +74,7 @@ _FLAGS = (
 
 
 _STATUS = Behaviour(protocol=DELIVERY_STATUS)
-_RENAMED = {
+_RENAMED: dict[str, Any] = {
     "bounce_service_name": "my-bounce",
     "defer_service_name": "my-defer",
     "trace_service_name": "my-trace",
@@ -127,7 +128,7 @@ def _flush(name: str, domains: str, **parameters: str) -> Scenario:
             **parameters,
         },
         tables={"texthash:domains": {"example.com": "x", ".example.org": "y"}},
-        mails=(Mail(recipients=tuple(map(to, addresses))),),
+        mails=(Mail(recipients=tuple(to(one) for one in addresses)),),
     )
 
 

@@ -290,10 +290,13 @@ _SIZES = (
         name="limit-below-queue-file",
         parameters={"message_size_limit": "200", "virtual_mailbox_limit": "200"},
         differs="Queue files above the limit",
-        expected=configuration_error(
-            "virtual_mailbox_limit 200 < queue file size 257: the message stays queued"
-        )
-        | {"processes": ("reports 0 1; exit 0",)},
+        expected={
+            **configuration_error(
+                "virtual_mailbox_limit 200 < queue file size 257:"
+                " the message stays queued"
+            ),
+            "processes": ("reports 0 1; exit 0",),
+        },
     ),
     _mbox("limit-negative", virtual_mailbox_limit="-1"),
     _mbox("limit-is-no-number", virtual_mailbox_limit="much"),

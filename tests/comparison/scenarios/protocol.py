@@ -7,7 +7,7 @@ were started: the good one is served by the process that met the bad one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -145,7 +145,7 @@ def _one_field(name: bytes, *values: bytes) -> Iterator[Edit]:
 
 
 def _changed(
-    name: str, changes: Sequence[dict[str, object]], *, of_recipient: bool = False
+    name: str, changes: Sequence[Mapping[str, object]], *, of_recipient: bool = False
 ) -> Scenario:
     """Requests with other values, and a good one after each."""
     mails: list[Mail] = []
@@ -155,12 +155,12 @@ def _changed(
     return Scenario(name=name, parameters=_ONE_PROCESS, mails=tuple(mails))
 
 
-def _change(values: dict[str, object], request: DeliveryRequest) -> DeliveryRequest:
+def _change(values: Mapping[str, object], request: DeliveryRequest) -> DeliveryRequest:
     return replace(request, **values)  # type: ignore[arg-type]
 
 
 def _change_recipient(
-    values: dict[str, object], request: DeliveryRequest
+    values: Mapping[str, object], request: DeliveryRequest
 ) -> DeliveryRequest:
     (recipient,) = request.recipients
     return replace(request, recipients=(replace(recipient, **values),))  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from postvirt.codec.announcement import DELIVERY_STATUS, encode_announcement
 from postvirt.model.request import Recipient, RequestFlag
@@ -111,7 +112,7 @@ _BOUNCE_NOT_READ = "warning: read private/bounce socket: no valid answer"
 _BOUNCE_NOT_ANSWERED = "warning: write/read private/bounce socket: no valid answer"
 
 
-def _bounce(name: str, answer: bytes, complaint: str, **more: bool) -> Scenario:
+def _bounce(name: str, answer: bytes, complaint: str, **more: Any) -> Scenario:
     """A bounce service that answers nonsense."""
     behaviour = Behaviour(answer=answer, **more)
     lines = (f"warning: {complaint}", _BOUNCE_NOT_ANSWERED, _NOT_BOUNCED)
