@@ -1,9 +1,8 @@
 """Completion scripts for shells, made from the parsers of the command line.
 
-shtab turns argparse's parsers into a script. It is asked when somebody wants the
-script, and never when a command runs: the script itself needs neither postvirt nor
-Python. What the parsers cannot know comes from here: types of tables, parameters,
-services of master.cf.
+shtab turns argparse's parsers into a script. It is imported only to print the script,
+never when a command runs; the script itself needs neither postvirt nor Python. What the
+parsers do not know is added here: table types, parameters, services of master.cf.
 
 Raises: ConfigError when shtab is not installed.
 """
@@ -26,7 +25,7 @@ _FUNCTIONS = {
     "like": "_postvirt_services",
 }
 
-# In both: the services of master.cf that run virtual, under whatever name.
+# For both shells: the services of master.cf that run virtual, under any name.
 _SERVICES = (
     "awk '$8 ~ /virtual$/ { print $1 }'"
     ' "${MAIL_CONFIG:-/etc/postfix}/master.cf" 2>/dev/null'
@@ -39,7 +38,7 @@ _postvirt_tables() { compgen -W '@TABLES@' -- "$1"; }
 _postvirt_services() { compgen -W "$(@SERVICES@)" -- "$1"; }
 """
 
-# What ends with "=" or ":" is not complete yet: no blank after it.
+# What ends with "=" or ":" is not complete yet, so no blank follows it.
 _BASH_END = """
 _postvirt() {
   _shtab_postvirt
@@ -68,7 +67,7 @@ def completion(
         import shtab
     except ImportError:
         raise ConfigError(
-            "completion scripts are made with the Python package shtab",
+            "completion scripts require the Python package shtab",
             remedy="pip install 'postvirt[cli]'",
         ) from None
     for command in subparsers.values():

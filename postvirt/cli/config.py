@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from postvirt.config.master_cf import MasterCf
     from postvirt.errors import ConfigError
 
-SUMMARY = "show parameters as postconf(1) does"
+SUMMARY = "show configuration parameters, as postconf(1) does"
 DESCRIPTION = """\
-Print parameters of main.cf, all of them or those that are named, for example
+Print the values of all main.cf parameters, or of those named, for example
 
     postvirt config -n                          what main.cf sets
-    postvirt config -x virtual_mailbox_maps     one value, as the daemon has it
+    postvirt config -x virtual_mailbox_maps     one value, as the daemon uses it
 
-The lines, warnings and exit status are those of postconf with the same options. It
-needs no Postfix; names and defaults are those of Postfix 3.7. Unlike postconf it never
-changes main.cf, and parameters of newer versions that postvirt has are shown if they
-are set or named.
+Output, warnings and exit status are those of postconf with the same options. Postfix
+need not be installed; names and defaults are those of Postfix 3.7. Unlike postconf,
+this command never changes main.cf. Parameters of newer Postfix versions that postvirt
+supports are shown if they are set or named.
 """
 
 CANNOT_RUN = 1  # as postconf
@@ -35,9 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_configuration_options(parser)
     add = parser.add_argument
-    add("-d", dest="defaults", action="store_true", help="show defaults, not main.cf")
-    add("-n", dest="only_set", action="store_true", help="show what is set in main.cf")
-    add("-x", dest="expanded", action="store_true", help="replace $name in the values")
+    add(
+        "-d",
+        dest="defaults",
+        action="store_true",
+        help="show default values instead of those in main.cf",
+    )
+    add(
+        "-n",
+        dest="only_set",
+        action="store_true",
+        help="show only parameters that main.cf sets",
+    )
+    add("-x", dest="expanded", action="store_true", help="expand $name in values")
     add("-h", dest="no_names", action="store_true", help="show values without names")
     add(
         "names", metavar="NAME", nargs="*", help="the parameters to show (default: all)"
@@ -68,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         for warning in error.warnings:
             log.warning(warning)
         sink("fatal", log.printable(error.text, utf8=False))
-        # The place of the mistake, which postconf does not show.
+        # Where the mistake is, which postconf does not show.
         for line in render(error).splitlines()[1:]:
             print(line, file=sys.stderr)
         return CANNOT_RUN
@@ -90,7 +100,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
             if is_given:
                 raise ConfigError(f"specify one of -d {option}")
     if arguments.names and "=" in arguments.names[0]:
-        raise ConfigError("postvirt does not change main.cf; use postconf for that")
+        raise ConfigError("postvirt does not change main.cf; use postconf instead")
 
 
 def _sources(arguments: argparse.Namespace) -> Sources:

@@ -1,7 +1,7 @@
 """postvirt deliver: deliver one message now, without Postfix.
 
 For a pipe(8) transport of any mail system, for scripts and for tests. The delivery is
-the daemon's own; only its result goes to standard output instead of to Postfix.
+the daemon's; only the result is printed instead of reported to Postfix.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
-SUMMARY = "deliver a message from standard input"
+SUMMARY = "deliver a message read from standard input"
 DESCRIPTION = """\
 Read a message from standard input and deliver it to the recipients, for example
 
     postvirt deliver -f sender@example.org user@example.com < message
 
-One line per recipient says what happened: status code, recipient, text. Exit status:
+and print one line per recipient: status code, recipient, text. Exit status:
 
-    0   delivered to every recipient
+    0   delivered to all recipients
     67  a recipient is unknown (EX_NOUSER)
-    69  a recipient cannot be delivered to for another reason (EX_UNAVAILABLE)
-    75  try again later (EX_TEMPFAIL): a recipient has to wait, or nothing was done
-        because the configuration or the command line is wrong
+    69  delivery to a recipient failed permanently for another reason (EX_UNAVAILABLE)
+    75  try again later (EX_TEMPFAIL): delivery to a recipient failed temporarily, or
+        nothing was done because of a mistake in the configuration or the command line
 
-75 wins over the others. With several recipients a repeated call delivers a second time
-to those that succeeded, so give a pipe(8) transport one recipient at a time
-(NAME_destination_recipient_limit = 1).
+75 takes precedence over the others. If a call with several recipients is repeated,
+those that have received the message receive it again, so have a pipe(8) transport pass
+one recipient at a time (NAME_destination_recipient_limit = 1).
 
-As root, mail is delivered with the recipient's rights. Other users can only deliver to
-mailboxes whose uid and gid are their own.
+When run as root, mail is delivered with the recipient's rights. Other users can deliver
+only to mailboxes with their own uid and gid.
 """
 
 EX_OK = 0
 EX_NOUSER = 67
 EX_UNAVAILABLE = 69
 EX_TEMPFAIL = 75
-# Whatever keeps this command from trying must not bounce anybody's mail.
+# A command that could not even try must not bounce mail.
 CANNOT_RUN = EX_TEMPFAIL
 
 _BLOCK_BYTES = 262_144
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
                 postman.deliver(os.fsencode(arguments.sender), recipient, content)
             )
             if outcome is None or isinstance(outcome, CorruptQueueFile):
-                raise AssertionError("there is no queue file, and nobody stops this")
+                raise AssertionError("there is no queue file, and nothing stops this")
             dsn = outcome.dsn
             line = f"{dsn.status} {argument}: {dsn.reason}\n"
             sys.stdout.buffer.write(os.fsencode(line))

@@ -1,19 +1,20 @@
-"""postvirt demo: the whole path on a private, throw-away instance."""
+"""postvirt demo: the whole path of a message on a private, temporary instance."""
 
 from __future__ import annotations
 
 import argparse
 
-SUMMARY = "deliver some mail on a throw-away instance and show what happens"
+SUMMARY = "deliver some mail on a temporary instance and show what happens"
 DESCRIPTION = """\
-Make a private instance below a temporary directory (configuration, tables, queue, mail
-folder), deliver a handful of messages to it, and show what arrived where, the log, and
-what bounced. The queue manager and the other services are stand-ins, so that neither
+Create a private instance in a temporary directory (configuration, tables, queue,
+mailboxes), deliver a handful of messages to it, and show where they arrived, the log,
+and what bounced. Stand-ins replace the queue manager and the other services, so neither
 Postfix nor root is needed.
 
-With --postfix a private genuine Postfix does all that instead; it has its own
-configuration and queue, and needs root. No mail leaves the machine either way.
-Exit status: 0 everything arrived as it should; 1 it did not, or there is no instance.
+With --postfix, a private copy of the genuine Postfix is used instead, with its own
+configuration and queue; this requires root. No mail leaves the machine either way.
+Exit status: 0 if all messages arrived as expected; 1 if not, or if the instance could
+not be created.
 """
 
 CANNOT_RUN = 1
@@ -22,10 +23,12 @@ CANNOT_RUN = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     parser.add_argument(
-        "--postfix", action="store_true", help="use a private genuine Postfix"
+        "--postfix",
+        action="store_true",
+        help="use a private copy of the genuine Postfix",
     )
     parser.add_argument(
-        "--keep", action="store_true", help="keep the instance and say where it is"
+        "--keep", action="store_true", help="keep the instance, and print its location"
     )
 
 

@@ -1,4 +1,4 @@
-"""postvirt lookup: ask one table, as `postmap -q KEY TYPE:NAME` does."""
+"""postvirt lookup: query one table, as `postmap -q KEY TYPE:NAME` does."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import os
 import sys
 from typing import Any, NoReturn
 
-SUMMARY = "look up one key in one table"
+SUMMARY = "query one lookup table"
 DESCRIPTION = """\
 Look up KEY in TYPE:NAME, for example
 
     postvirt lookup hash:/etc/postfix/vmailbox user@example.com
 
 and print the value. Exit status: 0 and the value (an empty line for an empty value);
-1 when there is no such key; 75 and a message when the table cannot answer. The key is
-folded to lower case, as postmap(1) does it. A key that begins with "-" is given after
-"--".
+1 if the key is not found; 75 and a message if the lookup fails. The key is folded to
+lower case, as with postmap(1). Put "--" before a key that begins with "-".
 
     postvirt lookup --types
 
-lists the types of tables, and whether their drivers are installed.
+lists the table types, and whether their drivers are installed.
 """
 
 FOUND = 0
@@ -33,19 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from postvirt.cli.settings_options import add_configuration_options
 
     add_configuration_options(parser)
-    parser.add_argument("--types", action=_ListTypes, help="list the types of tables")
+    parser.add_argument("--types", action=_ListTypes, help="list the table types")
     parser.add_argument(
         "-F",
         dest="file_values",
         action="store_true",
-        help="values are names of files: print what is in the files",
+        help="treat values as file names, and print the contents of the files",
     )
     parser.add_argument("table", metavar="TYPE:NAME")
     parser.add_argument("key", metavar="KEY")
 
 
 class _ListTypes(argparse.Action):
-    """Prints and exits, as --version does: no table and no key are needed."""
+    """Prints and exits, as --version does, without a table or a key."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(nargs=0, **options)
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.tables.registry import open_table
     from postvirt.tables.table import TableOptions
 
-    # The daemon insists on a place for mailboxes; a lookup has no use for it.
+    # The daemon requires a mailbox base; a lookup does not need it.
     settings = load_settings(arguments, ("virtual_mailbox_base", "/"))
     redirection.use(settings)
     options = TableOptions(

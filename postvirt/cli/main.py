@@ -1,9 +1,9 @@
 """postvirt: the command line.
 
 Each subcommand is a module with `add_arguments(parser)` and `run(arguments)`, which
-returns the exit status. What they need beyond argparse they import in `run`.
+returns the exit status. Modules other than argparse are imported in `run`.
 
-Raises: nothing; a person never sees a traceback.
+Raises: nothing; users never see a traceback.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Command(Protocol):
 
     SUMMARY: str
     DESCRIPTION: str
-    CANNOT_RUN: int  # the exit status when it could not even try
+    CANNOT_RUN: int  # the exit status if it could not even try
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -63,14 +63,14 @@ _COMMANDS: dict[str, _Command] = {
 _EX_USAGE = 64  # sysexits(3)
 
 _DESCRIPTION = """\
-A drop-in replacement for Postfix's virtual(8) delivery agent. What to do first:
+A drop-in replacement for Postfix's virtual(8) delivery agent. Where to start:
 
-    postvirt demo               see it work; nothing on this machine changes
-    postvirt check-config       is Postfix's configuration sound?
-    postvirt explain ADDRESS    where would mail for ADDRESS go, and why?
-    postvirt install            take virtual(8)'s place; `postvirt uninstall` undoes it
+    postvirt demo               see it work, without changing anything on this machine
+    postvirt check-config       check Postfix's configuration
+    postvirt explain ADDRESS    see where mail for ADDRESS would go, and why
+    postvirt install            replace virtual(8); `postvirt uninstall` restores it
 
-`postvirt COMMAND --help` has the details of a command, and postvirt(1) all of them.
+For details of a command, see `postvirt COMMAND --help`; for all of them, postvirt(1).
 """
 
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough; keep Python from complaining.
+        # The reader of our output has seen enough; keep Python from complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return command.CANNOT_RUN
     except OSError as error:
@@ -106,10 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Exits with the subcommand's own status for a command line that is wrong.
+    """Exits with the subcommand's own status if the command line is wrong.
 
-    That matters where a mail system calls: to a pipe(8) transport, argparse's 2 means
-    "bounce the message".
+    That matters where a mail system runs the command: for a pipe(8) transport,
+    argparse's 2 means "bounce the message".
     """
 
     usage_status = _EX_USAGE
@@ -120,7 +120,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _PrintCompletion(argparse.Action):
-    """Prints and exits, as --version does: no command is needed."""
+    """Prints and exits, as --version does, without a command."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, _: object, shell: Any, *__: object
@@ -146,7 +146,7 @@ def parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "--print-completion",
         action=_PrintCompletion,
         choices=("bash", "zsh"),
-        help="print the script that completes command lines in this shell",
+        help="print a script that completes command lines in this shell",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():

@@ -1,8 +1,8 @@
 """A progress bar on a terminal, if rich is installed; otherwise nothing.
 
-The bar is drawn by whoever reports progress and not by a thread: the process changes
-its identity meanwhile, which is a matter of all its threads. What it needs is imported
-before that.
+The bar is drawn by the code that reports progress and not by a thread, because the
+process changes its identity meanwhile, which is the identity of all its threads. All
+modules are imported before that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 # How often the bar is drawn.
 _PAUSE_SECONDS = 0.1
 
-# What is looked at is shown in so many characters: its end tells most.
+# Characters for what is being checked; its end says most.
 _WIDTH = 24
 
 Report = Callable[[str, int, int], None]
@@ -23,9 +23,9 @@ Report = Callable[[str, int, int], None]
 
 @contextmanager
 def show_progress() -> Iterator[Report]:
-    """Yield a function that takes what is done, how much of it, and of how much.
+    """Yield a function to call with a label, the number done, and the total.
 
-    0 of 0 takes the bar away.
+    0 of 0 removes the bar.
     """
     if not sys.stderr.isatty():
         yield _say_nothing
@@ -65,10 +65,10 @@ def show_progress() -> Iterator[Report]:
         bar.refresh()
 
     with bar:
-        report("checking", 1, 2)  # draws all there is, and so imports it
+        report("checking", 1, 2)  # draws everything, which imports all modules
         report("checking", 0, 0)
         yield report
 
 
 def _say_nothing(what: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """Report nothing."""

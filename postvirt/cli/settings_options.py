@@ -9,7 +9,7 @@ from postvirt.config.parameters import Settings
 from postvirt.system import log
 from postvirt.tables.databases.cf_file import use_main_cf
 
-# What a daemon would be called: $process_name and $service_name in main.cf.
+# The name of the daemon: $process_name and $service_name in main.cf.
 DAEMON = "virtual"
 
 
@@ -19,7 +19,7 @@ def add_configuration_options(parser: argparse.ArgumentParser) -> None:
         "-c",
         dest="config_directory",
         metavar="DIR",
-        help="the directory of main.cf (default: $MAIL_CONFIG or /etc/postfix)",
+        help="directory that contains main.cf (default: $MAIL_CONFIG or /etc/postfix)",
     )
     parser.add_argument(
         "-o",
@@ -27,7 +27,7 @@ def add_configuration_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="use this value in place of main.cf's; may be repeated",
+        help="override a main.cf parameter; may be repeated",
     )
 
 
@@ -40,9 +40,9 @@ def overrides_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def load_settings(arguments: argparse.Namespace, *more: tuple[str, str]) -> Settings:
-    """Read the configuration that the options name; the log goes to standard error.
+    """Read the configuration that the options select; log to standard error.
 
-    more are overrides of the subcommand's own, as (name, value).
+    more contains overrides of the subcommand itself, as (name, value).
     Raises: ConfigError.
     """
     loaded = load(
