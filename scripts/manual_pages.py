@@ -32,6 +32,9 @@ _PART = re.compile(
     re.MULTILINE,
 )
 
+# Names of programs, files and parameters, which keep their small letter.
+_NAME = re.compile(r"[\w.-]+\(\d\)|post\w+|systemd\b|\w+_\w|\w+\.cf\b")
+
 # Parameters that people come for; the order is that of the page.
 _MAILBOXES = (
     "virtual_mailbox_base",
@@ -82,6 +85,12 @@ def _text(paragraph: str) -> Iterator[str]:
         )
         for line in lines:
             yield f"\\&{line}" if line[0] in ".'" else line
+
+
+def _sentence(text: str) -> Iterator[str]:
+    """Lines of a text that is a sentence but for its capital and its full stop."""
+    first = text[0] if _NAME.match(text) else text[0].upper()
+    yield from _text(f"{first}{text[1:]}.")
 
 
 def _description(text: str) -> Iterator[str]:
@@ -155,8 +164,7 @@ def _commands() -> Iterator[str]:
         for action in options:
             if action.help:
                 yield f".It {_option(action)}"
-                help_ = action.help[0].upper() + action.help[1:] + "."
-                yield from _text(help_)
+                yield from _sentence(action.help)
         yield ".El"
 
 
@@ -164,7 +172,7 @@ def _codes() -> Iterator[str]:
     yield ".Bl -tag -width PV000"
     for code, why in CODES.items():
         yield f".It {code}"
-        yield from _text(why[0].upper() + why[1:] + ".")
+        yield from _sentence(why)
     yield ".El"
 
 
