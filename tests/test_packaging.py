@@ -49,6 +49,10 @@ def test_the_wheel_holds_the_manual_pages(wheel: Path) -> None:
     assert pages >= {"man1/postvirt.1", "man8/postvirt-virtual.8"}
 
 
+def test_the_wheel_tells_type_checkers_that_it_has_types(wheel: Path) -> None:
+    assert "postvirt/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """main.cf and a value with a macro need the grammars; the wheel finds its own."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
