@@ -93,10 +93,11 @@ class Promise:
         problems: list[str] = []
         for recipient in _recipients(self.mails):
             if is_mbox(recipient):
-                entries, rest = mbox_entries(folder, recipient, self.mails)
-                problems += self._mbox_problems(recipient, entries, rest)
+                numbers, rest = mbox_entries(folder, recipient, self.mails)
+                problems += self._mbox_problems(recipient, numbers, rest)
             else:
-                numbers, partial = _maildir_messages(folder, recipient, self.mails)
+                messages, partial = _maildir_messages(folder, recipient, self.mails)
+                numbers = tuple(messages)
                 problems += [f"{name} is not complete" for name in partial]
             found.update((number, recipient) for number in numbers)
         for number, recipient in sorted(acknowledged - found):
