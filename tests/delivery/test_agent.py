@@ -10,6 +10,7 @@ import pytest
 
 from postvirt.config.load import load
 from postvirt.delivery.agent import DONE, TRY_AGAIN, Agent
+from postvirt.delivery.recipient import Postman
 from postvirt.model.effects import Exchange
 from postvirt.model.request import (
     DeliveryRequest,
@@ -200,6 +201,7 @@ class Faulty(Table):
 
 def with_bug(which: str, error: Exception) -> Callable[[Agent], None]:
     def meddle(agent: Agent) -> None:
+        assert isinstance(agent.postman, Postman)
         maps = getattr(agent.postman.resolver, which)
         maps.tables = (Faulty(maps.tables[0], b"carol@example.com", error),)
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ class Post:
 
 
 @pytest.fixture
-def post(settings: Read) -> Post:
+def post(settings: Read) -> Iterator[Post]:
     with public_directory() as directory:
         folder = directory / "mail"
         folder.mkdir()

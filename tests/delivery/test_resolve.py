@@ -4,6 +4,7 @@ import ctypes
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,9 @@ def resolver(
     is_local: Callable[[bytes], bool] = lambda _: False,
 ) -> Resolver:
     def table(parameter: str, tables: str | bytes) -> Maps:
-        make = value if isinstance(tables, bytes) else maps
-        return make(parameter, tables)  # type: ignore[operator]
+        if isinstance(tables, bytes):
+            return value(parameter, tables)
+        return maps(parameter, tables)
 
     return Resolver(
         settings,
@@ -227,7 +229,7 @@ def test_the_minimum_is_for_the_uid_alone(settings: Read) -> None:
 
 @pytest.mark.parametrize("which", ["uid", "gid"])
 def test_a_missing_owner_is_a_mistake_in_the_table(settings: Read, which: str) -> None:
-    table = {which: "inline:{other@example.com=5000}"}
+    table: dict[str, Any] = {which: "inline:{other@example.com=5000}"}
     found = resolver(settings(), **table).resolve(BOB)
     assert found == Misconfigured(
         f"recipient bob@example.com: not found in virtual_{which}_maps"
@@ -238,7 +240,8 @@ def test_a_missing_owner_is_a_mistake_in_the_table(settings: Read, which: str) -
 def test_an_empty_owner_is_a_mistake_in_the_table(
     settings: Read, which: str, logged: Log
 ) -> None:
-    found = resolver(settings(), **{which: b""}).resolve(BOB)
+    table: dict[str, Any] = {which: b""}
+    found = resolver(settings(), **table).resolve(BOB)
     assert isinstance(found, Misconfigured)
     title = f"virtual_{which}_maps"
     assert logged.lines == [
@@ -364,7 +367,7 @@ def test_an_owner_table_that_fails_is_a_mistake(
 )
 def test_a_mistake_says_what_it_is_about(
     settings: Read,
-    tables: dict[str, str | bytes],
+    tables: dict[str, Any],
     cause: str,
     parameter: str,
     value: bytes,

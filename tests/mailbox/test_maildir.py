@@ -106,6 +106,7 @@ def test_the_message_is_written_in_tmp_and_then_moved_to_new(home: Path) -> None
                 assert not effect.everything
                 assert not effect.has_its_names
                 assert effect.named_by == recipient().uid
+        assert isinstance(effect, Written | Durable)
         assert effect.device == os.fstat(fd).st_dev
         assert os.path.samestat(os.fstat(fd), place.stat())
         assert not os.get_inheritable(fd)
@@ -217,7 +218,7 @@ def test_a_message_without_content_is_its_headers(home: Path) -> None:
     assert (path / files(path)[0]).read_bytes() == HEADERS
 
 
-COMMIT_FAILURES = {
+COMMIT_FAILURES: dict[int, Deferred | Bounced] = {
     errno.EIO: Deferred(Dsn("4.3.0", "Input/output error")),
     errno.ENOSPC: Deferred(Dsn("4.3.0", "No space left on device")),
     errno.ESTALE: Deferred(Dsn("4.2.0", "Stale file handle")),

@@ -66,7 +66,7 @@ sys.stdin.read()
 
 @contextmanager
 def held_elsewhere(call: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-c", _HOLDER, call, path]
+    command: list[str | Path] = [sys.executable, "-c", _HOLDER, call, path]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
@@ -157,6 +157,7 @@ def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> 
     assert outcome == DELIVERED
     assert log.lines == []
     written, durable = effects
+    assert isinstance(written, Written)
     device = mbox.stat().st_dev
     size = mbox.stat().st_size - len(OLD)
     assert written == Written(written.fd, device, size)

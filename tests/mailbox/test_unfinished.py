@@ -41,11 +41,12 @@ FIRST_LINE = b"From alice@example.org  Thu Jan  1 00:00:02 1970\n"
 LOCKING = Locking(frozenset({"fcntl"}), attempts=1, delay_seconds=1, stale_seconds=500)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadly:
     """Content that kills the process after some chunks."""
 
     count: int
+    queue_file_bytes: int = 0
 
     def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
         assert quote_from

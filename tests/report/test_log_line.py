@@ -171,7 +171,7 @@ def test_lines_are_those_of_postfix():
     ]
     answers = ask([("log_style", 2, True), *calls])[1:]
     for (times, reuse, (original, address)), answer in zip(cases, answers, strict=True):
-        stats = MessageStats(*(Timestamp(*time) for time in times), reuse)
+        stats = MessageStats(*(Timestamp(*time) for time in times), reuse)  # type: ignore[call-arg, arg-type]
         ours = line(address, original, stats).replace("delivered to maildir", "reason")
         # The log takes out what a terminal should not see.
         assert ours.replace(text(b"\xff"), "?") in answer.log, (times, original)

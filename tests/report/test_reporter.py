@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_nobody_is_told_of_a_corrupt_queue_file(logged):
 
 
 def test_services_have_the_names_that_are_configured(logged):
-    names = {
+    names: dict[str, Any] = {
         "bounce_service_name": "defer",
         "defer_service_name": "trace",
         "trace_service_name": "bounce",
@@ -451,7 +452,7 @@ class TestFlush:
         assert "public/flush" not in report(outcome, flush="example.com").services
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Delivered | Deferred | Bounced] = {
     "sent": SENT,
     "defer_append": Deferred(Dsn("4.3.0", "no space", diagnostic="i/o error")),
     "bounce_append": Bounced(Dsn("5.2.2", "full", diagnostic="i/o error")),

@@ -1,9 +1,12 @@
 """virtual_delivery_status_filter replaces a code and its text."""
 
+from typing import cast
+
 import pytest
 
 from postvirt.model.outcome import Dsn
 from postvirt.report.status_filter import filtered
+from postvirt.tables.maps import Maps
 from tests.harness.reporting import status_filter
 
 DEFERRED = Dsn("4.2.0", "no lock", "delayed")
@@ -75,7 +78,7 @@ def test_the_key_is_the_code_and_the_text(logged):
             return b"5.7.1 x"
 
     asked = Asked()
-    filtered(asked, Dsn("4.2.0", "é \udcff", "delayed"))
+    filtered(cast("Maps", asked), Dsn("4.2.0", "é \udcff", "delayed"))
     assert asked.key == b"4.2.0 \xc3\xa9 \xff"
 
 

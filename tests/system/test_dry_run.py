@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,16 +77,16 @@ def test_unlink_and_create_as_somebody_else(
     for path in (place / "file", place / "directory"):
         os.chown(path, 4999, 4999)
     for above in (place, *place.parents[:2]):
-        request.addfinalizer(lambda above=above: above.chmod(0o755))
+        request.addfinalizer(partial(above.chmod, 0o755))
         above.chmod(0o755)
     place.chmod(mode)
     os.chown(place, 5000 if mode < 0o1000 else 0, 5000)
-    path = bytes(place / name)
+    old = bytes(place / name)
     new = bytes(place / "new")
     try:
         os.seteuid(5000)
-        asked = number_of(lambda: dry_run.check_unlink(path))
-        assert asked == number_of(lambda: os.unlink(path))
+        asked = number_of(lambda: dry_run.check_unlink(old))
+        assert asked == number_of(lambda: os.unlink(old))
         asked = number_of(lambda: dry_run.check_create(new))
         assert asked == number_of(lambda: os.open(new, os.O_CREAT | os.O_EXCL))
     finally:
@@ -114,9 +115,5 @@ def test_write(place: Path) -> None:
     assert number_of(lambda: dry_run.check_write(bytes(path), 100, 10, 0)) == 0
     assert number_of(lambda: dry_run.check_write(bytes(path), 100, 10, 110)) == 0
     for size, limit, name in ((11, 110, errno.EFBIG), (big, 0, errno.ENOSPC)):
-        asked = number_of(
-            lambda size=size, limit=limit: dry_run.check_write(
-                bytes(path), 100, size, limit
-            )
-        )
+        asked = number_of(partial(dry_run.check_write, bytes(path), 100, size, limit))
         assert asked == name

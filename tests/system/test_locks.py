@@ -36,13 +36,16 @@ else:
     print("free")
 """
 
-CLASSICAL = {locks.try_fcntl_lock: "lockf", locks.try_flock: "flock"}
 Lock = Callable[[int], None]
+CLASSICAL: dict[Lock, str] = {
+    locks.try_fcntl_lock: "lockf",
+    locks.try_flock: "flock",
+}
 
 
 @contextmanager
 def held_elsewhere(call: str, path: Path, kind: str = "LOCK_EX") -> Iterator[None]:
-    command = [sys.executable, "-c", _HOLDER, call, path, kind]
+    command: list[str | Path] = [sys.executable, "-c", _HOLDER, call, path, kind]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
@@ -53,7 +56,7 @@ def held_elsewhere(call: str, path: Path, kind: str = "LOCK_EX") -> Iterator[Non
 
 
 def seen_from_elsewhere(call: str, path: Path, kind: str = "LOCK_EX") -> str:
-    command = [sys.executable, "-c", _TRIER, call, path, kind]
+    command: list[str | Path] = [sys.executable, "-c", _TRIER, call, path, kind]
     return (
         subprocess.run(command, check=True, capture_output=True).stdout.decode().strip()
     )

@@ -35,7 +35,7 @@ def test_details_are_for_those_who_ask(verbose, expected):
 
 @pytest.mark.parametrize(("daemon", "pauses"), [(False, []), (True, [1.0])])
 def test_fatal_ends_the_process_and_a_daemon_waits_first(monkeypatch, daemon, pauses):
-    slept = []
+    slept: list[float] = []
     monkeypatch.setattr("postvirt.system.log.time.sleep", slept.append)
     with logged_lines(daemon=daemon) as lines, pytest.raises(SystemExit) as end:
         log.fatal("cannot go on")
