@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from postvirt.server.loop import Loop
 from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
-from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 
 # Where a companion finds the descriptor that it shares.
@@ -45,14 +45,14 @@ class Companion:
 
     def __init__(
         self,
-        watchdog: Watchdog,
+        loop: Loop,
         name: str,
         module: str,
         take: Callable[[dict[str, Any]], None],
     ) -> None:
         self.pid = 0
         self.state = "dead"
-        self._watchdog = watchdog
+        self._loop = loop
         self._name = name
         self._module = module
         self._take = take
@@ -98,7 +98,7 @@ class Companion:
             self._reap(self.pid)
 
     def _start(self) -> None:
-        if self._watchdog.is_stopping or not self._is_wanted or self.state != "dead":
+        if self._loop.is_stopping or not self._is_wanted or self.state != "dead":
             return
         try:
             self._spawn()
@@ -106,7 +106,7 @@ class Companion:
             pause = max(self._backoff.fail(), _SHORTEST_PAUSE_SECONDS)
             why = log.errno_text(error)
             log.error(f"start {self._name}: {why}: next try in {pause:g} seconds")
-            self._watchdog.call_after(pause, self._start)
+            self._loop.call_after(pause, self._start)
 
     def _spawn(self) -> None:
         command = [sys.executable, "-P", "-m", self._module, *self._arguments]
@@ -134,8 +134,8 @@ class Companion:
         os.set_blocking(self._input, False)
         os.set_blocking(self._output, False)
         self._unsent = []
-        self._watchdog.keep(self._input)
-        self._watchdog.add_source(self._output, self._hear)
+        self._loop.keep(self._input)
+        self._loop.add_source(self._output, self._hear)
         self._received = b""
         self._started = time.monotonic()
         self._send()
@@ -146,7 +146,7 @@ class Companion:
         was_sending = bool(self._unsent)
         self._unsent[1:] = [self._wanted]
         if not was_sending:
-            self._watchdog.add_source(self._input, self._send_more, writes=True)
+            self._loop.add_source(self._input, self._send_more, writes=True)
 
     def _send_more(self) -> None:
         try:
@@ -159,7 +159,7 @@ class Companion:
             return  # it is busy
         except OSError:
             self._unsent = []  # it is dead; its output ends
-        self._watchdog.remove_source(self._input)
+        self._loop.remove_source(self._input)
 
     def _hear(self) -> None:
         try:
@@ -179,7 +179,7 @@ class Companion:
         pid = self.pid
         self._forget()
         os.waitpid(pid, 0)
-        if self._watchdog.is_stopping:
+        if self._loop.is_stopping:
             return
         if time.monotonic() > self._started + EARLY_SECONDS:
             self._backoff.reset()
@@ -188,19 +188,19 @@ class Companion:
             f"{self._name} process {pid} died: next one"
             + (f" in {pause:g} seconds" if pause else " at once")
         )
-        self._watchdog.call_after(pause, self._start)
+        self._loop.call_after(pause, self._start)
 
     def _reap(self, pid: int) -> None:
         """Take its exit status, now or when it is there."""
         if os.waitpid(pid, os.WNOHANG) == (0, 0):
-            self._watchdog.call_after(_LOOK_SECONDS, partial(self._reap, pid))
+            self._loop.call_after(_LOOK_SECONDS, partial(self._reap, pid))
 
     def _forget(self) -> None:
         """It has ended, or is about to."""
-        self._watchdog.remove_source(self._output)
-        self._watchdog.release(self._input)
+        self._loop.remove_source(self._output)
+        self._loop.release(self._input)
         if self._unsent:
-            self._watchdog.remove_source(self._input)
+            self._loop.remove_source(self._input)
             self._unsent = []
         os.close(self._output)
         os.close(self._input)

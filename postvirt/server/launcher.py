@@ -15,19 +15,18 @@ import os
 import socket
 import stat
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from postvirt.config.daemon_options import Options, parse_options
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
-from postvirt.server.watchdog import RunWorker, watch
-from postvirt.server.worker import Leave, StatusChannel, Ties
-from postvirt.server.worker_setup import (
-    Configuration,
-    log_as_environment_says,
-    prepared,
-    settled_worker,
-)
+from postvirt.server.current_settings import CurrentSettings
+from postvirt.server.log_target import log_as_environment_says
+from postvirt.server.watchdog import watch
+from postvirt.server.worker import StatusChannel
+from postvirt.server.worker_protocol import Leave, Parent
+from postvirt.server.worker_setup import Prepared, prepare_workers, set_up_worker
 from postvirt.system import log
 
 # master_proto.h: where master(8) leaves its descriptors.
@@ -47,8 +46,8 @@ def main() -> int:
 
 
 def _start(options: Options) -> int:
-    configuration = Configuration(options)
-    settings = configuration.read()
+    current = CurrentSettings(options)
+    settings = current.read()
     if not options.by_hand and not options.serves_stdin and os.isatty(0):
         log.start(log.to_stderr(options.process_name))
         log.fatal("do not run this command by hand")
@@ -59,26 +58,39 @@ def _start(options: Options) -> int:
     except OSError as error:
         log.fatal(f'chdir("{settings.queue_directory}"): {log.errno_text(error)}')
     if options.serves_stdin:
-        worker = settled_worker(prepared(configuration, settings), None)
+        prepared = prepare_workers(options, settings, current.json_log)
+        worker = set_up_worker(prepared, None)
         worker.serve_pair(sys.stdin.fileno(), sys.stdout.fileno())
         return 0
-    listeners = _listeners(options.socket_count)
+    channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
+    return watch(_DropIn(current, channel, _listeners(options.socket_count)))
 
-    def next_worker() -> RunWorker:
-        known = prepared(configuration, configuration.read())
-        channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
 
-        def run(ties: Ties) -> Leave:
-            try:
-                worker = settled_worker(known, channel)
-            except ConfigError as error:
-                log.fatal(error.text)
-            ends = (STATUS_FD, *ties.lifelines)
-            return worker.run(listeners, replace(ties, lifelines=ends))
+@dataclass(slots=True)
+class _DropIn:
+    """What workers do for master(8): a Job for the watchdog process."""
 
-        return run
+    current: CurrentSettings
+    channel: StatusChannel
+    listeners: Sequence[socket.socket]
+    prepared: Prepared | None = None
 
-    return watch(next_worker)
+    def prepare(self) -> None:
+        """Read main.cf again if it has changed; before each worker."""
+        settings = self.current.read()
+        self.prepared = prepare_workers(
+            self.current.options, settings, self.current.json_log
+        )
+
+    def work(self, parent: Parent) -> Leave:
+        """Be a worker to its end."""
+        assert self.prepared is not None
+        try:
+            worker = set_up_worker(self.prepared, self.channel)
+        except ConfigError as error:
+            log.fatal(error.text)
+        ends = (STATUS_FD, *parent.lifelines)
+        return worker.run(self.listeners, replace(parent, lifelines=ends))
 
 
 def _listeners(count: int) -> list[socket.socket]:

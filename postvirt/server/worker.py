@@ -23,9 +23,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from postvirt.codec import master_status
@@ -38,28 +37,14 @@ from postvirt.engine.engine import Engine, StoppingError
 from postvirt.model.effects import Steps
 from postvirt.server.assembly import Assembly
 from postvirt.server.connection import Connection
-from postvirt.server.metrics.scoreboard import Slot
+from postvirt.server.loop import CHILD_SIGNALS
 from postvirt.server.pass_transport import receive_client
+from postvirt.server.worker_protocol import REPLACED, Leave, Parent
 from postvirt.system import log
 
 # A worker asks for its successor when it may still serve one client in so many: nobody
 # waits for the new one to get ready, some milliseconds.
 _SPARE_PART = 10
-
-# What a worker is told by signals: stop, and make room for another one.
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-
-
-class Leave(IntEnum):
-    """Why a worker left; the exit status that tells the watchdog process."""
-
-    FOR_GOOD = 0  # idle, or told to stop, or nobody left to work for
-    REPLACE = 77  # max_use, or it had to make room: another worker goes on
-    CHANGED_TABLE = 78  # another one goes on here, too
-
-
-# With these, somebody else goes on.
-REPLACED = frozenset({Leave.REPLACE, Leave.CHANGED_TABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +68,6 @@ class StatusChannel:
             return os.write(self.fd, records) == len(records)
         except OSError:
             return False
-
-
-@dataclass(frozen=True, slots=True)
-class Ties:
-    """What binds a worker to the processes around it.
-
-    lifelines         descriptors that become readable when it makes no sense to go on:
-                      master(8) or the watchdog process went away
-    ask_for_another   tells the watchdog process to start the next worker now
-    ask_for_successor tells it to start the next worker, and then to have this one make
-                      room
-    say_ready         tells it that this worker accepts clients
-    slot              where the worker notes what it is doing
-    """
-
-    lifelines: Sequence[int]
-    ask_for_another: Callable[[], None]
-    ask_for_successor: Callable[[], None] = lambda: None
-    say_ready: Callable[[], None] = lambda: None
-    slot: Slot = field(default_factory=Slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +115,7 @@ class Worker:
             on_commit=assembly.on_commit,
         )
         self._listeners: Sequence[socket.socket] = ()
-        self._ties = Ties((), lambda: None)
+        self._parent = Parent()
         self._leave: Leave | None = None
         self._served = 0
         self._was_taken = False
@@ -160,23 +125,23 @@ class Worker:
         self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._engine.watch(self._signals, self._take_signals)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        for number in SIGNALS:
+        for number in CHILD_SIGNALS:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         # The watchdog process forked with them blocked, so that none is lost till now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_SIGNALS)
 
-    def run(self, listeners: Sequence[socket.socket], ties: Ties) -> Leave:
+    def run(self, listeners: Sequence[socket.socket], parent: Parent) -> Leave:
         """Serve whoever comes; why it left."""
-        for fd in ties.lifelines:
+        for fd in parent.lifelines:
             self._engine.watch(fd, partial(self._be_cut_off, fd))
         for listener in listeners:
             listener.setblocking(False)
         self._listeners = listeners
-        self._ties = ties
+        self._parent = parent
         self._idle_until = time.monotonic() + self._limits.max_idle
-        self._listen(True)
-        ties.say_ready()
+        self._begin_to_listen()
+        parent.say_ready()
         while self._leave is None:
             self._turn(self._idle_until)
             if self._engine.clients:
@@ -204,16 +169,15 @@ class Worker:
         latest = now + longest
         self._engine.turn(latest if until is None else min(until, latest))
 
-    def _listen(self, wanted: bool) -> None:
-        if wanted == self._is_listening:
-            return
-        self._is_listening = wanted
-        self._ties.slot.listen(wanted)
+    def _begin_to_listen(self) -> None:
+        self._is_listening = self._parent.slot.accepts = True
         for listener in self._listeners:
-            if wanted:
-                self._engine.watch(listener.fileno(), partial(self._accept, listener))
-            else:
-                self._engine.unwatch(listener.fileno())
+            self._engine.watch(listener.fileno(), partial(self._accept, listener))
+
+    def _end_listening(self) -> None:
+        self._is_listening = self._parent.slot.accepts = False
+        for listener in self._listeners:
+            self._engine.unwatch(listener.fileno())
 
     def _accept(self, listener: socket.socket) -> None:
         """Accept everybody who waits, as far as there is room."""
@@ -221,7 +185,7 @@ class Worker:
             log.info(f"table {table} has changed -- restarting")
             self._begin_to_leave(Leave.CHANGED_TABLE)
         while self._is_listening:
-            if self._ties.slot.is_dismissed:
+            if self._parent.slot.is_dismissed:
                 self._begin_to_leave(Leave.REPLACE)
                 return
             try:
@@ -242,10 +206,10 @@ class Worker:
     def _begin_to_serve(self, client: socket.socket) -> None:
         client.setblocking(False)
         self._served += 1
-        self._ties.slot.begin()
+        self._parent.slot.begin()
         if self._engine.clients + 1 >= self._limits.clients:
             self._notify(master_status.TAKEN)
-            self._listen(False)
+            self._end_listening()
         if self._takes_passed:
             steps = self._passed_conversation(client)
         else:
@@ -254,14 +218,14 @@ class Worker:
         if self._served >= self._limits.max_use:
             self._begin_to_leave(Leave.REPLACE)
         elif self._served == self._successor_at:
-            self._ties.ask_for_successor()
+            self._parent.ask_for_successor()
 
     def _end_service(self, client: socket.socket) -> None:
         client.close()
-        self._ties.slot.end()
+        self._parent.slot.end()
         if self._leave is None and not self._is_listening:
             self._notify(master_status.AVAILABLE)
-            self._listen(True)
+            self._begin_to_listen()
 
     def _conversation(self, reads: int, writes: int) -> Steps[None]:
         connection = Connection(
@@ -290,9 +254,9 @@ class Worker:
         """Accept nobody any more."""
         self._leave = leave
         was_taken = not self._is_listening
-        self._listen(False)
+        self._end_listening()
         if leave in REPLACED:
-            self._ties.ask_for_another()
+            self._parent.ask_for_another()
             if was_taken:
                 self._notify(master_status.AVAILABLE)
 

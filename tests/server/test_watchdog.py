@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import pytest
 
 from postvirt.errors import ConfigError
+from postvirt.server.loop import CHILD_SIGNALS
 from postvirt.server.watchdog import watch
-from postvirt.server.worker import SIGNALS, Leave, Ties
+from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.system import log
 from tests.harness.child import exit_status_of, in_child, open_descriptors
+from tests.harness.jobs import Jobs
 
-Work = Callable[[Ties], Leave]
+Work = Callable[[Parent], Leave]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,11 @@ def run(*works: Work) -> End:
 
     def work() -> tuple[int, int]:
         log.start(note)
-        count = 0
-        left = iter(works)
-
-        def next_worker() -> Work:
-            nonlocal count
-            count += 1
-            return next(left)
-
+        job = Jobs(iter(works).__next__)
         try:
-            return watch(next_worker), count
+            return watch(job), job.prepared
         except SystemExit as end:  # log.fatal
-            return int(end.code or 0), count
+            return int(end.code or 0), job.prepared
 
     try:
         status, count = in_child(work)
@@ -62,11 +57,11 @@ def run(*works: Work) -> End:
     return End(status, lines, count)
 
 
-def leave(_: Ties) -> Leave:
+def leave(_: Parent) -> Leave:
     return Leave.FOR_GOOD
 
 
-def replace(_: Ties) -> Leave:
+def replace(_: Parent) -> Leave:
     return Leave.REPLACE
 
 
@@ -79,23 +74,23 @@ def test_a_worker_that_wants_to_be_replaced_is_replaced() -> None:
     assert run(*[replace] * 100, leave) == End(0, [], 101)
 
 
-def fail(_: Ties) -> Leave:
+def fail(_: Parent) -> Leave:
     raise RuntimeError("boom")
 
 
-def interrupt(_: Ties) -> Leave:
+def interrupt(_: Parent) -> Leave:
     raise KeyboardInterrupt
 
 
-def fatal(_: Ties) -> Leave:
+def fatal(_: Parent) -> Leave:
     log.fatal("cannot go on")
 
 
-def exit_with_3(_: Ties) -> Leave:
+def exit_with_3(_: Parent) -> Leave:
     raise SystemExit(3)
 
 
-def exit_with_text(_: Ties) -> Leave:
+def exit_with_text(_: Parent) -> Leave:
     raise SystemExit("text")
 
 
@@ -120,7 +115,7 @@ def test_a_worker_that_fails_makes_the_watchdog_fail(
 def test_a_worker_that_is_killed_is_reported(number: signal.Signals) -> None:
     pids = os.pipe()
 
-    def die(_: Ties) -> Leave:
+    def die(_: Parent) -> Leave:
         os.write(pids[1], b"%d" % os.getpid())
         faulthandler.disable()  # pytest's; it would print where this happens
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -161,9 +156,9 @@ def test_a_worker_goes_on_while_there_can_be_no_successor(
             raise BlockingIOError(errno.EAGAIN, "")
         return fork()
 
-    def ask_twice(ties: Ties) -> Leave:
-        ties.ask_for_successor()
-        ties.ask_for_another()
+    def ask_twice(parent: Parent) -> Leave:
+        parent.ask_for_successor()
+        parent.ask_for_another()
         return Leave.REPLACE
 
     monkeypatch.setattr("os.fork", fork_or_fail)
@@ -171,7 +166,7 @@ def test_a_worker_goes_on_while_there_can_be_no_successor(
 
 
 def test_sigterm_is_passed_on_and_the_worker_waited_for() -> None:
-    def work(_: Ties) -> Leave:
+    def work(_: Parent) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
         return Leave.FOR_GOOD
@@ -180,7 +175,7 @@ def test_sigterm_is_passed_on_and_the_worker_waited_for() -> None:
 
 
 def test_after_sigterm_nobody_is_replaced() -> None:
-    def work(_: Ties) -> Leave:
+    def work(_: Parent) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
         return Leave.REPLACE
@@ -189,7 +184,7 @@ def test_after_sigterm_nobody_is_replaced() -> None:
 
 
 def test_a_worker_that_dies_of_sigterm_is_no_failure_then() -> None:
-    def work(_: Ties) -> Leave:
+    def work(_: Parent) -> Leave:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.kill(os.getppid(), signal.SIGTERM)
@@ -203,7 +198,7 @@ def test_a_worker_that_dies_of_sigterm_is_no_failure_then() -> None:
 
 
 def test_a_failure_after_sigterm_is_still_a_failure() -> None:
-    def work(_: Ties) -> Leave:
+    def work(_: Parent) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         signal.sigwait({signal.SIGTERM})
         raise RuntimeError("boom")
@@ -217,28 +212,28 @@ def test_sigterm_that_comes_while_a_worker_is_prepared_is_not_lost() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             return wait
 
-        def wait(_: Ties) -> Leave:
+        def wait(_: Parent) -> Leave:
             assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
             return Leave.REPLACE
 
         # The first worker starts without; the signal comes before the second.
         first: Iterator[Work] = iter([replace])
-        return watch(lambda: next(first, None) or next_worker())
+        return watch(Jobs(lambda: next(first, None) or next_worker()))
 
     assert in_child(work) == 0
 
 
 def test_the_worker_sees_the_end_of_children_and_waits_with_sigterm() -> None:
-    def work(_: Ties) -> Leave:
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(SIGNALS)
+    def work(_: Parent) -> Leave:
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(CHILD_SIGNALS)
         return Leave.FOR_GOOD
 
     assert run(work) == End(0, [], 1)
 
 
 def test_the_lifeline_is_open_as_long_as_the_watchdog_lives() -> None:
-    def work(ties: Ties) -> Leave:
-        (lifeline,) = ties.lifelines
+    def work(parent: Parent) -> Leave:
+        (lifeline,) = parent.lifelines
         assert not os.get_inheritable(lifeline)
         assert not select.select([lifeline], [], [], 0)[0]
         return Leave.FOR_GOOD
@@ -249,8 +244,8 @@ def test_the_lifeline_is_open_as_long_as_the_watchdog_lives() -> None:
 def test_no_worker_gets_more_descriptors_than_the_first() -> None:
     seen = os.pipe()
 
-    def work(ties: Ties) -> Leave:
-        os.write(seen[1], f"{ties.lifelines} {len(open_descriptors())}\n".encode())
+    def work(parent: Parent) -> Leave:
+        os.write(seen[1], f"{parent.lifelines} {len(open_descriptors())}\n".encode())
         return Leave.REPLACE
 
     run(work, work, work, leave)
@@ -263,13 +258,13 @@ def test_a_worker_that_asks_has_a_successor_while_it_goes_on() -> None:
     """It may ask more than once, and then leave as it likes: there is only one."""
     reads, writes = os.pipe()
 
-    def first(ties: Ties) -> Leave:
-        ties.ask_for_another()
-        ties.ask_for_another()
+    def first(parent: Parent) -> Leave:
+        parent.ask_for_another()
+        parent.ask_for_another()
         assert os.read(reads, 1) == b"x"  # from its successor
         return Leave.REPLACE
 
-    def second(_: Ties) -> Leave:
+    def second(_: Parent) -> Leave:
         os.write(writes, b"x")
         return Leave.FOR_GOOD
 
@@ -281,15 +276,15 @@ def test_a_worker_that_asks_has_a_successor_while_it_goes_on() -> None:
 def test_the_watchdog_stays_until_the_last_worker_has_left() -> None:
     pids, words = os.pipe(), os.pipe()
 
-    def first(ties: Ties) -> Leave:
-        ties.ask_for_another()
+    def first(parent: Parent) -> Leave:
+        parent.ask_for_another()
         with suppress(ProcessLookupError):
             pidfd = os.pidfd_open(int(os.read(pids[0], 10)))
             assert select.select([pidfd], [], [], 20)[0]
         os.write(words[1], b"first")
         return Leave.REPLACE
 
-    def second(_: Ties) -> Leave:
+    def second(_: Parent) -> Leave:
         os.write(pids[1], b"%d" % os.getpid())
         return Leave.FOR_GOOD
 
@@ -303,13 +298,13 @@ def test_the_watchdog_stays_until_the_last_worker_has_left() -> None:
 def test_a_worker_that_crashes_is_a_failure_unless_another_accepts(asks: bool) -> None:
     reads, writes = os.pipe()
 
-    def first(ties: Ties) -> Leave:
+    def first(parent: Parent) -> Leave:
         if asks:
-            ties.ask_for_another()
+            parent.ask_for_another()
             os.read(reads, 1)
         raise RuntimeError("boom")
 
-    def second(_: Ties) -> Leave:
+    def second(_: Parent) -> Leave:
         os.write(writes, b"x")
         return Leave.FOR_GOOD
 
@@ -322,7 +317,7 @@ def test_a_worker_that_crashes_is_a_failure_unless_another_accepts(asks: bool) -
 
 
 def test_a_worker_that_stands_still_is_reported() -> None:
-    def work(_: Ties) -> Leave:
+    def work(_: Parent) -> Leave:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, 0.01)
         while True:
@@ -339,13 +334,13 @@ def test_a_worker_that_stands_still_is_reported() -> None:
 def test_sigterm_reaches_every_worker() -> None:
     told = os.pipe()
 
-    def old(ties: Ties) -> Leave:
-        ties.ask_for_another()
+    def old(parent: Parent) -> Leave:
+        parent.ask_for_another()
         signal.sigwait({signal.SIGTERM})
         os.write(told[1], b"x")
         return Leave.REPLACE
 
-    def new(_: Ties) -> Leave:
+    def new(_: Parent) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)
         signal.sigwait({signal.SIGTERM})
         os.write(told[1], b"x")
@@ -360,15 +355,15 @@ def test_sigterm_reaches_every_worker() -> None:
 def test_a_worker_whose_watchdog_is_gone_may_ask_all_the_same() -> None:
     result = os.pipe()
 
-    def work(ties: Ties) -> Leave:
+    def work(parent: Parent) -> Leave:
         os.kill(os.getppid(), signal.SIGKILL)
-        (lifeline,) = ties.lifelines
+        (lifeline,) = parent.lifelines
         os.read(lifeline, 1)
-        ties.ask_for_another()
+        parent.ask_for_another()
         os.write(result[1], b"still here")
         return Leave.REPLACE
 
-    assert exit_status_of(lambda: watch(lambda: work)) == -signal.SIGKILL
+    assert exit_status_of(lambda: watch(Jobs(lambda: work))) == -signal.SIGKILL
     assert os.read(result[0], 100) == b"still here"
     for fd in result:
         os.close(fd)
@@ -385,7 +380,7 @@ def test_a_configuration_that_cannot_be_used_goes_up() -> None:
             return found
 
         with pytest.raises(ConfigError) as caught:
-            watch(next_worker)
+            watch(Jobs(next_worker))
         return caught.value.text
 
     assert in_child(work) == "broken meanwhile"
@@ -402,6 +397,6 @@ def test_an_ignored_sigchld_does_not_matter() -> None:
             leave = next(leaves)
             return lambda _: leave
 
-        return watch(next_worker)
+        return watch(Jobs(next_worker))
 
     assert in_child(work) == 0

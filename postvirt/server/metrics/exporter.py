@@ -21,8 +21,8 @@ from postvirt.inspection.services import metrics_library
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
 from postvirt.server.companion import Companion
+from postvirt.server.loop import Loop
 from postvirt.server.table_watch.watcher import Files
-from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 
 _MODULE = "postvirt.server.metrics.exporter_process"
@@ -38,14 +38,17 @@ def check(address: str) -> None:
 
 
 class Exporter:
-    """Shows metrics, as `export` says."""
+    """Shows metrics, as `export` says.
 
-    def __init__(self, watchdog: Watchdog) -> None:
+    scoreboard_fd    the descriptor of the scoreboard whose numbers are shown
+    """
+
+    def __init__(self, loop: Loop, scoreboard_fd: int) -> None:
         self._address = ""
         self._problem = ""
         self._has_served = False
-        self._watchdog = watchdog
-        self._companion = Companion(watchdog, "exporter", _MODULE, self._take)
+        self._scoreboard_fd = scoreboard_fd
+        self._companion = Companion(loop, "exporter", _MODULE, self._take)
 
     def export(self, address: str, owner: Owner, files: Files) -> None:
         """Show metrics there, with the ages of these files; "" is nowhere."""
@@ -61,7 +64,7 @@ class Exporter:
                     table: [f.path for f in many] for table, many in files.items()
                 }
             },
-            self._watchdog.scoreboard_fd,
+            self._scoreboard_fd,
         )
 
     def close(self) -> None:

@@ -88,8 +88,13 @@ class Slot:
             numbers = memoryview(bytearray(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
         self._numbers = numbers
 
-    def listen(self, accepts: bool) -> None:
+    @property
+    def accepts(self) -> bool:
         """Whether the worker accepts clients now."""
+        return bool(self._numbers[_Field.ACCEPTS])
+
+    @accepts.setter
+    def accepts(self, accepts: bool) -> None:
         self._numbers[_Field.ACCEPTS] = accepts
 
     def begin(self) -> None:
@@ -120,7 +125,7 @@ class Slot:
         """The numbers as they are now."""
         numbers = self._numbers
         return Activity(
-            bool(numbers[_Field.ACCEPTS]),
+            self.accepts,
             numbers[_Field.SERVED],
             numbers[_Field.IN_FLIGHT],
             numbers[_Field.LAST_ACCEPT] / 1000,

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from postvirt.server.watchdog import Watchdog
+from postvirt.server.loop import Loop
 from postvirt.system import log
 
 Answer = dict[str, Any]
@@ -55,11 +55,11 @@ class Control:
 
     def __init__(
         self,
-        watchdog: Watchdog,
+        loop: Loop,
         path: str,
         commands: Mapping[str, Command],
     ) -> None:
-        self._watchdog = watchdog
+        self._loop = loop
         self._path = path
         self._commands = commands
         self._waiting_for_the_end: list[socket.socket] = []
@@ -72,11 +72,11 @@ class Control:
         finally:
             os.umask(before)
         self._listener.listen(_BACKLOG)
-        watchdog.add_source(self._listener.fileno(), self._accept)
+        loop.add_source(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
         """Take no more commands."""
-        self._watchdog.remove_source(self._listener.fileno())
+        self._loop.remove_source(self._listener.fileno())
         self._listener.close()
         _remove(self._path)
 
@@ -96,7 +96,7 @@ class Control:
         client.setblocking(False)
         received = bytearray()
         hear = partial(self._hear, client, received)
-        self._watchdog.add_source(client.fileno(), hear)
+        self._loop.add_source(client.fileno(), hear)
 
     def _hear(self, client: socket.socket, received: bytearray) -> None:
         try:
@@ -108,11 +108,11 @@ class Control:
         received += data
         if data and b"\n" not in data and len(received) < _MOST_COMMAND_BYTES:
             return
-        self._watchdog.remove_source(client.fileno())
+        self._loop.remove_source(client.fileno())
         if not data:
             client.close()
             return
-        self._watchdog.keep(client.fileno())
+        self._loop.keep(client.fileno())
         self._obey(bytes(received), partial(self._reply, client))
 
     def _obey(self, line: bytes, reply: Reply) -> None:
@@ -132,7 +132,7 @@ class Control:
         if answer.get("ends"):
             self._waiting_for_the_end.append(client)
         else:
-            self._watchdog.release(client.fileno())
+            self._loop.release(client.fileno())
             client.close()
 
 

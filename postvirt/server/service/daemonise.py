@@ -7,9 +7,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from postvirt.system import log
 
 # What the daemon writes when it works; everything before is for the person.
 WORKS = b"\0"
+
+
+@dataclass(slots=True)
+class Starter:
+    """The process that waits until the service works; fd is the pipe to it."""
+
+    fd: int
+
+    def tell(self, severity: str, line: bytes) -> None:
+        """Pass on what goes wrong meanwhile, as a sink of the log."""
+        if severity:
+            self._write(f"postvirt: {severity}: ".encode() + line + b"\n")
+
+    def leave(self, last: bytes = b"") -> None:
+        """Say the last word, and nothing from now on."""
+        log.tell_also(None)
+        if self.fd >= 0:
+            self._write(last)
+            os.close(self.fd)
+            self.fd = -1
+
+    def _write(self, data: bytes) -> None:
+        try:
+            os.write(self.fd, data)
+        except OSError:
+            pass  # it waits no longer
 
 
 def daemonise(work: Callable[[int], int], directory: str) -> tuple[bool, bytes]:

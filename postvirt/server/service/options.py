@@ -1,4 +1,4 @@
-"""What a service is started with, and whether its configuration can be used.
+"""What a service is started with, and the options that follow from it.
 
 Parity: the -o options of an entry in master.cf, as master(8) passes them on.
 Raises: ConfigError.
@@ -6,18 +6,14 @@ Raises: ConfigError.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from postvirt.config.daemon_options import Options, parse_options
-from postvirt.config.excerpt import render
 from postvirt.config.load import load, read_master_cf
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
-from postvirt.inspection import show
-from postvirt.inspection.run import inspect_process
 from postvirt.inspection.subject import PROGRAMS
 
 PROCESS_NAME = "postvirt"
@@ -80,27 +76,3 @@ def settings_of(options: Options) -> Settings:
         process_name=options.process_name,
         service_name=options.service_name,
     ).settings
-
-
-def problems_of(wanted: Wanted, queue_directory: str) -> bytes:
-    """The errors and the warnings of the configuration; in a child."""
-    found: dict[str, list[str]] = {"error": [], "warning": []}
-    try:
-        options = wanted.options()
-        try:
-            settings = settings_of(options)
-            if settings.queue_directory != queue_directory:
-                raise ConfigError("another queue_directory: stop, then start")
-        finally:
-            # As mail_owner, from here on; it finds more than the first mistake.
-            for problem in inspect_process(
-                options.overrides,
-                process_name=options.process_name,
-                service_name=options.service_name,
-            ):
-                if problem.severity in found:
-                    found[problem.severity].append(show.render(problem))
-    except ConfigError as error:
-        if not found["error"]:
-            found["error"].append(render(error))
-    return json.dumps((found["error"], found["warning"])).encode()

@@ -11,10 +11,10 @@ from functools import partial
 
 from postvirt.config.excerpt import render
 from postvirt.errors import ConfigError
-from postvirt.server.service.daemonise import daemonise
+from postvirt.server.service.daemonise import Starter, daemonise
 from postvirt.server.service.options import Wanted, settings_of
 from postvirt.server.service.pid_file import AlreadyRunningError
-from postvirt.server.service.service import Service, Starter
+from postvirt.server.service.service import Service
 from postvirt.system import log
 
 

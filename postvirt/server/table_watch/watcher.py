@@ -12,8 +12,8 @@ from typing import Any
 
 from postvirt.model.mailbox import Owner
 from postvirt.server.companion import Companion
+from postvirt.server.loop import Loop
 from postvirt.server.table_watch.versions import Version
-from postvirt.server.watchdog import Watchdog
 from postvirt.system import log
 from postvirt.tables.table import TableFile
 
@@ -23,27 +23,12 @@ Files = Mapping[str, Sequence[TableFile]]
 
 
 class Watcher:
-    """Watches files, from `watch` on.
+    """Watches files, from `watch` on."""
 
-    polled     directories that are looked at from time to time, and why
-    """
-
-    def __init__(
-        self, watchdog: Watchdog, on_change: Callable[[list[str]], None]
-    ) -> None:
-        self.polled: list[list[str]] = []
+    def __init__(self, loop: Loop, on_change: Callable[[Sequence[str]], None]) -> None:
+        self._polled: list[list[str]] = []
         self._on_change = on_change
-        self._companion = Companion(watchdog, "watcher", _MODULE, self._take)
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._companion.pid
-
-    @property
-    def state(self) -> str:
-        """Either "starting", "watching" or "dead"."""
-        return self._companion.state
+        self._companion = Companion(loop, "watcher", _MODULE, self._take)
 
     def watch(
         self, owner: Owner, files: Files, versions: Mapping[str, Version]
@@ -57,14 +42,22 @@ class Watcher:
         }
         self._companion.tell([str(owner.uid), str(owner.gid)], wanted)
 
+    def status(self) -> dict[str, Any]:
+        """For `postvirt status`: "starting", "watching" or "dead"; what is polled."""
+        return {
+            "pid": self._companion.pid,
+            "state": self._companion.state,
+            "polled": self._polled,
+        }
+
     def close(self) -> None:
         """End the watcher."""
         self._companion.close()
 
     def _take(self, said: dict[str, Any]) -> None:
         if "state" in said:
-            before, self.polled = self.polled, said["polled"]
-            for directory, why in self.polled:
+            before, self._polled = self._polled, said["polled"]
+            for directory, why in self._polled:
                 if [directory, why] not in before:
                     log.warning(
                         f"cannot watch {directory} ({why}): looking at its table files"

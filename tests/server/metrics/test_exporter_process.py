@@ -86,7 +86,7 @@ def start(scoreboard: Scoreboard) -> Iterator[Any]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_what_the_scoreboard_says_is_served(start, scoreboard, host: str) -> None:
     slot = scoreboard.take()
-    slot.listen(True)
+    slot.accepts = True
     slot.begin()
     slot.counts.outcome("bounced", "none")
     slot.counts.commit_group(3)

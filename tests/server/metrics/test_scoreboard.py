@@ -21,7 +21,7 @@ def test_what_a_worker_does_is_seen_by_others() -> None:
     before = time.monotonic()
 
     def work() -> None:
-        slot.listen(True)
+        slot.accepts = True
         slot.begin()
         slot.begin()
         slot.end()
@@ -66,7 +66,7 @@ def test_what_a_worker_has_counted_outlives_it() -> None:
     slot = scoreboard.take()
 
     def work() -> None:
-        slot.listen(True)
+        slot.accepts = True
         slot.begin()
         slot.begin()
         slot.end()

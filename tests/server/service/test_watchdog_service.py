@@ -12,38 +12,38 @@ from typing import Any, NoReturn
 
 import pytest
 
-from postvirt.server import watchdog as module
+from postvirt.server import loop as module
+from postvirt.server.loop import CHILD_SIGNALS, Loop
 from postvirt.server.metrics.scoreboard import Reason
-from postvirt.server.service.in_child import run_aside
+from postvirt.server.service.configuration_check import run_in_child
 from postvirt.server.watchdog import Watchdog
-from postvirt.server.worker import SIGNALS, Leave, Ties
+from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.system import log
 from tests.harness.child import Log, in_child, open_descriptors
+from tests.harness.jobs import Jobs, Work
 
 # A worker ends by itself, should its watchdog process have been ended by force.
 PATIENCE_SECONDS = 20
 
 TOO_MANY = "Resource temporarily unavailable"
 
-Work = Callable[[Ties], Leave]
 
-
-def serve(ties: Ties) -> Leave:
+def serve(parent: Parent) -> Leave:
     """Accept clients until somebody says otherwise, as a worker does."""
-    ties.slot.listen(True)
-    ties.say_ready()
-    came = signal.sigtimedwait(SIGNALS, PATIENCE_SECONDS)
+    parent.slot.accepts = True
+    parent.say_ready()
+    came = signal.sigtimedwait(CHILD_SIGNALS, PATIENCE_SECONDS)
     assert came is not None
     return Leave.REPLACE if came.si_signo == signal.SIGHUP else Leave.FOR_GOOD
 
 
-def serve_somebody(ties: Ties) -> Leave:
-    ties.slot.begin()
-    ties.slot.end()
-    return serve(ties)
+def serve_somebody(parent: Parent) -> Leave:
+    parent.slot.begin()
+    parent.slot.end()
+    return serve(parent)
 
 
-def die(ties: Ties) -> NoReturn:
+def die(parent: Parent) -> NoReturn:
     os._exit(1)
 
 
@@ -55,7 +55,11 @@ class Play:
         log.start(self.lines)
         self.started = 0
         self._works = list(works)
-        self.watchdog = Watchdog(self._next, count=count, is_service=True, **options)
+        self.loop = Loop()
+        jobs = Jobs(self._next)
+        self.watchdog = Watchdog(
+            self.loop, jobs, count=count, is_service=True, **options
+        )
 
     def _next(self) -> Work:
         self.started += 1
@@ -76,7 +80,7 @@ def stop(one: Play) -> None:
 
 
 def pids(watchdog: Watchdog) -> list[int]:
-    return [state.pid for state in watchdog.states()]
+    return [state.pid for state in watchdog.workers()]
 
 
 def test_as_many_workers_accept_as_wanted_until_it_is_stopped() -> None:
@@ -100,16 +104,17 @@ def test_new_workers_are_there_before_the_old_ones_leave() -> None:
         def ready() -> None:
             seen.append(pids(one.watchdog))
             if len(seen) == 1:
-                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
-                for pid in seen[0]:
-                    assert not one.watchdog._workers[pid].slot.is_dismissed
+                one.watchdog.retire_workers(Reason.RELOAD, at_once=False)
+                one.watchdog.start_workers()
+                for worker in one.watchdog.workers():
+                    assert not worker.slot.is_dismissed
             else:
-                one.watchdog.call_after(0, check)
+                one.loop.call_after(0, check)
 
         def check() -> None:
             left = set(pids(one.watchdog)) & set(seen[0])
             if left:
-                one.watchdog.call_after(0.01, check)
+                one.loop.call_after(0.01, check)
             else:
                 one.watchdog.stop()
 
@@ -128,12 +133,11 @@ def test_old_workers_can_be_told_to_leave_first() -> None:
             if order:
                 one.watchdog.stop()
                 return
-            slots = [worker.slot for worker in one.watchdog._workers.values()]
+            slots = [worker.slot for worker in one.watchdog.workers()]
 
-            def prepare() -> None:
-                order.append(([slot.is_dismissed for slot in slots], one.started))
-
-            one.watchdog.replace_workers(prepare, Reason.CHANGED_TABLE, at_once=True)
+            one.watchdog.retire_workers(Reason.CHANGED_TABLE, at_once=True)
+            order.append(([slot.is_dismissed for slot in slots], one.started))
+            one.watchdog.start_workers()
 
         one = Play(serve, count=2, on_ready=ready)
         one.watchdog.run()
@@ -142,29 +146,32 @@ def test_old_workers_can_be_told_to_leave_first() -> None:
     assert play(story) == ([([True, True], 2)], 4)
 
 
-def kill_itself(ties: Ties) -> NoReturn:
+def kill_itself(parent: Parent) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-@pytest.mark.parametrize("fail", [die, kill_itself])
-def test_old_workers_go_on_until_a_new_one_works(fail: Work) -> None:
+@pytest.mark.parametrize(
+    ("fail", "reason"), [(die, Reason.DIED), (kill_itself, Reason.KILLED)]
+)
+def test_old_workers_go_on_until_a_new_one_works(fail: Work, reason: Reason) -> None:
     def story() -> object:
         failures = []
 
         def ready() -> None:
             if failures:
-                one.watchdog.call_after(0, check)
+                one.loop.call_after(0, check)
             else:
-                old.extend(one.watchdog._workers.values())
-                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+                old.extend(one.watchdog.workers())
+                one.watchdog.retire_workers(Reason.RELOAD, at_once=False)
+                one.watchdog.start_workers()
 
-        def take_failure(was_killed: bool) -> None:
-            failures.append((was_killed, [worker.slot.is_dismissed for worker in old]))
+        def take_failure(reason: Reason) -> None:
+            failures.append((reason, [worker.slot.is_dismissed for worker in old]))
 
         def check() -> None:
             if set(pids(one.watchdog)) & {worker.pid for worker in old}:
-                one.watchdog.call_after(0.01, check)
+                one.loop.call_after(0.01, check)
             else:
                 one.watchdog.stop()
 
@@ -173,28 +180,28 @@ def test_old_workers_go_on_until_a_new_one_works(fail: Work) -> None:
         one.watchdog.run()
         return failures, one.started
 
-    assert play(story) == ([(fail is kill_itself, [False])], 3)
+    assert play(story) == ([(reason, [False])], 3)
 
 
 def test_a_second_replacement_does_not_forget_the_oldest() -> None:
     """The workers in between never worked: nobody tells the oldest to make room."""
 
     def story() -> object:
-        def never_ready(ties: Ties) -> Leave:
-            signal.sigwait(SIGNALS)
+        def never_ready(parent: Parent) -> Leave:
+            signal.sigwait(CHILD_SIGNALS)
             return Leave.REPLACE
 
         def ready() -> None:
             if one.started == 1:
-                old.extend(one.watchdog._workers.values())
-                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+                old.extend(one.watchdog.workers())
+                one.watchdog.retire_workers(Reason.RELOAD, at_once=False)
+                one.watchdog.start_workers()
                 assert not old[0].slot.is_dismissed
-                one.watchdog.replace_workers(look, Reason.CHANGED_TABLE, at_once=True)
+                one.watchdog.retire_workers(Reason.CHANGED_TABLE, at_once=True)
+                seen.extend(worker.slot.is_dismissed for worker in old)
+                one.watchdog.start_workers()
             else:
                 one.watchdog.stop()
-
-        def look() -> None:
-            seen.extend(worker.slot.is_dismissed for worker in old)
 
         seen: list[bool] = []
         old: list[Any] = []
@@ -234,7 +241,7 @@ def test_workers_that_die_at_once_are_replaced_more_and_more_slowly(
             else:
                 callback()
 
-        monkeypatch.setattr(one.watchdog, "call_after", call_after)
+        monkeypatch.setattr(one.loop, "call_after", call_after)
         one.watchdog.run()
         return pauses, one.started, one.lines.lines[0].partition(" died ")[2]
 
@@ -249,7 +256,7 @@ def test_many_that_die_together_count_as_one(monkeypatch: pytest.MonkeyPatch) ->
         pauses: list[float] = []
         ends: list[Callable[[], None]] = []
         one = Play(die, count=3)
-        call_after = one.watchdog.call_after
+        call_after = one.loop.call_after
 
         def pause(seconds: float, callback: Callable[[], None]) -> None:
             pauses.append(seconds)
@@ -264,7 +271,7 @@ def test_many_that_die_together_count_as_one(monkeypatch: pytest.MonkeyPatch) ->
             else:
                 ends.pop()()
 
-        monkeypatch.setattr(one.watchdog, "call_after", pause)
+        monkeypatch.setattr(one.loop, "call_after", pause)
         one.watchdog.run()
         return pauses, one.started
 
@@ -317,17 +324,18 @@ def test_no_descriptor_and_no_zombie_stays() -> None:
 
         def ready() -> None:
             # Whoever was replaced may not have been waited for yet.
-            one.watchdog.call_after(0, look)
+            one.loop.call_after(0, look)
 
         def look() -> None:
             if len(pids(one.watchdog)) > 2:
-                one.watchdog.call_after(0.01, look)
+                one.loop.call_after(0.01, look)
                 return
             counts.add(len(open_descriptors()))
             with open(f"/proc/self/task/{os.getpid()}/children") as children:
                 assert len(children.read().split()) == 2
             if one.started < 40:
-                one.watchdog.replace_workers(lambda: None, Reason.RELOAD, at_once=False)
+                one.watchdog.retire_workers(Reason.RELOAD, at_once=False)
+                one.watchdog.start_workers()
             else:
                 one.watchdog.stop()
 
@@ -343,15 +351,15 @@ def test_workers_have_none_of_its_own_descriptors() -> None:
         reads, writes = os.pipe()
         kept = os.dup(writes)
 
-        def look(ties: Ties) -> Leave:
+        def look(parent: Parent) -> Leave:
             with open(writes, "w") as report:
                 report.write(" ".join(sorted(open_descriptors())))
-            return serve(ties)
+            return serve(parent)
 
         one = Play(look, on_ready=lambda: stop(one))
         source = os.dup(reads)
-        one.watchdog.add_source(source, lambda: None)
-        one.watchdog.keep(kept)
+        one.loop.add_source(source, lambda: None)
+        one.loop.keep(kept)
         one.watchdog.run()
         os.close(writes)
         os.close(kept)
@@ -376,11 +384,12 @@ def test_signals_and_sources_call_back() -> None:
 
         def take() -> None:
             came.append(os.read(reads, 1).decode())
-            one.watchdog.remove_source(reads)
+            one.loop.remove_source(reads)
             one.watchdog.stop()
 
-        one = Play(serve, on_ready=ready, on_signal={signal.SIGHUP: hang_up})
-        one.watchdog.add_source(reads, take)
+        one = Play(serve, on_ready=ready)
+        one.loop.on_signal(signal.SIGHUP, hang_up)
+        one.loop.add_source(reads, take)
         one.watchdog.run()
         return came
 
@@ -398,12 +407,18 @@ def test_something_is_done_aside() -> None:
 
         def ready() -> None:
             own = os.getpid()
-            run_aside(
-                one.watchdog, lambda: b"%d" % (os.getpid() != own) * 100_000, take, 10
+            run_in_child(
+                one.loop,
+                lambda: b"%d" % (os.getpid() != own) * 100_000,
+                take,
+                seconds=10,
             )
-            run_aside(one.watchdog, lambda: die(Ties((), lambda: None)), take, 10)
-            run_aside(
-                one.watchdog, lambda: str(select.select([], [], [])).encode(), take, 1
+            run_in_child(one.loop, lambda: die(Parent()), take, seconds=10)
+            run_in_child(
+                one.loop,
+                lambda: str(select.select([], [], [])).encode(),
+                take,
+                seconds=1,
             )
 
         one = Play(serve, on_ready=ready)
@@ -423,7 +438,7 @@ def test_where_there_can_be_no_child_there_is_no_answer(
         def ready() -> None:
             before = open_descriptors()
             monkeypatch.setattr(module.os, "fork", fail)
-            pid = run_aside(one.watchdog, lambda: b"never", answers.append, 10)
+            pid = run_in_child(one.loop, lambda: b"never", answers.append, seconds=10)
             assert (pid, open_descriptors()) == (0, before)
             one.watchdog.stop()
 
@@ -443,19 +458,19 @@ def test_a_descriptor_that_was_closed_meanwhile_is_another_one() -> None:
         called = []
 
         def ready() -> None:
-            one.watchdog.add_source(first[0], replace)
-            one.watchdog.add_source(second[0], lambda: called.append("closed"))
+            one.loop.add_source(first[0], replace)
+            one.loop.add_source(second[0], lambda: called.append("closed"))
             for _, writes in (first, second):
                 os.write(writes, b"x")
 
         def replace() -> None:
-            one.watchdog.remove_source(first[0])
-            one.watchdog.remove_source(second[0])
+            one.loop.remove_source(first[0])
+            one.loop.remove_source(second[0])
             os.close(second[0])
             assert os.dup(first[0]) == second[0]
             os.read(first[0], 1)
-            one.watchdog.add_source(second[0], lambda: called.append("new"))
-            one.watchdog.call_after(0, one.watchdog.stop)
+            one.loop.add_source(second[0], lambda: called.append("new"))
+            one.loop.call_after(0, one.watchdog.stop)
 
         one = Play(serve, on_ready=ready)
         one.watchdog.run()
@@ -466,17 +481,15 @@ def test_a_descriptor_that_was_closed_meanwhile_is_another_one() -> None:
 
 def test_all_workers_can_be_killed() -> None:
     def story() -> object:
-        def deaf(ties: Ties) -> Leave:
-            ties.say_ready()
-            while signal.sigtimedwait(SIGNALS, PATIENCE_SECONDS):
+        def deaf(parent: Parent) -> Leave:
+            parent.say_ready()
+            while signal.sigtimedwait(CHILD_SIGNALS, PATIENCE_SECONDS):
                 pass
             return Leave.FOR_GOOD
 
         def ready() -> None:
             one.watchdog.stop()
-            one.watchdog.call_after(
-                0, lambda: killed.extend(one.watchdog.kill_workers())
-            )
+            one.loop.call_after(0, lambda: killed.extend(one.watchdog.kill_workers()))
 
         killed: list[int] = []
         one = Play(deaf, count=2, on_ready=ready)

@@ -1,0 +1,76 @@
+"""The settings that hold now: main.cf is read again when it has changed.
+
+Raises: ConfigError.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from postvirt.config.daemon_options import Options
+from postvirt.config.load import LogSettings, Texts, directory_of, load
+from postvirt.config.parameters import Settings
+from postvirt.errors import ConfigError
+from postvirt.server.json_log import JsonLog
+from postvirt.server.log_target import log_as_environment_says, log_as_settings_say
+from postvirt.system import log
+from postvirt.tables.databases.cf_file import use_main_cf
+
+
+@dataclass(slots=True)
+class CurrentSettings:
+    """main.cf and -o, read again when main.cf is no longer the file that was read."""
+
+    options: Options
+    json_log: JsonLog = field(default_factory=JsonLog)
+    _settings: Settings | None = None
+    _texts: Texts | None = None
+    _version: tuple[int, ...] = ()
+
+    def read(self) -> Settings:
+        """The settings that hold now; the log follows them.
+
+        Raises: ConfigError.
+        """
+        # It may change while it is read; then it is read once more.
+        version = self._main_cf_version()
+        if self._settings is None or self._version != version:
+            try:
+                loaded = load(
+                    overrides=self.options.overrides,
+                    process_name=self.options.process_name,
+                    service_name=self.options.service_name,
+                )
+            except ConfigError as error:
+                if isinstance(error.log_settings, LogSettings):
+                    log_as_settings_say(error.log_settings, self.options)
+                elif self._settings is None and log.is_facility(error.syslog_facility):
+                    process_name = self.options.process_name
+                    log_as_environment_says(process_name, error.syslog_facility)
+                raise
+            for warning in loaded.warnings:
+                log.warning(warning)
+            self._settings, self._texts = loaded.settings, loaded.texts
+            self._version = version
+            self._apply()
+        return self._settings
+
+    def keep(self) -> Settings:
+        """Go on with the settings that were read, while main.cf is what it is now."""
+        self._version = self._main_cf_version()
+        return self._apply()
+
+    def _apply(self) -> Settings:
+        assert self._settings is not None
+        assert self._texts is not None
+        use_main_cf(self._texts)
+        log_as_settings_say(self._settings, self.options, self.json_log)
+        return self._settings
+
+    def _main_cf_version(self) -> tuple[int, ...]:
+        try:
+            status = os.stat(f"{directory_of(None)}/main.cf")
+        except OSError:
+            return ()
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

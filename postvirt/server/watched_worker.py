@@ -1,0 +1,89 @@
+"""A worker as the watchdog process sees it: its process and its state.
+
+    STARTING -> ACCEPTING                   it says that it is ready
+    STARTING, ACCEPTING -> STANDING_IN      it wants a successor, or is to be replaced
+    STARTING, ACCEPTING -> LEAVING          it wants another worker to go on
+    STANDING_IN -> LEAVING                  a worker that replaces it is ready
+    STANDING_IN -> ACCEPTING                there can be no further process now
+
+It may end in any state.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from enum import Enum
+
+from postvirt.server.metrics.scoreboard import Reason, Slot
+from postvirt.server.worker_protocol import Leave
+from postvirt.system import log
+
+
+class State(Enum):
+    """What a worker does for new clients.
+
+    STARTING      it does not accept clients yet
+    ACCEPTING     it accepts clients
+    STANDING_IN   it has a successor, and accepts clients until that one does
+    LEAVING       it accepts no more clients; it ends when the last ones are served
+    """
+
+    STARTING = "starting"
+    ACCEPTING = "accepting"
+    STANDING_IN = "standing in"
+    LEAVING = "leaving"
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchedWorker:
+    """A worker process.
+
+    says      readable when the worker says something, or has ended
+    started   a time.monotonic()
+    reason    why it is to be replaced, if that is known before it ends
+    """
+
+    pid: int
+    says: int
+    slot: Slot
+    started: float
+    state: State = State.STARTING
+    reason: Reason | None = None
+
+    @property
+    def has_successor(self) -> bool:
+        """Whether it does not count any more among the workers that are wanted."""
+        return self.state in (State.STANDING_IN, State.LEAVING)
+
+    def dismiss(self) -> None:
+        """Have it accept no more clients from this moment on."""
+        self.state = State.LEAVING
+        self.slot.dismiss()
+        os.kill(self.pid, signal.SIGHUP)
+
+    def wait(self) -> int:
+        """The exit code of a worker that has ended; -N: killed by signal N."""
+        _, status = os.waitpid(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        process = f"worker process {self.pid}"
+        if code == -signal.SIGALRM:
+            log.warning(f"{process} made no progress for daemon_timeout: killed")
+        elif code < 0:
+            log.warning(f"{process} killed by signal {-code}")
+        return code
+
+    def why_ended(self, code: int) -> Reason | None:
+        """Why it ended with this exit code; None: it left for good."""
+        if code == -signal.SIGALRM:
+            return Reason.DAEMON_TIMEOUT
+        if code < 0:
+            return Reason.KILLED
+        if code == Leave.CHANGED_TABLE:
+            return Reason.CHANGED_TABLE
+        if code == Leave.REPLACE:
+            return self.reason or Reason.MAX_USE
+        return None if code == Leave.FOR_GOOD else Reason.DIED

@@ -1,0 +1,80 @@
+"""What a worker and the watchdog process tell each other.
+
+The worker says words of one byte on a pipe, counts in its slot of the scoreboard what
+it does, and tells by its exit status why it left. The watchdog process tells it to stop
+(SIGTERM), or to leave because another worker goes on (SIGHUP, and its slot).
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from postvirt.server.metrics.scoreboard import Slot
+
+
+class Word(Enum):
+    """What a worker says.
+
+    READY             it accepts clients
+    WANTS_SUCCESSOR   it will soon have served max_use clients; it accepts clients until
+                      its successor does
+    WANTS_ANOTHER     it accepts no more clients: another worker has to go on
+    END               it has ended
+    """
+
+    READY = b"r"
+    WANTS_SUCCESSOR = b"s"
+    WANTS_ANOTHER = b"a"
+    END = b""
+
+
+class Leave(IntEnum):
+    """Why a worker left: its exit status."""
+
+    FOR_GOOD = 0  # idle, or told to stop, or no process left to work for
+    REPLACE = 77  # max_use, or told to leave: another worker goes on
+    CHANGED_TABLE = 78  # another one goes on here, too
+
+
+# With these, another worker goes on.
+REPLACED = frozenset({Leave.REPLACE, Leave.CHANGED_TABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The watchdog process as its worker sees it.
+
+    lifelines   descriptors that become readable when there is no process left to work
+                for: master(8) or the watchdog process has ended
+    slot        where the worker notes what it is doing
+    ear         the descriptor to say words on; -1 is none
+    """
+
+    lifelines: Sequence[int] = ()
+    slot: Slot = field(default_factory=Slot)
+    ear: int = -1
+
+    def say_ready(self) -> None:
+        """This worker accepts clients."""
+        self._say(Word.READY)
+
+    def ask_for_successor(self) -> None:
+        """Start the next worker; this one accepts clients until that one does."""
+        self._say(Word.WANTS_SUCCESSOR)
+
+    def ask_for_another(self) -> None:
+        """Start another worker now: this one accepts no more clients."""
+        self._say(Word.WANTS_ANOTHER)
+
+    def _say(self, word: Word) -> None:
+        if self.ear < 0:
+            return
+        try:
+            os.write(self.ear, word.value)
+        except OSError:
+            pass  # the watchdog process has ended, which its lifeline tells
