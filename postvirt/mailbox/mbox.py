@@ -10,7 +10,7 @@ Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
 Differs: Short waits for locks. A mailbox that is locked is tried again after 5, 20 and
     80 milliseconds, and only then as deliver_lock_attempts and deliver_lock_delay say.
 Differs: Late refusals. A message that the file system refuses only when the mbox file
-    is closed is cut off again; virtual(8) bounces it and leaves it in the file.
+    is closed is removed again; virtual(8) bounces it and leaves it in the file.
 Differs: Failed truncation. When an mbox file cannot be truncated to its former size, as
     on a btrfs that has reached its quota, a warning says so; virtual(8) logs nothing.
 Raises: QueueFileError when the content is damaged, with the file as it was. A delivery

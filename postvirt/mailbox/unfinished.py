@@ -12,9 +12,9 @@ Where the file system has no such attributes, or no room, an unfinished message 
 where it is; so does a very large one.
 
 Parity: none.
-Differs: Unfinished messages. What a killed process has left of a message in an mbox
-    file is cut off by the next delivery, if the file system has extended attributes
-    (user.*); virtual(8) leaves it there, in front of the next message.
+Differs: Unfinished messages. An incomplete message that a killed process has left in an
+    mbox file is truncated by the next delivery, if the file system has extended
+    attributes (user.*); virtual(8) leaves it there, in front of the next message.
 Raises: OSError from `forget`; a message that stays noted must not be reported.
 Security: called while acting as the owner, who may have written note and file himself.
 Who forges a note can cut only his own file. How much is read is bounded, and the time

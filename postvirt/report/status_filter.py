@@ -5,7 +5,7 @@ into 5 and back, never a success into a failure or a failure into a success.
 
 Parity: src/global/dsn_filter.c, dsn_util.c.
 Differs: Filters that change the code only. When a delivery status filter replaces a
-    code by one of another length, the text stays as it was; virtual(8) cuts off its
+    code by one of another length, the text stays as it was; virtual(8) drops its
     beginning.
 """
 
