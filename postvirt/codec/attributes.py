@@ -65,22 +65,29 @@ _LONG: Final = Kind.LONG
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One attribute; `alias` is a second name that other versions of Postfix use."""
+    """One attribute.
+
+    alias   a second name that other versions of Postfix use
+    into    the name of the value in the dataclass that holds the message, if one does
+    """
 
     name: bytes
     kind: Kind = Kind.STRING
     alias: bytes = b""
+    into: str = ""
 
 
 class Fields(tuple[Field, ...]):
-    """The fields of a message, and what decoding them takes.
+    """The fields of a message, and what decoding them needs.
 
-    names     what every second string has to be
+    names     what every second string must be
     numbers   index and field of those that are not strings
+    into      the names of the values in the dataclass that holds the message
     """
 
     names: list[bytes]
     numbers: list[tuple[int, Field]]
+    into: list[str]
 
     def __new__(cls, *fields: Field) -> Self:
         """These fields, in this order."""
@@ -91,6 +98,7 @@ class Fields(tuple[Field, ...]):
             for index, field in enumerate(fields)
             if field.kind is not _STRING
         ]
+        made.into = [field.into for field in fields]
         return made
 
 
@@ -122,16 +130,17 @@ def decode(
     if start == len(buffer):
         return NeedData.LIST
     window = bytes(buffer[start : start + _AT_ONCE_BYTES])
-    strings = window.split(b"\0", 2 * len(fields) + 1)
-    if len(strings) < 2 * len(fields) + 2:
+    size = 2 * len(fields)
+    strings = window.split(b"\0", size + 1)
+    if len(strings) < size + 2:
         return _decode_one_by_one(fields, buffer, start, peer)
-    *strings, end, rest = strings
-    values: list[Value] = [*strings[1::2]]
-    if strings[::2] == fields.names:
+    values: list[Value] = [*strings[1:size:2]]
+    end, rest = strings[size:]
+    if strings[0:size:2] == fields.names:
         for index, field in fields.numbers:
             values[index] = _decode_value(field, strings[2 * index + 1], peer)
-    else:  # an alias, or a mistake: the first one counts
-        pairs = zip(fields, strings[::2], strings[1::2], strict=True)
+    else:  # an alias, or a mistake: the first mistake is reported
+        pairs = zip(fields, strings[0:size:2], strings[1:size:2], strict=True)
         for index, (field, name, wire) in enumerate(pairs):
             if name != field.name:
                 _check_alias(field, name, peer)

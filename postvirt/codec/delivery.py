@@ -19,14 +19,14 @@ apart by `RequestDecoder.part`, because Postfix's second log line names the part
 from __future__ import annotations
 
 from functools import cache
-from typing import cast
+from operator import attrgetter
+from typing import Any, cast
 
 from postvirt.codec.attributes import (
     Field,
     Fields,
     Kind,
     NeedData,
-    Value,
     decode,
     encode,
     end_of_input,
@@ -43,38 +43,44 @@ MAX_RECIPIENTS = 100_000
 # bytes each.
 MAX_REQUEST_BYTES = 33_554_432
 
+# The order is that of the fields of DeliveryRequest: the decoder relies on it.
 REQUEST_FIELDS = Fields(
-    Field(b"flags", Kind.INTEGER),
-    Field(b"queue_name"),
-    Field(b"queue_id"),
-    Field(b"offset", Kind.LONG),
-    Field(b"size", Kind.LONG),
-    Field(b"nexthop"),
-    Field(b"encoding"),
-    Field(b"smtputf8", Kind.INTEGER, alias=b"sendopts"),  # its name since 3.10
-    Field(b"sender"),
-    Field(b"envelope_id"),
-    Field(b"ret_flags", Kind.INTEGER),
-    Field(b"time", Kind.DATA),
-    Field(b"log_client_name"),
-    Field(b"log_client_address"),
-    Field(b"log_client_port"),
-    Field(b"log_protocol_name"),
-    Field(b"log_helo_name"),
-    Field(b"sasl_method"),
-    Field(b"sasl_username"),
-    Field(b"sasl_sender"),
-    Field(b"log_ident"),
-    Field(b"rewrite_context"),
-    Field(b"recipient_count", Kind.INTEGER),
+    Field(b"flags", Kind.INTEGER, into="flags"),
+    Field(b"queue_name", into="queue_name"),
+    Field(b"queue_id", into="queue_id"),
+    Field(b"offset", Kind.LONG, into="data_offset"),
+    Field(b"size", Kind.LONG, into="data_size"),
+    Field(b"nexthop", into="nexthop"),
+    Field(b"encoding", into="encoding"),
+    # Called sendopts since Postfix 3.10.
+    Field(b"smtputf8", Kind.INTEGER, alias=b"sendopts", into="sendopts"),
+    Field(b"sender", into="sender"),
+    Field(b"envelope_id", into="envelope_id"),
+    Field(b"ret_flags", Kind.INTEGER, into="ret_flags"),
+    Field(b"time", Kind.DATA, into="stats"),
+    Field(b"log_client_name", into="client_name"),
+    Field(b"log_client_address", into="client_address"),
+    Field(b"log_client_port", into="client_port"),
+    Field(b"log_protocol_name", into="client_protocol"),
+    Field(b"log_helo_name", into="client_helo"),
+    Field(b"sasl_method", into="sasl_method"),
+    Field(b"sasl_username", into="sasl_username"),
+    Field(b"sasl_sender", into="sasl_sender"),
+    Field(b"log_ident", into="log_ident"),
+    Field(b"rewrite_context", into="rewrite_context"),
+    Field(b"recipient_count", Kind.INTEGER, into="recipients"),
 )
+_FLAGS = REQUEST_FIELDS.into.index("flags")
+_STATS = REQUEST_FIELDS.into.index("stats")
+_RECIPIENTS = REQUEST_FIELDS.into.index("recipients")
 
+# Likewise, those of Recipient.
 RECIPIENT_FIELDS = Fields(
-    Field(b"original_recipient"),
-    Field(b"recipient"),
-    Field(b"offset", Kind.LONG),
-    Field(b"dsn_orig_rcpt"),
-    Field(b"notify_flags", Kind.INTEGER),
+    Field(b"original_recipient", into="original_recipient"),
+    Field(b"recipient", into="address"),
+    Field(b"offset", Kind.LONG, into="offset"),
+    Field(b"dsn_orig_rcpt", into="dsn_original_recipient"),
+    Field(b"notify_flags", Kind.INTEGER, into="notify_flags"),
 )
 
 DSN_FIELDS = Fields(
@@ -90,74 +96,43 @@ DSN_FIELDS = Fields(
 REPLY_FIELDS = Fields(*DSN_FIELDS, Field(b"status", Kind.INTEGER))
 
 
-def recipient_values(recipient: Recipient) -> tuple[Value, ...]:
-    """The values of RECIPIENT_FIELDS."""
-    return (
-        recipient.original_recipient,
-        recipient.address,
-        recipient.offset,
-        recipient.dsn_original_recipient,
-        recipient.notify_flags,
-    )
+_common_values = attrgetter(*REQUEST_FIELDS.into)
+recipient_values = attrgetter(*RECIPIENT_FIELDS.into)
 
 
 def encode_request(request: DeliveryRequest) -> bytes:
     """What the queue manager sends."""
-    common = encode(
-        REQUEST_FIELDS,
-        (
-            request.flags,
-            request.queue_name,
-            request.queue_id,
-            request.data_offset,
-            request.data_size,
-            request.nexthop,
-            request.encoding,
-            request.sendopts,
-            request.sender,
-            request.envelope_id,
-            request.ret_flags,
-            encode_stats(request.stats),
-            request.client_name,
-            request.client_address,
-            request.client_port,
-            request.client_protocol,
-            request.client_helo,
-            request.sasl_method,
-            request.sasl_username,
-            request.sasl_sender,
-            request.log_ident,
-            request.rewrite_context,
-            len(request.recipients),
-        ),
-    )
-    return common + b"".join(
+    values = [*_common_values(request)]
+    values[_STATS] = encode_stats(request.stats)
+    values[_RECIPIENTS] = len(request.recipients)
+    return encode(REQUEST_FIELDS, values) + b"".join(
         encode(RECIPIENT_FIELDS, recipient_values(recipient))
         for recipient in request.recipients
     )
 
 
 class RequestDecoder:
-    """A delivery request, as its bytes come in.
+    """Decodes a delivery request that arrives in pieces.
 
-    Feed it what arrives; `next` gives the request once it is complete. `part` is what
-    is being received now: "common" or "recipient".
+    Feed it what arrives; `next` returns the request once it is complete. `part` is what
+    is being received: "common" or "recipient".
     """
 
     def __init__(self, peer: str) -> None:
         self._peer = peer
-        self._buffer = b""  # what is not decoded
+        self._buffer = b""  # not decoded yet
         self._received_bytes = 0
-        self._common: list[Value] | None = None
+        self._common: list[Any] = []  # the request's values, once they are complete
+        self._recipient_count = 0
         self._recipients: list[Recipient] = []
 
     @property
     def part(self) -> str:
-        """The part that Postfix names when something goes wrong with it."""
-        return "common" if self._common is None else "recipient"
+        """The part that Postfix names when receiving it fails."""
+        return "recipient" if self._common else "common"
 
     def feed(self, data: bytes) -> None:
-        """Take what the peer sent."""
+        """Accept what the peer has sent."""
         self._buffer += data
         self._received_bytes += len(data)
 
@@ -166,74 +141,38 @@ class RequestDecoder:
         return end_of_input(self._buffer, wanted, self._peer, what)
 
     def next(self) -> DeliveryRequest | NeedData:
-        """Decode as far as the input goes.
+        """Decode as much as has arrived.
 
-        Raises: ProtocolError; the decoder is of no use after that.
+        Raises: ProtocolError; the decoder cannot be used after that.
         """
         if self._received_bytes > MAX_REQUEST_BYTES:
             raise ProtocolError(
                 f"request longer than {MAX_REQUEST_BYTES} bytes from {self._peer}"
             )
         start = 0
-        if self._common is None:
+        if not self._common:
             result = decode(REQUEST_FIELDS, self._buffer, start, self._peer)
             if isinstance(result, NeedData):
                 return result
-            common, start = result
-            self._stats = decode_stats(cast("bytes", common[11]))
-            self._common = common
-        count = cast("int", self._common[22])
-        if count > MAX_RECIPIENTS:
-            raise ProtocolError(f"{count} recipients in a request from {self._peer}")
-        while len(self._recipients) < count:
+            values, start = result
+            self._take_common(values)
+        while len(self._recipients) < self._recipient_count:
             result = decode(RECIPIENT_FIELDS, self._buffer, start, self._peer)
             if isinstance(result, NeedData):
                 self._buffer = self._buffer[start:]
                 return result
             values, start = result
-            self._recipients.append(_recipient(values))
-        return self._request(self._common)
+            self._recipients.append(Recipient(*cast("list[Any]", values)))
+        self._common[_RECIPIENTS] = tuple(self._recipients)
+        return DeliveryRequest(*self._common)
 
-    def _request(self, values: list[Value]) -> DeliveryRequest:
-        strings = cast("list[bytes]", values)
-        numbers = cast("list[int]", values)
-        return DeliveryRequest(
-            flags=RequestFlag(numbers[0] & 0x7FFF_FFFF),
-            queue_name=strings[1],
-            queue_id=strings[2],
-            data_offset=numbers[3],
-            data_size=numbers[4],
-            nexthop=strings[5],
-            encoding=strings[6],
-            sendopts=numbers[7],
-            sender=strings[8],
-            envelope_id=strings[9],
-            ret_flags=numbers[10],
-            stats=self._stats,
-            client_name=strings[12],
-            client_address=strings[13],
-            client_port=strings[14],
-            client_protocol=strings[15],
-            client_helo=strings[16],
-            sasl_method=strings[17],
-            sasl_username=strings[18],
-            sasl_sender=strings[19],
-            log_ident=strings[20],
-            rewrite_context=strings[21],
-            recipients=tuple(self._recipients),
-        )
-
-
-def _recipient(values: list[Value]) -> Recipient:
-    strings = cast("list[bytes]", values)
-    numbers = cast("list[int]", values)
-    return Recipient(
-        original_recipient=strings[0],
-        address=strings[1],
-        offset=numbers[2],
-        dsn_original_recipient=strings[3],
-        notify_flags=numbers[4],
-    )
+    def _take_common(self, values: list[Any]) -> None:
+        values[_FLAGS] = RequestFlag(values[_FLAGS] & 0x7FFF_FFFF)
+        values[_STATS] = decode_stats(values[_STATS])
+        self._common = values
+        self._recipient_count = count = values[_RECIPIENTS]
+        if count > MAX_RECIPIENTS:
+            raise ProtocolError(f"{count} recipients in a request from {self._peer}")
 
 
 @cache

@@ -51,11 +51,15 @@ class MessageStats(NamedTuple):
     reuse_count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NO_STATS = MessageStats()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """One recipient of a delivery request; addresses are in internal (unquoted) form.
 
-    offset is the place of its record in the queue file, -1 when there is none.
+    offset is the place of its record in the queue file, -1 when there is none. The
+    fields are in the order in which they are sent (codec.delivery).
     """
 
     original_recipient: bytes
@@ -65,12 +69,14 @@ class Recipient:
     notify_flags: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DeliveryRequest:
     """One message and the recipients to deliver it to.
 
     data_offset is where the message content begins in the queue file, data_size its
-    size as the queue manager counts it, both in bytes.
+    size as the queue manager counts it, both in bytes. The fields are in the order in
+    which they are sent (codec.delivery); the defaults are those of a message that was
+    submitted on this host.
     """
 
     flags: RequestFlag
@@ -79,20 +85,20 @@ class DeliveryRequest:
     data_offset: int
     data_size: int
     nexthop: bytes
-    encoding: bytes
-    sendopts: int
-    sender: bytes
-    envelope_id: bytes
-    ret_flags: int
-    stats: MessageStats
-    client_name: bytes
-    client_address: bytes
-    client_port: bytes
-    client_protocol: bytes
-    client_helo: bytes
-    sasl_method: bytes
-    sasl_username: bytes
-    sasl_sender: bytes
-    log_ident: bytes
-    rewrite_context: bytes
+    encoding: bytes = b"8bit"
+    sendopts: int = 0
+    sender: bytes = b""
+    envelope_id: bytes = b""
+    ret_flags: int = 0
+    stats: MessageStats = _NO_STATS
+    client_name: bytes = b""
+    client_address: bytes = b""
+    client_port: bytes = b""
+    client_protocol: bytes = b""
+    client_helo: bytes = b""
+    sasl_method: bytes = b""
+    sasl_username: bytes = b""
+    sasl_sender: bytes = b""
+    log_ident: bytes = b""
+    rewrite_context: bytes = b"local"
     recipients: tuple[Recipient, ...] = ()

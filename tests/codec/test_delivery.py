@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from postvirt.codec.attributes import MAX_STRING_BYTES, NeedData
 from postvirt.codec.delivery import (
     MAX_RECIPIENTS,
     MAX_REQUEST_BYTES,
+    RECIPIENT_FIELDS,
+    REQUEST_FIELDS,
     RequestDecoder,
     decode_reply,
     encode_reply,
@@ -114,6 +117,14 @@ REQUEST = DeliveryRequest(
         Recipient(original_recipient=b"", address=b"\xff\xfe@example.com", offset=-1),
     ),
 )
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [(REQUEST_FIELDS, DeliveryRequest), (RECIPIENT_FIELDS, Recipient)],
+)
+def test_the_fields_are_in_the_order_in_which_they_are_sent(table, kind):
+    assert table.into == [field.name for field in fields(kind)]
 
 
 def wire_list(attributes) -> bytes:

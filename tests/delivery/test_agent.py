@@ -3,7 +3,7 @@ from __future__ import annotations
 import fcntl
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,14 @@ from postvirt.delivery.recipient import Postman
 from postvirt.model.effects import Exchange
 from postvirt.model.request import (
     DeliveryRequest,
-    MessageStats,
     Recipient,
-    RequestFlag,
-    Timestamp,
 )
 from postvirt.server.assembly import Assembly
 from postvirt.standin.instance import Instance
-from postvirt.standin.queue_file import QueueFile, encode_content, encode_record
+from postvirt.standin.queue_file import encode_content, encode_record
 from postvirt.tables.table import Table
 from tests.harness.child import Log, Owner, all_rights, as_mail_system
+from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX, NOBODY, to
 from tests.harness.steps import Hand
 
@@ -48,21 +46,6 @@ class Result:
     told: list[tuple[str, str]]
     log: list[str]
     mode: int
-
-
-def request_for(queued: QueueFile, flags: int = 3) -> DeliveryRequest:
-    unused = {field.name: b"" for field in fields(DeliveryRequest)}
-    values = unused | {
-        "flags": RequestFlag(flags),
-        "queue_name": queued.queue_name,
-        "queue_id": queued.queue_id,
-        "data_offset": queued.data_offset,
-        "nexthop": b"example.com",
-        "sender": b"alice@example.org",
-        "stats": MessageStats(Timestamp(1), Timestamp(1), Timestamp(1)),
-        "recipients": queued.recipients,
-    }
-    return DeliveryRequest(**values)  # type: ignore[arg-type]
 
 
 def serve(

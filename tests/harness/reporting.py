@@ -141,9 +141,14 @@ _PROTOCOLS = {
 
 def request(flags: int) -> DeliveryRequest:
     """A delivery request of which only a few attributes count here."""
-    unused: dict[str, Any] = {row.name: None for row in fields(DeliveryRequest)}
     return DeliveryRequest(
-        **unused | {"flags": RequestFlag(flags), "queue_id": QUEUE_ID, "stats": STATS}
+        flags=RequestFlag(flags),
+        queue_name=b"active",
+        queue_id=QUEUE_ID,
+        data_offset=0,
+        data_size=0,
+        nexthop=b"example.com",
+        stats=STATS,
     )
 
 

@@ -6,11 +6,10 @@ import fcntl
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from postvirt.model.request import DeliveryRequest, MessageStats, RequestFlag
+from postvirt.model.request import DeliveryRequest, RequestFlag
 from postvirt.queuefile.open import QueueFile, open_queue_file
 from tests.harness.libpostfix import ask
 from tests.harness.log_lines import logged_lines
@@ -36,23 +35,13 @@ def queued(tmp_path, monkeypatch):
 
 
 def request(queue_name: bytes = b"active", queue_id: bytes = QUEUE_ID):
-    empty = dict.fromkeys(
-        name
-        for name, kind in DeliveryRequest.__annotations__.items()
-        if kind == "bytes"
-    )
-    values: dict[str, Any] = dict.fromkeys(empty, b"") | {
-        "queue_name": queue_name,
-        "queue_id": queue_id,
-    }
     return DeliveryRequest(
         flags=RequestFlag(3),
+        queue_name=queue_name,
+        queue_id=queue_id,
         data_offset=0,
         data_size=0,
-        sendopts=0,
-        ret_flags=0,
-        stats=MessageStats(),
-        **values,
+        nexthop=b"example.com",
     )
 
 
