@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 
 SUMMARY = "check the configuration and report every problem"
 DESCRIPTION = """\
-Read main.cf as the daemon does, open every table as the daemon does, and report every
-problem with its file and line, and how to mend it: lines that begin with "#" are
-commands for root. As root the tables are opened as mail_owner, as the daemon opens
-them, and the way to each mailbox is tried as its owner. Exit status: 0 nothing to
-report; 1 problems (with --strict also when there are only warnings); 2 the check could
-not run.
+Read main.cf and open every table as the daemon does, and report every problem with its
+file and line. "why:" says why it matters (once for each code), "fix:" how to fix it,
+and each "run:" line is a command for root. When run as root, this command opens tables
+as mail_owner, like the daemon, and checks access to each mailbox as its owner.
+Exit status: 0 no errors; 1 errors (with --strict also when there are only warnings); 2
+the check could not run.
 """
 
 CLEAN = 0
@@ -30,24 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_configuration_options(parser)
     parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 for warnings, too"
+        "--strict", action="store_true", help="exit with status 1 for warnings as well"
     )
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
-    parser.add_argument(
-        "--info", action="store_true", help="show what is no problem but good to know"
-    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--info", action="store_true", help="also show notes")
     parser.add_argument(
         "--sample",
         type=_count,
         default=0,
         metavar="N",
-        help="look at N entries only, spread over the mailbox tables",
+        help="check only N entries, sampled evenly from the mailbox tables",
     )
     parser.add_argument(
         "--dovecot",
         metavar="FILE",
         default=_DOVECOT,
-        help=f"Dovecot's configuration, to compare mbox locks with ({_DOVECOT})",
+        help=f"Dovecot configuration to compare mbox locks with (default: {_DOVECOT})",
     )
 
 
@@ -64,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.cli.progress import show_progress
     from postvirt.cli.settings_options import DAEMON, overrides_of
     from postvirt.inspection.run import inspect
-    from postvirt.inspection.show import as_json, render
+    from postvirt.inspection.show import as_json, render_all, summary
     from postvirt.inspection.subject import Extent
     from postvirt.model.text import wire
 
@@ -75,15 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
             service_name=DAEMON,
             extent=Extent(arguments.sample, arguments.dovecot, progress),
         )
-    count = Counter(problem.severity for problem in problems)
+    shown = [one for one in problems if one.severity != "info" or arguments.info]
+    severities = {one.severity for one in problems}
     if arguments.json:
         print(json.dumps([as_json(problem) for problem in problems], indent=4))
     else:
-        for problem in problems:
-            if problem.severity != "info" or arguments.info:
-                sys.stdout.buffer.write(wire(render(problem)) + b"\n")
-        if count["error"] or count["warning"]:
-            print(f"{count['error']} errors, {count['warning']} warnings")
-    if count["error"] or (count["warning"] and arguments.strict):
+        for lines in (*render_all(shown), summary(problems)):
+            if lines:
+                sys.stdout.buffer.write(wire(lines) + b"\n")
+    if "error" in severities or ("warning" in severities and arguments.strict):
         return PROBLEMS
     return CLEAN

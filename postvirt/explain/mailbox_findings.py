@@ -57,7 +57,7 @@ def mailbox_findings(
         if obstacle is None:
             way = Finding("way", _way(mailbox, shown))
         else:
-            way = Finding("way", f"{obstacle.describe()} (as {shown})", False)
+            way = Finding("way", obstacle.describe(shown), False)
         return [way, *_behind(mailbox, settings, size_bytes)]
 
 

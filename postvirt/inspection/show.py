@@ -5,32 +5,52 @@ Raises: nothing.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from postvirt.config.excerpt import excerpt
 from postvirt.inspection.problem import Problem
+from postvirt.model.text import counted
 from postvirt.system.log import printable
 
 
-def render(problem: Problem) -> str:
+def render(problem: Problem, *, with_why: bool = True) -> str:
     """The lines to print, without a newline at the end."""
     severity = "" if problem.severity == "error" else f"{problem.severity}: "
     place = f"{problem.file}:{problem.line}: " if problem.file and problem.line else ""
     lines = [_printable(f"{place}{severity}{problem.text} [{problem.code}]")]
     lines += excerpt(problem.source, problem.column)
-    lines.append(f"    why: {problem.why}")
+    if with_why:
+        lines.append(f"    why: {problem.why}")
     if problem.remedy:
-        lines.append(_printable(f"    {problem.remedy}"))
-    lines += [_printable(f"    # {command}") for command in problem.commands]
+        lines.append(_printable(f"    fix: {problem.remedy}"))
+    lines += [_printable(f"    run: {command}") for command in problem.commands]
     return "\n".join(lines)
 
 
+def render_all(problems: Iterable[Problem]) -> Iterator[str]:
+    """As `render`, but why a problem matters is told only once for each code."""
+    told: set[str] = set()
+    for problem in problems:
+        yield render(problem, with_why=problem.code not in told)
+        told.add(problem.code)
+
+
+def summary(problems: Iterable[Problem]) -> str:
+    """As in "2 errors, 1 warning"; "" when there are none of either."""
+    count = Counter(problem.severity for problem in problems)
+    if not count["error"] and not count["warning"]:
+        return ""
+    return f"{counted(count['error'], 'error')}, {counted(count['warning'], 'warning')}"
+
+
 def _printable(line: str) -> str:
-    """A table of users may have names in it that a terminal should not see."""
+    """A table may contain names with control characters."""
     return printable(line, utf8=True).decode("utf-8", "replace")
 
 
 def as_json(problem: Problem) -> dict[str, Any]:
-    """What `json.dumps` takes: all fields, and why it matters."""
+    """What `json.dumps` accepts: all fields, and why it matters."""
     return {**asdict(problem), "why": problem.why}

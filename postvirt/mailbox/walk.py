@@ -83,26 +83,26 @@ class Obstacle:
     missing: bytes = b""
     link: bytes = b""
 
-    def describe(self) -> str:
-        """What is wrong, as a sentence without the owner that it stops."""
-        shown = text(self.path)
-        if self.status is not None:
-            shown += f" ({owner_and_mode(self.status)})"
+    def describe(self, who: str = "the owner") -> str:
+        """What is wrong, as a sentence; `who` is stopped by it."""
+        details = [owner_and_mode(self.status)] if self.status is not None else []
         if self.link:
-            shown += f", to which the symbolic link {text(self.link)} leads,"
-        return f"{shown} {self._words()}"
+            details.append(f"reached through the symbolic link {text(self.link)}")
+        place = text(self.path) + (f" ({'; '.join(details)})" if details else "")
+        match self.trouble:
+            case "search":
+                return f"{who} cannot search {place}"
+            case "write" if self.number != errno.EROFS and self.missing:
+                return f"{who} cannot create {text(self.missing)} in {place}"
+            case "write" if self.number != errno.EROFS:
+                return f"{who} cannot write to {place}"
+        return f"{place} {self._words()}"
 
     def _words(self) -> str:
         is_directory = self.status is not None and stat.S_ISDIR(self.status.st_mode)
         match self.trouble:
-            case "search":
-                return "cannot be searched"
-            case "write" if self.number == errno.EROFS:
-                return "is on a file system that is mounted read-only"
-            case "write" if self.missing:
-                return f"cannot be written, to make {text(self.missing)} in it"
             case "write":
-                return "cannot be written"
+                return "is on a file system that is mounted read-only"
             case "missing":
                 return "does not exist"
             case "dangling":
@@ -110,7 +110,7 @@ class Obstacle:
             case "loop":
                 return "is a symbolic link that leads back to itself"
             case "kind" if is_directory:
-                return "is a directory, where the table names a file"
+                return "is a directory, but the table names a file"
             case "kind" if self.number == errno.ENOTDIR:
                 return "is not a directory"
             case "kind":
@@ -118,9 +118,9 @@ class Obstacle:
             case "links":
                 return "is a file with several names (hard links)"
             case "symlink":
-                return "is a symbolic link that its user could have made"
+                return "is a symbolic link that someone other than root could have made"
             case "owner":
-                return "belongs to somebody else than the table says"
+                return "does not belong to the owner that the tables give"
         return f"cannot be used: {errno_text(OSError(self.number, ''))}"
 
 

@@ -41,7 +41,7 @@ def test_all_problems_are_reported_with_line_and_caret(
     assert f"{main_cf}:5: " in output
     assert f"{main_cf}:6: warning: " in output
     assert "did you mean virtual_mailbox_maps?" in output
-    assert "3 errors, 1 warnings\n" in output
+    assert "3 errors, 1 warning\n" in output
 
 
 def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None:
@@ -139,7 +139,7 @@ def test_a_broken_table_inside_of_another_one(
     done = postvirt("check-config")
     assert done.returncode == 1
     lines = done.stdout.decode().splitlines()
-    assert lines[-1].startswith("1 errors, 0 warnings")
+    assert lines[-1].startswith("1 error, 0 warnings")
     assert part in lines[0]
     assert complaint in lines[0]
     place = lines[1][lines[2].index("^") :]
@@ -155,6 +155,8 @@ def test_all_broken_tables_inside_of_another_one(
     instance.main_cf({"virtual_mailbox_maps": table})
     output = postvirt("check-config").stdout.decode()
     assert output.count("No such file") == 2
+    assert output.count("    why: ") == 1
+    assert output.count("    fix: ") == 2
     assert output.index("texthash:/none1: open") < output.index("texthash:/none2: open")
 
 
@@ -166,7 +168,7 @@ def test_a_table_that_only_root_can_read(instance: Instance, postvirt: Run) -> N
     done = postvirt("check-config")
     assert done.returncode == 1
     assert b"Permission denied" in done.stdout
-    assert f"chmod a+r {path}".encode() in done.stdout
+    assert f"    run: chmod a+r {path}\n".encode() in done.stdout
     path.chmod(0o644)
     assert postvirt("check-config").returncode == 0
 
@@ -285,12 +287,12 @@ def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) ->
     assert done.returncode == 1
     output = done.stdout.decode()
     assert f"{master_cf}:3: bad numerical configuration: max_use = 1x" in output
-    assert "1 errors, 0 warnings" in output
+    assert "1 error, 0 warnings" in output
     master_cf.write_text(master_cf.read_text().replace("max_use=1x", "max_use=1"))
     lines = postvirt("check-config").stdout.decode().splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith(f"{master_cf}:5: t"))
     assert lines[at + 2].index("^") == lines[at + 1].index("texthash:")
-    assert lines[-1] == "1 errors, 0 warnings"
+    assert lines[-1] == "1 error, 0 warnings"
 
 
 def test_a_problem_that_services_share_is_reported_once(
@@ -302,7 +304,7 @@ def test_a_problem_that_services_share_is_reported_once(
     (instance.etc / "master.cf").write_text(
         "one unix - n n - - virtual\ntwo unix - n n - - virtual\n"
     )
-    assert b"1 errors, 0 warnings" in postvirt("check-config").stdout
+    assert b"1 error, 0 warnings" in postvirt("check-config").stdout
 
 
 def test_a_service_without_the_rights_it_needs(
@@ -332,7 +334,7 @@ def test_a_sample(instance: Instance, postvirt: Run) -> None:
         {"virtual_mailbox_maps": instance.add_table("texthash", "many", entries)}
     )
     done = postvirt("check-config", "--info", "--sample", "10")
-    assert b"10 of 100 entries were looked at" in done.stdout
+    assert b"10 of 100 entries checked" in done.stdout
     for wrong in ("0", "-1", "many"):
         assert postvirt("check-config", "--sample", wrong).returncode == 2
 

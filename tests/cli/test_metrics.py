@@ -263,7 +263,9 @@ def test_without_the_library_a_start_and_a_reload_are_refused(
     monkeypatch.setenv("PYTHONPATH", str(service.instance.root))
     done = service.command("start")
     assert done.returncode == 1
-    said = "postvirt_metrics_address is set, but there is no Python package"
+    said = (
+        "postvirt_metrics_address is set, but Python package prometheus_client is not"
+    )
     assert said in done.stderr
     assert "install postvirt[metrics]" in done.stderr
     assert said in service.plain_command("check-config").stdout

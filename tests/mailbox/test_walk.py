@@ -126,8 +126,7 @@ def test_the_deepest_directory_that_exists_has_to_be_writable() -> None:
     assert obstacle.path == os.fsencode(domain)
     assert obstacle.missing == os.fsencode(domain / "b")
     assert obstacle.describe() == (
-        f"{domain} (owner root:root, mode 0755) cannot be written, "
-        f"to make {domain}/b in it"
+        f"the owner cannot create {domain}/b in {domain} (owner root:root, mode 0755)"
     )
 
 
@@ -140,7 +139,9 @@ def test_a_directory_that_cannot_be_searched(path: str) -> None:
 
     base, obstacle = _obstacle(make, path)
     assert (obstacle.path, obstacle.trouble) == (os.fsencode(base / "closed"), "search")
-    assert "(owner root:root, mode 0700) cannot be searched" in obstacle.describe()
+    assert obstacle.describe("uid 5000") == (
+        f"uid 5000 cannot search {base}/closed (owner root:root, mode 0700)"
+    )
 
 
 def test_a_link_to_a_directory_that_cannot_be_searched() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postvirt.model.text import shown, text, wire
+from postvirt.model.text import counted, shown, text, wire
 from tests.harness.decoding import fuzzed
 
 
@@ -35,3 +35,18 @@ def test_utf8_is_readable_and_the_rest_is_kept():
 def test_what_a_terminal_may_see(wire_bytes: bytes, safe: str) -> None:
     assert shown(text(wire_bytes)) == safe
     assert shown(text(wire_bytes)).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (0, "error", "0 errors"),
+        (1, "mailbox", "1 mailbox"),
+        (2, "mailbox", "2 mailboxes"),
+        (3, "entry", "3 entries"),
+        (4, "mbox file", "4 mbox files"),
+        (5, "process", "5 processes"),
+    ],
+)
+def test_counts_are_english(number: int, noun: str, words: str) -> None:
+    assert counted(number, noun) == words

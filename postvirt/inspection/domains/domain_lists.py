@@ -22,13 +22,13 @@ from postvirt.inspection.mailboxes.grouped import Same, Tally
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.transport import leads_to_own_service
 from postvirt.inspection.subject import Subject
-from postvirt.model.text import text
+from postvirt.model.text import counted, text
 from postvirt.tables.folding import fold
 
 _INSTEAD = {
-    "mydestination": "its mail goes to the accounts of this machine",
-    "virtual_alias_domains": "mail for whoever has no alias bounces",
-    "relay_domains": "its mail is sent on to another machine",
+    "mydestination": "its mail goes to local accounts",
+    "virtual_alias_domains": "mail for addresses without an alias bounces",
+    "relay_domains": "its mail is relayed to another host",
 }
 # So many domains are compared with a misspelled one.
 _MOST_COMPARED = 2000
@@ -76,15 +76,15 @@ class Domains:
             if MAILBOX_DOMAINS in lists and len(lists) > 1:
                 both[domain] = lists
         yield from self._in_two_lists(both)
-        # Who delivers by hand needs no lists.
+        # `postvirt deliver` needs no lists.
         if not self._classes.failures.get(MAILBOX_DOMAINS) and self._has_lists():
             for (domain, lists), same in self._elsewhere:
                 yield self._wrong_list(domain, lists, same, listed)
             if self._elsewhere.left_out:
                 yield self._subject.problem(
                     "PV302",
-                    f"{self._elsewhere.left_out} entries of more domains that are not "
-                    f"in {MAILBOX_DOMAINS}",
+                    f"{counted(self._elsewhere.left_out, 'more entry')} in other "
+                    f"domains that {MAILBOX_DOMAINS} does not list",
                     MAILBOX_DOMAINS,
                     remedy=f"add their domains to {MAILBOX_DOMAINS}",
                 )
@@ -98,11 +98,11 @@ class Domains:
             transport = self._subject.settings.virtual_transport
             yield self._subject.problem(
                 "PV306",
-                f"virtual_transport = {transport}: no mail comes to the service "
+                f"virtual_transport = {transport}: no mail is routed to service "
                 f"{entry.name}",
                 "virtual_transport",
                 severity="info",
-                remedy=f"write virtual_transport = {entry.name}, if it should",
+                remedy=f"to route mail to it, set virtual_transport = {entry.name}",
             )
 
     def _lists_of(self, domain: bytes) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class Domains:
                 other,
                 severity="error" if wins else "warning",
                 item=text(domains[0]),
-                remedy=f"take {names} out of {other}",
+                remedy=f"remove {names} from {other}",
             )
 
     def _wrong_list(
@@ -151,11 +151,11 @@ class Domains:
                 remedy=f"move {name} from {lists[0]} to {MAILBOX_DOMAINS}",
             )
         near = get_close_matches(name, map(text, listed[:_MOST_COMPARED]), 1, _NEAR)
-        hint = f", or write {near[0]} in the table" if near else ""
+        hint = f", or correct it to {near[0]} in the table" if near else ""
         return self._subject.problem(
             "PV302",
-            f"{name} is in no list of domains, so its mail is not accepted, or sent "
-            f"elsewhere: {same.of('entry')}",
+            f"no domain class lists {name}: its mail is rejected or routed elsewhere: "
+            f"{same.of('entry')}",
             MAILBOX_DOMAINS,
             remedy=f"add {name} to {MAILBOX_DOMAINS}{hint}",
         )
@@ -167,11 +167,11 @@ class Domains:
         if empty:
             yield self._subject.problem(
                 "PV304",
-                f"without a single mailbox: {_names(empty)}",
+                f"no mailboxes in {_names(empty)}",
                 MAILBOX_DOMAINS,
                 severity="info",
                 item=text(empty[0]),
-                remedy="add mailboxes, or take the domain out",
+                remedy="add mailboxes, or remove the domain",
             )
 
     def _failures(self) -> Iterator[Problem]:
@@ -182,10 +182,11 @@ class Domains:
                 f"{parameter}: {reason}",
                 parameter,
                 severity="error" if is_ours else "info",
-                remedy=f"mend what {parameter} names, or take it out",
+                remedy=f"fix the item in {parameter}, or remove it",
             )
 
 
 def _names(domains: Sequence[bytes]) -> str:
-    more = f" and {len(domains) - _MOST_SHOWN} more" * (len(domains) > _MOST_SHOWN)
-    return ", ".join(map(text, domains[:_MOST_SHOWN])) + more
+    names = ", ".join(map(text, domains[:_MOST_SHOWN]))
+    more = len(domains) - _MOST_SHOWN
+    return f"{names} and {more} more" if more > 0 else names

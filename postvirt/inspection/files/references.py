@@ -1,4 +1,4 @@
-"""What values refer to: names that are nowhere set, and names that lead in a circle.
+"""What values refer to: undefined names, and names that refer back to themselves.
 
 Raises: nothing.
 """
@@ -17,7 +17,7 @@ from postvirt.inspection.problem import Problem
 
 
 def check_undefined(files: Files) -> Iterator[Problem]:
-    """References that stand for nothing, for every program of Postfix."""
+    """Undefined names, whichever Postfix program reads the value."""
     defined = known_names(files) | files.assigned.keys()
     for service in files.master_cf.services if files.master_cf else ():
         defined |= dict(service.overrides).keys()
@@ -38,7 +38,7 @@ def check_undefined(files: Files) -> Iterator[Problem]:
 
 
 def check_mistakes(files: Files) -> Iterator[Problem]:
-    """Values that some program of Postfix cannot use, though this one does not ask.
+    """Values that another Postfix program cannot use.
 
     What the delivery agent reads itself is reported in the same words.
     """
@@ -53,18 +53,18 @@ def check_mistakes(files: Files) -> Iterator[Problem]:
                 assignment,
                 offset=mistake.offset,
                 severity="error",
-                remedy="see what the caret points at; $$ is a dollar sign",
+                remedy="correct what the caret points at; $$ is a literal dollar sign",
             )
 
 
 def _remedy(name: str) -> str:
     if name.isdigit():
-        return f"write $${name} where a table is to see ${name}"
-    return f"set {name} in main.cf, or write $$ for a dollar sign"
+        return f"write $${name} to pass ${name} to a table"
+    return f"set {name} in main.cf, or write $$ for a literal dollar sign"
 
 
 def check_loops(files: Files) -> Iterator[Problem]:
-    """References that come back to where they began."""
+    """References that lead back to their own parameter."""
     values = {**defaults(), **files.assigned}
     seen: set[frozenset[str]] = set()
     for assignment in _counting(files):
@@ -82,7 +82,7 @@ def check_loops(files: Files) -> Iterator[Problem]:
             assignment,
             offset=_offset(assignment.value, following),
             severity="error",
-            remedy="write one of these values without the other name",
+            remedy="remove the reference from one of these values",
         )
 
 
@@ -96,7 +96,7 @@ def _counting(files: Files) -> Iterator[Assignment]:
 
 
 def _is_endless(assignment: Assignment, values: Mapping[str, str]) -> bool:
-    """Whether the expansion of a value does not end; a "?" may keep it from looping."""
+    """Whether the expansion of a value does not end; "?" may skip a reference."""
     try:
         expand(assignment.value, values.get, assignment.name)
     except ExpansionError as error:
@@ -105,7 +105,7 @@ def _is_endless(assignment: Assignment, values: Mapping[str, str]) -> bool:
 
 
 def _circle(start: str, values: Mapping[str, str]) -> list[str]:
-    """The names on the way from a name back to it; none when it only leads to one."""
+    """The names from a name back to itself; [] when it only leads to a circle."""
     came_from: dict[str, str] = {}
     waiting = [start]
     while waiting:

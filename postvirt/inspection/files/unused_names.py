@@ -1,7 +1,7 @@
-"""Names in main.cf that nobody reads, or that are not what they seem to be.
+"""Names in main.cf that no program reads, or that Postfix sets itself.
 
-A name of the user's own counts when some value refers to it, as with postconf(1). Names
-of a newer Postfix than postvirt knows are asked of the installed postconf.
+A user-defined name counts when some value refers to it, as with postconf(1). Names that
+only a newer Postfix has are known from the installed postconf.
 
 Raises: nothing.
 """
@@ -30,7 +30,7 @@ from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
 
 _VIRTUAL = "virtual_"
-# So alike is a name that it can only be a slip of the finger.
+# A name this similar to a known one can only be a typing error.
 _CERTAIN = 0.9
 _PATIENCE_SECONDS = 10
 
@@ -45,7 +45,7 @@ def check_names(files: Files) -> Iterator[Problem]:
         if name in READ_ONLY:
             yield _useless(files, assignment, "PV004", "read-only parameter assignment")
         elif name in VDA_PARAMETERS:
-            pass  # check_vda says what they are
+            pass  # check_vda reports them
         elif name not in known and name not in used:
             unknown.append(assignment)
     if not unknown:
@@ -57,7 +57,7 @@ def check_names(files: Files) -> Iterator[Problem]:
 
 
 def known_names(files: Files) -> set[str]:
-    """What Postfix knows, by itself, by master.cf, and by tables set up in main.cf."""
+    """Names that Postfix knows: built in, from master.cf, from tables in main.cf."""
     known = {*builtin_defaults(), *MACHINE_MADE, *READ_ONLY}
     known.update(service_defaults("virtual", "virtual"))
     for service in files.master_cf.services if files.master_cf else ():
@@ -91,7 +91,7 @@ def _unknown(files: Files, assignment: Assignment, known: set[str]) -> Problem:
             assignment,
             "PV003",
             "unused parameter",
-            f"remove it: master.cf has no transport {transport}",
+            f"remove it; master.cf has no transport {transport}",
         )
     commands: tuple[str, ...] = ()
     if likeness >= _CERTAIN and near not in files.assigned:
@@ -106,13 +106,13 @@ def _unknown(files: Files, assignment: Assignment, known: set[str]) -> Problem:
 
 
 def _nearest(name: str, known: set[str]) -> tuple[str, float]:
-    """The known name that is most like a name, and how much; "" when none is."""
+    """The known name most similar to a name, and its similarity; "" for none."""
     from difflib import SequenceMatcher, get_close_matches
 
     wanted = name.lower().replace("-", "_")
     choice = sorted(known - LEGACY - READ_ONLY)
     if wanted.startswith(_VIRTUAL):
-        # What they have in common says nothing.
+        # The common beginning would make all of them similar.
         endings = [
             one.removeprefix(_VIRTUAL) for one in choice if one.startswith(_VIRTUAL)
         ]
@@ -126,7 +126,7 @@ def _nearest(name: str, known: set[str]) -> tuple[str, float]:
 
 
 def _installed_names(files: Files) -> set[str]:
-    """What the installed Postfix knows, nothing when there is none."""
+    """The names that the installed Postfix knows, none without a Postfix."""
     command = os.path.join(files.expanded("command_directory"), "postconf")
     try:
         done = subprocess.run(
@@ -152,7 +152,7 @@ def _useless(
     *,
     commands: tuple[str, ...] = (),
 ) -> Problem:
-    """A warning about a line that changes nothing, as postconf(1) puts it."""
+    """A warning about a line without effect, in the words of postconf(1)."""
     name = assignment.name
     if code == "PV004":
         commands = (postconf(files.directory, "-X", name),)

@@ -1,7 +1,7 @@
-"""Quotas of the VDA patch, which was made for Postfix up to 2.10.
+"""Quotas of the VDA patch, which existed for Postfix up to 2.10.
 
-It gave virtual(8) maildir quotas. Neither the genuine virtual(8) nor postvirt reads its
-parameters, so that mailboxes that had a quota have none.
+It added maildir quotas to virtual(8). Neither the genuine virtual(8) nor postvirt reads
+its parameters, so these quotas are not enforced.
 
 Raises: nothing.
 """
@@ -42,9 +42,9 @@ def check_vda(files: Files) -> Iterator[Problem]:
             yield files.problem(
                 "PV011",
                 f"{assignment.name} belongs to the VDA quota patch, which neither"
-                " virtual(8) nor postvirt has",
+                " virtual(8) nor postvirt contains",
                 assignment,
-                remedy="remove it; the IMAP server can keep a quota (Dovecot: the"
-                " quota plugin and its policy service), or the file system can",
+                remedy="remove it, and let the IMAP server (Dovecot: the quota plugin"
+                " and its policy service) or the file system enforce quotas",
                 commands=(postconf(files.directory, "-X", assignment.name),),
             )

@@ -1,4 +1,4 @@
-"""Parameters whose value is not the one that counts, or counts for nobody.
+"""Parameters that master.cf overrides, or that only local(8) reads.
 
 Raises: nothing.
 """
@@ -11,7 +11,7 @@ from postvirt.inspection.commands import postconf
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 
-# What local(8) reads, and what is its like for virtual mailboxes ("" for nothing).
+# What only local(8) reads, and the equivalent for virtual mailboxes ("" for none).
 _LOCAL_ONLY = {
     "allow_mail_to_commands": "",
     "allow_mail_to_files": "",
@@ -39,22 +39,22 @@ def check_overridden(subject: Subject) -> Iterator[Problem]:
             continue
         yield Problem(
             "PV014",
-            f"{option.name} is {option.value} for service {entry.name}, and not"
-            f" {assignment.value} as main.cf says in line {assignment.line}",
+            f"{option.name} is {option.value} for service {entry.name}, not"
+            f" {assignment.value} as in main.cf, line {assignment.line}",
             "info",
             option.name,
             master_cf.path,
             option.place.line,
             option.place.source,
             option.place.column,
-            "nothing, if that is what you want; else keep one of the two",
+            "if unintended, remove one of the two",
         )
 
 
 def check_local_only(subject: Subject) -> Iterator[Problem]:
-    """Parameters of local(8), where it has no domain to deliver for.
+    """Parameters of local(8), where it has no domain to deliver to.
 
-    Where it has one they are nobody's mistake.
+    Where it has one, they are no mistake.
     """
     main_cf = subject.places.main_cf
     local = subject.settings.mydestination.strip()
@@ -69,10 +69,10 @@ def check_local_only(subject: Subject) -> Iterator[Problem]:
         instead = _LOCAL_ONLY[name]
         yield subject.problem(
             "PV009",
-            f"{name} has no effect: local(8) reads it, and mydestination is empty",
+            f"{name} has no effect: only local(8) reads it, and mydestination is empty",
             name,
             severity="warning",
-            remedy=f"for virtual mailboxes there is {instead}" if instead else "",
+            remedy=f"for virtual mailboxes, use {instead}" if instead else "",
             commands=(postconf(subject.settings.config_directory, "-X", name),),
         )
 

@@ -1,8 +1,8 @@
-"""Owners and modes of the queue directory, as far as deliveries depend on them.
+"""Owners and modes of the queue directory that deliveries depend on.
 
-    private/   mail_owner's alone: the sockets of Postfix's services
-    public/    mail_owner's and setgid_group's: those that postdrop(1) may reach
-    pid/       root's: the locks of the processes
+    private/   for mail_owner only: the sockets of Postfix's services
+    public/    for mail_owner and setgid_group: the sockets that postdrop(1) may use
+    pid/       for root: the lock files of the processes
 
 Parity: conf/postfix-files, as `postfix set-permissions` applies it.
 Raises: nothing.
@@ -27,7 +27,7 @@ _FOR_ALL = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
 def check_queue_directory(subject: Subject) -> Iterator[Problem]:
-    """Only root can tell, and only a Postfix has one."""
+    """Checked as root, where master.cf has an entry."""
     settings = subject.settings
     if subject.process.entry is None or not privileges.is_root():
         return
@@ -41,7 +41,7 @@ def check_queue_directory(subject: Subject) -> Iterator[Problem]:
             "PV607",
             f"queue_directory = {queue}: there is no such directory",
             "queue_directory",
-            remedy="postfix check makes it, if this is the place that you want",
+            remedy="correct queue_directory, or create it with: postfix check",
         )
         return
     yield from _judged(subject, queue, owner=0, needed=_FOR_ALL, refused=_BY_OTHERS)
@@ -71,7 +71,7 @@ def _judged(
     refused: int,
     group: int = -1,
 ) -> Iterator[Problem]:
-    """One directory: whose it is, what it allows, and what it must not allow."""
+    """One directory: its owner, the mode bits it needs, and those it must not have."""
     directory = os.path.abspath(path)
     user = "root" if owner == 0 else subject.settings.mail_owner
     try:
@@ -96,7 +96,7 @@ def _judged(
         keeps_out = is_closed or status.st_uid != owner
         yield _problem(
             subject,
-            f"{path} ({owner_and_mode(status)}) is to be {user}'s, with mode"
+            f"{path} ({owner_and_mode(status)}) must be owned by {user}, with mode"
             f" {_mode((mode | needed) & ~refused)}",
             commands,
             severity="error" if keeps_out or mode & stat.S_IWOTH else "warning",
@@ -115,7 +115,7 @@ def _problem(
         text,
         "queue_directory",
         severity=severity,
-        remedy="postfix set-permissions mends this and everything like it",
+        remedy="postfix set-permissions corrects all of these",
         commands=tuple([shlex.join(one) for one in commands]),
     )
 

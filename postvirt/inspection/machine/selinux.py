@@ -1,8 +1,7 @@
-"""SELinux: whether the policy lets Postfix write where the mailboxes are.
+"""SELinux: whether the policy lets Postfix write to the mailboxes.
 
-A label is "user:role:type:level". Policies let postfix_virtual_t write to types that
-are for mail or for homes; what a directory has when nobody thought of it is no such
-type.
+A label is "user:role:type:level". Policies let postfix_virtual_t write to types for
+mail or for home directories; the default type of a directory is neither.
 
 Raises: nothing.
 """
@@ -52,11 +51,11 @@ def check_label(subject: Subject) -> Iterator[Problem]:
     pattern = f"{base}(/.*)?"
     yield subject.problem(
         "PV606",
-        f"virtual_mailbox_base = {base}: its SELinux type is {type_}, to which Postfix"
-        " may not write",
+        f"virtual_mailbox_base = {base}: Postfix may not write to its SELinux type"
+        f" {type_}",
         "virtual_mailbox_base",
         severity="warning",
-        remedy="ausearch -m avc -ts recent shows what was denied",
+        remedy="label it for mail; ausearch -m avc -ts recent shows what was denied",
         commands=(
             shlex.join(("semanage", "fcontext", "-a", "-t", _FOR_MAIL, pattern)),
             shlex.join(("restorecon", "-R", base)),

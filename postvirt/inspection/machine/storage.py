@@ -14,7 +14,7 @@ from postvirt.inspection.subject import Subject
 from postvirt.system.mounts import Mount, mount_of
 
 _NFS = ("nfs", "nfs4")
-# Their locks are those of one machine, though several may have them mounted.
+# Several machines may mount these, but locks hold on one machine only.
 _WITHOUT_LOCKS = (
     "fuse.sshfs",
     "fuse.s3fs",
@@ -26,12 +26,12 @@ _SAFE_LOCKS = "fcntl, dotlock"
 
 
 def check_file_systems(subject: Subject) -> Iterator[Problem]:
-    """What keeps anybody from writing there just now."""
+    """Read-only file systems, and full ones."""
     for parameter, path in _places(subject):
         try:
             status = os.statvfs(path)
         except OSError:
-            continue  # there is no such directory, and others say so
+            continue  # a missing directory is reported elsewhere
         mount = mount_of(path)
         point = mount.point if mount else path
         what = f"{parameter} = {path}: the file system on {point}"
@@ -40,8 +40,8 @@ def check_file_systems(subject: Subject) -> Iterator[Problem]:
                 "PV601",
                 f"{what} is mounted read-only",
                 parameter,
-                remedy="dmesg tells whether the kernel did that because of an error,"
-                f" which is to be repaired first; then: mount -o remount,rw {point}",
+                remedy="if dmesg shows that the kernel did this after an error, repair"
+                f" the file system first; then: mount -o remount,rw {point}",
             )
             continue
         yield from _no_room(subject, parameter, what, status)
@@ -64,30 +64,30 @@ def _no_room(
             "PV602",
             f"{what} is full",
             parameter,
-            remedy="make room, or make the file system larger",
+            remedy="free some space, or enlarge the file system",
         )
     elif status.f_blocks and free_bytes < wanted:
         yield subject.problem(
             "PV602",
-            f"{what} has room for {free_bytes} bytes, and message_size_limit is"
+            f"{what} has {free_bytes} bytes free, less than message_size_limit ="
             f" {wanted}",
             parameter,
             severity="warning",
-            remedy="make room, or make the file system larger",
+            remedy="free some space, or enlarge the file system",
         )
-    # Some file systems make inodes as they need them, and tell of none.
+    # Some file systems create inodes on demand and report none.
     if status.f_files and not status.f_favail:
         yield subject.problem(
             "PV603",
             f"{what} has no inodes left",
             parameter,
             remedy="remove files (each message in a maildir is one), or move to a file"
-            " system with more inodes; df -i tells how many there are",
+            " system with more inodes; df -i shows their number",
         )
 
 
 def check_network_locks(subject: Subject) -> Iterator[Problem]:
-    """Locks of mbox files, where other machines may have them, too."""
+    """Locks of mbox files that other machines may use, too."""
     mount = mount_of(subject.settings.virtual_mailbox_base)
     trouble = lock_trouble(mount, subject.settings.virtual_mailbox_lock)
     if mount and trouble:
@@ -97,7 +97,7 @@ def check_network_locks(subject: Subject) -> Iterator[Problem]:
             f" {mount.point} is of type {mount.type}: {trouble}",
             "virtual_mailbox_lock",
             severity="warning",
-            remedy="this is about mbox files; a maildir needs no locks",
+            remedy="use locks that work there; maildirs need no locks",
             commands=(assign(subject.settings, "virtual_mailbox_lock", _SAFE_LOCKS),),
         )
 
@@ -111,7 +111,7 @@ def lock_trouble(mount: Mount | None, locks: str) -> str:
         return ""
     kernel_locks = [one for one in ("flock", "fcntl") if one in locks]
     if mount.type in _NFS and len(kernel_locks) == 2:
-        return "there flock is a lock of fcntl's kind, so one may wait for the other"
+        return "flock is implemented as fcntl there, so one may block the other"
     if "dotlock" in locks:
         return ""
     local = mount.value("local_lock")
@@ -121,4 +121,4 @@ def lock_trouble(mount: Mount | None, locks: str) -> str:
         or "nolock" in mount.options
         or all(local in names[one] for one in kernel_locks)
     )
-    return "there these locks hold on this machine only" if is_local else ""
+    return "these locks hold on this machine only" if is_local else ""

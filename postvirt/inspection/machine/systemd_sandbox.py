@@ -1,7 +1,7 @@
 """What systemd hides from the unit that Postfix or postvirt's service runs in.
 
-A unit may have directories read-only, or not at all, that everybody else can write. A
-delivery then fails in a way that nothing on the machine explains.
+A unit may see a directory read-only, or not at all, although other processes can write
+to it. Deliveries then fail in a way that file modes do not explain.
 
 Source: systemd.exec(5), "Sandboxing" and "Paths"; systemctl show prints these.
 Raises: nothing.
@@ -49,7 +49,7 @@ class Confinement:
     """What a unit does to a path.
 
     setting    "ProtectHome=yes" and the like
-    is_hidden  it cannot be seen; otherwise it cannot be written
+    is_hidden  whether the path is hidden; otherwise it is read-only
     """
 
     setting: str
@@ -70,18 +70,18 @@ def check_confinement(subject: Subject) -> Iterator[Problem]:
             found = confinement_of(properties, os.path.realpath(path))
             if found is None:
                 continue
-            does = "hides" if found.is_hidden else "makes read-only"
+            does = "hides" if found.is_hidden else "write-protects"
             yield subject.problem(
                 "PV605",
-                f"{parameter} = {path}: {found.setting} of the unit {unit} {does} it",
+                f"{parameter} = {path}: {found.setting} in unit {unit} {does} it",
                 parameter,
-                remedy=f"change that with: systemctl edit {unit}",
+                remedy=f"change this setting with: systemctl edit {unit}",
                 commands=_commands(unit, found, path),
             )
 
 
 def _running_units(queue_directory: str) -> Iterator[str]:
-    """The units of the processes that have a lock in pid/."""
+    """The units of the processes that hold a lock file in pid/."""
     seen = set()
     for file in sorted(Path(queue_directory, "pid").glob("*.pid")):
         try:
@@ -96,7 +96,7 @@ def _running_units(queue_directory: str) -> Iterator[str]:
 
 
 def unit_of(cgroup: str) -> str:
-    """The unit that /proc/pid/cgroup tells of, "" for none."""
+    """The unit that /proc/pid/cgroup names, "" for none."""
     found = _UNIT.findall(cgroup)
     return found[-1] if found else ""
 
@@ -123,7 +123,7 @@ def parse(shown: str) -> dict[str, str]:
 
 
 def confinement_of(properties: Mapping[str, str], path: str) -> Confinement | None:
-    """What keeps a unit from writing below a path; None when nothing does."""
+    """The setting that keeps a unit from writing below a path, None for none."""
     hidden = _most_exact(_hidden(properties), path)
     if hidden is not None:
         return Confinement(hidden[1], is_hidden=True)
@@ -179,7 +179,7 @@ def _paths(properties: Mapping[str, str], name: str) -> Rules:
 
 
 def _commands(unit: str, found: Confinement, path: str) -> tuple[str, ...]:
-    """A drop-in for the unit; none for what an administrator wrote by name."""
+    """Create a drop-in for the unit; none for paths that an administrator listed."""
     name = found.setting.partition("=")[0]
     if not found.is_hidden:
         line = f"ReadWritePaths={path}"

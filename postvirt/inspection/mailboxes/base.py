@@ -21,7 +21,7 @@ def check_mailbox_base(subject: Subject) -> Iterator[Problem]:
         if stat.S_ISDIR(os.stat(base).st_mode):
             return
     except PermissionError:
-        return  # it is for the recipients to reach, and for nobody else
+        return  # only the owners of the mailboxes have to reach it
     except OSError:
         pass
     uid = _STATIC.match(subject.settings.virtual_uid_maps)
@@ -33,6 +33,6 @@ def check_mailbox_base(subject: Subject) -> Iterator[Problem]:
         "PV201",
         f"virtual_mailbox_base = {base}: there is no such directory",
         "virtual_mailbox_base",
-        remedy="make it, for those who own the mailboxes",
+        remedy="create it for the owners of the mailboxes",
         commands=commands,
     )

@@ -26,6 +26,7 @@ from postvirt.inspection.mailboxes.sharing import Sharing
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Owner, Unknown
+from postvirt.model.text import counted
 from postvirt.system import log
 from postvirt.tables import registry
 from postvirt.tables.registry import OpenTables
@@ -105,11 +106,11 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
         problems.append(
             subject.problem(
                 "PV209",
-                f"{sample} of {sum(totals.values())} entries were looked at"
-                + (", as each has to be asked of a server" if is_slow else ""),
+                f"{sample} of {counted(sum(totals.values()), 'entry')} checked"
+                + (", because each takes a query to a server" if is_slow else ""),
                 "virtual_mailbox_maps",
                 severity="info",
-                remedy="" if is_slow else "leave out --sample",
+                remedy="" if is_slow else "run this without --sample",
             )
         )
     for look in looks:
@@ -184,19 +185,19 @@ def _unreadable(subject: Subject, reason: str) -> Problem:
         "PV216",
         f"not all entries could be read: {reason}",
         "virtual_mailbox_maps",
-        remedy="make the index again, with postmap",
+        remedy="rebuild the index with postmap",
     )
 
 
 def _not_listed(subject: Subject, name: str) -> Problem:
     return subject.problem(
         "PV209",
-        f"{name}: the entries of this table cannot be listed, so its mailboxes are not "
-        "looked at",
+        f"{name}: the entries of this table cannot be listed, so its mailboxes were "
+        "not checked",
         "virtual_mailbox_maps",
         severity="info",
         item=name,
-        remedy="ask for single addresses, with postvirt explain",
+        remedy="check single addresses with postvirt explain",
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from postvirt.model.text import text
+from postvirt.model.text import counted, text
 
 Key = TypeVar("Key")
 Detail = TypeVar("Detail")
@@ -43,9 +43,8 @@ class Same(Generic[Detail]):
 
     def of(self, what: str) -> str:
         """As in "3 mailboxes (bob@example.com, ann@example.com, ...)"."""
-        word = what if self.count == 1 else plural(what)
         more = ", ..." if self.count > len(self.examples) else ""
-        return f"{self.count} {word} ({', '.join(self.examples)}{more})"
+        return f"{counted(self.count, what)} ({', '.join(self.examples)}{more})"
 
 
 class Tally(Generic[Key, Detail]):
@@ -75,10 +74,3 @@ class Tally(Generic[Key, Detail]):
 
     def __bool__(self) -> bool:
         return bool(self._by_cause)
-
-
-def plural(what: str) -> str:
-    """More than one of them: "mailbox" becomes "mailboxes"."""
-    if what.endswith("y"):
-        return f"{what[:-1]}ies"
-    return f"{what}es" if what.endswith("x") else f"{what}s"

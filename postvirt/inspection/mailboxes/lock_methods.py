@@ -62,10 +62,10 @@ def _compare(subject: Subject) -> Iterator[Problem]:
         yield _at(
             theirs,
             "PV413",
-            f"Dovecot locks mbox files with {theirs.value}, in another order than the "
-            "delivery agent",
+            f"Dovecot locks mbox files with {theirs.value}, in a different order than "
+            "the delivery agent",
             severity="info",
-            remedy=f"write mbox_write_locks = {order}",
+            remedy=f"set mbox_write_locks = {order}",
         )
 
 
@@ -79,7 +79,7 @@ def _nothing_in_common(subject: Subject, theirs: Setting, names: list[str]) -> P
         f"locks mbox files with {theirs.value} ({theirs.origin.file}, line "
         f"{theirs.origin.place.line})",
         parameter,
-        remedy=f"use a lock that both take, such as {value or 'fcntl'}",
+        remedy=f"use a lock that both programs use, such as {value or 'fcntl'}",
         commands=(commands.assign(subject.settings, parameter, value),)
         if known
         else (),

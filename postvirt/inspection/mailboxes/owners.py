@@ -23,7 +23,7 @@ from postvirt.inspection.mailboxes.grouped import Same, Tally
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Misconfigured
-from postvirt.model.text import text
+from postvirt.model.text import counted, text
 
 _NUMBER = re.compile(rb"\s*\+?[0-9]{1,20}\Z")
 _MOST_ACCOUNTS = 10_000
@@ -69,10 +69,10 @@ class Owners:
         if self._refused.left_out:
             yield self._subject.problem(
                 "PV210",
-                f"{self._refused.left_out} more entries with other values that cannot "
-                "be used",
+                f"{counted(self._refused.left_out, 'more entry')} with other invalid "
+                "values",
                 "virtual_uid_maps",
-                remedy="mend those that are shown, and look again",
+                remedy="fix the ones shown, then check again",
             )
         yield from self._unknown("uid", self._uids, pwd.getpwuid)
         yield from self._unknown("gid", self._gids, grp.getgrgid)
@@ -80,7 +80,7 @@ class Owners:
     def _bad_path(self, parameter: str, same: Same[str]) -> Problem:
         return self._subject.problem(
             "PV207",
-            f'a path with "/../" is refused: {same.of("mailbox")}',
+            f'path with "/../" refused: {same.of("mailbox")}',
             parameter,
             remedy='write paths below virtual_mailbox_base, without ".."',
         )
@@ -91,7 +91,7 @@ class Owners:
             "PV213",
             f"not found in {parameter}: {same.of('mailbox')}",
             parameter,
-            remedy=f"add them, or one {what} for all others at the end, "
+            remedy=f"add them, or append a table with one {what} for all others, "
             "for example static:5000",
         )
 
@@ -104,7 +104,7 @@ class Owners:
             what = "uid" if is_uid else "gid"
             return self._subject.problem(
                 "PV210",
-                f"{shown} is no {what}: {same.of('mailbox')}",
+                f"{shown} is not a {what}: {same.of('mailbox')}",
                 parameter,
                 remedy=self._number_of(value, what),
             )
@@ -114,14 +114,14 @@ class Owners:
                 f"uid {number} is below virtual_minimum_uid = {minimum}: "
                 f"{same.of('mailbox')}",
                 parameter,
-                remedy=f"use a uid from {minimum} on, or lower virtual_minimum_uid "
+                remedy=f"use a uid of at least {minimum}, or lower virtual_minimum_uid "
                 "if that account may own mail",
             )
         return self._subject.problem(
             "PV212",
             f"gid {number} is refused: {same.of('mailbox')}",
             parameter,
-            remedy="use the gid of a group for mail",
+            remedy="use the gid of a mail group",
         )
 
     @staticmethod
@@ -135,15 +135,15 @@ class Owners:
                 else grp.getgrnam(name).gr_gid
             )
         except (KeyError, ValueError):
-            return f"write a {what} as a number; id(1) shows those of an account"
+            return f"write the {what} as a number; id(1) shows those of an account"
         return f"write the number: {number} is the {what} of {name}"
 
     def _failing(self, parameter: str, same: Same[str]) -> Problem:
         return self._subject.problem(
             "PV216",
-            f"{parameter} cannot answer for {same.of('recipient')}: {same.details[0]}",
+            f"{parameter} lookup fails for {same.of('recipient')}: {same.details[0]}",
             parameter,
-            remedy="mend the entry or the table that is named",
+            remedy="fix the table, or the entry, named above",
         )
 
     def _unknown(
@@ -162,5 +162,5 @@ class Owners:
                 f"no account has {what} {', '.join(missing[:3])}{more}",
                 f"virtual_{what}_maps",
                 severity="info",
-                remedy="mail is delivered all the same",
+                remedy="none needed for delivery",
             )

@@ -29,7 +29,7 @@ from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.mailbox.walk import Obstacle, Trouble, Walked, Walker
 from postvirt.model.mailbox import Mailbox, Owner
-from postvirt.model.text import text, wire
+from postvirt.model.text import counted, text, wire
 
 _CODES: dict[Trouble, str] = {
     "search": "PV202",
@@ -44,7 +44,7 @@ _DOT_LOCK = "PV411"
 _OWNERS_SHOWN = 3
 
 _WITHOUT_DOT_LOCK = (
-    "let the owners of the mbox files write to their directory, or take dotlock out of "
+    "let the owners of the mbox files write to their directory, or remove dotlock from "
     "virtual_mailbox_lock if every program that reads these files uses the other locks"
 )
 
@@ -135,17 +135,17 @@ class Boxes:
         if self._obstacles.left_out:
             yield self._subject.problem(
                 "PV203",
-                f"{self._obstacles.left_out} more entries whose mailboxes cannot be "
-                "reached, for other reasons",
+                f"{counted(self._obstacles.left_out, 'more mailbox')} cannot be "
+                "reached for other reasons",
                 "virtual_mailbox_maps",
-                remedy="mend those that are shown, and look again",
+                remedy="fix the ones shown, then check again",
             )
         for _, same_size in self._too_large:
             yield self._large(same_size)
         if self._not_looked_at:
             yield self._subject.problem(
                 "PV208",
-                f"{self._not_looked_at} mailboxes of other users were not looked at",
+                f"{counted(self._not_looked_at, 'mailbox')} of other users not checked",
                 "virtual_mailbox_maps",
                 severity="info",
                 remedy="run this as root",
@@ -157,16 +157,18 @@ class Boxes:
         shown = ", ".join(
             f"uid {one.uid} gid {one.gid}" for one in owners[:_OWNERS_SHOWN]
         )
-        more = ", ..." if len(owners) > _OWNERS_SHOWN else ""
+        if len(owners) > _OWNERS_SHOWN:
+            shown += ", ..."
         _, obstacle, _ = same.details[0]
-        consequence = "no dot lock can be made" if code == _DOT_LOCK else "no way"
+        described = obstacle.describe(shown)
+        of = "" if shown in described else f", owner {shown}"
+        no_lock = "; no dot lock can be created" if code == _DOT_LOCK else ""
         remedy, commands = self._mending(code, same, owners)
         base = wire(self._subject.settings.virtual_mailbox_base)
         is_above = path and (base + b"/").startswith(path.rstrip(b"/") + b"/")
         return self._subject.problem(
             code,
-            f"{obstacle.describe()}: {consequence} for {shown}{more}: "
-            f"{same.of('mailbox')}",
+            f"{described}{no_lock}: {same.of('mailbox')}{of}",
             "virtual_mailbox_base" if is_above else "virtual_mailbox_maps",
             remedy=remedy,
             commands=commands,
@@ -182,35 +184,38 @@ class Boxes:
         match obstacle.trouble:
             case "search":
                 return self._let_own(obstacle, owners) or (
-                    "let the owner pass",
+                    "grant search permission",
                     (_let_pass(obstacle, owners),),
                 )
             case "write" if code == _NO_MAILBOX:
-                return "give the files to their owners", _give(same)
+                return "chown the files to their owners", _give(same)
             case "write":
                 return self._let_write(code, obstacle, same, owners)
             case "missing":
-                return "make the directories of mbox files beforehand", _make(
+                return "create the directories of the mbox files", _make(
                     (os.path.dirname(path), owner) for owner, _, path in same.details
                 )
             case "dangling" | "loop":
-                return "remove the link, or make what it leads to", ()
+                return "remove the link, or create its target", ()
             case "owner":
-                return "give the files to their owners", _give(same)
+                return "chown the files to their owners", _give(same)
             case "kind" if obstacle.number == errno.EISDIR:
-                return 'write "/" at the end of the path in the table', ()
+                return 'end the path in the table with "/"', ()
             case "kind" if obstacle.number == errno.ENOTDIR:
                 return (
-                    "move the file away, or write another path in the table",
+                    "move the file away, or change the path in the table",
                     (),
                 )
             case "kind":
-                return "put a regular file there, or remove what is there", ()
+                return "replace it with a regular file, or remove it", ()
             case "links":
-                return "leave the file one name only", ()
+                return "remove the other names of the file", ()
             case "symlink":
-                return "name the file itself in the table, not the link", ()
-        return "find out with the owner's rights what is wrong there", ()
+                return (
+                    "write the path of the file itself in the table, not of the link",
+                    (),
+                )
+        return "try to access it as the owner to see what is wrong", ()
 
     def _let_own(
         self, obstacle: Obstacle, owners: Sequence[Owner]
@@ -225,10 +230,10 @@ class Boxes:
         owner = owners[0]
         let_write = f"chmod u+rwx {_quoted(path)}"
         if status.st_uid == owner.uid:
-            return "let the owner write", (let_write,)
+            return "grant the owner write permission", (let_write,)
         if status.st_uid == 0:
             give = f"chown {owner.uid}:{owner.gid} {_quoted(path)}"
-            return "give the directory to the owner", (give, let_write)
+            return "chown the directory to the owner", (give, let_write)
         return None
 
     def _let_write(
@@ -249,8 +254,8 @@ class Boxes:
             for owner, found, mailbox in same.details
         )
         if same.has_all_details:
-            return "make what is missing beforehand", commands
-        return "make what is missing beforehand, each as in these examples", commands
+            return "create the missing directories", commands
+        return "create the missing directories, for example", commands
 
     def _large(self, same: Same[tuple[bytes, int]]) -> Problem:
         path, size_bytes = max(same.details, key=lambda one: one[1])
@@ -262,7 +267,7 @@ class Boxes:
             f"larger than virtual_mailbox_limit = {self._limit}{default}: "
             f"{same.of('mbox file')}; {text(path)} has {size_bytes} bytes",
             "virtual_mailbox_limit",
-            remedy="allow larger files (0 is no limit), or make them smaller",
+            remedy="raise the limit (0 means no limit), or make the files smaller",
             commands=(
                 commands.assign(self._subject.settings, "virtual_mailbox_limit", "0"),
             ),

@@ -1,6 +1,6 @@
 """Whether two addresses have one mailbox but different owners.
 
-    PV215  such a mailbox: whoever did not make it can not write to it
+    PV215  such a mailbox: only the owner that created it can write to it
 
 The places are put into a temporary database on disk, which the library removes: a
 million of them need little memory.
@@ -72,10 +72,10 @@ class Sharing:
         for _, same in shared:
             yield self._subject.problem(
                 "PV215",
-                f"of different owners: {same.of('mailbox')}",
+                f"different owners for one mailbox: {same.of('mailbox')}",
                 "virtual_uid_maps",
                 severity="warning",
-                remedy="give all addresses of one mailbox the same uid and gid",
+                remedy="give all addresses of a mailbox the same uid and gid",
             )
         if self._trouble:
             yield self._subject.problem(
@@ -83,7 +83,7 @@ class Sharing:
                 f"the owners of shared mailboxes were not compared: {self._trouble}",
                 "virtual_mailbox_maps",
                 severity="info",
-                remedy="make room for temporary files",
+                remedy="free some space for temporary files",
             )
 
     def _try(self, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether master(8) starts the delivery agent as it has to be started.
+"""Whether master.cf starts the delivery agent correctly.
 
 Raises: nothing.
 """
@@ -17,6 +17,7 @@ from postvirt.inspection.commands import postconf
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.program_file import is_launcher, program_path
 from postvirt.inspection.subject import Subject
+from postvirt.model.text import counted
 
 
 def check_privileged(subject: Subject) -> Iterator[Problem]:
@@ -27,7 +28,7 @@ def check_privileged(subject: Subject) -> Iterator[Problem]:
     yield subject.entry_problem(
         "PV501",
         f"service {entry.name} requires privileged operation",
-        remedy="write n in the fourth column (unpriv)",
+        remedy="set the fourth column (unpriv) to n",
         commands=(_field(subject, entry, "unprivileged", "n"),),
     )
 
@@ -44,10 +45,10 @@ def check_chroot(subject: Subject) -> Iterator[Problem]:
     default = "" if entry.chroot else " by the default of compatibility_level 0"
     yield subject.entry_problem(
         "PV502",
-        f"service {entry.name} runs in a chroot jail{default}: the mailboxes are"
-        f" looked for below {base}" + ("" if is_there else ", which does not exist"),
+        f"service {entry.name} runs in a chroot jail{default}: it looks for the"
+        f" mailboxes below {base}" + ("" if is_there else ", which does not exist"),
         severity="warning" if is_there else "error",
-        remedy="write n in the fifth column (chroot), then reload Postfix",
+        remedy="set the fifth column (chroot) to n, then reload Postfix",
         commands=(_field(subject, entry, "chroot", "n"),),
     )
 
@@ -76,16 +77,16 @@ def check_arguments(subject: Subject) -> Iterator[Problem]:
     yield subject.entry_problem(
         "PV503",
         f"service {entry.name} does not start: {complaint}",
-        remedy="virtual(8) takes the options of every Postfix daemon, such as"
-        " -o name=value and -v, on a service of type unix, and no other arguments",
+        remedy="virtual(8) accepts only the options of every Postfix daemon, such as"
+        " -o name=value and -v, and only on a service of type unix",
     )
 
 
 def check_process_limit(subject: Subject) -> Iterator[Problem]:
-    """What the queue manager sends at a time has to find a process.
+    """There must be enough processes for all deliveries that the queue manager runs.
 
-    A process of virtual(8) serves one client, a process of postvirt
-    postvirt_client_limit of them.
+    A process of virtual(8) serves one client, a process of postvirt up to
+    postvirt_client_limit.
     """
     entry, settings = subject.process.entry, subject.settings
     if entry is None:
@@ -104,11 +105,10 @@ def check_process_limit(subject: Subject) -> Iterator[Problem]:
     # 0 is no limit.
     if not limit or not wanted or limit * clients >= wanted:
         return
-    shown = f"{limit} process" if limit == 1 else f"{limit} processes"
     yield subject.entry_problem(
         "PV504",
-        f"service {entry.name} may have {shown} for {clients}"
-        f" {'client' if clients == 1 else 'clients'} each, but {name} is {wanted}",
+        f"service {entry.name} is limited to {counted(limit, 'process')} with"
+        f" {counted(clients, 'client')} each, but {name} is {wanted}",
         severity="warning",
         remedy="raise the limit in the seventh column (maxproc)",
         commands=(_field(subject, entry, "process_limit", "-"),)

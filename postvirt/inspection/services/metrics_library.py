@@ -1,4 +1,4 @@
-"""Whether there is what metrics are served with."""
+"""Whether the library that serves metrics is installed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from postvirt.inspection.subject import Subject
 
 _LIBRARY = "prometheus_client"
 
-MISSING = f"postvirt_metrics_address is set, but there is no Python package {_LIBRARY}"
-REMEDY = "install postvirt[metrics], or make postvirt_metrics_address empty"
+MISSING = (
+    f"postvirt_metrics_address is set, but Python package {_LIBRARY} is not installed"
+)
+REMEDY = "install postvirt[metrics], or clear postvirt_metrics_address"
 
 
 def is_library_there() -> bool:
@@ -20,7 +22,7 @@ def is_library_there() -> bool:
 
 
 def check_metrics(subject: Subject) -> Iterator[Problem]:
-    """A service that is to show metrics needs the library."""
+    """postvirt_metrics_address needs the library."""
     if subject.settings.postvirt_metrics_address and not is_library_there():
         yield subject.problem(
             "PV510", MISSING, "postvirt_metrics_address", remedy=REMEDY

@@ -1,4 +1,4 @@
-"""Whether what master(8) starts can be started, and is what it seems to be.
+"""Whether master(8) can start the program, and which program it is.
 
 Raises: nothing.
 """
@@ -37,7 +37,7 @@ def check_launcher(subject: Subject) -> Iterator[Problem]:
     if entry is None:
         return
     if not os.path.isdir(settings.daemon_directory) and not _is_set(subject):
-        return  # there is no Postfix on this machine, and a check of its files is all
+        return  # only the files are here, not the Postfix that reads them
     path = program_path(settings.daemon_directory, entry.command)
     kind = program_at(path)
     if kind is Program.NOTHING:
@@ -66,8 +66,8 @@ def _missing(subject: Subject, path: Path) -> Problem:
         f"{path} is a symbolic link that leads nowhere"
         if is_link
         else f"{path} does not exist",
-        remedy="install Postfix again, or correct daemon_directory or the last column"
-        " of the entry in master.cf",
+        remedy="reinstall Postfix, or correct daemon_directory or the last column of"
+        " the entry in master.cf",
         commands=commands,
     )
 
@@ -78,13 +78,13 @@ def _not_executable(subject: Subject, path: Path) -> Problem:
         return subject.entry_problem(
             "PV506",
             f"{path} is not a program",
-            remedy="put back what Postfix came with",
+            remedy="restore the program that came with Postfix",
         )
     if status.st_mode & stat.S_IXUSR:
         return subject.entry_problem(
             "PV506",
             f"{path} cannot be executed: its file system is mounted noexec",
-            remedy="mount it without noexec",
+            remedy="remount it without noexec",
         )
     return subject.entry_problem(
         "PV506",
@@ -98,23 +98,23 @@ def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
     if not os.access(interpreter, os.X_OK):
         yield subject.entry_problem(
             "PV507",
-            f"{path} is run by {interpreter}, which"
+            f"{path} runs with {interpreter}, which"
             + (
                 " cannot be executed"
                 if os.path.exists(interpreter)
                 else " does not exist"
             ),
-            remedy="install postvirt again",
+            remedy="reinstall postvirt",
             commands=_reinstall(subject, path),
         )
         return
     if interpreter != sys.executable and not path.is_symlink():
         yield subject.entry_problem(
             "PV509",
-            f"{path} is run by {interpreter}, but this is the postvirt of"
+            f"{path} runs with {interpreter}, but this postvirt runs with"
             f" {sys.executable}",
             severity="warning",
-            remedy="check with the one that delivers, or have this one deliver",
+            remedy="run the check of the installed postvirt, or install this one",
             commands=_reinstall(subject, path),
         )
     for file in dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter))):
@@ -122,7 +122,7 @@ def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
 
 
 def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
-    """What runs as root may be changed by root alone."""
+    """Only root may change what runs as root."""
     status = os.stat(path)
     commands = []
     if status.st_uid != 0 and privileges.is_root():
@@ -132,21 +132,21 @@ def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
     if commands:
         yield subject.entry_problem(
             "PV511",
-            f"{path} runs as root, but others than root can change it",
+            f"{path} runs as root, but users other than root can change it",
             commands=tuple(commands),
         )
 
 
 def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
-    """The genuine program, where postvirt has been installed before."""
+    """The genuine program, although postvirt was installed before."""
     if program_at(_kept(path)) is Program.GENUINE:
         yield subject.entry_problem(
             "PV508",
-            f"{path} is Postfix's own again, though postvirt was installed there"
-            f" ({_kept(path)} is from then)",
+            f"{path} is Postfix's own program again, although postvirt was installed"
+            f" there ({_kept(path)} still exists)",
             severity="warning",
-            remedy="an upgrade of Postfix has put it back; install postvirt once more,"
-            " or end this for good with: postvirt uninstall",
+            remedy="a Postfix upgrade has replaced postvirt; install it again, or"
+            " remove it completely with: postvirt uninstall",
             commands=(_install(subject),),
         )
         return
@@ -156,7 +156,7 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             "PV508",
             f"postvirt is installed as {usual}, but daemon_directory is {path.parent}",
             severity="warning",
-            remedy="install it there, too, or correct daemon_directory",
+            remedy="install postvirt there as well, or correct daemon_directory",
             commands=(_install(subject),),
         )
 

@@ -1,4 +1,4 @@
-"""Whether mail for virtual mailbox domains comes to this delivery agent.
+"""Whether mail for virtual mailbox domains reaches this delivery agent.
 
 Raises: nothing.
 """
@@ -13,12 +13,12 @@ from postvirt.inspection.commands import assign
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import PROGRAMS, Subject
 
-# What `postvirt start` is called when nobody says otherwise.
+# The default name of the service that `postvirt start` runs.
 _OWN_SERVICE = "postvirt"
 
 
 def check_transport(subject: Subject) -> Iterator[Problem]:
-    """virtual_transport has to name a service, and one that delivers to mailboxes."""
+    """virtual_transport must name a service that delivers to mailboxes."""
     settings, master_cf = subject.settings, subject.master_cf
     if master_cf is None or not settings.virtual_mailbox_domains.strip():
         return
@@ -31,7 +31,7 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
                 f"virtual_transport = {settings.virtual_transport}: master.cf has no"
                 f" service {service}",
                 "virtual_transport",
-                remedy=f"write an entry for {service} into master.cf, or name another",
+                remedy=f"add service {service} to master.cf, or name another service",
                 commands=_instead(subject, master_cf),
             )
         return
@@ -41,10 +41,10 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
     yield subject.problem(
         "PV012",
         f"virtual_transport = {settings.virtual_transport}: mail for"
-        f" virtual_mailbox_domains goes to {program} and never comes here",
+        f" virtual_mailbox_domains goes to {program}, not to this delivery agent",
         "virtual_transport",
         severity="warning",
-        remedy="name the service that is to deliver, if that is not what you want",
+        remedy="if unintended, set virtual_transport to the service that is to deliver",
         commands=_instead(subject, master_cf),
     )
 
@@ -65,7 +65,7 @@ def _entry(master_cf: MasterCf, name: str) -> Service | None:
 
 
 def _listens(queue_directory: str, service: str) -> bool:
-    """Whether the name is that of a service that needs no entry."""
+    """Whether a service of this name runs without an entry in master.cf."""
     if service == _OWN_SERVICE:
         return True
     return os.path.exists(f"{queue_directory}/private/{service}")

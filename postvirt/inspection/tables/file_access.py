@@ -35,6 +35,7 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
 
     Asked with mail_owner's rights.
     """
+    mail_owner = subject.settings.mail_owner
     problems = []
     for path in files_of(listed):
         number = _error_of_reading(path)
@@ -43,10 +44,10 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
         obstacle = blocked(wire(os.path.abspath(path)), number)
         if obstacle.trouble == "search":
             directory = text(obstacle.path)
-            trouble = obstacle.describe()
+            trouble = obstacle.describe(mail_owner)
             commands = [shlex.join(("chmod", "a+x", directory))]
         else:
-            trouble = f"{path} ({_owner_and_mode(path)}) cannot be read"
+            trouble = f"{mail_owner} cannot read {path} ({_owner_and_mode(path)})"
             commands = _let_read(listed, path)
         note = ""
         if listed.spec != listed.table:
@@ -55,8 +56,7 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
             listed.problem(
                 subject,
                 "PV105",
-                f"{listed.table}: {trouble} by {subject.settings.mail_owner}:"
-                f" {errno_text(OSError(number, ''))}{note}",
+                f"{listed.table}: {trouble}: {errno_text(OSError(number, ''))}{note}",
                 remedy="let mail_owner read it",
                 commands=tuple(commands),
             )

@@ -18,7 +18,7 @@ MISSPELLED = [
     ("xyzzy", "remove it"),
     (
         "dovecot_destination_recipient_limit",
-        "remove it: master.cf has no transport dovecot",
+        "remove it; master.cf has no transport dovecot",
     ),
 ]
 

@@ -109,7 +109,7 @@ BROKEN = (
         "PV411",
         dot_lock_of_several_owners,
         lambda it: it.set(virtual_mailbox_lock="fcntl"),
-        says=["take dotlock out of virtual_mailbox_lock"],
+        says=["remove dotlock from virtual_mailbox_lock"],
     ),
     Broken(
         "dot locks of several owners and a sticky directory",
@@ -137,7 +137,7 @@ BROKEN = (
         another_order,
         lambda it: _dovecot(it, "mbox_write_locks = dotlock fcntl\n"),
         severity="info",
-        says=["write mbox_write_locks = dotlock fcntl"],
+        says=["set mbox_write_locks = dotlock fcntl"],
     ),
 )
 

@@ -107,7 +107,7 @@ BROKEN = (
         little_room,
         lambda it: it.set(message_size_limit="1000"),
         severity="warning",
-        says=["has room for 65536 bytes, and message_size_limit is 10240000"],
+        says=["has 65536 bytes free, less than message_size_limit = 10240000"],
         mounts=True,
     ),
     Broken(

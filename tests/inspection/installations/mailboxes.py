@@ -151,14 +151,19 @@ BROKEN = (
         "the base belongs to root",
         "PV203",
         base_of_root,
-        says=["{root}/mail (owner root:root, mode 0755) cannot be written", "2 mail"],
+        says=[
+            "uid 5000 gid 5000 cannot create {root}/mail/example.com in {root}/mail",
+            "{root}/mail (owner root:root, mode 0755): 2 mailboxes (bob@example.com, ",
+        ],
     ),
     Broken("the base is closed", "PV202", base_closed, says=["mode 0700"]),
     Broken(
         "the base is below a closed directory",
         "PV202",
         base_below_a_closed_directory,
-        says=["{root}/home (owner root:root, mode 0700) cannot be searched"],
+        says=[
+            "gid 5000 cannot search {root}/home (owner root:root, mode 0700): 2 mail"
+        ],
     ),
     Broken(
         "the base is closed and no table tells",
@@ -197,7 +202,7 @@ BROKEN = (
         "a link to a closed disk",
         "PV202",
         link_to_a_closed_disk,
-        says=["{root}/disk", "symbolic link {root}/mail/example.com"],
+        says=["{root}/disk", "through the symbolic link {root}/mail/example.com)"],
     ),
     Broken(
         "a link to nowhere",
@@ -223,7 +228,7 @@ BROKEN = (
         "PV206",
         directory_for_an_mbox,
         lambda it: it.mailboxes({"mbox@example.com": "mbox/"}),
-        says=['write "/" at the end'],
+        says=['end the path in the table with "/"'],
     ),
     Broken("an mbox of root", "PV206", mbox_of_root, says=["{root}/mail/mbox"]),
     Broken("an mbox without write", "PV206", mbox_without_write),
@@ -250,7 +255,9 @@ BROKEN = (
         "an mbox without its directory",
         "PV204",
         mbox_without_directory,
-        says=["{root}/mail/example.com does not exist"],
+        says=[
+            "example.com does not exist: 1 mailbox (bob@example.com), owner uid 5000 "
+        ],
     ),
     Broken(
         "an mbox below a file",

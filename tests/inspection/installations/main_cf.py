@@ -147,7 +147,7 @@ BROKEN = (
         "PV009",
         lambda it: it.set(mailbox_size_limit="100000000"),
         severity="warning",
-        says=["there is virtual_mailbox_limit"],
+        says=["use virtual_mailbox_limit"],
         needs="postfix",
     ),
     Broken(
@@ -167,7 +167,7 @@ BROKEN = (
         "PV012",
         elsewhere,
         severity="warning",
-        says=["goes to lmtp"],
+        says=["goes to lmtp, not to this delivery agent"],
         needs="postfix",
     ),
     Broken(
@@ -183,7 +183,7 @@ BROKEN = (
         overridden,
         lambda it: it.set(virtual_minimum_uid="500"),
         severity="info",
-        says=["500 for service virtual, and not 200"],
+        says=["500 for service virtual, not 200"],
     ),
 )
 

@@ -72,7 +72,7 @@ BROKEN = (
         "a jail",
         "PV502",
         entry("virtual unix - n y - -"),
-        says=["looked for below {root}/spool{root}/mail, which does not exist"],
+        says=["mailboxes below {root}/spool{root}/mail, which does not exist"],
         needs="postfix",
     ),
     Broken(
@@ -121,7 +121,7 @@ BROKEN = (
         "PV504",
         one_process,
         severity="warning",
-        says=["1 process for 1 client each"],
+        says=["limited to 1 process with 1 client each"],
         needs="postfix",
     ),
     Broken(
@@ -159,7 +159,7 @@ BROKEN = (
             program(it, GENUINE, "virtual.genuine"),
             launcher(it, "/opt/postvirt-that-was/bin/python"),
         ],
-        says=["run by /opt/postvirt-that-was/bin/python, which does not exist"],
+        says=["with /opt/postvirt-that-was/bin/python, which does not exist"],
         needs="postfix",
     ),
     Broken(
@@ -167,7 +167,7 @@ BROKEN = (
         "PV508",
         replaced,
         severity="warning",
-        says=["an upgrade of Postfix has put it back"],
+        says=["a Postfix upgrade has replaced postvirt"],
         needs="postfix",
     ),
     Broken(

@@ -68,14 +68,14 @@ BROKEN = (
         "PV210",
         uid_by_name,
         lambda it: it.set(virtual_uid_maps="static:5000"),
-        says=['"daemon" is no uid', "is the uid of daemon", "2 mailboxes"],
+        says=['"daemon" is not a uid', "is the uid of daemon", "2 mailboxes"],
     ),
     Broken(
         "a uid in words",
         "PV210",
         uid_in_words,
         lambda it: _uids(it, bob="5000", mbox="5000"),
-        says=["1 mailbox (bob@example.com)", "write a uid as a number"],
+        says=["1 mailbox (bob@example.com)", "write the uid as a number"],
     ),
     Broken(
         "a uid that is too large",
@@ -113,7 +113,7 @@ BROKEN = (
         "PV210",
         gid_by_name,
         lambda it: it.set(virtual_gid_maps="static:5000"),
-        says=['"vmail" is no gid'],
+        says=['"vmail" is not a gid'],
     ),
     Broken(
         "a mailbox without uid",

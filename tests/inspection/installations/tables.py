@@ -175,7 +175,7 @@ BROKEN = (
         "a table for root's eyes",
         "PV105",
         lambda it: mailboxes(it).chmod(0o600),
-        says=["{root}/etc/mailboxes (owner root:root, mode 0600) cannot be read by"],
+        says=["cannot read {root}/etc/mailboxes (owner root:root, mode 0600): Perm"],
     ),
     Broken(
         "a password for root's eyes",
@@ -187,13 +187,13 @@ BROKEN = (
         "a directory for root alone",
         "PV105",
         hidden,
-        says=["{root}/etc/secret (owner root:root, mode 0700) cannot be searched"],
+        says=["cannot search {root}/etc/secret (owner root:root, mode 0700): Perm"],
     ),
     Broken(
         "a link into a directory for root alone",
         "PV105",
         linked,
-        says=["to which the symbolic link {root}/etc/table leads"],
+        says=["reached through the symbolic link {root}/etc/table)"],
     ),
     Broken(
         "a table that everybody can write",

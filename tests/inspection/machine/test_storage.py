@@ -32,7 +32,7 @@ def test_locks_that_work(where: Mount | None, locks: str) -> None:
 @pytest.mark.parametrize(
     ("where", "locks", "part"),
     [
-        (mount("nfs4"), "flock, fcntl, dotlock", "one may wait for the other"),
+        (mount("nfs4"), "flock, fcntl, dotlock", "one may block the other"),
         (mount("nfs", "nolock"), "fcntl", "on this machine only"),
         (mount("nfs", "local_lock=all"), "flock", "on this machine only"),
         (mount("nfs", "local_lock=posix"), "fcntl", "on this machine only"),

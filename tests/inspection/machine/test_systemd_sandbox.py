@@ -132,7 +132,7 @@ def test_a_running_unit(
     assert with_code(installation, "PV605") == []  # systemd does not run
     monkeypatch.setattr(systemd_sandbox, "RUNNING", root)
     (found,) = with_code(installation, "PV605")
-    assert f"ReadOnlyPaths={root}/mail of the unit postfix@-.service" in found.text
+    assert f"ReadOnlyPaths={root}/mail in unit postfix@-.service" in found.text
     assert f"ReadWritePaths={root}/mail" in found.commands[1]
     assert found.commands[-1] == "systemctl restart postfix@-.service"
     systemctl.write_text("#!/bin/sh\nexit 1\n")
@@ -155,7 +155,7 @@ def test_a_label_that_is_not_for_mail(
     assert with_code(installation, "PV606") == []
     monkeypatch.setattr(selinux, "ENFORCING", Path(enforcing))
     (found,) = with_code(installation, "PV606")
-    assert "its SELinux type is default_t" in found.text
+    assert "its SELinux type default_t" in found.text
     assert found.commands[1] == f"restorecon -R {installation.mail}"
     said = b"system_u:object_r:mail_spool_t:s0\0"
     assert with_code(installation, "PV606") == []

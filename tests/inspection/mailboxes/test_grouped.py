@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from postvirt.inspection.mailboxes.grouped import Tally, plural
+from postvirt.inspection.mailboxes.grouped import Tally
 
 
 def test_examples_and_a_number() -> None:
@@ -38,11 +36,3 @@ def test_causes_end_somewhere() -> None:
         tally.add(number, "bob", None)
     assert len(list(tally)) == 20
     assert tally.left_out == 480
-
-
-@pytest.mark.parametrize(
-    ("one", "many"),
-    [("mailbox", "mailboxes"), ("entry", "entries"), ("mbox file", "mbox files")],
-)
-def test_plurals(one: str, many: str) -> None:
-    assert plural(one) == many
