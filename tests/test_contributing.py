@@ -1,0 +1,119 @@
+"""CONTRIBUTING leads to files that exist, and the texts keep to its words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+_SOURCES = sorted((ROOT / "postvirt").rglob("*.py"))
+
+
+def _section(heading: str) -> str:
+    (found,) = re.findall(rf"(?ms)^## {heading}\n(.*?)(?=^## |\Z)", CONTRIBUTING)
+    return str(found)
+
+
+def _rows(heading: str) -> list[tuple[str, str]]:
+    """The first two columns of a section's table, without its head."""
+    rows = re.findall(r"(?m)^\| (.+?) \| (.+?) \|$", _section(heading))
+    return rows[1:]
+
+
+def _paths(text: str) -> list[str]:
+    """What is in backquotes and looks like a path."""
+    return re.findall(
+        r"`((?:[\w.-]+/)*[\w-]+\.(?:py|txt|md|toml|lark)|[\w./-]+/)`", text
+    )
+
+
+def _exists(path: str) -> bool:
+    return any((folder / path).exists() for folder in (ROOT, ROOT / "postvirt"))
+
+
+def test_every_path_exists() -> None:
+    paths = _paths(CONTRIBUTING)
+    assert len(paths) > 40
+    assert [one for one in paths if not _exists(one)] == []
+
+
+def test_every_package_has_its_row() -> None:
+    rows = _rows("Where everything belongs")
+    named = {name for packages, _ in rows for name in re.findall(r"`(\w+)`", packages)}
+    packages = {path.parent.name for path in (ROOT / "postvirt").glob("*/__init__.py")}
+    assert named == packages | {"errors"}
+
+
+def _touches_the_machine(path: Path) -> bool:
+    text = path.read_text()
+    modules = re.findall(r"(?m)^ *(?:import|from) (\w+)", text)
+    opens = re.search(r"(?<!\w)open\(", text) is not None
+    return opens or bool({"grp", "pwd", "socket", "subprocess"} & set(modules))
+
+
+def test_what_touches_the_machine_in_config_is_named() -> None:
+    (row,) = [
+        row for name, row in _rows("Where everything belongs") if "`config`" in name
+    ]
+    _, _, named = row.rpartition(" | ")
+    modules = sorted((ROOT / "postvirt" / "config").glob("*.py"))
+    touching = [f"config/{path.name}" for path in modules if _touches_the_machine(path)]
+    assert touching == sorted(_paths(named))
+
+
+@pytest.mark.parametrize(
+    ("heading", "most"), [("Follow one message", 8), ("Follow one reload", 6)]
+)
+def test_a_walk_is_short(heading: str, most: int) -> None:
+    steps = re.findall(r"(?m)^\d+\. (.*(?:\n   .*)*)", _section(heading))
+    assert 4 < len(steps) <= most
+    assert all(_paths(step) for step in steps)
+
+
+def test_the_usual_changes_have_their_file() -> None:
+    rows = _rows("Which file to change")
+    assert len(rows) == 5
+    assert [what for what, where in rows if not _paths(where)] == []
+
+
+# Texts that people read.
+_LATER = ("README.md", "postvirt.1", "postvirt-virtual.8")
+
+
+def _documents() -> Iterator[tuple[str, str]]:
+    for folder, kinds in (ROOT, ("*.md",)), (ROOT / "etc", ("*.md", "*.[18cs]*")):
+        for kind in kinds:
+            for path in sorted(folder.glob(kind)):
+                yield path.name, path.read_text().replace(_section("Words"), "")
+
+
+TEXTS = [one for one in _documents() if one[0] not in _LATER]
+# Where such a word is right after all.
+_ALLOWED: dict[str, str] = {}
+
+
+def _forbidden() -> list[str]:
+    columns = (words for _, words in _rows("Words"))
+    return [word for words in columns for word in words.split(", ")]
+
+
+def test_the_texts_are_found() -> None:
+    names = {name for name, _ in TEXTS}
+    assert names > {"main.cf", "postvirt.service", "differences.md"}
+
+
+@pytest.mark.parametrize("word", _forbidden())
+def test_the_texts_keep_to_our_words(word: str) -> None:
+    pattern = re.compile(rf"(?i)(?<![\w\"/-]){re.escape(word)}(?![\w-])")
+    found = [
+        f"{name}: ...{flat[max(0, match.start() - 30) : match.end() + 30]}..."
+        for name, text in TEXTS
+        for flat in [" ".join(text.split())]
+        for match in pattern.finditer(flat)
+        if _ALLOWED.get(name) != word
+    ]
+    assert found == []
