@@ -11,6 +11,7 @@ Raises: nothing; what is wrong is a ConfigError in the result.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import NoReturn
@@ -22,6 +23,10 @@ from postvirt.config.main_cf import split_nameval
 from postvirt.errors import ConfigError
 
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
+
+# The programs that deliver to virtual mailboxes: virtual(8), which may be postvirt's
+# launcher under its name, and the launcher under its own.
+DELIVERY_AGENTS = ("virtual", "postvirt-virtual")
 
 # master(8)'s names of the fields.
 _FIELDS = (
@@ -77,6 +82,16 @@ class Service:
     place: Place
 
     @property
+    def program(self) -> str:
+        """The command without its directory."""
+        return os.path.basename(self.command)
+
+    @property
+    def is_delivery_agent(self) -> bool:
+        """Whether it delivers to virtual mailboxes."""
+        return self.program in DELIVERY_AGENTS
+
+    @property
     def overrides(self) -> tuple[tuple[str, str], ...]:
         """The -o options as (name, value), in order."""
         return tuple([(option.name, option.value) for option in self.options])
@@ -93,6 +108,20 @@ class MasterCf:
     path: str
     services: tuple[Service, ...]
     problems: tuple[ConfigError, ...]
+
+    def entry(self, name: str) -> Service | None:
+        """The service that the queue manager connects to as a transport of this name.
+
+        A service of type inet is none.
+        """
+        for service in self.services:
+            if service.name == name and service.type != "inet":
+                return service
+        return None
+
+    def delivery_agents(self) -> tuple[Service, ...]:
+        """The services that deliver to virtual mailboxes, in the order of the file."""
+        return tuple([one for one in self.services if one.is_delivery_agent])
 
 
 def parse(text: str, path: str) -> MasterCf:

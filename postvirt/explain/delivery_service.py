@@ -5,14 +5,12 @@ Raises: ConfigError when there is no such entry.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postvirt.config.load import Loaded, check, load, read_master_cf
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.errors import ConfigError
-from postvirt.inspection.subject import PROGRAMS
 
 # The name in an installation where nobody has changed it; the service that postvirt
 # runs by itself takes the options of this entry, too.
@@ -54,9 +52,9 @@ def process_of(
             raise
         master_cf = None  # who delivers by hand needs none
     service = wanted or _virtual_transport(config_directory, overrides)
-    entry = _entry(master_cf, service)
+    entry = master_cf.entry(service) if master_cf else None
     remark = ""
-    if entry is not None and os.path.basename(entry.command) not in PROGRAMS:
+    if entry is not None and not entry.is_delivery_agent:
         if wanted:
             raise ConfigError(
                 f"service {wanted} of {_path(master_cf)} runs {entry.command}, and not"
@@ -73,7 +71,7 @@ def process_of(
     loaded = load(
         config_directory,
         [*(entry.overrides if entry else ()), *overrides],
-        process_name=os.path.basename(entry.command) if entry else USUAL_NAME,
+        process_name=entry.program if entry else USUAL_NAME,
         service_name=service,
     )
     return Process(service, entry, loaded, remark)
@@ -89,19 +87,10 @@ def _virtual_transport(
     return transport.partition(":")[0] or USUAL_NAME
 
 
-def _entry(master_cf: MasterCf | None, name: str) -> Service | None:
-    """The entry that listens where the queue manager looks for a transport."""
-    services = master_cf.services if master_cf else ()
-    local = [one for one in services if one.name == name and one.type != "inet"]
-    return local[0] if local else None
-
-
 def _agent(master_cf: MasterCf | None) -> Service | None:
     """The entry whose options apply when the transport has none of its own."""
-    entry = _entry(master_cf, USUAL_NAME)
-    if entry is None or os.path.basename(entry.command) not in PROGRAMS:
-        return None
-    return entry
+    entry = master_cf.entry(USUAL_NAME) if master_cf else None
+    return entry if entry and entry.is_delivery_agent else None
 
 
 def _path(master_cf: MasterCf | None) -> str:

@@ -9,7 +9,6 @@ Raises: nothing; problems are the result.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
 from postvirt.config.expansion import TOO_DEEP
@@ -27,7 +26,6 @@ from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.master_entries import check_privileged
 from postvirt.inspection.services.metrics_library import check_metrics
 from postvirt.inspection.subject import (
-    PROGRAMS,
     Check,
     Extent,
     LookAtFiles,
@@ -37,8 +35,6 @@ from postvirt.inspection.subject import (
 from postvirt.inspection.tables.opening import check_tables
 from postvirt.tables import redirection, registry
 from postvirt.tables.databases.cf_file import use_main_cf
-
-__all__ = ["PROGRAMS", "inspect", "inspect_process"]
 
 _ALL = Extent()
 
@@ -172,15 +168,12 @@ def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Pro
 
 def _processes(master_cf: MasterCf) -> Iterator[Process]:
     """The processes that this is about."""
-    for service in master_cf.services:
-        program = os.path.basename(service.command)
-        if program in PROGRAMS:
-            origins = {
-                option.name: Origin(master_cf.path, option.place)
-                for option in service.options
-            }
-            overrides = service.overrides
-            yield Process(program, service.name, overrides, origins, service)
+    for entry in master_cf.delivery_agents():
+        origins = {
+            option.name: Origin(master_cf.path, option.place)
+            for option in entry.options
+        }
+        yield Process(entry.program, entry.name, entry.overrides, origins, entry)
 
 
 def _distinct(problems: Iterator[Problem] | Sequence[Problem]) -> list[Problem]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from os.path import basename
 
 from postvirt.config.load import Checked, Texts
 from postvirt.config.master_cf import MasterCf, Service
@@ -16,9 +15,6 @@ from postvirt.config.places import Origin, Places
 from postvirt.errors import ConfigError
 from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.problem import Problem, Severity
-
-# The programs of master.cf that this is about.
-PROGRAMS = ("virtual", "postvirt-virtual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +29,6 @@ class Process:
     options: Sequence[tuple[str, str]]
     origins: Mapping[str, Origin]
     entry: Service | None = None
-
-
-# The programs of master.cf that this is about.
-PROGRAMS = ("virtual", "postvirt-virtual")
 
 
 def _tell_nobody(what: str, done: int, total: int) -> None:
@@ -83,9 +75,8 @@ class Subject:
     @property
     def services(self) -> set[str]:
         """The services of master.cf that deliver to mailboxes, this one included."""
-        all_ = self.master_cf.services if self.master_cf else ()
-        others = {one.name for one in all_ if basename(one.command) in PROGRAMS}
-        return others | {self.process.service}
+        agents = self.master_cf.delivery_agents() if self.master_cf else ()
+        return {one.name for one in agents} | {self.process.service}
 
     @property
     def places(self) -> Places:

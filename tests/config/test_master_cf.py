@@ -157,6 +157,26 @@ def test_fields_are_typed():
     assert service.overrides == (("b", "c"),)
 
 
+def test_a_transport_is_a_service_that_the_queue_manager_can_connect_to():
+    master_cf = parse(
+        "virtual inet n n n - - virtual\n"
+        "virtual unix - n n - - smtp\n"
+        "mine unix - n n - - /usr/libexec/postfix/virtual\n"
+        "ours unix - n n - - postvirt-virtual\n",
+        "m",
+    )
+    entry = master_cf.entry("virtual")
+    assert entry is not None
+    assert (entry.type, entry.program, entry.is_delivery_agent) == (
+        "unix",
+        "smtp",
+        False,
+    )
+    assert master_cf.entry("absent") is None
+    agents = [(one.type, one.name) for one in master_cf.delivery_agents()]
+    assert agents == [("inet", "virtual"), ("unix", "mine"), ("unix", "ours")]
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from postvirt.config.master_cf import MasterCf, Service
+from postvirt.config.master_cf import MasterCf
 from postvirt.inspection.commands import assign
 from postvirt.inspection.problem import Problem
-from postvirt.inspection.subject import PROGRAMS, Subject
+from postvirt.inspection.subject import Subject
 
 # The default name of the service that `postvirt start` runs.
 _OWN_SERVICE = "postvirt"
@@ -23,7 +23,7 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
     if master_cf is None or not settings.virtual_mailbox_domains.strip():
         return
     service = settings.virtual_transport.partition(":")[0]
-    entry = _entry(master_cf, service)
+    entry = master_cf.entry(service)
     if entry is None:
         if not _listens(settings.queue_directory, service):
             yield subject.problem(
@@ -35,13 +35,12 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
                 commands=_instead(subject, master_cf),
             )
         return
-    program = os.path.basename(entry.command)
-    if program in PROGRAMS or subject.text_of("transport_maps").strip():
+    if entry.is_delivery_agent or subject.text_of("transport_maps").strip():
         return
     yield subject.problem(
         "PV012",
         f"virtual_transport = {settings.virtual_transport}: mail for"
-        f" virtual_mailbox_domains goes to {program}, not to this delivery agent",
+        f" virtual_mailbox_domains goes to {entry.program}, not to this delivery agent",
         "virtual_transport",
         severity="warning",
         remedy="if unintended, set virtual_transport to the service that is to deliver",
@@ -52,16 +51,9 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
 def leads_to_own_service(subject: Subject) -> bool:
     """Whether the mail goes to a service that is not master(8)'s."""
     service = subject.settings.virtual_transport.partition(":")[0]
-    if subject.master_cf is None or _entry(subject.master_cf, service):
+    if subject.master_cf is None or subject.master_cf.entry(service):
         return False
     return _listens(subject.settings.queue_directory, service)
-
-
-def _entry(master_cf: MasterCf, name: str) -> Service | None:
-    for service in master_cf.services:
-        if service.name == name and service.type != "inet":
-            return service
-    return None
 
 
 def _listens(queue_directory: str, service: str) -> bool:
@@ -72,7 +64,7 @@ def _listens(queue_directory: str, service: str) -> bool:
 
 
 def _instead(subject: Subject, master_cf: MasterCf) -> tuple[str, ...]:
-    for service in master_cf.services:
-        if os.path.basename(service.command) in PROGRAMS:
-            return (assign(subject.settings, "virtual_transport", service.name),)
-    return ()
+    agents = master_cf.delivery_agents()[:1]
+    return tuple(
+        [assign(subject.settings, "virtual_transport", one.name) for one in agents]
+    )

@@ -14,7 +14,6 @@ from postvirt.config.daemon_options import Options, parse_options
 from postvirt.config.load import load, read_master_cf
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
-from postvirt.inspection.subject import PROGRAMS
 
 PROCESS_NAME = "postvirt"
 
@@ -54,9 +53,9 @@ class Wanted:
                     remedy="remove this entry, or choose another --name",
                 )
         like = self.like or "virtual"
-        for entry in master_cf.services:
-            if entry.name == like and os.path.basename(entry.command) in PROGRAMS:
-                return self._options(entry.arguments)
+        agent = master_cf.entry(like)
+        if agent is not None and agent.is_delivery_agent:
+            return self._options(agent.arguments)
         if self.like:
             raise ConfigError(
                 f"{master_cf.path}: there is no service {like} that runs virtual"
