@@ -1,4 +1,4 @@
-"""What has been reported about a recipient, for whoever keeps count of it."""
+"""What is reported about a recipient: for the log, for counters and other observers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from postvirt.model.request import DeliveryRequest, Recipient, Timestamp
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One recipient's line of the log, before it is a line.
+    """What one recipient's line in the log says.
 
     relay     the transport's name in master.cf
     now       when the outcome was reported
-    word      sent, bounced, deferred and the like; "corrupt" is not in the log
-    mailbox   where it went, or was to go, if it was found
+    word      sent, bounced, deferred and the like; "corrupt" is for observers only
+    mailbox   where the mail went or was to go, if that is known
     """
 
     request: DeliveryRequest
@@ -30,7 +30,7 @@ class Report:
 
 
 class Observer(Protocol):
-    """Whoever wants to know; must not raise anything, and not take long."""
+    """Is told each outcome; must be quick and must not raise anything."""
 
     def reported(self, report: Report) -> None:
         """A recipient's outcome was reported."""

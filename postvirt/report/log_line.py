@@ -1,7 +1,7 @@
 """The log line of one recipient.
 
-Parity: src/global/log_adhoc.c, src/util/format_tv.c, info_log_addr_form.c. Programs
-read these lines (pflogsumm and many others), so they match to the letter.
+Parity: src/global/log_adhoc.c, src/util/format_tv.c, info_log_addr_form.c. pflogsumm
+and many other programs parse these lines, so they match byte for byte.
 Differs: Negative resolution of delays. A delay_logging_resolution_limit below 0 counts
     as 0. virtual(8) delivers and panics when it logs the delay, before the recipient is
     crossed off, and delivers again and again.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
-from postvirt.model.outcome import Dsn
+from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.model.text import text
 from postvirt.tables.folding import fold
@@ -45,34 +45,26 @@ class LineFormat:
         )
 
 
-def recipient_line(
-    queue_id: bytes,
-    recipient: Recipient,
-    relay: str,
-    stats: MessageStats,
-    now: Timestamp,
-    dsn: Dsn,
-    word: str,
-    style: LineFormat,
-) -> str:
-    """The line, without severity; `word` is sent, bounced, deferred and the like."""
-    line = f"{text(queue_id)}: to=<{shown(recipient.address, style)}>"
+def recipient_line(report: Report, style: LineFormat) -> str:
+    """The line, without severity."""
+    recipient, stats, dsn = report.recipient, report.request.stats, report.dsn
+    line = f"{text(report.request.queue_id)}: to=<{shown(recipient.address, style)}>"
     if original := original_recipient(recipient, style):
         line += f", orig_to=<{shown(original, style)}>"
-    line += f", relay={relay}"
+    line += f", relay={report.relay}"
     if stats.reuse_count > 0:
         line += f", conn_use={stats.reuse_count + 1}"
     total, *stages = [
-        format_delay(delay, style.max_decimals) for delay in delays(stats, now)
+        format_delay(delay, style.max_decimals) for delay in delays(stats, report.now)
     ]
     return (
         f"{line}, delay={total}, delays={'/'.join(stages)}, dsn={dsn.status}, "
-        f"status={word} ({dsn.reason})"
+        f"status={report.word} ({dsn.reason})"
     )
 
 
 def original_recipient(recipient: Recipient, style: LineFormat) -> bytes:
-    """The original address, if it is worth mentioning beside the other one."""
+    """The original address, b"" if it is the same but for case."""
     address, original = recipient.address, recipient.original_recipient
     if not original or original == address:
         return b""
@@ -89,7 +81,7 @@ def shown(address: bytes, style: LineFormat) -> str:
 
 
 def delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:
-    """Microseconds: in all, before the queue manager, in it, connecting, delivering."""
+    """Microseconds: total, before qmgr(8), in qmgr(8), connection setup, delivery."""
     if stats.delivery_done.seconds > 0:
         now = stats.delivery_done
     total = _between(now, stats.incoming_arrival)
@@ -116,9 +108,9 @@ def _between(later: Timestamp, earlier: Timestamp) -> int:
 
 
 def format_delay(microseconds: int, max_decimals: int) -> str:
-    """A delay in seconds: two significant digits, at most so many decimals.
+    """A delay in seconds: two significant digits, at most `max_decimals` decimals.
 
-    Zeros at the end are left out: 1, 1.5, 0.02, 0.
+    Trailing zeros are omitted: 1, 1.5, 0.02, 0.
     """
     if not microseconds:
         return "0"

@@ -1,9 +1,10 @@
 """Report one recipient's outcome to Postfix, and say whether the recipient is done.
 
-sent, bounced and deferred each have their service; probes go to the verify or trace
-service instead. A recipient counts as done only when everybody who had to be told was
-told: a bounce that the bounce service did not take becomes a deferral, and so does a
-delivery whose trace record was lost.
+Bounces and deferrals go to the service of that name, deliveries to the trace service if
+the sender asked for that, probes to the verify or trace service. A recipient is done
+only when every one of these services has accepted its report: if the bounce service
+fails, the mail is deferred instead, and so it is when the trace record of a delivery is
+lost.
 
 Parity: src/global/sent.c, bounce.c, defer.c, trace.c, verify.c, flush_clnt.c.
 Differs: Silent verify service. A verify service that does not answer is asked three
@@ -22,7 +23,6 @@ Raises: nothing. A service that fails is logged and leaves the recipient in the 
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from postvirt.codec import announcement
@@ -34,14 +34,8 @@ from postvirt.codec.notice import (
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
 from postvirt.model.effects import Exchange, Pause, Steps
-from postvirt.model.outcome import (
-    Bounced,
-    CorruptQueueFile,
-    Deferred,
-    Delivered,
-    Dsn,
-    Outcome,
-)
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import CorruptQueueFile, Delivered, Dsn, Outcome
 from postvirt.model.report import Observer, Report
 from postvirt.model.request import (
     NOTIFY_DELAY,
@@ -50,12 +44,12 @@ from postvirt.model.request import (
     DeliveryRequest,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.model.text import text
 from postvirt.report.log_line import LineFormat, recipient_line
 from postvirt.report.status_filter import filtered
 from postvirt.system import log
+from postvirt.system.clock import now
 from postvirt.tables.maps import Maps
 from postvirt.tables.match_list import DomainList
 
@@ -64,20 +58,20 @@ _VERIFY_OK = 0
 _VERIFY_DEFER = 1
 _VERIFY_BOUNCE = 2
 
-# Time enough for a service that is being started again.
+# Long enough for a service that is being restarted.
 _VERIFY_ATTEMPTS = 3
 _VERIFY_PAUSE_SECONDS = 1.0
 
-# Nobody is told: the queue manager sees the mark on the queue file.
+# For observers only: the queue manager sees the mark on the queue file.
 _CORRUPT = Dsn("", "the queue file is corrupt")
 
-# What the flush service answers when it is content.
+# The flush service's answers that are no failure.
 _FLUSH_OK = 0
 _FLUSH_DENY = 4
 
 
-# As plain numbers: Python makes a new flag of what two flags have in common, and that
-# costs more than all else that is done about them.
+# As plain numbers, because `&` of two flags creates a new flag, which takes longer than
+# everything else that is done with them.
 _MTA_VRFY = int(RequestFlag.MTA_VRFY)
 _USR_VRFY = int(RequestFlag.USR_VRFY)
 _RECORD = int(RequestFlag.RECORD)
@@ -86,7 +80,7 @@ _TRACE_FLAGS = int(TRACE_FLAGS)
 
 
 class Reporter:
-    """Reports in the name of one transport; relay is its name in master.cf."""
+    """Reports outcomes for one transport; relay is its name in master.cf."""
 
     def __init__(
         self,
@@ -106,40 +100,34 @@ class Reporter:
     def report(
         self, request: DeliveryRequest, recipient: Recipient, outcome: Outcome
     ) -> Steps[bool]:
-        """Tell whoever has to know; True when the recipient can be crossed off."""
-        notice = _Notice(self, request, recipient, outcome)
-        match outcome:
-            case Delivered(dsn):
-                return (yield from notice.sent(filtered(self.status_filter, dsn)))
-            case Deferred(dsn) | Bounced(dsn):
-                dsn = filtered(self.status_filter, dsn)
-                if dsn.status.startswith("5"):
-                    return (yield from notice.bounced(dsn))
-                return (yield from notice.deferred(dsn))
-            case CorruptQueueFile():
-                notice.corrupt()
-                return False
+        """Report the outcome; True when the recipient can be crossed off."""
+        if isinstance(outcome, CorruptQueueFile):
+            _Notice(self, request, recipient, None).corrupt()
+            return False
+        notice = _Notice(self, request, recipient, outcome.mailbox)
+        dsn = filtered(self.status_filter, outcome.dsn)
+        if isinstance(outcome, Delivered):
+            return (yield from notice.sent(dsn))
+        if dsn.status.startswith("5"):
+            return (yield from notice.bounced(dsn))
+        return (yield from notice.deferred(dsn))
 
 
 class _Notice:
-    """Everything that has to be said about one recipient."""
+    """Everything that has to be reported about one recipient."""
 
     def __init__(
         self,
         reporter: Reporter,
         request: DeliveryRequest,
         recipient: Recipient,
-        outcome: Outcome,
+        mailbox: Mailbox | None,
     ) -> None:
+        self._reporter = reporter
         self._settings = reporter.settings
-        self._relay = reporter.relay
-        self._status_filter = reporter.status_filter
-        self._flush_domains = reporter.flush_domains
-        self._style = reporter.style
-        self._observer = reporter.observer
-        self._outcome = outcome
         self._request = request
         self._recipient = recipient
+        self._mailbox = mailbox
         self._flags = int(request.flags) & _TRACE_FLAGS
         self._id = text(request.queue_id)
 
@@ -152,32 +140,32 @@ class _Notice:
             self._log(dsn, "sent")
             return True
         reason = f"{self._id}: {self._settings.trace_service_name} service failed"
-        lost = replace(dsn, status="4.3.0", reason=reason)
-        told = filtered(self._status_filter, lost)
-        # A filter must not bounce mail that was delivered, though Postfix lets it.
-        return (yield from self.deferred(told if told.status[0] == "4" else lost))
+        not_traced = replace(dsn, status="4.3.0", reason=reason)
+        dsn = filtered(self._reporter.status_filter, not_traced)
+        if not dsn.status.startswith("4"):
+            # A filter must not bounce mail that was delivered, though Postfix lets it.
+            dsn = not_traced
+        return (yield from self.deferred(dsn))
 
     def bounced(self, dsn: Dsn) -> Steps[bool]:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_BOUNCE))
         if self._flags & _USR_VRFY:
             return (yield from self._trace(replace(dsn, action="undeliverable")))
-        names = self._settings
-        if names.soft_bounce:
-            service, word = names.defer_service_name, "SOFTBOUNCE"
+        settings = self._settings
+        if settings.soft_bounce:
+            service, status_word = settings.defer_service_name, "SOFTBOUNCE"
             dsn = replace(dsn, status="4" + dsn.status[1:], action="delayed")
         else:
-            service, word = names.bounce_service_name, "bounced"
+            service, status_word = settings.bounce_service_name, "bounced"
             dsn = replace(dsn, action="failed")
         if (yield from self._append(service, dsn)) and (
             not self._flags & _RECORD or (yield from self._trace(dsn))
         ):
-            self._log(dsn, word)
-            return not names.soft_bounce
-        reason = (
-            f"{names.bounce_service_name} or {names.trace_service_name} service failure"
-        )
-        dsn = replace(dsn, status="4.3.0", reason=reason)
+            self._log(dsn, status_word)
+            return not settings.soft_bounce
+        services = f"{settings.bounce_service_name} or {settings.trace_service_name}"
+        dsn = replace(dsn, status="4.3.0", reason=f"{services} service failure")
         return (yield from self.deferred(dsn))
 
     def deferred(self, dsn: Dsn) -> Steps[bool]:
@@ -188,17 +176,15 @@ class _Notice:
         dsn = replace(dsn, action="delayed")
         service = self._settings.defer_service_name
         if not (yield from self._append(service, dsn)):
-            log.warning(f"{self._id}: {service} service failure")
+            self._warn_of(service)
         self._log(dsn, "deferred")
         if self._flags & _RECORD and not (yield from self._trace(dsn)):
-            service = self._settings.trace_service_name
-            log.warning(f"{self._id}: {service} service failure")
+            self._warn_of(self._settings.trace_service_name)
         yield from self._flush_hint()
         return False
 
     def corrupt(self) -> None:
-        if self._observer is not None:
-            self._tell(self._observer, _now(), _CORRUPT, "corrupt")
+        self._observe(self._report(_CORRUPT, "corrupt"))
 
     def _trace_delivery(self, dsn: Dsn) -> Steps[bool]:
         """Trace a delivery as often as the sender asked for it."""
@@ -216,34 +202,34 @@ class _Notice:
 
     def _trace(self, dsn: Dsn) -> Steps[bool]:
         service = self._settings.trace_service_name
-        told = replace(dsn, reason=f"delivery via {self._relay}: {dsn.reason}")
-        if not (yield from self._append(service, told)):
-            log.warning(f"{self._id}: {service} service failure")
+        reason = f"delivery via {self._reporter.relay}: {dsn.reason}"
+        if not (yield from self._append(service, replace(dsn, reason=reason))):
+            self._warn_of(service)
             return False
         if self._flags & _USR_VRFY:
             self._log(dsn, dsn.action)
         return True
 
-    def _verify(self, dsn: Dsn, word: str, status: int) -> Steps[bool]:
+    def _verify(self, dsn: Dsn, status_word: str, result: int) -> Steps[bool]:
         recipient = self._recipient
-        if status == _VERIFY_OK or self._settings.address_verify_negative_cache:
+        if result == _VERIFY_OK or self._settings.address_verify_negative_cache:
             addresses = [recipient.address]
             original = recipient.original_recipient
             if original and original != recipient.address:
                 addresses.insert(0, original)
             service = self._settings.address_verify_service_name
             for address in addresses:
-                update = encode_verify_update(address, status, dsn.reason)
+                update = encode_verify_update(address, result, dsn.reason)
                 if (yield from self._update(service, update)) != 0:
-                    log.warning(f"{self._id}: {service} service failure")
+                    self._warn_of(service)
                     return False
         else:
-            word = "undeliverable-but-not-cached"
-        self._log(dsn, word)
+            status_word = "undeliverable-but-not-cached"
+        self._log(dsn, status_word)
         return True
 
     def _update(self, service: str, update: bytes) -> Steps[int | None]:
-        """The answer of the verify service; None when it never answers."""
+        """The answer of the verify service; None when it does not answer."""
         exchange = Exchange(
             f"private/{service}", announcement.ADDRESS_VERIFICATION, update
         )
@@ -256,6 +242,7 @@ class _Notice:
         return answer
 
     def _append(self, service: str, dsn: Dsn) -> Steps[bool]:
+        """Whether the bounce, defer or trace service has recorded this status."""
         request = encode_append(
             self._flags, self._request.queue_id, self._recipient, dsn
         )
@@ -264,44 +251,45 @@ class _Notice:
         return answer == 0
 
     def _flush_hint(self) -> Steps[None]:
+        """Tell the flush service that there is deferred mail for the domain."""
         domain = self._recipient.address.rpartition(b"@")[2]
         if b"@" not in self._recipient.address or not domain:
             return
         service = self._settings.flush_service_name
         try:
-            if not self._flush_domains.matches(domain):
+            if not self._reporter.flush_domains.matches(domain):
                 return
-        except TableError:  # logged; it costs flush(8) a hint and nothing else
-            log.warning(f"{self._id}: {service} service failure")
+        except TableError:  # logged; only flush(8) misses something
+            self._warn_of(service)
             return
         request = encode_flush_add(domain, self._request.queue_id)
         answer = yield Exchange(f"public/{service}", announcement.QUEUE_FLUSH, request)
         if answer not in (_FLUSH_OK, _FLUSH_DENY):
-            log.warning(f"{self._id}: {service} service failure")
+            self._warn_of(service)
 
-    def _log(self, dsn: Dsn, word: str) -> None:
-        now = _now()
-        log.info(
-            recipient_line(
-                self._request.queue_id,
-                self._recipient,
-                self._relay,
-                self._request.stats,
-                now,
-                dsn,
-                word,
-                self._style,
-            )
-        )
-        if self._observer is not None:
-            self._tell(self._observer, now, dsn, word)
+    def _warn_of(self, service: str) -> None:
+        log.warning(f"{self._id}: {service} service failure")
 
-    def _tell(self, observer: Observer, now: Timestamp, dsn: Dsn, word: str) -> None:
-        outcome = self._outcome
-        mailbox = None if isinstance(outcome, CorruptQueueFile) else outcome.mailbox
-        report = Report(
-            self._request, self._recipient, self._relay, now, dsn, word, mailbox
+    def _log(self, dsn: Dsn, status_word: str) -> None:
+        report = self._report(dsn, status_word)
+        log.info(recipient_line(report, self._reporter.style))
+        self._observe(report)
+
+    def _report(self, dsn: Dsn, status_word: str) -> Report:
+        return Report(
+            self._request,
+            self._recipient,
+            self._reporter.relay,
+            now(),
+            dsn,
+            status_word,
+            self._mailbox,
         )
+
+    def _observe(self, report: Report) -> None:
+        observer = self._reporter.observer
+        if observer is None:
+            return
         try:
             observer.reported(report)
         except Exception as error:  # what was reported has been done
@@ -309,7 +297,3 @@ class _Notice:
                 f"{self._id}: unexpected {type(error).__name__}: {error}; the outcome "
                 "was reported all the same, please report"
             )
-
-
-def _now() -> Timestamp:
-    return Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))

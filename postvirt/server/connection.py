@@ -11,7 +11,6 @@ Raises: nothing for what the client does; a bad client never stops the next good
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -20,8 +19,9 @@ from postvirt.codec.delivery import RequestDecoder, encode_reply
 from postvirt.delivery.agent import TRY_AGAIN
 from postvirt.errors import ProtocolError
 from postvirt.model.effects import Ready, Steps
-from postvirt.model.request import DeliveryRequest, Timestamp
+from postvirt.model.request import DeliveryRequest
 from postvirt.system import log
+from postvirt.system.clock import now
 
 _RECEIVE_BYTES = 65_536
 
@@ -75,8 +75,8 @@ class Connection:
             )
             return None
         if request.stats.agent_handoff.seconds == 0:
-            now = Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
-            return replace(request, stats=request.stats._replace(agent_handoff=now))
+            stats = request.stats._replace(agent_handoff=now())
+            return replace(request, stats=stats)
         return request
 
     def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> Steps[bytes]:

@@ -15,13 +15,12 @@ delivered all the same.
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from postvirt.model.mailbox import Owner
 from postvirt.model.report import Report
-from postvirt.model.request import Timestamp
 from postvirt.system import log
+from postvirt.system.clock import now
 from postvirt.system.log_file import append, open_log_file
 from postvirt.system.safe_open import UnsafeFileError
 
@@ -75,9 +74,8 @@ class JsonLog:
         if severity and self._fd >= 0:
             from postvirt.report.json_line import problem_line
 
-            now = Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
             shown = line.decode("utf-8", "surrogateescape")
-            self._write(problem_line(severity, shown, now, os.getpid()))
+            self._write(problem_line(severity, shown, now(), os.getpid()))
 
     def _write(self, line: bytes) -> None:
         if self._is_torn:  # what is there of the last line is a line by itself

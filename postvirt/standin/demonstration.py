@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from postvirt.model.request import (
     MessageStats,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.model.text import text
 from postvirt.standin import postfix, queue_manager
@@ -28,6 +26,7 @@ from postvirt.standin.instance import Instance
 from postvirt.standin.master import Master
 from postvirt.standin.queue_file import encode_content
 from postvirt.standin.services import Services
+from postvirt.system.clock import now
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def _request(instance: Instance, queue_id: bytes, message: _Message) -> Delivery
         ],
         encode_content(message.content()),
     )
-    now = Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
+    arrival = now()
     return DeliveryRequest(
         flags=RequestFlag.SUCCESS | RequestFlag.BOUNCE,
         queue_name=queue_file.queue_name,
@@ -162,7 +161,7 @@ def _request(instance: Instance, queue_id: bytes, message: _Message) -> Delivery
         data_size=queue_file.data_size,
         nexthop=addresses[0].rpartition(b"@")[2],
         sender=message.sender.encode(),
-        stats=MessageStats(incoming_arrival=now, active_arrival=now),
+        stats=MessageStats(incoming_arrival=arrival, active_arrival=arrival),
         recipients=queue_file.recipients,
     )
 

@@ -119,16 +119,7 @@ def test_the_addresses_are_those_of_the_other_form() -> None:
     recipient = replace(REPORT.recipient, address=b'b o"b@x')
     report = replace(REPORT, recipient=recipient)
     found = read(report_line(report, 1, STYLE))
-    line = recipient_line(
-        report.request.queue_id,
-        recipient,
-        report.relay,
-        report.request.stats,
-        report.now,
-        report.dsn,
-        report.word,
-        STYLE,
-    )
+    line = recipient_line(report, STYLE)
     assert f"to=<{found['to']}>, orig_to=<{found['orig_to']}>, " in line
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from postvirt.model.outcome import Dsn
+from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.model.text import text
 from postvirt.report.log_line import LineFormat, format_delay, recipient_line
 from tests.harness.libpostfix import ask
+from tests.harness.reporting import request
 
 SECOND = 1_000_000
 STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
@@ -26,16 +29,16 @@ def line(
     now: Timestamp = Timestamp(103, 0),
     style: LineFormat = STYLE,
 ) -> str:
-    return recipient_line(
-        b"3F1A",
+    report = Report(
+        replace(request(3), queue_id=b"3F1A", stats=stats),
         Recipient(original_recipient=original, address=address, offset=-1),
         "virtual",
-        stats,
         now,
         Dsn("2.0.0", "delivered to maildir"),
         "sent",
-        style,
+        None,
     )
+    return recipient_line(report, style)
 
 
 def test_the_line_has_postfix_form():
