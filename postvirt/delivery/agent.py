@@ -12,10 +12,10 @@ lost nor bounced because of a mistake in this program.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from postvirt.config.lists import words
 from postvirt.config.parameters import Settings
+from postvirt.delivery.recipient import Deliverer
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.message import Content
 from postvirt.model.effects import Steps, Together
@@ -42,31 +42,17 @@ _PROBE_FLAGS = int(PROBE_FLAGS)
 _SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
 
 
-class Delivers(Protocol):
-    """A postman, or somebody who looks over a postman's shoulder."""
-
-    def deliver(
-        self,
-        sender: bytes,
-        recipient: Recipient,
-        content: Content,
-        *,
-        probe_only: bool = False,
-    ) -> Steps[Outcome]:
-        """Deliver one message to one recipient (delivery.recipient)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Agent:
     """A delivery agent, ready for any number of requests."""
 
-    postman: Delivers
+    postman: Deliverer
     reporter: Reporter
     hashed_queues: tuple[bytes, ...]
     hash_depth: int
 
     @classmethod
-    def of(cls, settings: Settings, postman: Delivers, reporter: Reporter) -> Agent:
+    def of(cls, settings: Settings, postman: Deliverer, reporter: Reporter) -> Agent:
         """An agent who finds queue files where the settings say."""
         hashed_queues = tuple(wire(name) for name in words(settings.hash_queue_names))
         return cls(postman, reporter, hashed_queues, settings.hash_queue_depth)

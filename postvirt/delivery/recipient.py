@@ -10,7 +10,8 @@ Raises: QueueFileError for damaged content; otherwise whatever happens is an Out
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
@@ -20,18 +21,56 @@ from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.model.effects import Lookup, Steps
 from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
-from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome
+from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome, Result
 from postvirt.model.request import Recipient
 from postvirt.model.text import text
 from postvirt.system import log
 
 
+class Deliverer(ABC):
+    """Delivers to recipients: `Postman`, or what measures how long one takes."""
+
+    __slots__ = ()
+
+    def deliver(
+        self,
+        sender: bytes,
+        recipient: Recipient,
+        content: Content,
+        *,
+        probe_only: bool = False,
+    ) -> Steps[Outcome]:
+        """Deliver; with probe_only, say what would happen."""
+        found = yield from self.find(recipient.address)
+        return (
+            yield from self.deliver_to(
+                found, sender, recipient, content, probe_only=probe_only
+            )
+        )
+
+    @abstractmethod
+    def find(self, address: bytes) -> Steps[Resolution]:
+        """Find the mailbox of an address."""
+
+    @abstractmethod
+    def deliver_to(
+        self,
+        found: Resolution,
+        sender: bytes,
+        recipient: Recipient,
+        content: Content,
+        *,
+        probe_only: bool,
+    ) -> Steps[Outcome]:
+        """Deliver to what `find` has found."""
+
+
 @dataclass(frozen=True, slots=True)
-class Postman:
+class Postman(Deliverer):
     """Delivers to mailboxes.
 
-    has_slow_tables  the tables may take their time: the engine is to ask
-    hostname         this host's, for the names in a maildir
+    has_slow_tables  lookups may take long, so the engine runs them in a thread
+    hostname         this host's, for the names of maildir files
     """
 
     settings: Settings
@@ -44,7 +83,7 @@ class Postman:
     def of(
         cls, settings: Settings, resolver: Resolver, *, has_slow_tables: bool = False
     ) -> Postman:
-        """A postman who works as the settings say."""
+        """A postman for these settings."""
         locking = mbox.Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
             attempts=settings.deliver_lock_attempts,
@@ -54,45 +93,35 @@ class Postman:
         hostname = socket.gethostname().encode()
         return cls(settings, resolver, has_slow_tables, locking, hostname)
 
-    def deliver(
-        self,
-        sender: bytes,
-        recipient: Recipient,
-        content: Content,
-        *,
-        probe_only: bool = False,
-    ) -> Steps[Outcome]:
-        """Deliver, or say what would happen when it is only a probe."""
-        place: Resolution
+    def find(self, address: bytes) -> Steps[Resolution]:
+        """Find the mailbox of an address."""
         if self.has_slow_tables:
-            place = yield Lookup(recipient.address)
-        else:
-            place = self.resolver.resolve(recipient.address)
-        return (
-            yield from self.deliver_to(
-                place, sender, recipient, content, probe_only=probe_only
-            )
-        )
+            found: Resolution = yield Lookup(address)
+            return found
+        return self.resolver.resolve(address)
 
     def deliver_to(
         self,
-        place: Resolution,
+        found: Resolution,
         sender: bytes,
         recipient: Recipient,
         content: Content,
         *,
         probe_only: bool,
     ) -> Steps[Outcome]:
-        """Deliver to a place that was found, as `deliver` does."""
-        if not isinstance(place, Mailbox):
-            return without_mailbox(place)
+        """Deliver to what `find` has found; the outcome of a mailbox names it."""
+        if not isinstance(found, Mailbox):
+            return without_mailbox(found)
+        outcome: Result
         if probe_only:
-            return maildir.WOULD_DELIVER if place.is_maildir else mbox.WOULD_DELIVER
-        return (yield from self._write(place, sender, recipient, content))
+            outcome = maildir.WOULD_DELIVER if found.is_maildir else mbox.WOULD_DELIVER
+        else:
+            outcome = yield from self._write(found, sender, recipient, content)
+        return replace(outcome, mailbox=found)
 
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
-    ) -> Steps[Outcome]:
+    ) -> Steps[Result]:
         refusal = too_large(content.queue_file_bytes, self.settings)
         if refusal:
             return refusal
@@ -117,9 +146,9 @@ class Postman:
         )
 
 
-def without_mailbox(place: Unknown | Misconfigured) -> Outcome:
-    """What it means that there is no mailbox."""
-    match place:
+def without_mailbox(found: Unknown | Misconfigured) -> Result:
+    """The outcome for a recipient without a mailbox."""
+    match found:
         case Unknown(user):
             return Bounced(Dsn("5.1.1", f'unknown user: "{text(user)}"'))
         case Misconfigured(problem):
@@ -127,7 +156,7 @@ def without_mailbox(place: Unknown | Misconfigured) -> Outcome:
             return Deferred(CONFIGURATION)
 
 
-def too_large(queue_file_bytes: int, settings: Settings) -> Outcome | None:
+def too_large(queue_file_bytes: int, settings: Settings) -> Result | None:
     """The outcome for a queue file above virtual_mailbox_limit.
 
     The limit holds for the queue file, too: no recipient could be crossed off in it.

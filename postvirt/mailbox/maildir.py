@@ -39,7 +39,7 @@ from postvirt.mailbox.message import (
 )
 from postvirt.model.effects import Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.outcome import Delivered, Dsn, Outcome
+from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.directories import make_directories, open_directory
@@ -58,7 +58,7 @@ _deliveries = itertools.count(1)
 
 def deliver_to_maildir(
     mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
-) -> Steps[Outcome]:
+) -> Steps[Result]:
     """Deliver; hostname becomes the last part of the file's name."""
     owner = mailbox.owner
     file = MaildirFile(mailbox, hostname)
@@ -91,7 +91,7 @@ def deliver_to_maildir(
         file.close()
 
 
-def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Outcome:
+def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
     """What a failed step means for the message; the log gets a hint if there is one."""
     if failed.errno == errno.EACCES:
         owner = mailbox.owner

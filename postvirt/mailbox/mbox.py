@@ -51,7 +51,7 @@ from postvirt.mailbox.message import (
 )
 from postvirt.model.effects import Durable, Joint, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.outcome import Delivered, Dsn, Outcome
+from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import locks, log
 from postvirt.system.directories import open_directory
@@ -98,7 +98,7 @@ def deliver_to_mbox(
     locking: Locking,
     *,
     strict_ownership: bool,
-) -> Steps[Outcome]:
+) -> Steps[Result]:
     """Append the message; strict_ownership refuses a file that somebody else owns.
 
     Messages for the same file that come at the same time share one lock and one commit.
@@ -106,7 +106,7 @@ def deliver_to_mbox(
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    outcome: Outcome = yield Joint(mailbox, _Letter(envelope, content), deliver)
+    outcome: Result = yield Joint(mailbox, _Letter(envelope, content), deliver)
     return outcome
 
 
@@ -116,12 +116,12 @@ def _deliver_all(
     *,
     locking: Locking,
     strict_ownership: bool,
-) -> Steps[list[Outcome | Exception]]:
+) -> Steps[list[Result | Exception]]:
     """Append the messages in their order; an outcome or an exception for each."""
     box = _Mbox(mailbox)
     try:
         yield from box.open(locking)
-        outcomes: list[Outcome | Exception] = []
+        outcomes: list[Result | Exception] = []
         for letter in letters:
             try:
                 check(
@@ -346,7 +346,7 @@ class _TakenError(Exception):
         self.failure = failure
 
 
-def outcome_of(error: DeliveryFailedError, mailbox: Mailbox) -> Outcome:
+def outcome_of(error: DeliveryFailedError, mailbox: Mailbox) -> Result:
     """What a failed step means for the message."""
     return error.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
 

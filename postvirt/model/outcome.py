@@ -1,10 +1,10 @@
-"""What became of one recipient.
+"""The outcome of a delivery to one recipient.
 
-Where it has a `mailbox`, that is where the mail went or was to go. It is filled in only
-when somebody observes deliveries (model.report), and is no part of what became of it.
+`mailbox` is where the mail went or was to go, None if that is not known. It is for
+observers (model.report) and does not count when outcomes are compared.
 
-Parity: src/global/dsn.h. Postfix keeps a status and a reason that whoever knows fills
-in; the whole result is one value, made once.
+Parity: src/global/dsn.h. Postfix fills in status and reason one after the other; here
+the outcome is one value.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from postvirt.model.mailbox import Mailbox
 class Dsn:
     """An enhanced status code (RFC 3463) and its reason, as text for a person.
 
-    action           what a delivery status notification calls it
-    diagnostic       what the operating system said, "" when that is no matter; its kind
-                     is "x-unix"
+    action           the Action field of a delivery status notification
+    diagnostic       the operating system's error message for the notification (its type
+                     is "x-unix"), "" for none
     """
 
     status: str
@@ -39,7 +39,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Try again later."""
+    """The mail stays in the queue and is tried again later."""
 
     dsn: Dsn
     mailbox: Mailbox | None = field(default=None, compare=False)
@@ -47,7 +47,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Bounced:
-    """Give up and tell the sender."""
+    """The mail is returned to the sender."""
 
     dsn: Dsn
     mailbox: Mailbox | None = field(default=None, compare=False)
@@ -55,12 +55,14 @@ class Bounced:
 
 @dataclass(frozen=True, slots=True)
 class CorruptQueueFile:
-    """The queue file is marked as corrupt; nobody is told, the queue manager acts."""
+    """The queue file is marked as corrupt; the queue manager does the rest."""
 
 
-Outcome = Delivered | Deferred | Bounced | CorruptQueueFile
+# What comes of an attempt to deliver.
+Result = Delivered | Deferred | Bounced
+Outcome = Result | CorruptQueueFile
 
 
 def undelivered(dsn: Dsn) -> Deferred | Bounced:
-    """The failure that the first digit of the status code stands for."""
+    """The failure that the first digit of the status code means."""
     return Deferred(dsn) if dsn.status.startswith("4") else Bounced(dsn)

@@ -16,7 +16,7 @@ from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
 from postvirt.server.metrics.counts import Counts
-from postvirt.server.metrics.observing import Counting, ObservedPostman, Observers
+from postvirt.server.metrics.observing import Counting, Observers, TimedPostman
 from postvirt.system import privileges
 from postvirt.tables import registry
 from postvirt.tables.match_list import DomainList, table_names
@@ -57,7 +57,7 @@ class Assembly:
             observers = (*observers, Counting(counts))
         self.agent = Agent.of(
             settings,
-            ObservedPostman(self.postman, counts) if observers else self.postman,
+            self.postman if counts is None else TimedPostman(self.postman, counts),
             Reporter(
                 settings,
                 service_name,

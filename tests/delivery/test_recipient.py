@@ -9,6 +9,7 @@ import pytest
 from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Postman
 from postvirt.delivery.resolve import Resolver
+from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.model.request import Recipient
 from postvirt.tables.maps import open_maps
@@ -132,6 +133,34 @@ def test_the_original_recipient_is_written_where_that_is_enabled(
         + expected
         + b"Delivered-To: maildir@x\nFrom me\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "probe_only", "kind"),
+    [
+        ("maildir/", False, Delivered),
+        ("maildir/", True, Delivered),
+        ("mbox", False, Delivered),
+        ("mbox", True, Delivered),
+        ("missing/mbox", False, Deferred),
+    ],
+)
+def test_the_outcome_names_the_mailbox(
+    post: Post, path: str, probe_only: bool, kind: type[Delivered | Deferred]
+) -> None:
+    outcome, _, _ = post.deliver(
+        to(b"bob@x"), probe_only=probe_only, virtual_mailbox_maps=f"static:{path}"
+    )
+    assert isinstance(outcome, kind)
+    owner = recipient()
+    place = os.fsencode(f"{post.folder}/{path}")
+    assert outcome.mailbox == Mailbox(place, Owner(owner.uid, owner.gid))
+
+
+def test_a_recipient_without_a_mailbox_has_none_in_the_outcome(post: Post) -> None:
+    outcome, _, _ = post.deliver(to(b"nobody@x"))
+    assert isinstance(outcome, Bounced)
+    assert outcome.mailbox is None
 
 
 @pytest.mark.parametrize("probe_only", [False, True])

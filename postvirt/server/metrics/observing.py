@@ -1,7 +1,7 @@
 """Watch deliveries without their knowledge, and count what they do.
 
 Delivery code is generators that yield what they wait for, and nothing more is needed to
-see how long each part takes: an `ObservedPostman` passes on every effect and every
+see how long each part takes: a `TimedPostman` passes on every effect and every
 answer as it is, and looks at the clock in between. When nobody counts there is none,
 and deliveries are as they would be without this module.
 
@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from postvirt.delivery.recipient import Postman
+from postvirt.delivery.recipient import Deliverer
 from postvirt.mailbox.message import Content
-from postvirt.model.effects import Durable, Joint, Lookup, Pause, Steps, Written
-from postvirt.model.mailbox import Mailbox, Resolution
-from postvirt.model.outcome import CorruptQueueFile, Outcome
+from postvirt.model.effects import Durable, Joint, Pause, Steps, Written
+from postvirt.model.mailbox import Resolution
+from postvirt.model.outcome import Outcome
 from postvirt.model.report import Observer, Report
 from postvirt.model.request import Recipient, Timestamp
 from postvirt.server.metrics.counts import Counts, Stage
@@ -41,40 +41,33 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ObservedPostman:
-    """A postman whose outcomes have their mailbox.
+class TimedPostman(Deliverer):
+    """A postman, and where to count how long it takes."""
 
-    counts    where to count how long it takes, if anywhere
-    """
+    postman: Deliverer
+    counts: Counts
 
-    postman: Postman
-    counts: Counts | None
+    def find(self, address: bytes) -> Steps[Resolution]:
+        """Find the mailbox of an address."""
+        began = _clock()
+        found = yield from self.postman.find(address)
+        self.counts.stage(Stage.LOOKUP, _clock() - began)
+        return found
 
-    def deliver(
+    def deliver_to(
         self,
+        found: Resolution,
         sender: bytes,
         recipient: Recipient,
         content: Content,
         *,
-        probe_only: bool = False,
+        probe_only: bool,
     ) -> Steps[Outcome]:
-        """Deliver, as Postman.deliver does."""
-        began = 0 if self.counts is None else _clock()
-        place: Resolution
-        if self.postman.has_slow_tables:
-            place = yield Lookup(recipient.address)
-        else:
-            place = self.postman.resolver.resolve(recipient.address)
+        """Deliver to what `find` has found."""
         steps = self.postman.deliver_to(
-            place, sender, recipient, content, probe_only=probe_only
+            found, sender, recipient, content, probe_only=probe_only
         )
-        if self.counts is not None:
-            self.counts.stage(Stage.LOOKUP, _clock() - began)
-            steps = _timed(steps, self.counts)
-        outcome = yield from steps
-        if isinstance(place, Mailbox) and not isinstance(outcome, CorruptQueueFile):
-            return replace(outcome, mailbox=place)
-        return outcome
+        return (yield from _timed(steps, self.counts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,23 @@ from typing import Any
 
 import pytest
 
-from postvirt.delivery.recipient import Postman
-from postvirt.mailbox import maildir, mbox
-from postvirt.model.effects import Durable, Joint, Pause, Ready, Steps, Written
-from postvirt.model.mailbox import Mailbox, Owner, Unknown
-from postvirt.model.outcome import Bounced, Delivered, Dsn, Outcome
+from postvirt.delivery.recipient import Deliverer
+from postvirt.model.effects import (
+    Durable,
+    Joint,
+    Lookup,
+    Pause,
+    Ready,
+    Steps,
+    Written,
+)
+from postvirt.model.mailbox import Mailbox, Owner, Resolution
+from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.server.metrics import observing
 from postvirt.server.metrics.counts import SECOND, SIZE, STAGES, Counts, Stage
-from postvirt.server.metrics.observing import Counting, ObservedPostman, Observers
+from postvirt.server.metrics.observing import Counting, Observers, TimedPostman
 from tests.harness.reporting import request
 
 BOX = Mailbox(b"/mail/bob/", Owner(1, 1))
@@ -51,25 +58,26 @@ def seconds(counts: Counts, stage: Stage) -> tuple[int, float]:
 
 
 @dataclass(frozen=True)
-class Story:
+class Story(Deliverer):
     """A postman's work as a list of effects; before each of them a second passes."""
 
     go_on: Callable[[float], None]
     effects: tuple[Any, ...]
-    place: Any = BOX
     outcome: Outcome = SENT
     has_slow_tables: bool = False
 
-    @property
-    def resolver(self) -> Story:
-        return self
+    def find(self, address: bytes) -> Steps[Resolution]:
+        if self.has_slow_tables:
+            found: Resolution = yield Lookup(address)
+            assert found is BOX
+        else:
+            self.go_on(0.25)
+        return BOX
 
-    def resolve(self, address: bytes) -> Any:
-        self.go_on(0.25)
-        return self.place
-
-    def deliver_to(self, place: Any, *_: Any, probe_only: bool) -> Steps[Outcome]:
-        assert place is self.place
+    def deliver_to(
+        self, found: Resolution, *_: Any, probe_only: bool = False
+    ) -> Steps[Outcome]:
+        assert found is BOX
         return self.steps()
 
     def steps(self) -> Steps[Outcome]:
@@ -79,8 +87,8 @@ class Story:
         return self.outcome
 
 
-def observed(story: Story, counts: Counts | None) -> Steps[Outcome]:
-    postman = ObservedPostman(story, counts)  # type: ignore[arg-type]
+def observed(story: Story, counts: Counts) -> Steps[Outcome]:
+    postman = TimedPostman(story, counts)
     recipient = Recipient(original_recipient=b"", address=b"bob@x", offset=0)
     return postman.deliver(b"", recipient, None)  # type: ignore[arg-type]
 
@@ -100,8 +108,7 @@ def go(steps: Steps[Any], clock: Callable[[float], None], *durations: float) -> 
 def test_each_part_takes_its_time(clock, counts) -> None:
     story = Story(clock, (WRITTEN, DURABLE))
     outcome = go(observed(story, counts), clock, 10, 100)
-    assert outcome == SENT
-    assert outcome.mailbox is BOX
+    assert outcome is SENT
     assert seconds(counts, Stage.LOOKUP) == (1, 0.25)
     assert seconds(counts, Stage.WRITE) == (1, 1)
     assert seconds(counts, Stage.COMMIT) == (1, 111)
@@ -188,26 +195,6 @@ def test_a_delivery_that_is_closed_can_clear_up(clock, counts) -> None:
     next(steps)
     steps.close()
     assert cleared == [True]
-
-
-def test_without_counts_only_the_mailbox_is_added(clock) -> None:
-    outcome = go(observed(Story(clock, (WRITTEN, DURABLE)), None), clock, 0, 0)
-    assert outcome.mailbox is BOX
-
-
-def test_who_is_unknown_has_no_mailbox(clock, counts) -> None:
-    bounced = Bounced(Dsn("5.1.1", "unknown"))
-    story = Story(clock, (), place=Unknown(b"bob@x"), outcome=bounced)
-    outcome = go(observed(story, counts), clock)
-    assert outcome == bounced
-    assert outcome.mailbox is None
-
-
-def test_every_postman_can_be_observed() -> None:
-    """What the observer does instead of Postman.deliver is there."""
-    assert {"deliver", "deliver_to"} <= vars(Postman).keys()
-    assert {"has_slow_tables", "resolver"} <= set(Postman.__slots__)
-    assert maildir.WOULD_DELIVER.mailbox is mbox.WOULD_DELIVER.mailbox is None
 
 
 def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
