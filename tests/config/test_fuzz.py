@@ -4,6 +4,8 @@ import random
 import time
 from itertools import pairwise
 
+import pytest
+
 from postvirt.config.evaluation import evaluate
 from postvirt.config.load import Loaded, load
 from postvirt.config.main_cf import parse as parse_main_cf
@@ -12,7 +14,8 @@ from postvirt.config.parameters import PARAMETERS
 from postvirt.errors import ConfigError
 from postvirt.model.text import text
 
-FILES = 20_000
+PARTS = 4
+FILES = 5_000
 MOST_LINES = 5
 LONGEST_SECONDS = 2
 
@@ -57,8 +60,10 @@ def line(draw):
     return made
 
 
-def test_twenty_thousand_files_give_values_or_errors_with_a_place():
-    draw = random.Random(20240304)
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_twenty_thousand_files_give_values_or_errors_with_a_place(part):
+    draw = random.Random(20240304 + part)
     fixed = {row.name: "x" for row in PARAMETERS.values() if row.kind == "fixed"}
     for _ in range(FILES):
         content = "\n".join(line(draw) for _ in range(draw.randint(1, MOST_LINES)))

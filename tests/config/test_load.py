@@ -236,7 +236,7 @@ def test_a_file_of_5000_lines_is_read_quickly(main_cf):
     )
     seconds = []
     for _ in range(3):
-        began = time.monotonic()
+        began = sum(os.times()[2:4])  # of the children, so that others do not count
         subprocess.run([sys.executable, "-c", program], check=True)
-        seconds.append(time.monotonic() - began)
+        seconds.append(sum(os.times()[2:4]) - began)
     assert min(seconds) < 1
