@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.standin.instance import Instance
 from postvirt.system import log
 from tests.harness.child import Log, public_directory
 
@@ -50,6 +51,12 @@ def ground() -> Iterator[Path]:
     """An empty directory that every user can reach; it belongs to the test process."""
     with public_directory() as directory:
         yield directory
+
+
+@pytest.fixture
+def instance(ground: Path) -> Instance:
+    """A throw-away instance of postvirt."""
+    return Instance(ground / "instance")
 
 
 @pytest.fixture

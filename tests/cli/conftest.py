@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,23 +18,12 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture
-def instance() -> Iterator[Instance]:
-    # Not pytest's tmp_path: mail_owner and the recipients cannot get below it.
-    root = Path(tempfile.mkdtemp(prefix="postvirt-test-"))
-    root.chmod(0o755)
-    made = Instance(root / "instance")
-    made.main_cf(
-        {
-            "virtual_mailbox_maps": made.add_table(
-                "texthash",
-                "mailboxes",
-                {"bob@example.com": "bob/", "mbox@example.com": "mbox"},
-            ),
-            "recipient_delimiter": "+",
-        }
-    )
-    yield made
-    shutil.rmtree(root)
+def instance(instance: Instance) -> Instance:
+    """With two mailboxes."""
+    mailboxes = {"bob@example.com": "bob/", "mbox@example.com": "mbox"}
+    maps = instance.add_table("texthash", "mailboxes", mailboxes)
+    instance.main_cf({"virtual_mailbox_maps": maps, "recipient_delimiter": "+"})
+    return instance
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from postvirt.config.daemon_options import Options, parse_options
 from postvirt.errors import ConfigError
 from postvirt.standin.instance import Instance
-from tests.harness.child import public_directory
 
 GENUINE = "/usr/lib/postfix/sbin/virtual"
 NORMAL = ("-n", "virtual", "-t", "unix")
@@ -160,12 +159,6 @@ def test_a_bad_generation_has_postfixs_words(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parsed(*NORMAL, GENERATION=text)
     assert caught.value.text == f"bad generation: {text}"
-
-
-@pytest.fixture
-def instance() -> Iterator[Instance]:
-    with public_directory() as root:
-        yield Instance(root)
 
 
 @pytest.fixture

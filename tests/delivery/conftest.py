@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,6 @@ import pytest
 from postvirt.config.load import load
 from postvirt.config.parameters import Settings
 from postvirt.standin.instance import Instance
-from tests.harness.child import public_directory
 
 
 @pytest.fixture
@@ -39,9 +38,7 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
-    """An instance, with its queue directory as the working directory."""
-    with public_directory() as root:
-        made = Instance(root)
-        monkeypatch.chdir(made.spool)
-        yield made
+def instance(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """With its queue directory as the working directory."""
+    monkeypatch.chdir(instance.spool)
+    return instance

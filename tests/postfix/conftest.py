@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +11,6 @@ from postvirt.standin.instance import Instance
 from postvirt.standin.postfix import PrivatePostfix
 
 StartPostfix = Callable[..., PrivatePostfix]
-
-
-@pytest.fixture
-def instance() -> Iterator[Instance]:
-    # Not pytest's tmp_path: mail_owner and the recipients cannot get below it.
-    root = Path(tempfile.mkdtemp(prefix="postvirt-test-"))
-    root.chmod(0o755)
-    yield Instance(root / "instance")
-    shutil.rmtree(root)
 
 
 @pytest.fixture

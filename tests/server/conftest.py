@@ -1,4 +1,4 @@
-"""A place on a real file system, a log, and a throw-away instance."""
+"""The program, started in a throw-away instance."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from postvirt.standin.instance import Instance
-from tests.harness.child import public_directory
 from tests.harness.drop_in import DropIn
-
-
-@pytest.fixture
-def instance() -> Iterator[Instance]:
-    """A throw-away instance."""
-    with public_directory() as root:
-        yield Instance(root)
 
 
 @pytest.fixture

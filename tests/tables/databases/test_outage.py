@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -101,14 +97,6 @@ class Run:
             with self._changed:
                 (self.delivered if is_delivered else self.queued).append(message)
                 self._changed.notify()
-
-
-@pytest.fixture
-def instance() -> Iterator[Instance]:
-    # Not pytest's tmp_path: mail_owner cannot get below it.
-    root = Path(tempfile.mkdtemp(prefix="postvirt-"))
-    yield Instance(root)
-    shutil.rmtree(root)
 
 
 @pytest.mark.root
