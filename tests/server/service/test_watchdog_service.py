@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import time
 from collections.abc import Callable
@@ -15,7 +14,6 @@ import pytest
 from postvirt.server import loop as module
 from postvirt.server.loop import CHILD_SIGNALS, Loop
 from postvirt.server.metrics.scoreboard import Reason
-from postvirt.server.service.configuration_check import run_in_child
 from postvirt.server.watchdog import Watchdog
 from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.system import log
@@ -368,115 +366,6 @@ def test_workers_have_none_of_its_own_descriptors() -> None:
         return str(source) in theirs, str(kept) in theirs, str(writes) in theirs
 
     assert play(story) == (False, False, True)
-
-
-def test_signals_and_sources_call_back() -> None:
-    def story() -> object:
-        came = []
-        reads, writes = os.pipe()
-
-        def ready() -> None:
-            os.kill(os.getpid(), signal.SIGHUP)
-
-        def hang_up() -> None:
-            came.append("SIGHUP")
-            os.write(writes, b".")
-
-        def take() -> None:
-            came.append(os.read(reads, 1).decode())
-            one.loop.remove_source(reads)
-            one.watchdog.stop()
-
-        one = Play(serve, on_ready=ready)
-        one.loop.on_signal(signal.SIGHUP, hang_up)
-        one.loop.add_source(reads, take)
-        one.watchdog.run()
-        return came
-
-    assert play(story) == ["SIGHUP", "."]
-
-
-def test_something_is_done_aside() -> None:
-    def story() -> object:
-        answers: list[bytes] = []
-
-        def take(answer: bytes) -> None:
-            answers.append(answer)
-            if len(answers) == 3:
-                one.watchdog.stop()
-
-        def ready() -> None:
-            own = os.getpid()
-            run_in_child(
-                one.loop,
-                lambda: b"%d" % (os.getpid() != own) * 100_000,
-                take,
-                seconds=10,
-            )
-            run_in_child(one.loop, lambda: die(Parent()), take, seconds=10)
-            run_in_child(
-                one.loop,
-                lambda: str(select.select([], [], [])).encode(),
-                take,
-                seconds=1,
-            )
-
-        one = Play(serve, on_ready=ready)
-        one.watchdog.run()
-        return answers
-
-    assert sorted(play(story)) == [b"", b"", b"1" * 100_000]
-
-
-def test_where_there_can_be_no_child_there_is_no_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def story() -> object:
-        def fail() -> int:
-            raise BlockingIOError(errno.EAGAIN, TOO_MANY)
-
-        def ready() -> None:
-            before = open_descriptors()
-            monkeypatch.setattr(module.os, "fork", fail)
-            pid = run_in_child(one.loop, lambda: b"never", answers.append, seconds=10)
-            assert (pid, open_descriptors()) == (0, before)
-            one.watchdog.stop()
-
-        answers: list[bytes] = []
-        one = Play(serve, on_ready=ready)
-        one.watchdog.run()
-        return answers, one.lines.lines
-
-    assert play(story) == ([b""], ["error: fork: " + TOO_MANY])
-
-
-def test_a_descriptor_that_was_closed_meanwhile_is_another_one() -> None:
-    """Of two that are readable at once, the first callback replaces the second."""
-
-    def story() -> object:
-        first, second = os.pipe(), os.pipe()
-        called = []
-
-        def ready() -> None:
-            one.loop.add_source(first[0], replace)
-            one.loop.add_source(second[0], lambda: called.append("closed"))
-            for _, writes in (first, second):
-                os.write(writes, b"x")
-
-        def replace() -> None:
-            one.loop.remove_source(first[0])
-            one.loop.remove_source(second[0])
-            os.close(second[0])
-            assert os.dup(first[0]) == second[0]
-            os.read(first[0], 1)
-            one.loop.add_source(second[0], lambda: called.append("new"))
-            one.loop.call_after(0, one.watchdog.stop)
-
-        one = Play(serve, on_ready=ready)
-        one.watchdog.run()
-        return called
-
-    assert play(story) == []
 
 
 def test_all_workers_can_be_killed() -> None:
