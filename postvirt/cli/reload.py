@@ -1,16 +1,16 @@
-"""postvirt reload: have the service read its configuration again."""
+"""postvirt reload: make the service use its changed configuration."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-SUMMARY = "have the service use the changed configuration"
+SUMMARY = "make the service use the changed configuration"
 DESCRIPTION = """\
-The service checks the new configuration as `postvirt check-config` does. If it has an
-error, everything stays as it is. Else new workers take over; the old ones finish what
-they accepted. Exit status: 0 the new configuration is in force; 1 it is not, with the
-reason.
+The service checks the new configuration as `postvirt check-config` does. If there is an
+error, the old configuration stays in force. Otherwise new workers take over, and the
+old ones finish the mail that they accepted. Exit status: 0 the new configuration is in
+force; 1 it is not, with the reason.
 """
 
 CANNOT_RUN = 1

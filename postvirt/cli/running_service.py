@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-# Long enough for a reload that waits for slow tables.
+# Enough for a reload that waits for slow tables.
 PATIENCE_SECONDS = 180.0
 
 _NAME = "postvirt"
@@ -24,7 +24,7 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         default=_NAME,
-        help=f"the service, which listens on private/NAME (default: {_NAME})",
+        help=f"the service that listens on private/NAME (default: {_NAME})",
     )
 
 
@@ -42,7 +42,7 @@ def ask_service(arguments: argparse.Namespace, command: str) -> dict[str, Any] |
         control_path,
     )
 
-    # main.cf may be broken: that is no reason not to stop.
+    # A broken main.cf is no reason not to stop the service.
     checked = check(
         arguments.config_directory, process_name=_NAME, service_name=arguments.name
     )
@@ -53,7 +53,7 @@ def ask_service(arguments: argparse.Namespace, command: str) -> dict[str, Any] |
     try:
         return ask(control_path(arguments.name), command, PATIENCE_SECONDS)
     except NotRunningError:
-        print(f"postvirt: the service {arguments.name} does not run", file=sys.stderr)
+        print(f"postvirt: the service {arguments.name} is not running", file=sys.stderr)
     except ControlError as error:
         print(f"postvirt: the service {arguments.name}: {error}", file=sys.stderr)
     return None

@@ -1,4 +1,4 @@
-"""postvirt start: run the service, which listens on a socket of its own."""
+"""postvirt start: run the service, which listens on its own socket."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Start a service that listens on private/NAME in the queue directory, for a main.
 
     virtual_transport = NAME
 
-It runs in the background, and the command ends when mail is accepted. The -o options of
-the entry in master.cf that --like names apply. master(8) must not have a service NAME.
-Exit status: 0 it runs; 1 it does not, with the reason.
+The service runs in the background, and the command ends when the service accepts mail.
+The -o options of the master.cf entry that --like names apply. master.cf must not
+contain an entry NAME. Exit status: 0 the service is running; 1 it could not be started,
+with the reason.
 """
 
 CANNOT_RUN = 1
@@ -30,16 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="use this value in place of main.cf's; may be repeated",
+        help="override a parameter of main.cf; may be repeated",
     )
     parser.add_argument(
         "--like",
         metavar="ENTRY",
         default="",
-        help="the service in master.cf whose options apply (default: virtual, if any)",
+        help="use the -o options of this master.cf entry (default: virtual, if any)",
     )
     parser.add_argument(
-        "--foreground", action="store_true", help="stay, as systemd wants it"
+        "--foreground", action="store_true", help="run in the foreground, for systemd"
     )
 
 

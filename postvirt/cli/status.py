@@ -12,8 +12,8 @@ from typing import Any
 
 SUMMARY = "show what the service is doing"
 DESCRIPTION = """\
-Show the workers of the service, its last reload, and its tables. Exit status: 0 it
-runs; 1 it does not.
+Show the workers of the service, its last reload, and its lookup tables. Exit status:
+0 the service is running; 1 it is not.
 """
 
 CANNOT_RUN = 1
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from postvirt.cli.running_service import add_service_options
 
     add_service_options(parser)
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _duration(seconds: float | None) -> str:
-    """For example "3m 20s"; "-" when there is none."""
+    """For example "3m 20s"; "-" for None."""
     if seconds is None:
         return "-"
     left = int(seconds)
@@ -77,13 +77,13 @@ def _reload(last: dict[str, Any] | None) -> str:
 
 
 def _watcher(watcher: dict[str, Any]) -> str:
-    polled = [f"looks at {directory}: {why}" for directory, why in watcher["polled"]]
+    polled = [f"polling {directory}: {why}" for directory, why in watcher["polled"]]
     process = f" (process {watcher['pid']})" if watcher["state"] != "dead" else ""
     return ", ".join([f"{watcher['state']}{process}", *polled])
 
 
 def _exporter(exporter: dict[str, Any] | None) -> str:
-    """A line, or nothing when no metrics are wanted."""
+    """A line, or nothing without postvirt_metrics_address."""
     if exporter is None:
         return ""
     process = f" (process {exporter['pid']})" if exporter["state"] != "dead" else ""
@@ -97,7 +97,7 @@ def _worker(worker: dict[str, Any]) -> Sequence[str]:
         _duration(worker["uptime_seconds"]),
         str(worker["served"]),
         str(worker["in_flight"]),
-        "" if worker["accepts"] else "accepts nobody",
+        "" if worker["accepts"] else "not accepting",
     )
 
 
@@ -115,7 +115,7 @@ def _rows(table: dict[str, Any]) -> list[Sequence[str]]:
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """With rich on a terminal, if it is installed; else in plain columns."""
+    """With rich on a terminal, if it is installed; otherwise in plain columns."""
     if sys.stdout.isatty():
         try:
             from rich.console import Console

@@ -6,8 +6,8 @@ import argparse
 
 SUMMARY = "stop the service"
 DESCRIPTION = """\
-Have the service finish what it accepted, and wait until it has ended; that takes no
-longer than ipc_timeout. Exit status: 0 it has ended; 1 it did not run, or does not end.
+Let the service finish the mail that it accepted, and wait until it has ended, for at
+most ipc_timeout. Exit status: 0 it has ended; 1 it was not running, or does not end.
 """
 
 CANNOT_RUN = 1

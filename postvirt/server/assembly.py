@@ -1,4 +1,4 @@
-"""Put an agent together: settings, tables, postman, reporter.
+"""Put a delivery agent together: settings, tables, postman, reporter.
 
 Parity: post_init() in src/virtual/virtual.c.
 """
@@ -26,7 +26,7 @@ class Assembly:
     """An agent with its open tables.
 
     counts      where to count what deliveries do, if anywhere
-    observers   who else wants to know of every recipient's outcome
+    observers   what else is told of every recipient's outcome
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Assembly:
         )
 
     def changed_table(self) -> str | None:
-        """The first table that is not what it was when it was opened, for the log."""
+        """The first table that has changed since it was opened, for the log."""
         return self._opened.changed()
 
 
@@ -79,7 +79,7 @@ def _together(observers: Sequence[Observer]) -> Observer | None:
 
 
 def _lookups(settings: Settings) -> Lookups | None:
-    """Threads for the search of mailboxes, where a table may take its time."""
+    """Threads that look mailboxes up, if a table may be slow."""
     names = [
         *split(settings.virtual_mailbox_maps),
         *split(settings.virtual_uid_maps),

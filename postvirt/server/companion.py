@@ -1,12 +1,12 @@
-"""A process beside the workers, for a library that the watchdog process may not have.
+"""A process beside the workers, for a library that the watchdog process must not load.
 
-The watcher and the exporter are such processes: their libraries have threads, or take
+The watcher and the exporter are such processes. Their libraries start threads, or need
 much memory, and the process that forks workers must stay single-threaded and small. A
-companion is started with exec, as a module that nobody imports. It is told what to do
-by lines of JSON on standard input, each of which replaces the one before, and answers
-with lines of JSON on standard output; it ends when its input does.
+companion is started with exec, as a module that no other module imports. It is told
+what to do by lines of JSON on standard input, each of which replaces the one before,
+and answers with lines of JSON on standard output. It ends when its input does.
 
-When it dies it is started again, after a pause that grows while it dies at once.
+When it dies it is started again, after a pause that grows while it keeps dying early.
 
 Raises: nothing; the service goes on without it.
 """
@@ -26,20 +26,20 @@ from postvirt.server.loop import Loop
 from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
 from postvirt.system import log
 
-# Where a companion finds the descriptor that it shares.
+# The number of the shared descriptor in a companion.
 SHARED_FD = 3
 
 _SHORTEST_PAUSE_SECONDS = 1.0
 
-# How often to look whether one that was told to end has ended.
+# How often to check whether one that was killed has ended.
 _LOOK_SECONDS = 0.1
 
 
 class Companion:
-    """The watchdog process's end of one, from the first `tell` to `close`.
+    """The watchdog process's end of a companion, from the first `tell` to `close`.
 
-    name     what it is called in the log
-    take     what to do with each line that it says
+    name     its name in the log
+    take     is called with each line that it says
     state    "dead", "starting" once it was told something, then what it says itself
     """
 
@@ -72,10 +72,10 @@ class Companion:
         wanted: dict[str, Any],
         shared_fd: int = -1,
     ) -> None:
-        """Have it do this from now on.
+        """Set what the companion is to do; starts it if it is dead.
 
-        The arguments, and the descriptor that it has as SHARED_FD, are for the next one
-        that is started.
+        The arguments, and the descriptor that it receives as SHARED_FD, are for the
+        next process that is started.
         """
         self._arguments = arguments
         self._shared_fd = shared_fd
@@ -87,13 +87,13 @@ class Companion:
             self._send()
 
     def close(self) -> None:
-        """End it; it is not waited for, as its file system may hang."""
+        """End it, without waiting for it: it may hang in a file system."""
         self._is_wanted = False
         if self.state != "dead":
             try:
                 os.kill(self.pid, signal.SIGKILL)
             except PermissionError:
-                pass  # a root without CAP_KILL may not; it ends with its input
+                pass  # a root without CAP_KILL must not; it ends with its input
             self._forget()
             self._reap(self.pid)
 
@@ -105,7 +105,7 @@ class Companion:
         except OSError as error:
             pause = max(self._backoff.fail(), _SHORTEST_PAUSE_SECONDS)
             why = log.errno_text(error)
-            log.error(f"start {self._name}: {why}: next try in {pause:g} seconds")
+            log.error(f"start {self._name}: {why}: trying again in {pause:g} seconds")
             self._loop.call_after(pause, self._start)
 
     def _spawn(self) -> None:
@@ -118,7 +118,7 @@ class Companion:
             actions = [
                 (os.POSIX_SPAWN_DUP2, theirs, 0),
                 (os.POSIX_SPAWN_DUP2, their_output, 1),
-                (os.POSIX_SPAWN_DUP2, 2, 2),  # a daemon's may be closed by exec
+                (os.POSIX_SPAWN_DUP2, 2, 2),  # exec might close a daemon's
             ]
             if self._shared_fd >= 0:
                 actions += [(os.POSIX_SPAWN_DUP2, self._shared_fd, SHARED_FD)]
@@ -141,7 +141,7 @@ class Companion:
         self._send()
 
     def _send(self) -> None:
-        """Send what is wanted now in place of what was not sent yet."""
+        """Send what is wanted now, in place of what has not been sent yet."""
         self.state = "starting"
         was_sending = bool(self._unsent)
         self._unsent[1:] = [self._wanted]
@@ -191,12 +191,12 @@ class Companion:
         self._loop.call_after(pause, self._start)
 
     def _reap(self, pid: int) -> None:
-        """Take its exit status, now or when it is there."""
+        """Read its exit status, now or when it has ended."""
         if os.waitpid(pid, os.WNOHANG) == (0, 0):
             self._loop.call_after(_LOOK_SECONDS, partial(self._reap, pid))
 
     def _forget(self) -> None:
-        """It has ended, or is about to."""
+        """Close the pipes: it has ended, or is about to."""
         self._loop.remove_source(self._output)
         self._loop.release(self._input)
         if self._unsent:

@@ -1,4 +1,4 @@
-"""Talk with one client: announce the protocol, read the request, answer.
+"""Serve one client: announce the protocol, read the request, send the status.
 
 Parity: deliver_request_read() and deliver_request_done() in
 src/global/deliver_request.c.
@@ -32,8 +32,8 @@ Serve = Callable[[DeliveryRequest], Steps[int]]
 class Connection:
     """A client on a pair of descriptors; both may be the same socket.
 
-    peer is the client's name in log lines, "virtual socket"; greeting is what the agent
-    says first.
+    peer is the client's name in log lines, for example "virtual socket"; greeting is
+    what the agent sends first.
     """
 
     reads: int
@@ -43,13 +43,13 @@ class Connection:
     greeting: bytes
 
     def converse(self, serve: Serve) -> Steps[None]:
-        """Have the whole conversation; `serve` delivers and returns the status.
+        """Serve the client; `serve` delivers and returns the status.
 
-        It may be abandoned while it waits for the client, but not in a delivery.
+        This may be abandoned while it waits for the client, but not during a delivery.
         """
         yield from self._send(self.greeting)
-        # The queue manager may change its mind and hang up here; it may also take its
-        # time, so there is no limit.
+        # The queue manager may hang up here without a request. It may also take its
+        # time, so there is no time limit.
         yield self._readable(None)
         first = self._receive()
         if not first:
@@ -58,7 +58,7 @@ class Connection:
         status = TRY_AGAIN if request is None else (yield from serve(request))
         yield from self._send(encode_reply(status))
         # Some systems lose data when a socket is closed right after a write, so the
-        # client is the one who hangs up.
+        # client is the one that hangs up.
         yield self._readable(self.ipc_timeout)
 
     def _read_request(self, first: bytes) -> Steps[DeliveryRequest | None]:
@@ -101,7 +101,7 @@ class Connection:
             return b""
 
     def _send(self, data: bytes) -> Steps[None]:
-        """Write, if the client is still there; reading will tell if it is not."""
+        """Write; when the client has hung up, the next read tells."""
         try:
             while data:
                 try:

@@ -1,15 +1,15 @@
 """postvirt_json_log_file: JSON lines beside the log that Postfix writes.
 
-The process that forks workers opens the file, with its rights, each time that it gets
-ready for a new worker: so a worker that was started after the file was rotated writes
-to the new one. The workers inherit the descriptor. `postvirt reload`, or `postfix
-reload` for the drop-in, replaces them all.
+The watchdog process opens the file, with its own rights, before it forks each worker,
+so a worker that is started after the file was rotated writes to the new one. The
+workers inherit the descriptor. `postvirt reload`, or `postfix reload` for the drop-in,
+replaces them all.
 
-A line is one write(2) to a file that is only appended to, so that lines of several
+A line is one write(2) to a file that is opened for appending, so the lines of several
 processes do not mix.
 
-Raises: nothing. A file that cannot be opened, or written to, is a warning, and mail is
-delivered all the same.
+Raises: nothing. When the file cannot be opened, or written to, a warning is logged, and
+mail is delivered all the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class JsonLog:
-    """The file, or none: an observer of deliveries, and a sink of the log."""
+    """An observer of deliveries and a sink of the log that write to the file."""
 
     def __init__(self) -> None:
         self._path = ""
@@ -41,7 +41,7 @@ class JsonLog:
     def open(self, path: str, mail_owner: Owner, style: LineFormat) -> None:
         """Write to this file from now on; "" is none.
 
-        It is opened again when it is the one that is open already.
+        If it is the one that is open already, it is opened again.
         """
         before, self._fd = self._fd, -1
         if before >= 0:
@@ -52,7 +52,7 @@ class JsonLog:
         self._is_torn = False
         if not path:
             return
-        # For all workers: as mail_owner they may not be able to read it.
+        # For all workers, which may not be able to read the module as mail_owner.
         from postvirt.report import json_line  # noqa: F401
 
         try:
@@ -63,7 +63,7 @@ class JsonLog:
             self._has_complained = False
 
     def reported(self, report: Report) -> None:
-        """Write the line of a recipient."""
+        """Write the line about a recipient."""
         if self._fd >= 0 and self._style is not None:
             from postvirt.report.json_line import report_line
 
@@ -78,7 +78,7 @@ class JsonLog:
             self._write(problem_line(severity, shown, now(), os.getpid()))
 
     def _write(self, line: bytes) -> None:
-        if self._is_torn:  # what is there of the last line is a line by itself
+        if self._is_torn:  # what was written of the last line is a line by itself
             line = b"\n" + line
         try:
             written = append(self._fd, line)
@@ -87,12 +87,12 @@ class JsonLog:
             return
         self._is_torn = 0 < written < len(line)
         if written < len(line):
-            self._complain("a line could not be written whole")
+            self._complain("a record was written only in part")
 
     def _complain(self, why: str) -> None:
-        """Say it once, until the file could be opened again."""
+        """Warn once, until the file has been opened again."""
         if not self._has_complained:
             self._has_complained = True
             log.warning(
-                f"postvirt_json_log_file {self._path}: {why}: lines are missing there"
+                f"postvirt_json_log_file {self._path}: {why}: records were lost"
             )

@@ -1,12 +1,12 @@
 """postvirt-virtual: what master(8) starts in place of the `virtual` binary.
 
-It takes master(8)'s command line, descriptors and environment, reads main.cf, and
+It accepts master(8)'s command line, descriptors and environment, reads main.cf, and
 becomes the watchdog process of one worker at a time (server.watchdog). With -S it
 serves one client on standard input and output instead.
 
 Parity: single_server_main() in src/master/single_server.c and main() in
-src/virtual/virtual.c, in their order: what is wrong shows up at the same point.
-Raises: nothing; what makes a start impossible is one fatal log line and exit status 1.
+src/virtual/virtual.c, in their order, so that a mistake shows up at the same point.
+Raises: nothing; an error at start-up is one fatal log line and exit status 1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIRST_LISTEN_FD = 6
 
 
 def main() -> int:
-    """Start as master(8) wants it; the exit status."""
+    """Start as master(8) expects it; the exit status."""
     log_as_environment_says(os.path.basename(sys.argv[0]))
     try:
         return _start(parse_options(sys.argv, os.environ))

@@ -1,13 +1,13 @@
-"""Take clients from another process, which accepted them: the transport "pass".
+"""Accept clients that another process passes on: the transport "pass".
 
-That process connects, sends the client's descriptor with one byte, and then attributes
-of the connection, which end with an empty name.
+That process connects, sends the client's descriptor with one byte, and then the
+attributes of the client's connection, which end with an empty name.
 
-Parity: pass_accept_attr() in src/util/pass_accept.c; virtual(8) has no use for the
-    attributes, and neither has postvirt.
+Parity: pass_accept_attr() in src/util/pass_accept.c; virtual(8) does not use the
+    attributes, and neither does postvirt.
 Differs: Reasons on the pass transport. When the process that passes clients on fails,
     the warning says so; Postfix may log the text of an earlier error.
-Raises: nothing; what is wrong is logged.
+Raises: nothing; errors are logged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_BYTES = 65_536
 
 
 def receive_client(connection: socket.socket) -> Steps[int | None]:
-    """The client's descriptor; None when none came."""
+    """The client's descriptor; None when none was received."""
     if not (yield Ready(connection.fileno(), _SECONDS, can_be_abandoned=True)):
         _complain("timeout receiving file descriptor: Connection timed out")
         return None
@@ -65,7 +65,7 @@ def _skip_attributes(connection: socket.socket) -> Steps[bool]:
 
 
 def _are_whole(received: bytes) -> bool:
-    """Whether there is an empty name among the names and values."""
+    """Whether an empty name has come."""
     *strings, _ = received.split(b"\0")
     return b"" in strings[::2]
 

@@ -1,11 +1,11 @@
-"""What the installed Postfix is like, as far as that decides how to talk to it.
+"""The release of the installed Postfix, which decides how to talk to it.
 
-Every Postfix program carries its release as a stamp, "mail_version=3.7.11", for whoever
-looks at the file later. The queue manager's is read: that is the client of a delivery
-agent. The parameter mail_version would not do, as main.cf may say anything there.
+Every Postfix program contains its release as a stamp, "mail_version=3.7.11". The queue
+manager's is read, because it is the client of a delivery agent. The parameter
+mail_version does not prove anything, because main.cf may set it to any value.
 
 Parity: src/global/mail_version.h; the protocol changed in Postfix 3.6.
-Raises: nothing; where there is no stamp to read, Postfix is taken for a current one.
+Raises: nothing; where no stamp can be read, Postfix is assumed to be a current release.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FIRST_THAT_ANNOUNCES = (3, 6)
 
 @cache
 def services_announce(daemon_directory: str) -> bool:
-    """Whether services say first which protocol they speak."""
+    """Whether services announce their protocol when they accept a connection."""
     try:
         with open(f"{daemon_directory}/qmgr", "rb") as program:
             stamp = _STAMP.search(program.read())

@@ -1,12 +1,14 @@
-"""How long to wait before a process that dies is started again.
+"""How long to wait before a process that died is started again.
 
-Not at all the first time. When the next one did not work either, the pauses grow: 1, 2,
-4 seconds, and so on up to a minute.
+There is no pause the first time. When the next process fails as well, the pauses grow:
+1, 2, 4 seconds, and so on up to a minute.
+
+Raises: nothing.
 """
 
 from __future__ import annotations
 
-# A process that dies within this time, before it did any work, did not work at all.
+# A process that dies within this time, before it has done any work, never worked.
 EARLY_SECONDS = 60.0
 
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -19,11 +21,11 @@ class Backoff:
         self.failures = 0
 
     def reset(self) -> None:
-        """It works."""
+        """The process works: the next failure is a first one again."""
         self.failures = 0
 
     def fail(self) -> float:
-        """It failed: the pause in seconds."""
+        """The process failed; the pause before the next one, in seconds."""
         self.failures += 1
         if self.failures == 1:
             return 0.0

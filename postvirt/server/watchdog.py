@@ -3,12 +3,12 @@
 As the drop-in it is the process that master(8) started. One worker at a time accepts
 clients; a fresh one costs a fork and not the start of an interpreter. A worker that is
 to be replaced says so before it has served its last clients, and its successor is
-started at once; when a worker left for good, so does this process. When the worker that
-accepts clients has crashed, this process exits with an error, so that master(8) sees
+started at once. When a worker leaves for good, this process ends too. When the worker
+that accepts clients crashes, this process exits with an error, so that master(8) sees
 it.
 
-As a service it keeps several workers that accept clients, until it is told to stop: any
-that left or crashed is replaced. Workers that die before they have served a client are
+As a service it keeps several workers that accept clients until it is told to stop, and
+replaces any that leave or crash. Workers that die before they have served a client are
 replaced more and more slowly.
 
 Differs: Workers. The process that master(8) started stays, and replaces its worker
@@ -180,7 +180,7 @@ class Watchdog:
             log.fatal(f"fork: {why}")
         for worker in old:  # it goes on, and asks again when it leaves
             worker.state = State.ACCEPTING
-        log.warning(f"fork: {why}: next try when the worker process leaves")
+        log.warning(f"fork: {why}: trying again when the worker process leaves")
 
     def _hear(self, worker: WatchedWorker) -> None:
         """A worker says something, or has ended."""
@@ -266,8 +266,9 @@ class Watchdog:
         if pause:
             self._start_after(pause)
             log.warning(
-                f"worker process {worker.pid} died before it served anybody, as did"
-                f" {self._backoff.failures - 1} before: next one in {pause:g} seconds"
+                f"worker process {worker.pid} died before it served a client, as did"
+                f" {self._backoff.failures - 1} before it:"
+                f" next one in {pause:g} seconds"
             )
         elif not (never_worked and self._is_pausing):
             self.start_workers()

@@ -1,15 +1,15 @@
-"""The worker process: accept clients, serve them side by side, say so to master(8).
+"""The worker process: accept clients, serve them concurrently, tell master(8).
 
-It leaves when it served max_use clients, when nobody came for max_idle seconds, when a
-table changed, when master(8) or the watchdog process went away, and on SIGTERM; clients
-that it accepted are served first. Only SIGTERM makes it hang up on those that have not
-asked for anything yet, and give up locks that it waits for. When another worker is to
-go on, the watchdog process is told before, so that there is always one that accepts.
-SIGHUP is how the watchdog process asks it to make room for another one: it is no hurry
-then.
+It leaves when it has served max_use clients, when no client has come for max_idle
+seconds, when a table has changed, when master(8) or the watchdog process has ended, and
+on SIGTERM. Clients that it accepted are served first. Only SIGTERM makes it hang up on
+those that have not sent a request yet, and stop waiting for locks. When another worker
+is to go on, the watchdog process is told first, so that there is always one that
+accepts clients. SIGHUP is how the watchdog process asks it to leave because another
+worker goes on; there is no hurry then.
 
-master(8) hears that the process is taken only when it has as many clients as it can
-serve at once.
+The process is "taken" for master(8) only when it has as many clients as it can serve at
+once.
 
 Parity: src/master/single_server.c, master_proto.c and pre_accept() in
 src/virtual/virtual.c; src/util/watchdog.c for daemon_timeout.
@@ -42,8 +42,8 @@ from postvirt.server.pass_transport import receive_client
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent
 from postvirt.system import log
 
-# A worker asks for its successor when it may still serve one client in so many: nobody
-# waits for the new one to get ready, some milliseconds.
+# A worker asks for its successor when a tenth of max_use is left, so that no client
+# waits the few milliseconds until the new one is ready.
 _SPARE_PART = 10
 
 
@@ -59,7 +59,7 @@ class StatusChannel:
     generation: int
 
     def notify(self, *availabilities: int) -> bool:
-        """Tell master(8), all at once; False when it went away."""
+        """Tell master(8), in one write; False when it has ended."""
         records = b"".join(
             master_status.encode_status(self.pid, self.generation, availability)
             for availability in availabilities
@@ -84,9 +84,9 @@ class Limits:
 class Worker:
     """Serves clients until it is time to leave.
 
-    services_announce    Postfix's services say first which protocol they speak, and so
-                         does this one
-    takes_passed         clients come from another process (transport "pass")
+    services_announce    Postfix's services announce their protocol first, and so does
+                         this one
+    takes_passed         clients are passed on by another process (transport "pass")
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_SIGNALS)
 
     def run(self, listeners: Sequence[socket.socket], parent: Parent) -> Leave:
-        """Serve whoever comes; why it left."""
+        """Serve clients until it is time to leave; why it leaves."""
         for fd in parent.lifelines:
             self._engine.watch(fd, partial(self._be_cut_off, fd))
         for listener in listeners:
@@ -158,9 +158,9 @@ class Worker:
         self._engine.run(self._conversation(reads, writes))
 
     def _turn(self, until: float | None) -> None:
-        # The kernel ends a process whose loop does not come round any more: a lookup
-        # that never ends, say. To wait for events is no such thing. A second more or
-        # less does not matter, a system call for every turn would.
+        # The kernel kills a process whose loop does not come round any more, because of
+        # a lookup that never ends, say. Waiting for events does not count. A second
+        # more or less does not matter; a system call for every turn would.
         longest = self._limits.daemon_timeout / 4
         now = time.monotonic()
         if now >= self._alarm_at + min(1.0, longest):
@@ -180,7 +180,7 @@ class Worker:
             self._engine.unwatch(listener.fileno())
 
     def _accept(self, listener: socket.socket) -> None:
-        """Accept everybody who waits, as far as there is room."""
+        """Accept all clients that wait, while there is room."""
         if table := self._assembly.changed_table():
             log.info(f"table {table} has changed -- restarting")
             self._begin_to_leave(Leave.CHANGED_TABLE)
@@ -191,16 +191,16 @@ class Worker:
             try:
                 client, _ = listener.accept()
             except BlockingIOError:
-                break  # that was everybody, or another process was faster
+                break  # those were all, or another process was faster
             except OSError as error:
                 log.error(f"accept connection: {log.errno_text(error)}")
                 return
             self._begin_to_serve(client)
             if self._engine.clients == 1 and self._was_taken:
-                break  # most probably; if somebody else waits, the next turn sees it
+                break  # most probably the last; if not, the next turn sees it
         if self._served and not self._was_taken:
-            # master(8) takes a process that was never taken for one that failed to
-            # start. Nobody is waiting now for whom it could start another one.
+            # To master(8), a process that was never taken has failed to start. At this
+            # moment no client waits for which it would start another process.
             self._notify(master_status.TAKEN, master_status.AVAILABLE)
 
     def _begin_to_serve(self, client: socket.socket) -> None:
@@ -236,7 +236,7 @@ class Worker:
         except StoppingError:
             raise
         except Exception as error:
-            # It costs this client its connection, and nobody else anything.
+            # It costs this client its connection, and no other client anything.
             log.error(f"unexpected {type(error).__name__}: {error}; please report")
 
     def _passed_conversation(self, connection: socket.socket) -> Steps[None]:
@@ -251,7 +251,7 @@ class Worker:
             os.close(client)
 
     def _begin_to_leave(self, leave: Leave) -> None:
-        """Accept nobody any more."""
+        """Accept no more clients."""
         self._leave = leave
         was_taken = not self._is_listening
         self._end_listening()
@@ -266,8 +266,8 @@ class Worker:
             self._leave_for_good()
 
     def _be_cut_off(self, lifeline: int) -> None:
-        """Nobody is left to work for."""
-        self._engine.unwatch(lifeline)  # it has been said
+        """There is no process left to work for."""
+        self._engine.unwatch(lifeline)  # it stays readable
         self._leave_for_good()
 
     def _take_signals(self) -> None:
@@ -277,7 +277,7 @@ class Worker:
             self._begin_to_leave(Leave.REPLACE)
 
     def _stop(self) -> None:
-        """Asked to stop."""
+        """Serve what can be served soon, and leave."""
         self._leave_for_good()
         self._engine.stop()
 

@@ -68,7 +68,7 @@ def test_a_second_start_is_refused(service: Service) -> None:
     done = service.command("start")
     assert (done.returncode, done.stderr) == (
         1,
-        f"postvirt: error: the service postvirt already runs, as process {pid}\n",
+        f"postvirt: error: the service postvirt is already running, as process {pid}\n",
     )
     deliver(service)
 
@@ -94,7 +94,7 @@ def test_commands_for_a_service_that_does_not_run(
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        "postvirt: the service postvirt does not run\n",
+        "postvirt: the service postvirt is not running\n",
     )
 
 
@@ -120,7 +120,9 @@ def test_a_file_in_the_place_of_the_socket_stays(service: Service) -> None:
     service.socket.write_text("precious")
     done = service.command("start")
     assert done.returncode == 1
-    assert "listen on private/postvirt: it is there, and is not a socket" in done.stderr
+    assert (
+        "listen on private/postvirt: the file exists and is not a socket" in done.stderr
+    )
     assert service.socket.read_text() == "precious"
 
 

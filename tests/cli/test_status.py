@@ -167,9 +167,9 @@ def test_a_file_that_is_missing_and_a_directory_that_is_polled(
     assert row.split()[1:] == [str(table), "-", "missing"]
     if os.getuid() == 0:
         assert status["watcher"]["polled"] == [[str(closed), "Permission denied"]]
-        assert f", looks at {closed}: Permission denied" in lines[2]
+        assert f", polling {closed}: Permission denied" in lines[2]
         service.wait_for_line(
-            f"warning: cannot watch {closed} (Permission denied): looking at its table"
-            " files every 2 seconds"
+            f"warning: cannot watch {closed} (Permission denied):"
+            " polling every 2 seconds"
         )
     service.stop()

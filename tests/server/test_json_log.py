@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_used_is_one_warning(place: Path, logged: Log) -> 
     (line,) = logged.lines
     assert line == (
         f"warning: postvirt_json_log_file {place}/log: it is a symbolic link: "
-        "lines are missing there"
+        "records were lost"
     )
 
 

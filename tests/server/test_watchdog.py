@@ -131,7 +131,7 @@ def test_a_worker_that_is_killed_is_reported(number: signal.Signals) -> None:
 
 
 _NO_FORK = "fork: Resource temporarily unavailable"
-_NEXT_TRY = f"warning: {_NO_FORK}: next try when the worker process leaves"
+_NEXT_TRY = f"warning: {_NO_FORK}: trying again when the worker process leaves"
 
 
 @pytest.mark.parametrize(

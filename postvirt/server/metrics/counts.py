@@ -1,8 +1,8 @@
 """What a worker counts about its deliveries, as plain numbers in a row.
 
-A worker writes them into its slot of the scoreboard (server.metrics.scoreboard), and
-whoever shows them reads them there. Both find a number by what is written here.
-Counting takes no system call and no lock: each number has one writer.
+A worker writes them into its slot of the scoreboard (server.metrics.scoreboard), where
+the exporter reads them. This module says where each number is. Counting takes no system
+call and no lock, because each number has one writer.
 
 Times are counted in nanoseconds.
 
@@ -17,11 +17,11 @@ from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-# What became of a recipient; the last two are those of probes.
+# What happened to a recipient; the last two are outcomes of probes.
 OUTCOMES = tuple(
     "sent deferred bounced soft_bounced corrupt deliverable undeliverable".split()
 )
-# What kind of mailbox it was about; none: it was not found.
+# The format of the mailbox; none: no mailbox was found.
 FORMATS = ("maildir", "mbox", "none")
 
 SECOND = 1_000_000_000
@@ -29,13 +29,13 @@ _MILLISECOND = 1_000_000
 
 
 class Stage(StrEnum):
-    """A part of the way of a recipient's mail.
+    """A part of the time that the delivery to a recipient takes.
 
-    QUEUE    since the message became active, until this agent had it
-    LOOKUP   in the tables
-    WRITE    into the file, without the wait for a lock
-    COMMIT   until file and name were on disk
-    TOTAL    since the message became active, until the outcome was reported
+    QUEUE    from the active queue until this delivery agent has the request
+    LOOKUP   looking the recipient up in the tables
+    WRITE    writing the file, without the wait for a lock
+    COMMIT   until file and name are on disk
+    TOTAL    from the active queue until the outcome is reported
     """
 
     QUEUE = "queue"
@@ -49,9 +49,9 @@ class Stage(StrEnum):
 class Histogram:
     """How many values are in each range, and their sum.
 
-    first     the place of the first number
+    first     the index of the first number
     bounds    the largest value of each range; the last range has none
-    last      the place of the sum
+    last      the index of the sum
     """
 
     first: int
@@ -60,22 +60,22 @@ class Histogram:
 
     @classmethod
     def at(cls, first: int, bounds: tuple[int, ...]) -> Histogram:
-        """One whose numbers begin there."""
+        """A histogram whose numbers begin at this index."""
         return cls(first, bounds, first + len(bounds) + 1)
 
     def count(
         self, numbers: MutableSequence[int] | memoryview, value: int, times: int
     ) -> None:
-        """Count a value so many times."""
+        """Count a value that occurred `times` times."""
         numbers[self.first + bisect_left(self.bounds, value)] += times
         numbers[self.last] += value * times
 
     def read(self, numbers: Sequence[int]) -> tuple[list[int], int]:
-        """How many there are in each range, and the sum of all."""
+        """How many values are in each range, and the sum of all."""
         return list(numbers[self.first : self.last]), numbers[self.last]
 
 
-# Of what happens here: from 0.1 milliseconds to a minute.
+# For what happens in a worker: from 0.1 milliseconds to a minute.
 _SHORT = tuple(
     int(milliseconds * _MILLISECOND)
     for milliseconds in (
@@ -83,7 +83,7 @@ _SHORT = tuple(
         *(1000, 2500, 5000, 10_000, 30_000, 60_000),
     )
 )
-# Of what others have a part in: from 5 milliseconds to a day.
+# For what includes the wait in the queue: from 5 milliseconds to a day.
 _LONG = tuple(
     int(seconds * SECOND)
     for seconds in (
@@ -101,7 +101,7 @@ _BOUNDS = {
     Stage.TOTAL: _LONG,
 }
 
-# The places of the numbers, one after the other.
+# The index of each number, in their order.
 _OUTCOMES = {
     labels: place for place, labels in enumerate(itertools.product(OUTCOMES, FORMATS))
 }
@@ -124,7 +124,7 @@ SIZE = 1 + max(histogram.last for histogram in STAGES.values())
 
 
 class Counts:
-    """The numbers of one worker, or of many when they are added up."""
+    """The numbers of one worker, or the sums of many."""
 
     __slots__ = ("numbers",)
 
@@ -136,16 +136,16 @@ class Counts:
         self.numbers[_OUTCOMES[outcome, format_]] += 1
 
     def stage(self, stage: Stage, nanoseconds: int, times: int = 1) -> None:
-        """A part of the way took so long, for so many recipients."""
+        """A stage took this long, for each of this many recipients."""
         STAGES[stage].count(self.numbers, nanoseconds, times)
 
     def lock_wait(self, nanoseconds: int) -> None:
-        """A mailbox was locked by somebody else for so long."""
+        """A mailbox was locked by another process for this long."""
         self.numbers[_LOCK_WAITS] += 1
         self.numbers[_LOCK_WAITED] += nanoseconds
 
     def commit_group(self, files: int) -> None:
-        """So many files were committed together."""
+        """This many files were committed together."""
         COMMIT_GROUPS.count(self.numbers, files, 1)
 
     def outcomes(self) -> dict[tuple[str, str], int]:

@@ -1,10 +1,10 @@
 """The watchdog process's end of the exporter (server.metrics.exporter_process).
 
-Metrics were asked for when postvirt_metrics_address says where. A start or a reload
-that asks for them where the library is missing is refused, as for any other value that
-cannot be used: a service that runs without the metrics it was told to show looks, to
-whoever watches them, like one that does not run at all. An address that somebody else
-uses is another matter. It may be free again in a moment, and mail does not wait for it.
+postvirt_metrics_address asks for metrics. When the library is missing, a start or a
+reload that asks for them is refused, like any other value that cannot be used, because
+a service that runs without the metrics it was told to show looks to monitoring as if it
+did not run at all. An address that another process uses is a different matter: it may
+be free again in a moment, and mail does not wait for it.
 
 Raises: nothing; the service goes on without metrics.
 """
@@ -29,7 +29,7 @@ _MODULE = "postvirt.server.metrics.exporter_process"
 
 
 def check(address: str) -> None:
-    """Refuse to show metrics where that cannot be.
+    """Refuse metrics when the library for them is missing.
 
     Raises: ConfigError.
     """
@@ -38,7 +38,7 @@ def check(address: str) -> None:
 
 
 class Exporter:
-    """Shows metrics, as `export` says.
+    """Serves metrics where `export` says.
 
     scoreboard_fd    the descriptor of the scoreboard whose numbers are shown
     """
@@ -51,7 +51,7 @@ class Exporter:
         self._companion = Companion(loop, "exporter", _MODULE, self._take)
 
     def export(self, address: str, owner: Owner, files: Files) -> None:
-        """Show metrics there, with the ages of these files; "" is nowhere."""
+        """Serve metrics at this address, with the ages of these files; "" is none."""
         if address != self._address:
             self.close()
             self._address = address
@@ -108,4 +108,4 @@ def _remove_socket(path: bytes) -> None:
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             os.unlink(path)
     except OSError:
-        pass  # nobody listens there; the next one removes it
+        pass  # no process listens there; the next exporter removes it

@@ -1,11 +1,11 @@
-"""The exporter: a process that shows metrics to Prometheus.
+"""The exporter: a process that serves metrics to Prometheus.
 
     python -m postvirt.server.metrics.exporter_process UID GID ADDRESS
 
-is a companion (server.companion). It listens on ADDRESS as the user that started it,
-which may take a port or a directory that root alone can use, becomes this user, and
-answers every request with what the scoreboard says, which it has as a descriptor. It is
-told which files the tables have, and how long the service has been there:
+is a companion (server.companion). It listens on ADDRESS as the user that started it, so
+ADDRESS may be a port or a directory that only root can use. Then it becomes the user
+UID, and answers every request with the numbers of the scoreboard, which it has as a
+descriptor. It is told which files the tables have:
 
     {"tables": {"hash:/etc/postfix/vmailbox": ["/etc/postfix/vmailbox.db"]}}
 
@@ -14,14 +14,14 @@ and says
     {"state": "waiting", "problem": "Address already in use"}
     {"state": "serving", "problem": ""}
 
-As long as it cannot listen it tries again, every few seconds.
+While it cannot listen, it tries again every few seconds.
 
-The library prometheus_client needs threads and much memory: this process is imported by
-nobody.
+The library prometheus_client needs threads and much memory, so no other module imports
+this one.
 
 Raises: nothing.
-Security: other users of this machine can ask. A request is read with a time limit, and
-only so many are served at once.
+Security: other users of this machine can connect. A request is read with a time limit,
+    and the number of requests that are served at once is limited.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _REQUEST_SECONDS = 10.0
 _MOST_REQUESTS = 16
 _BACKLOG = 16
 
-# As Postfix's public sockets: what is shown is for everybody on this machine.
+# As Postfix's public sockets: every user of this machine may read metrics.
 _SOCKET_MODE = 0o666
 
 Tables = Mapping[str, Sequence[str]]
@@ -89,7 +89,7 @@ def main() -> None:
     _say(state="serving", problem="")
     while input_.take(None):
         _say(state="serving", problem="")
-    os._exit(0)  # requests may be served
+    os._exit(0)  # threads may be serving requests
 
 
 class _Input:
@@ -100,7 +100,7 @@ class _Input:
         self._received = b""
 
     def take(self, seconds: float | None) -> bool:
-        """Wait for a line, so long; False when there will never be one."""
+        """Wait for a line; False when there will never be another one."""
         if not select.select([0], [], [], seconds)[0]:
             return True
         data = os.read(0, 65_536)
@@ -111,7 +111,7 @@ class _Input:
 
 
 def _listen(value: str, input_: _Input) -> socket.socket:
-    """A listening socket, however long it takes."""
+    """A listening socket; tries until it has one."""
     while True:
         try:
             return _bind(value)
@@ -145,7 +145,7 @@ def _bind(value: str) -> socket.socket:
 
 
 def _remove_unused(path: bytes) -> None:
-    """Remove a socket that somebody left behind, but not one that somebody uses."""
+    """Remove a socket that was left behind, but not one that a process listens on."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return
@@ -155,14 +155,14 @@ def _remove_unused(path: bytes) -> None:
     except ConnectionRefusedError:
         os.unlink(path)
     except OSError:
-        pass  # bind says what is wrong
+        pass  # bind reports what is wrong
 
 
 class _Handler(WSGIRequestHandler):
     timeout = _REQUEST_SECONDS
 
     def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 (the library's)
-        """Nobody reads that."""
+        """Log nothing."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -193,18 +193,18 @@ class _Server(ThreadingMixIn, WSGIServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Somebody hung up, or was too slow."""
+        """Ignore a client that hung up, or was too slow."""
 
 
 class Collector:
-    """Makes metrics of the scoreboard, each time that somebody asks."""
+    """Makes metrics from the scoreboard, for each request."""
 
     def __init__(self, spectator: Spectator) -> None:
         self.tables: Tables = {}
         self._spectator = spectator
 
     def describe(self) -> Sequence[Metric]:
-        """Nothing: the registry is to ask nobody before Prometheus does."""
+        """Nothing: the registry must not collect before Prometheus asks."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -239,7 +239,7 @@ class Collector:
 def _workers(totals: Totals) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "postvirt_workers",
-        "Worker processes, those included that serve their last clients.",
+        "Worker processes, including those that serve their last clients.",
         value=totals.workers,
     )
     yield GaugeMetricFamily(
@@ -276,7 +276,7 @@ def _deliveries(totals: Totals) -> Iterator[Metric]:
     yield deliveries
     stages = HistogramMetricFamily(
         "postvirt_stage_seconds",
-        "Time that each part of a recipient's way took.",
+        "Time that each stage of a recipient's delivery took.",
         labels=["stage"],
     )
     for stage, histogram in STAGES.items():
@@ -293,7 +293,7 @@ def _deliveries(totals: Totals) -> Iterator[Metric]:
     waits, waited = totals.counts.lock_waits()
     yield SummaryMetricFamily(
         "postvirt_lock_wait_seconds",
-        "Time that mailboxes were locked by somebody else.",
+        "Time that mailboxes were locked by other processes.",
         count_value=waits,
         sum_value=waited / SECOND,
     )
@@ -302,7 +302,7 @@ def _deliveries(totals: Totals) -> Iterator[Metric]:
 def _buckets(
     histogram: Histogram, totals: Totals, unit: int
 ) -> tuple[list[tuple[str, float]], float]:
-    """How many are at most so large, and the sum, as Prometheus wants it."""
+    """The cumulative counts and the sum, as Prometheus expects them."""
     counts, sum_ = histogram.read(totals.counts.numbers)
     bounds = [f"{bound / unit:g}" for bound in histogram.bounds] + ["+Inf"]
     buckets = []

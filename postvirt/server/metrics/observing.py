@@ -72,12 +72,12 @@ class TimedPostman(Deliverer):
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """Counts what was reported."""
+    """Counts outcomes that were reported."""
 
     counts: Counts
 
     def reported(self, report: Report) -> None:
-        """Count it, with how long it took from the queue on."""
+        """Count the outcome, and the time since the message became active."""
         mailbox = report.mailbox
         if mailbox is None:
             format_ = "none"
@@ -94,12 +94,12 @@ class Counting:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Several of them."""
+    """Several observers as one."""
 
     all: Sequence[Observer]
 
     def reported(self, report: Report) -> None:
-        """Tell every one."""
+        """Tell each of them."""
         for one in self.all:
             one.reported(report)
 
@@ -150,7 +150,7 @@ def _timed_joint(
 
 
 def _between(later: Timestamp, earlier: Timestamp) -> int:
-    """Nanoseconds; none when a clock was set back."""
+    """Nanoseconds; 0 when a clock was set back."""
     microseconds = (later.seconds - earlier.seconds) * 1_000_000
     microseconds += later.microseconds - earlier.microseconds
     return max(0, microseconds) * 1000

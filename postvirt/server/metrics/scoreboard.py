@@ -1,16 +1,16 @@
 """What every worker is doing, for the watchdog process and the exporter to see.
 
-It is memory that the watchdog process shares with its workers: one slot for each, with
-numbers that only this worker writes, but for one by which it is told to accept nobody
-any more. Writing takes no system call, and what a worker wrote before it was killed is
-still there: it is added to what all workers before it did, so that nothing that was
-counted is lost.
+It is memory that the watchdog process shares with its workers. Each worker has a slot
+with numbers that only this worker writes, except for one that tells it to accept no
+more clients. Writing takes no system call. What a worker wrote before it was killed is
+still there, and is added to the numbers of all workers before it, so that nothing that
+was counted is lost.
 
-The exporter is another program, and has the memory to read as a descriptor. While the
+The exporter is another program, which reads the memory through a descriptor. While the
 watchdog process moves numbers from one place to another, a number in front says so.
 
 Raises: nothing.
-Security: whoever gets the descriptor cannot write there, from Linux 5.1 on.
+Security: the memory cannot be written through the descriptor, from Linux 5.1 on.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from enum import IntEnum, StrEnum
 
 from postvirt.server.metrics.counts import SIZE, Counts
 
-# More workers than this, those included that serve their last clients, do not show up.
+# More workers than this, including those that serve their last clients, do not show up.
 _SLOTS = 512
 
-# fcntl(2): nobody may map it for writing from now on. Python names it from 3.13 on.
+# fcntl(2): no more writable mappings from now on. Python names it from 3.13 on.
 _SEAL_FUTURE_WRITE = 0x10
 
-# How often the exporter looks again while numbers are being moved; the watchdog process
-# needs some microseconds for that.
+# How often the exporter reads again while numbers are being moved, which takes the
+# watchdog process some microseconds.
 _MOST_LOOKS = 1000
 
 
 class Reason(StrEnum):
-    """Why a worker is no more and another one is there in its place."""
+    """Why a worker was replaced."""
 
     MAX_USE = "max_use"
     CHANGED_TABLE = "changed_table"
@@ -48,7 +48,7 @@ class Reason(StrEnum):
 
 
 class _Head(IntEnum):
-    """The numbers in front; those of the reasons come after them.
+    """The numbers in front; one for each reason follows them.
 
     CHANGES     odd while numbers are being moved
     SLOTS       how many slots have ever been used
@@ -82,7 +82,7 @@ class Slot:
     __slots__ = ("_numbers", "is_shared")
 
     def __init__(self, numbers: memoryview | None = None) -> None:
-        """A slot of the scoreboard, or without one a slot that nobody looks at."""
+        """A slot of the scoreboard, or, without numbers, one that no process reads."""
         self.is_shared = numbers is not None
         if numbers is None:
             numbers = memoryview(bytearray(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
@@ -108,7 +108,7 @@ class Slot:
         self._numbers[_Field.SERVED] += 1
 
     def dismiss(self) -> None:
-        """Tell the worker to accept nobody from this moment on."""
+        """Tell the worker to accept no more clients from this moment on."""
         self._numbers[_Field.MUST_LEAVE] = True
 
     @property
@@ -118,7 +118,7 @@ class Slot:
 
     @property
     def counts(self) -> Counts:
-        """What the worker counts about its deliveries."""
+        """The part in which the worker counts its deliveries."""
         return Counts(self._numbers[len(_Field) :])
 
     def read(self) -> Activity:
@@ -132,7 +132,7 @@ class Slot:
         )
 
     def take(self) -> None:
-        """A worker has it."""
+        """Mark it as a worker's."""
         self._numbers[_Field.IS_TAKEN] = True
 
     def clear(self) -> None:
@@ -140,7 +140,7 @@ class Slot:
         self._numbers[:] = _NOTHING
 
     def add(self, other: Slot) -> None:
-        """Add what a worker that is gone has served and counted."""
+        """Add what a worker that has ended served and counted."""
         self._numbers[_Field.SERVED] += other._numbers[_Field.SERVED]
         for place in range(len(_Field), _SLOT_NUMBERS):
             number = other._numbers[place]
@@ -155,7 +155,7 @@ class Activity:
     accepts       whether the worker accepts clients
     served        how many clients it has served
     in_flight     how many it serves now
-    last_accept   when one came last, as time.monotonic() tells it; 0 is never
+    last_accept   when the last one came, a time.monotonic(); 0 is never
     """
 
     accepts: bool
@@ -167,7 +167,7 @@ class Activity:
 class Scoreboard:
     """The shared memory; a fork does not copy it.
 
-    fd    the memory, for another program to `look` at
+    fd    the memory, for another program (Spectator)
     """
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class Scoreboard:
         try:
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
         except OSError:
-            pass  # an older kernel: whoever gets the descriptor has to be trusted
+            pass  # an older kernel: programs that get the descriptor must be trusted
         self._head = numbers[:_HEAD_NUMBERS]
         self._gone, *self._slots = [
             Slot(numbers[begin : begin + _SLOT_NUMBERS])
@@ -189,7 +189,7 @@ class Scoreboard:
 
     @property
     def served_by_the_gone(self) -> int:
-        """How many clients were served by workers that are gone."""
+        """How many clients were served by workers that have ended."""
         return self._gone.read().served
 
     def take(self) -> Slot:
@@ -197,13 +197,13 @@ class Scoreboard:
         if not self._free:
             return Slot()
         slot = self._free.pop()
-        # They are taken from the first on, and the last one that came back first.
+        # They are taken in their order, and the one that came back last is taken first.
         self._head[_Head.SLOTS] = max(self._head[_Head.SLOTS], _SLOTS - len(self._free))
         slot.take()
         return slot
 
     def give_back(self, slot: Slot) -> None:
-        """The worker is gone; what it has counted stays."""
+        """The worker has ended; what it has counted stays."""
         self._head[_Head.CHANGES] += 1
         self._gone.add(slot)
         slot.clear()
@@ -212,7 +212,7 @@ class Scoreboard:
             self._free.append(slot)
 
     def count_end(self, reason: Reason) -> None:
-        """Count a worker that another one replaces."""
+        """Count a worker that was replaced."""
         self._head[len(_Head) + _REASONS.index(reason)] += 1
 
 
@@ -220,9 +220,9 @@ class Scoreboard:
 class Totals:
     """What the scoreboard says about all workers together.
 
-    workers     how many there are, and `accepting` of them accept clients
+    workers     how many there are; `accepting` of them accept clients
     ends        how many were replaced, by reason
-    counts      what all have counted, those included that are gone
+    counts      what all have counted, including those that have ended
     """
 
     workers: int
@@ -259,7 +259,7 @@ class Spectator:
         )
 
     def _copy(self) -> Sequence[int]:
-        """The numbers of one moment, as far as slots are used."""
+        """The numbers of one moment, of the slots that have ever been used."""
         with memoryview(self._memory).cast("q") as numbers:
             for _ in range(_MOST_LOOKS):
                 before = numbers[_Head.CHANGES]

@@ -1,13 +1,13 @@
-"""Talk to a running service: one line of JSON there, and one back.
+"""Talk to a running service: one line of JSON as the command, one as the answer.
 
     {"command": "status"}
 
-The service answers when it has done what it was told. It closes the connection at once
-then; after "stop" that is when it ends.
+The service answers when it has done what it was told, and closes the connection; after
+"stop", the connection is closed when the service ends.
 
 Raises: NotRunningError, ControlError from `ask`; nothing in the service.
-Security: the socket is root's (mode 0600), and whoever connects must be root, or the
-    user that the service was started by.
+Security: the socket has mode 0600, and only root, or the user that started the service,
+    may connect.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def control_path(name: str) -> str:
 
 
 class NotRunningError(Exception):
-    """Nobody listens."""
+    """No process listens on the socket."""
 
 
 class ControlError(Exception):
-    """The service went away, or does not answer in time."""
+    """The service ended without an answer, or does not answer in time."""
 
 
 class Control:
     """The service's end.
 
-    commands    what to do, by name; each gets the function that takes its answer
+    commands    what to do, by name; each is called with the function to reply with
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Control:
         loop.add_source(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Take no more commands."""
+        """Accept no more commands."""
         self._loop.remove_source(self._listener.fileno())
         self._listener.close()
         _remove(self._path)
@@ -119,16 +119,16 @@ class Control:
         try:
             command = self._commands[json.loads(line)["command"]]
         except (ValueError, TypeError, KeyError):
-            reply({"problems": ["there is no such command"]})
+            reply({"problems": ["unknown command"]})
             return
         command(reply)
 
     def _reply(self, client: socket.socket, answer: Answer) -> None:
-        client.settimeout(1.0)  # a person, or a script, that has asked just now
+        client.settimeout(1.0)  # the client has only just asked
         try:
             client.sendall(json.dumps(answer).encode() + b"\n")
         except OSError:
-            pass  # has no more interest
+            pass  # the client is gone
         if answer.get("ends"):
             self._waiting_for_the_end.append(client)
         else:
@@ -147,14 +147,14 @@ def ask(path: str, command: str, seconds: float) -> Answer:
             client.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
             raise NotRunningError from None
-        except BlockingIOError:  # too many others wait
+        except BlockingIOError:  # too many clients wait
             raise ControlError("it does not answer") from None
         try:
             client.sendall(json.dumps({"command": command}).encode() + b"\n")
             with client.makefile("rb") as answers:
                 line = answers.readline()
                 if not line:
-                    raise ControlError("it went away without an answer")
+                    raise ControlError("it ended without an answer")
                 answer: Answer = json.loads(line)
                 if answer.get("ends"):
                     client.settimeout(answer["seconds"] + seconds)
@@ -162,7 +162,7 @@ def ask(path: str, command: str, seconds: float) -> Answer:
         except TimeoutError:
             raise ControlError("it does not answer") from None
         except ConnectionError:
-            raise ControlError("it went away without an answer") from None
+            raise ControlError("it ended without an answer") from None
     return answer
 
 

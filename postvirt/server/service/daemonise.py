@@ -1,6 +1,6 @@
-"""Run something as a daemon, and wait until it says that it works.
+"""Run something as a daemon, and wait until it reports that it works.
 
-Raises: OSError when there can be no further process.
+Raises: OSError when no process can be created.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from postvirt.system import log
 
-# What the daemon writes when it works; everything before is for the person.
+# What the daemon writes when it works; everything before it is shown to the user.
 WORKS = b"\0"
 
 
@@ -27,7 +27,7 @@ class Starter:
             self._write(f"postvirt: {severity}: ".encode() + line + b"\n")
 
     def leave(self, last: bytes = b"") -> None:
-        """Say the last word, and nothing from now on."""
+        """Write these last bytes, and nothing more from now on."""
         log.tell_also(None)
         if self.fd >= 0:
             self._write(last)
@@ -42,9 +42,10 @@ class Starter:
 
 
 def daemonise(work: Callable[[int], int], directory: str) -> tuple[bool, bytes]:
-    """Whether the daemon works, and what it had to say until then.
+    """Whether the daemon works, and what it has written until then.
 
-    work gets the descriptor to write to, which it closes, and returns the exit status.
+    work is called with the descriptor to write to, which it closes; it returns the exit
+    status.
     """
     reads, writes = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()

@@ -1,14 +1,14 @@
 """The socket that the queue manager connects to.
 
-Somebody else may listen in its place later: master(8), when an entry of this name comes
-into master.cf. So it is removed only while it is the one that was made here.
+Another process may listen in its place later: master(8), when an entry of this name is
+added to master.cf. So the socket is removed only while it is the one created here.
 
 Parity: src/master/master_listen.c and src/util/unix_listen.c.
 Differs: Listening sockets. The service puts a new socket in the place of an old one in
     one step; master(8) removes the old one first, so for a moment there is none.
-Raises: ConfigError when there can be no such socket.
-Security: the directory is mail_owner's, who might put links there. What is done in it
-    is done with mail_owner's rights.
+Raises: ConfigError when the socket cannot be created.
+Security: the directory belongs to mail_owner, which could create links in it, so
+    everything in it is done with mail_owner's rights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def socket_path(name: str) -> str:
 
 
 class Listener:
-    """A listening socket in the place of whatever socket is there.
+    """A listening socket, in place of any socket that is there.
 
     Raises: ConfigError from the constructor.
     """
@@ -56,18 +56,18 @@ class Listener:
             os.unlink(new)
         self.socket.bind(new)
         self.socket.listen(_BACKLOG)
-        # It cannot become another file's: this process holds it.
+        # No other file can have this inode: this process holds the socket.
         identity = _identity(new)
         os.rename(new, self._path)
         return identity
 
     def is_in_place(self) -> bool:
-        """Whether clients that come now come here."""
+        """Whether clients that connect now connect to this socket."""
         with privileges.acting_as(self._owner):
             return _identity(self._path) == self._identity
 
     def remove(self) -> None:
-        """Let nobody come any more; those who came already are served."""
+        """Have no more clients connect; those that have connected are served."""
         try:
             with privileges.acting_as(self._owner):
                 if _identity(self._path) == self._identity:
@@ -90,4 +90,4 @@ def _check_is_socket(path: str) -> None:
     except FileNotFoundError:
         return
     if not is_socket:
-        raise ConfigError(f"listen on {path}: it is there, and is not a socket")
+        raise ConfigError(f"listen on {path}: the file exists and is not a socket")

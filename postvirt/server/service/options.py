@@ -20,10 +20,10 @@ PROCESS_NAME = "postvirt"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to start, as the command line says; main.cf is that of $MAIL_CONFIG.
+    """What to start, according to the command line; main.cf is that of $MAIL_CONFIG.
 
     like         the entry of master.cf whose options apply; "" is `virtual`, if any
-    overrides    further -o options
+    overrides    more -o options
     """
 
     name: str
@@ -31,7 +31,7 @@ class Wanted:
     overrides: Sequence[tuple[str, str]] = ()
 
     def options(self) -> Options:
-        """The options that hold by what master.cf says now.
+        """The options according to the present master.cf.
 
         Raises: ConfigError, also when master(8) listens on this service's socket.
         """
@@ -69,7 +69,7 @@ class Wanted:
 
 
 def settings_of(options: Options) -> Settings:
-    """What main.cf and these options say."""
+    """The settings according to main.cf and these options."""
     return load(
         overrides=options.overrides,
         process_name=options.process_name,

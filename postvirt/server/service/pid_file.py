@@ -1,10 +1,10 @@
-"""The file that says that a service runs, and which process it is.
+"""The file that shows that a service runs, and which process it is.
 
-What counts is its lock: it ends with the process, however that ends, and no child
-inherits it. A file without a lock is a left-over, and is used again.
+The lock of the file decides: it ends with the process, however that ends, and no child
+inherits it. A file without a lock is a leftover, and is used again.
 
 Parity: master(8) locks $queue_directory/pid/master.pid.
-Raises: AlreadyRunningError; OSError when there can be no such file.
+Raises: AlreadyRunningError; OSError when the file cannot be created.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 
 
 class AlreadyRunningError(Exception):
-    """Another process has the lock; the text is its process id, if that is known."""
+    """Another process holds the lock; the text is its process id, if known."""
 
 
 class PidFile:
@@ -32,6 +32,6 @@ class PidFile:
         os.write(self.fd, b"%d\n" % os.getpid())
 
     def close(self) -> None:
-        """Nothing runs any more. The file stays: another process may have it open."""
+        """The service has ended; the file stays, as others may have it open."""
         os.ftruncate(self.fd, 0)
         os.close(self.fd)

@@ -1,4 +1,4 @@
-"""Start a service, in the background or here.
+"""Start a service, in the background or in the foreground.
 
 Raises: ConfigError, OSError.
 """
@@ -19,9 +19,9 @@ from postvirt.system import log
 
 
 def start(wanted: Wanted, *, foreground: bool) -> int:
-    """Run the service, in the background if nothing else is said; the exit status.
+    """Run the service, in the background unless `foreground`; the exit status.
 
-    In the background this returns when the service accepts mail.
+    In the background, this returns when the service accepts mail.
     Raises: ConfigError, OSError.
     """
     settings = settings_of(wanted.options())
@@ -42,7 +42,7 @@ def _serve(wanted: Wanted, fd: int) -> int:
         return Service(wanted, starter).run()
     except AlreadyRunningError as error:
         process = f", as process {error}" if str(error) else ""
-        log.error(f"the service {wanted.name} already runs{process}")
+        log.error(f"the service {wanted.name} is already running{process}")
     except ConfigError as error:
         log.error(render(error))
     except OSError as error:

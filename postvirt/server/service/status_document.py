@@ -1,4 +1,4 @@
-"""What `postvirt status` says, as the service answers it.
+"""The answer of the service to `postvirt status`.
 
 Raises: nothing.
 """

@@ -1,4 +1,4 @@
-"""Tell systemd how the service is; without systemd there is nobody to tell.
+"""Report the state of the service to systemd; does nothing without systemd.
 
 Parity: none. Source: sd_notify(3), sd_watchdog_enabled(3).
 Raises: nothing.
@@ -12,7 +12,7 @@ import time
 
 
 def notify(state: str) -> None:
-    """Say for example "READY=1"; with RELOADING=1 goes the time."""
+    """Report for example "READY=1"; the time is added to RELOADING=1."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -22,11 +22,11 @@ def notify(state: str) -> None:
         try:
             connection.sendto(state.encode(), address.replace("@", "\0", 1))
         except OSError:
-            pass  # systemd sees soon enough that nothing comes
+            pass  # systemd notices soon that nothing comes
 
 
 def keep_alive_seconds() -> float | None:
-    """How often systemd wants to hear that all is well; None is never."""
+    """The interval in which systemd expects a sign of life; None: it expects none."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

@@ -1,6 +1,6 @@
-"""Which files the tables are read from, and which version of them is there.
+"""Which files the tables are read from, and which versions of them are there.
 
-A version is taken before the workers open their tables. Whoever compares it later finds
+Versions are read before the workers open their tables. So a later comparison finds
 every change that a worker may have missed.
 
 Raises: nothing.

@@ -1,8 +1,8 @@
 """Which version of a file is there.
 
-The watcher needs this and nothing else that knows of tables: so it stays small.
+The watcher needs this and nothing else that knows about tables, so it stays small.
 
-Raises: nothing; a file that is not there is a version, too.
+Raises: nothing; a missing file is a version, too.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 from postvirt.model.text import wire
 
-# What tells one version of a file from the next; None: there is no file.
+# What distinguishes one version of a file from the next; None: there is no file.
 Version = Sequence[int] | None
 
 
 def version_of(path: str, *, is_live: bool) -> Version:
     """The version that is there now; symbolic links are followed.
 
-    A file that is read live has no other version until it is replaced.
+    A file that is read live (is_live) has the same version until it is replaced.
     """
     try:
         status = os.stat(wire(path))

@@ -1,8 +1,8 @@
 """The watchdog process's end of the watcher (server.table_watch.watcher_process).
 
-A watcher that died is replaced; what changed meanwhile is found by the versions.
+A watcher that dies is replaced; the versions show what has changed meanwhile.
 
-Raises: nothing; without a watcher the workers still look when a client comes.
+Raises: nothing; without a watcher the workers still check when a client comes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Watcher:
     def watch(
         self, owner: Owner, files: Files, versions: Mapping[str, Version]
     ) -> None:
-        """Tell of every file that is not of this version."""
+        """Report every file that has not this version."""
         live = [f.path for many in files.values() for f in many if f.is_read_live]
         wanted = {
             "tables": {table: [f.path for f in many] for table, many in files.items()},
@@ -43,7 +43,7 @@ class Watcher:
         self._companion.tell([str(owner.uid), str(owner.gid)], wanted)
 
     def status(self) -> dict[str, Any]:
-        """For `postvirt status`: "starting", "watching" or "dead"; what is polled."""
+        """For `postvirt status`; the state is "starting", "watching" or "dead"."""
         return {
             "pid": self._companion.pid,
             "state": self._companion.state,
@@ -60,8 +60,7 @@ class Watcher:
             for directory, why in self._polled:
                 if [directory, why] not in before:
                     log.warning(
-                        f"cannot watch {directory} ({why}): looking at its table files"
-                        " every 2 seconds"
+                        f"cannot watch {directory} ({why}): polling every 2 seconds"
                     )
         else:
             self._on_change(said["changed"])

@@ -2,31 +2,32 @@
 
     python -m postvirt.server.table_watch.watcher_process UID GID
 
-runs as this user. It reads lines of JSON from standard input, each of which replaces
+runs as the user UID. It reads lines of JSON from standard input, each of which replaces
 the one before:
 
     {"tables": {"hash:/etc/postfix/vmailbox": ["/etc/postfix/vmailbox.db"]},
      "live": [PATH...], "versions": {PATH: VERSION}}
 
-(file_versions says what "live" files and versions are), and writes to standard output:
+(table_watch.versions explains "live" files and versions). It writes to standard
+output:
 
     {"state": "watching", "polled": [["/mnt/postfix", "nfs"]]}
     {"changed": ["hash:/etc/postfix/vmailbox"]}
 
-The first comes after each line of input, and when something that was mounted or
-replaced makes a difference. "polled" are directories that the kernel does not tell
-about, and why; files below them are looked at every two seconds. It ends when its input
-does.
+The first follows each line of input, and a mount or a replaced directory that changes
+what is polled. "polled" contains the directories that the kernel does not report
+changes of, with the reason; files below them are checked every two seconds. The process
+ends when its input does.
 
-A file is not watched itself: every directory on the way to it is, for the one name that
-counts there. So it does not matter whether the file is written, replaced, made later,
-or is behind symbolic links, or whether a directory on the way is. An event only makes
-the watcher look; what counts is whether the version of a file is another one.
+A file itself is not watched, but every directory on the way to it is, for the one name
+that matters there. So it makes no difference whether the file is written, replaced,
+created later, or behind symbolic links, or whether a directory on the way is. An event
+only makes the watcher check; the version of a file decides whether it has changed.
 
-The library `watchdog` has threads. This process is started with exec and imported by
-nobody: the one that forks workers must stay single-threaded.
+The library `watchdog` starts threads, and the process that forks workers must stay
+single-threaded. So this module is started with exec, and no other module imports it.
 
-Parity: none; dict_changed_name() of src/util/dict.c looks when a client comes.
+Parity: none; dict_changed_name() in src/util/dict.c checks when a client comes.
 Raises: nothing.
 """
 
@@ -62,12 +63,12 @@ from postvirt.system.log import errno_text
 
 POLL_SECONDS = 2.0
 
-# Somebody who writes a file writes more than once; workers are replaced when nothing
-# happened for so long, but after the last time at the latest.
+# A file is often written in several steps. Workers are replaced when nothing happened
+# for this time, but after this number of events at the latest.
 _QUIET_SECONDS = 0.02
 _MOST_LOOKS = 25
 
-# Symbolic links that are followed at most, as the kernel does.
+# The number of symbolic links that are followed, as in the kernel.
 _MOST_LINKS = 40
 
 _EVENTS: list[type[FileSystemEvent]] = [
@@ -80,13 +81,13 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 
-# What there is not enough of, and what to raise, as inotify(7) tells.
+# Which limit is reached; inotify(7) describes them.
 _LIMITS = {
     errno.ENOSPC: "fs.inotify.max_user_watches is reached",
     errno.EMFILE: "fs.inotify.max_user_instances is reached",
 }
 
-# Other machines change files there, and this kernel does not hear of it.
+# Other machines change files there without this kernel noticing.
 _REMOTE = tuple(
     "9p afs ceph cifs fuse gfs2 lustre nfs ocfs2 smb3 smbfs virtiofs".split()
 )
@@ -100,7 +101,7 @@ def main() -> None:
     try:
         _Watcher().run()
     except BrokenPipeError:
-        pass  # nobody is interested any more
+        pass  # the service has ended
     except Exception as error:
         print(f"watcher: unexpected {type(error).__name__}: {error}", file=sys.stderr)
         status = 1
@@ -120,17 +121,17 @@ class _Watcher(FileSystemEventHandler):
         self._observer: Any = None
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """In another thread: wake up the loop if the event is about a name of ours."""
+        """In another thread: wake the loop up if one of our names is concerned."""
         for path in (event.src_path, event.dest_path):
             if path and os.fsdecode(path) in self._names:
                 try:
                     os.write(self._tell, b".")
                 except BlockingIOError:
-                    pass  # it is awake
+                    pass  # it is already awake
                 return
 
     def run(self) -> None:
-        """Read what to watch, watch it, and tell."""
+        """Read what to watch, watch it, and report changes."""
         lines = b""
         mounts = self._file_systems.fileno()
         exceptional = [mounts] if mounts >= 0 else []
@@ -163,7 +164,7 @@ class _Watcher(FileSystemEventHandler):
         self._tell_state()
 
     def _watch_again(self, polled: dict[str, str]) -> None:
-        """Watch everything; tell if there is more to be polled, or less, than before.
+        """Watch everything again; tell if other directories are polled than before.
 
         polled are those that need not be tried.
         """
@@ -182,7 +183,7 @@ class _Watcher(FileSystemEventHandler):
                 return
 
     def _watch(self) -> None:
-        """Watch everything on the way, also what was made while this was done."""
+        """Watch everything on the way, including what is created meanwhile."""
         while self._watch_once():
             pass
 
@@ -198,8 +199,8 @@ class _Watcher(FileSystemEventHandler):
             try:
                 status = os.stat(directory)
             except OSError:
-                continue  # the one above tells when it is there
-            # A directory that was replaced is another one, and needs another watch.
+                continue  # the one above it reports when it is created
+            # A directory that was replaced is a different one, and needs its own watch.
             found[directory, status.st_dev, status.st_ino] = None
         for key in self._watches.keys() - found.keys():
             self._observer.unschedule(self._watches.pop(key))
@@ -218,7 +219,7 @@ class _Watcher(FileSystemEventHandler):
         if type_.startswith(_REMOTE):
             self._polled[directory] = type_
             return None
-        if not os.access(directory, os.R_OK):  # the library would say nothing
+        if not os.access(directory, os.R_OK):  # the library would not report it
             self._polled[directory] = os.strerror(errno.EACCES)
             return None
         try:
@@ -233,7 +234,7 @@ class _Watcher(FileSystemEventHandler):
             return None
 
     def _look(self) -> None:
-        """Tell which tables have files of another version."""
+        """Tell which tables have files whose version has changed."""
         now = {
             path: version_of(path, is_live=path in self._live)
             for path in self._versions
@@ -249,10 +250,10 @@ class _Watcher(FileSystemEventHandler):
 
 
 def names_on_the_way(path: str) -> Iterator[str]:
-    """The paths of everything that is passed on the way to a file.
+    """The path of every name on the way to a file.
 
-    A change of any of them may make the path lead to another file. Directories of
-    links are there as well.
+    A change of any of them may make the path lead to another file. The names on the way
+    to the targets of symbolic links are included.
     """
     parts = [part for part in path.split("/") if part]
     parts.reverse()

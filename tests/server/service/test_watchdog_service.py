@@ -246,7 +246,9 @@ def test_workers_that_die_at_once_are_replaced_more_and_more_slowly(
     pauses, started, line = play(story)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert started == 10
-    assert line == ("before it served anybody, as did 1 before: next one in 1 seconds")
+    assert line == (
+        "before it served a client, as did 1 before it: next one in 1 seconds"
+    )
 
 
 def test_many_that_die_together_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
