@@ -3,8 +3,8 @@
 `mailbox` is where the mail went or was to go, None if that is not known. It is for
 observers (model.report) and does not count when outcomes are compared.
 
-Parity: src/global/dsn.h. Postfix fills in status and reason one after the other; here
-the outcome is one value.
+Parity: src/global/dsn.h, as one value: Postfix fills in status and reason one after the
+other.
 """
 
 from __future__ import annotations

@@ -262,8 +262,9 @@ def test_systemd_is_told(service: Service) -> None:
         manager.settimeout(20)
         path = os.fspath(service.instance.root / "notify")
         manager.bind(path)
+        # Not so often that the socket is full before the reload has ended.
         process = service.start_in_foreground(
-            NOTIFY_SOCKET=path, WATCHDOG_USEC="200000"
+            NOTIFY_SOCKET=path, WATCHDOG_USEC="4000000"
         )
         seen = []
         while "READY=1" not in seen:
