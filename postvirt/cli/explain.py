@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.delivery.preparation import accounts_of, prepare, settle
     from postvirt.explain.delivery_service import process_of
     from postvirt.explain.explainer import Explainer
-    from postvirt.explain.routing import routing_tables
+    from postvirt.explain.routing_remarks import tables_of_remarks
     from postvirt.explain.show import as_json
     from postvirt.system import log
     from postvirt.tables import registry
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     use_main_cf(process.loaded.texts)
     show = _printer()  # may import, which mail_owner may not be able to
     prepare(settings)
-    registry.prepare(routing_tables(settings))
+    registry.prepare(tables_of_remarks(settings, process.loaded.texts))
     settle(accounts_of(settings), process.chroot)
     explainer = Explainer(
         settings, process.loaded.texts, process.service, arguments.size

@@ -25,7 +25,7 @@ from postvirt.delivery.preparation import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
 from postvirt.explain.lookup_trace import LocalDomain, Notebook, Question
 from postvirt.explain.mailbox_findings import Finding, mailbox_findings
-from postvirt.explain.routing import Remark, Routing
+from postvirt.explain.routing_remarks import Remark, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
 from postvirt.model.mailbox import Mailbox, Owner
@@ -91,14 +91,14 @@ class Explainer:
         resolver = open_resolver(settings, opened)
         self._filter = open_status_filter(settings, opened)
         # Its tables are not observed, and their questions not shown.
-        self._routing = Routing(settings, texts, resolver, OpenTables(), service)
+        self._routing = RoutingRemarks(settings, texts, resolver, OpenTables(), service)
         self._resolver = self._notebook.resolver(resolver)
         self._postman = Postman.of(settings, self._resolver)
 
     def explain(self, address: bytes) -> Explanation:
         """Look everything up, and look at the mailbox."""
         with _log_lines():  # the remarks say it
-            routing = tuple(self._routing.remarks(address))
+            routing = tuple(self._routing.about(address))
         self._notebook.take()
         findings: tuple[Finding, ...] = ()
         with _log_lines() as lines:

@@ -19,7 +19,6 @@ from postvirt.config.places import Origin
 from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
 from postvirt.inspection.commands import postconf
-from postvirt.inspection.domains.domain_classes import tables_of_lists
 from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.mailboxes.base import check_mailbox_base
 from postvirt.inspection.problem import Problem
@@ -33,6 +32,7 @@ from postvirt.inspection.subject import (
     Subject,
 )
 from postvirt.inspection.tables.opening import check_tables
+from postvirt.routing.router import tables_of_routing
 from postvirt.tables import redirection, registry
 from postvirt.tables.databases.cf_file import use_main_cf
 
@@ -135,7 +135,7 @@ def _inspect(
     try:
         for subject in subjects:
             prepare(subject.settings)
-            registry.prepare(tables_of_lists(subject))
+            registry.prepare(tables_of_routing(subject.settings, subject.texts))
         if subjects:
             settle_as_mail_owner(subjects[0].settings)
     except ConfigError as error:

@@ -166,7 +166,7 @@ def test_what_the_log_would_say(instance: Instance, postvirt: Run) -> None:
 @pytest.mark.parametrize(
     ("parameters", "remark", "leads_here"),
     [
-        ({"virtual_mailbox_domains": ""}, "is in no list of domains", False),
+        ({"virtual_mailbox_domains": ""}, "is in no domain class", False),
         (
             {"mydestination": "example.com"},
             "is in mydestination: mail goes to local_transport = local",
@@ -179,16 +179,55 @@ def test_what_the_log_would_say(instance: Instance, postvirt: Run) -> None:
         ),
         (
             {"virtual_alias_maps": "inline:{bob@example.com=eve@example.org}"},
-            "virtual_alias_maps sends it to eve@example.org",
+            "virtual_alias_maps replaces it with eve@example.org",
             False,
         ),
         (
             {"virtual_alias_maps": "inline:{{@example.com = Bob@example.com x@y}}"},
-            "virtual_alias_maps sends it to Bob@example.com x@y",
+            "virtual_alias_maps replaces it with Bob@example.com x@y",
             True,
         ),
         ({"virtual_mailbox_domains": "fail:x"}, "cannot tell where", False),
-        ({"transport_maps": "inline:{a=b}"}, "transport_maps is set", True),
+        (
+            {"transport_maps": "inline:{a=b}"},
+            "transport_maps has no entry for this address",
+            True,
+        ),
+        (
+            {"transport_maps": "inline:{example.com=smtp:[::1]}"},
+            (
+                "transport_maps has example.com = smtp:[::1] in inline:{example.com="
+                "smtp:[::1]}: mail goes to smtp, not to virtual"
+            ),
+            False,
+        ),
+        (
+            {
+                "transport_maps": "inline:{bob@example.com=virtual:}",
+                "virtual_transport": "virtual",
+                "mydestination": "example.com",
+                "virtual_mailbox_domains": "",
+            },
+            (
+                "transport_maps has bob@example.com = virtual: in "
+                "inline:{bob@example.com=virtual:}: mail goes to virtual, this agent"
+            ),
+            True,
+        ),
+        (
+            {"transport_maps": "inline:{example.com=:hop}"},
+            (
+                "transport_maps has example.com = :hop in inline:{example.com=:hop}: "
+                "the transport stays the same"
+            ),
+            True,
+        ),
+        (
+            {"myorigin": "example.com", "virtual_mailbox_domains": ""},
+            "is in no domain class: mail goes to default_transport = smtp",
+            False,
+        ),
+        ({"transport_maps": "fail:x"}, "cannot tell where", False),
     ],
 )
 def test_whether_mail_comes_here(

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from postvirt.inspection.domains.domain_classes import LISTS, MAILBOX_DOMAINS, Classes
+from postvirt.inspection.domains.routes import Routes
 from postvirt.inspection.mailboxes.entry import Entry
 from postvirt.inspection.mailboxes.grouped import Same, Tally
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.transport import leads_to_own_service
 from postvirt.inspection.subject import Subject
 from postvirt.model.text import counted, text
+from postvirt.routing.domain_classes import LISTS, MAILBOX_DOMAINS
 from postvirt.tables.folding import fold
 
 _INSTEAD = {
@@ -46,9 +47,9 @@ class Domains:
     sees_all   every entry of every mailbox table will be shown
     """
 
-    def __init__(self, subject: Subject, classes: Classes, *, sees_all: bool) -> None:
+    def __init__(self, subject: Subject, routes: Routes, *, sees_all: bool) -> None:
         self._subject = subject
-        self._classes = classes
+        self._routes = routes
         self._sees_all = sees_all
         self._seen: dict[bytes, tuple[str, ...]] = {}
         self._elsewhere: _Counts = Tally()
@@ -69,15 +70,15 @@ class Domains:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the lists."""
-        listed, is_complete = self._classes.listed()
+        listed, is_complete = self._routes.listed()
         both: dict[bytes, tuple[str, ...]] = {}
         for domain in dict.fromkeys([*listed, *self._seen]):
-            lists = self._classes.of(domain)
+            lists = self._routes.lists_of(domain)
             if MAILBOX_DOMAINS in lists and len(lists) > 1:
                 both[domain] = lists
         yield from self._in_two_lists(both)
         # `postvirt deliver` needs no lists.
-        if not self._classes.failures.get(MAILBOX_DOMAINS) and self._has_lists():
+        if not self._routes.failures.get(MAILBOX_DOMAINS) and self._has_lists():
             for (domain, lists), same in self._elsewhere:
                 yield self._wrong_list(domain, lists, same, listed)
             if self._elsewhere.left_out:
@@ -94,7 +95,7 @@ class Domains:
         entry = self._subject.process.entry
         # A service of postvirt's own takes its options from an entry without mail.
         is_template = leads_to_own_service(self._subject)
-        if entry and not is_template and not self._classes.may_come_here():
+        if entry and not is_template and not self._routes.may_come_here():
             transport = self._subject.settings.virtual_transport
             yield self._subject.problem(
                 "PV306",
@@ -107,8 +108,8 @@ class Domains:
 
     def _lists_of(self, domain: bytes) -> tuple[str, ...]:
         """The lists; virtual_mailbox_domains if the mail comes here in another way."""
-        lists = self._classes.of(domain)
-        if MAILBOX_DOMAINS in lists or self._classes.comes_here(domain, lists):
+        lists = self._routes.lists_of(domain)
+        if MAILBOX_DOMAINS in lists or self._routes.comes_here(domain):
             return (*lists, MAILBOX_DOMAINS)
         return lists
 
@@ -175,7 +176,7 @@ class Domains:
             )
 
     def _failures(self) -> Iterator[Problem]:
-        for parameter, reason in self._classes.failures.items():
+        for parameter, reason in self._routes.failures.items():
             is_ours = parameter == MAILBOX_DOMAINS
             yield self._subject.problem(
                 "PV305",

@@ -16,8 +16,8 @@ from postvirt.config.lists import split
 from postvirt.delivery.preparation import open_resolver
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import ConfigError, TableError
-from postvirt.inspection.domains.domain_classes import Classes
 from postvirt.inspection.domains.domain_lists import Domains
+from postvirt.inspection.domains.routes import Routes
 from postvirt.inspection.mailboxes.entry import Entry, Look, recipient_of
 from postvirt.inspection.mailboxes.lock_methods import Locks
 from postvirt.inspection.mailboxes.owners import Owners
@@ -80,9 +80,9 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
         sample = min(sample or _FEW, _FEW)
     totals = {one: one.count() for one in listed}
     is_sampled = 0 < sample < sum(totals.values())
-    classes = Classes(subject, opened)
+    routes = Routes(subject, opened)
     sees_all = len(listed) == len(tables) and not is_sampled
-    looks: list[Look] = [Domains(subject, classes, sees_all=sees_all)]
+    looks: list[Look] = [Domains(subject, routes, sees_all=sees_all)]
     if not _is_any_unavailable(resolver, maps.values()):
         owner = _only_owner(resolver)
         looks += [
@@ -100,7 +100,7 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
         elif not isinstance(table, Unavailable):
             problems.append(_not_listed(subject, name))
     if len(listed) < len(tables):
-        recipients = _probes(classes)
+        recipients = _probes(routes)
         _show(resolver, recipients, looks)
     if is_sampled:
         problems.append(
@@ -174,9 +174,9 @@ def _share(sample: int, totals: dict[ListedTable, int], table: ListedTable) -> i
     return max(1, sample * totals[table] // sum(totals.values()))
 
 
-def _probes(classes: Classes) -> list[bytes]:
+def _probes(routes: Routes) -> list[bytes]:
     """Somebody who may have a mailbox, for tables that cannot be listed."""
-    domains, _ = classes.listed()
+    domains, _ = routes.listed()
     return [b"postmaster@" + domain for domain in domains[:1]]
 
 

@@ -278,6 +278,14 @@ def a_domain_by_transport_maps(it: Installation) -> None:
     it.set(virtual_mailbox_domains="example.org", transport_maps=transports)
 
 
+def a_pattern_in_transport_maps(it: Installation) -> None:
+    """Patterns see whole addresses only."""
+    it.set(
+        virtual_mailbox_domains="example.org",
+        transport_maps="regexp:{{/@example[.]com$$/ virtual:}}",
+    )
+
+
 SOUND = (
     Sound("domains in the mailbox table", domains_in_the_mailbox_table),
     Sound("domains in a file", domains_in_a_file),
@@ -287,4 +295,5 @@ SOUND = (
     Sound("local domains by the second service", local_domains_by_the_second_service),
     Sound("everything by transport_maps", everything_by_transport_maps),
     Sound("a domain by transport_maps", a_domain_by_transport_maps),
+    Sound("a pattern in transport_maps", a_pattern_in_transport_maps),
 )

@@ -1,0 +1,101 @@
+"""transport_maps: the entry for an address, which overrides its class's transport.
+
+For user+ext@mail.example.com:
+
+    user+ext@mail.example.com   tables of patterns see nothing else but "*"
+    user@mail.example.com       without the extension
+    mail.example.com
+    .example.com, .com          without the dot if parent_domain_matches_subdomains
+                                lists transport_maps
+    *                           everything else
+
+A local part that needs quotes is looked up with them.
+
+Parity: src/trivial-rewrite/transport.c, transport(5).
+Raises: TableError when a table fails; ConfigError when one cannot be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from postvirt.codec.quoting import quote_local
+from postvirt.config.parameters import Settings
+from postvirt.model.text import text, wire
+from postvirt.tables.folding import fold
+from postvirt.tables.maps import Maps, open_maps
+from postvirt.tables.match_list import MatchList
+from postvirt.tables.registry import OpenTables
+from postvirt.tables.search import without_extension
+from postvirt.tables.table import TableOptions
+
+TRANSPORT_MAPS = "transport_maps"
+_EVERYTHING = b"*"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportEntry:
+    """An entry of a table: "transport:nexthop", of which either may be empty."""
+
+    table: str
+    key: bytes
+    value: str
+
+    @property
+    def transport(self) -> str:
+        """The transport, "" when the entry does not change it."""
+        return self.value.partition(":")[0]
+
+
+class TransportMaps:
+    """The tables of transport_maps, open; names is its expanded text."""
+
+    def __init__(self, settings: Settings, names: str, opened: OpenTables) -> None:
+        utf8 = settings.smtputf8_enable
+        self._settings = settings
+        options = TableOptions(utf8=utf8, fold=True)
+        # A list for each table, so that the one that answers is known.
+        self._maps = [
+            Maps(TRANSPORT_MAPS, (table,))
+            for table in open_maps(TRANSPORT_MAPS, names, options, opened).tables
+        ]
+        parents = MatchList(
+            "parent_domain_matches_subdomains",
+            settings.parent_domain_matches_subdomains,
+            utf8=utf8,
+            opened=opened,
+        )
+        self._parent_matches = parents.contains(TRANSPORT_MAPS.encode())
+
+    def find(self, address: bytes) -> TransportEntry | None:
+        """The entry for a folded address in internal form."""
+        for key, is_partial in self._keys(address):
+            for maps in self._maps:
+                value = maps.find(key, partial=is_partial)
+                if value is not None:
+                    return TransportEntry(maps.tables[0].title, key, text(value))
+        return None
+
+    def _keys(self, address: bytes) -> Iterator[tuple[bytes, bool]]:
+        """The keys in order, each with whether tables of patterns may not see it."""
+        settings = self._settings
+        yield quote_local(address), False
+        bare = without_extension(
+            address,
+            delimiter=wire(settings.recipient_delimiter),
+            owner_request_special=settings.owner_request_special,
+            double_bounce_sender=fold(
+                wire(settings.double_bounce_sender), settings.smtputf8_enable
+            ),
+        )
+        if bare is not None:
+            yield quote_local(bare), True
+        name = address.rpartition(b"@")[2]
+        while name:
+            yield name, True
+            dot = name.find(b".", 1)
+            if dot < 0:
+                break
+            name = name[dot + 1 if self._parent_matches else dot :]
+        yield _EVERYTHING, False
