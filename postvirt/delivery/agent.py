@@ -94,13 +94,13 @@ class Agent:
         self, request: DeliveryRequest, queue_file: QueueFile, content: Content
     ) -> Steps[list[Outcome]]:
         """Deliver to the recipients side by side; their outcomes in their order."""
-        ways = [
+        branches = [
             self._deliver(request, recipient, queue_file, content)
             for recipient in request.recipients
         ]
-        if len(ways) == 1:
-            return [(yield from ways[0])]
-        outcomes: list[Outcome] = yield Together(ways)
+        if len(branches) == 1:
+            return [(yield from branches[0])]
+        outcomes: list[Outcome] = yield Together(branches)
         return outcomes
 
     def _finish(

@@ -26,10 +26,10 @@ from typing import Any, TypeVar, assert_never
 from postvirt.engine.group_commit import Disks
 from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.effects import (
+    Batch,
     Durable,
     Effect,
     Exchange,
-    Joint,
     Lookup,
     Pause,
     Ready,
@@ -44,15 +44,15 @@ T = TypeVar("T")
 # Takes a result, or the exception that came instead.
 Then = Callable[[Any, BaseException | None], None]
 
-# So many ways of `Together` are gone at once, whatever the clients ask for, as each may
-# have some files open; the others wait for their turn.
-MOST_WAYS = 256
+# At most this many branches of `Together` run at once, because each may have some files
+# open; the others wait for their turn.
+MOST_BRANCHES = 256
 
 # poll(2) takes no more than 24 days.
 MOST_REST_SECONDS = 86_400.0
 
-# So many things are done in one `Joint`: it may hold a lock that others want, too.
-MOST_JOINT = 64
+# The most items in one batch: it may hold a lock that other programs wait for.
+MOST_BATCHED = 64
 
 
 class StoppingError(Exception):
@@ -77,8 +77,8 @@ class _Wait:
 
 
 @dataclass(slots=True)
-class _Joint:
-    """Things that wait to be done together."""
+class _Batches:
+    """The items of one key that wait, and whether a batch of them is under way."""
 
     perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
     waiting: deque[tuple[Any, _Task]] = field(default_factory=deque)
@@ -111,9 +111,9 @@ class Engine:
         self._waits: dict[int, _Wait] = {}
         self._timers: list[tuple[float, int, _Wait]] = []
         self._timer_number = 0
-        self._ways: deque[_Task] = deque()
-        self._ways_gone = 0
-        self._joints: dict[Hashable, _Joint] = {}
+        self._branches: deque[_Task] = deque()
+        self._branches_running = 0
+        self._batches: dict[Hashable, _Batches] = {}
         self._is_stopping = False
         self._watchers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
@@ -172,8 +172,8 @@ class Engine:
         was_at_rest = not self._runnable
         while self._runnable:
             self._advance(*self._runnable.popleft())
-        if self._joints:
-            self._begin_joints()
+        if self._batches:
+            self._begin_batches()
         if self._runnable:
             return
         if self._disks.has_work:
@@ -220,13 +220,13 @@ class Engine:
             case Lookup(address):
                 assert self._lookups is not None
                 self._lookups.ask(address, partial(self._resume, task))
-            case Together(ways):
-                self._go_together(task, ways)
-            case Joint(key, thing, perform):
-                joint = self._joints.get(key)
-                if joint is None:
-                    joint = self._joints[key] = _Joint(perform)
-                joint.waiting.append((thing, task))
+            case Together(branches):
+                self._run_together(task, branches)
+            case Batch(key, item, perform):
+                batches = self._batches.get(key)
+                if batches is None:
+                    batches = self._batches[key] = _Batches(perform)
+                batches.waiting.append((item, task))
             case _:
                 assert_never(effect)
 
@@ -235,56 +235,56 @@ class Engine:
     ) -> None:
         self._runnable.append((task, answer, error))
 
-    def _go_together(self, task: _Task, ways: Sequence[Steps[Any]]) -> None:
-        results: list[Any] = [None] * len(ways)
+    def _run_together(self, task: _Task, branches: Sequence[Steps[Any]]) -> None:
+        results: list[Any] = [None] * len(branches)
         errors: list[BaseException] = []
-        left = len(ways)
+        left = len(branches)
 
         def arrive(number: int, result: Any, error: BaseException | None) -> None:
             nonlocal left
             results[number] = result
             if error is not None:
                 errors.append(error)
-            self._ways_gone -= 1
-            self._go_ways()
+            self._branches_running -= 1
+            self._run_branches()
             left -= 1
             if not left:
                 self._resume(task, results, errors[0] if errors else None)
 
-        for number, steps in enumerate(ways):
-            self._ways.append(_Task(steps, partial(arrive, number)))
-        self._go_ways()
+        for number, steps in enumerate(branches):
+            self._branches.append(_Task(steps, partial(arrive, number)))
+        self._run_branches()
 
-    def _go_ways(self) -> None:
-        while self._ways and self._ways_gone < MOST_WAYS:
-            self._ways_gone += 1
-            self._resume(self._ways.popleft())
+    def _run_branches(self) -> None:
+        while self._branches and self._branches_running < MOST_BRANCHES:
+            self._branches_running += 1
+            self._resume(self._branches.popleft())
 
-    def _begin_joints(self) -> None:
+    def _begin_batches(self) -> None:
         """Begin what has gathered, now that everybody had the time to join."""
-        for key, joint in list(self._joints.items()):
-            if joint.is_under_way:
+        for key, batches in list(self._batches.items()):
+            if batches.is_under_way:
                 continue
-            if joint.waiting:
-                self._begin(joint)
+            if batches.waiting:
+                self._begin(batches)
             else:
-                del self._joints[key]
+                del self._batches[key]
 
-    def _begin(self, joint: _Joint) -> None:
-        count = min(len(joint.waiting), MOST_JOINT)
-        things = [joint.waiting.popleft() for _ in range(count)]
+    def _begin(self, batches: _Batches) -> None:
+        count = min(len(batches.waiting), MOST_BATCHED)
+        items = [batches.waiting.popleft() for _ in range(count)]
 
         def end(results: Sequence[Any] | None, error: BaseException | None) -> None:
-            joint.is_under_way = False
-            for number, (_, task) in enumerate(things):
+            batches.is_under_way = False
+            for number, (_, task) in enumerate(items):
                 result = error if results is None else results[number]
                 if isinstance(result, BaseException):
                     self._resume(task, error=result)
                 else:
                     self._resume(task, result)
 
-        joint.is_under_way = True
-        steps = joint.perform([thing for thing, _ in things])
+        batches.is_under_way = True
+        steps = batches.perform([item for item, _ in items])
         self._runnable.append((_Task(steps, end), None, None))
 
     def _wait_ready(self, task: _Task, effect: Ready) -> None:

@@ -1,10 +1,10 @@
 """Append messages to an mbox file.
 
 The file is locked as virtual_mailbox_lock says (dot lock, then flock, then fcntl),
-opened with the care that a file in a user's hands needs, and looked at again once it is
-locked. It is cut back when anything fails before a message is safe: to where that
-message began, or, if the commit fails, to where the first of them began. If the process
-is killed meanwhile, the next delivery cuts the file back.
+opened with the care that a file under a user's control needs, and checked again once it
+is locked. If anything fails before a message is safe, the file is truncated: to where
+that message started, or, if the commit fails, to where the first message of the batch
+started. If the process is killed meanwhile, the next delivery truncates the file.
 
 Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
 Differs: Short waits for locks. A mailbox that is locked is tried again after 5, 20 and
@@ -40,6 +40,13 @@ from postvirt.mailbox.errno_dsn import (
     DeliveryFailedError,
     step,
 )
+from postvirt.mailbox.mbox_refusals import (
+    check,
+    not_dot_locked,
+    not_locked,
+    not_opened,
+    outcome_of,
+)
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -49,22 +56,22 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
-from postvirt.model.effects import Durable, Joint, Pause, Steps, Written
+from postvirt.model.effects import Batch, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import locks, log
 from postvirt.system.directories import open_directory
 from postvirt.system.privileges import acting_as
-from postvirt.system.safe_open import CANNOT_OPEN, UnsafeFileError, open_or_create
+from postvirt.system.safe_open import open_or_create
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 
 _FILE_MODE = 0o600
 
-# A lock that is taken is tried again soon at first, for mostly it is another delivery
-# that has it, of a worker that is being replaced, say; these attempts do not count.
+# The first retries come soon, because the lock is usually held by another delivery, for
+# example by that of a worker that is being replaced. They do not count as attempts.
 _SOON_SECONDS = (0.005, 0.02, 0.08)
 
 
@@ -72,8 +79,8 @@ _SOON_SECONDS = (0.005, 0.02, 0.08)
 class Locking:
     """How to lock an mbox file.
 
-    styles are words of virtual_mailbox_lock; a lock that is taken is tried
-    `attempts` times, about delay_seconds apart; a dot lock that nobody touched for
+    styles are words of virtual_mailbox_lock; a lock that another process holds is tried
+    `attempts` times, about delay_seconds apart; a dot lock that has not changed for
     stale_seconds is removed.
     """
 
@@ -84,7 +91,7 @@ class Locking:
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _Message:
     """A message for an mbox file."""
 
     envelope: Envelope
@@ -99,20 +106,21 @@ def deliver_to_mbox(
     *,
     strict_ownership: bool,
 ) -> Steps[Result]:
-    """Append the message; strict_ownership refuses a file that somebody else owns.
+    """Append the message; strict_ownership refuses a file that another user owns.
 
-    Messages for the same file that come at the same time share one lock and one commit.
+    Messages that arrive for the same file at the same time share one lock and one
+    commit.
     """
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    outcome: Result = yield Joint(mailbox, _Letter(envelope, content), deliver)
+    outcome: Result = yield Batch(mailbox, _Message(envelope, content), deliver)
     return outcome
 
 
 def _deliver_all(
     mailbox: Mailbox,
-    letters: Sequence[_Letter],
+    messages: Sequence[_Message],
     *,
     locking: Locking,
     strict_ownership: bool,
@@ -122,15 +130,15 @@ def _deliver_all(
     try:
         yield from box.open(locking)
         outcomes: list[Result | Exception] = []
-        for letter in letters:
+        for message in messages:
             try:
                 check(
                     os.fstat(box.fd),
                     mailbox,
-                    letter.envelope.recipient,
+                    message.envelope.recipient,
                     strict_ownership=strict_ownership,
                 )
-                box.append(letter)
+                box.append(message)
             except DeliveryFailedError as error:
                 outcomes.append(outcome_of(error, mailbox))
             except QueueFileError as error:
@@ -141,8 +149,8 @@ def _deliver_all(
             with step(COMMIT, WRITING):
                 yield from box.commit()
     except DeliveryFailedError as error:
-        # Also those that failed by themselves: they did not arrive in any case.
-        return [outcome_of(error, mailbox)] * len(letters)
+        # This includes messages that had failed before; none of them has arrived.
+        return [outcome_of(error, mailbox)] * len(messages)
     else:
         return outcomes
     finally:
@@ -150,7 +158,7 @@ def _deliver_all(
 
 
 class _Mbox:
-    """An mbox file, locked, and what it takes to leave it as it was."""
+    """A locked mbox file, and what is needed to leave it as it was."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._path = mailbox.path
@@ -165,38 +173,43 @@ class _Mbox:
     def open(self, locking: Locking) -> Steps[None]:
         """Lock and open the file.
 
-        All is done at once, with one change of identity, as far as no lock is taken.
+        All steps are made with one change of identity. Where a lock is taken, the
+        identity is given back for a pause, then that step is tried again.
         Raises: DeliveryFailedError.
         """
-        ways: list[Callable[[], None]] = []
-        if "dotlock" in locking.styles:
-            ways.append(self._dot_lock)
-        ways.append(self._open_file)
-        ways += [
-            partial(self._kernel_lock, style)
-            for style in ("flock", "fcntl")
-            if style in locking.styles
-        ]
-        ways.append(self._cut_off_unfinished)
+        steps = self._steps_to_open(locking)
+        done = 0
         pauses = _pauses(locking)
-        while ways:
+        while done < len(steps):
             try:
                 with acting_as(self._owner):
-                    while ways:
-                        ways[0]()
-                        del ways[0]
+                    for attempt in steps[done:]:
+                        attempt()
+                        done += 1
                         pauses = _pauses(locking)
             except _TakenError as taken:
                 seconds = next(pauses, None)
                 if seconds is None:
                     raise taken.failure from None
-                if ways[0] == self._dot_lock:
+                if taken.is_dot_lock:
                     self._remove_stale_dot_lock(locking)
                 yield Pause(seconds, can_be_cut_short=True)
             except PermissionError as error:  # the identity cannot be taken
                 raise not_opened(error) from None
 
-    def append(self, letter: _Letter) -> None:
+    def _steps_to_open(self, locking: Locking) -> list[Callable[[], None]]:
+        steps: list[Callable[[], None]] = []
+        if "dotlock" in locking.styles:
+            steps.append(self._dot_lock)
+        steps.append(self._open_file)
+        if "flock" in locking.styles:
+            steps.append(self._flock)
+        if "fcntl" in locking.styles:
+            steps.append(self._fcntl_lock)
+        steps.append(self._cut_off_unfinished)
+        return steps
+
+    def append(self, message: _Message) -> None:
         """Write a message at the end; the file is as it was if that fails.
 
         Raises: DeliveryFailedError, QueueFileError.
@@ -205,11 +218,11 @@ class _Mbox:
         is_whole = False
         try:
             with step(WRITE, WRITING), acting_as(self._owner):
-                envelope = letter.envelope
+                envelope = message.envelope
                 first_line = from_line(envelope, time.time())
                 is_noted = unfinished.note(self.fd, length, first_line)
                 head = first_line + envelope_headers(envelope)
-                chunks = letter.content.chunks(quote_from=True)
+                chunks = message.content.chunks(quote_from=True)
                 write_message(self.fd, head, chunks, b"\n")
                 if is_noted:
                     with step(COMMIT, WRITING):
@@ -255,8 +268,7 @@ class _Mbox:
 
     def _truncate(self, length: int) -> None:
         try:
-            # Under some quotas a file cannot be changed any more, not even to the
-            # length that it has.
+            # Under some quotas ftruncate(2) fails even when the length stays the same.
             if os.fstat(self.fd).st_size != length:
                 os.ftruncate(self.fd, length)
         except OSError as error:
@@ -268,7 +280,8 @@ class _Mbox:
         try:
             locks.try_dot_lock(self._path)
         except FileExistsError as error:
-            raise _TakenError(not_dot_locked(error, self._path)) from None
+            failure = not_dot_locked(error, self._path)
+            raise _TakenError(failure, is_dot_lock=True) from None
         except OSError as error:
             raise not_dot_locked(error, self._path) from None
         self._has_dot_lock = True
@@ -293,21 +306,25 @@ class _Mbox:
         except OSError as error:
             raise not_opened(error) from None
 
-    def _kernel_lock(self, style: str) -> None:
+    def _flock(self) -> None:
+        self._kernel_lock(locks.try_flock)
+
+    def _fcntl_lock(self) -> None:
+        self._kernel_lock(locks.try_fcntl_lock)
+
+    def _kernel_lock(self, lock: Callable[[int], None]) -> None:
         if not self._is_file:
             return
         try:
-            if style == "flock":
-                locks.try_flock(self.fd)
-            else:
-                locks.try_fcntl_lock(self.fd)
+            lock(self.fd)
         except OSError as error:
             raise _TakenError(not_locked(error)) from None
 
     def _cut_off_unfinished(self) -> None:
-        """Look at the file that is locked now.
+        """Check the file that is locked now, and truncate an incomplete message.
 
-        Some mail readers replace the file; the one we locked may be gone by now.
+        Some mail readers replace the file, so the one that is locked may have no name
+        any more.
         """
         if not self._is_file:
             return
@@ -316,20 +333,20 @@ class _Mbox:
             log.warning(f"{text(self._path)}: file status changed unexpectedly")
             reason = "target file status changed unexpectedly"
             raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
-        begin = unfinished.find(self.fd)
-        excess = status.st_size - begin
-        if begin >= 0 and excess > 0:
+        start = unfinished.find(self.fd)
+        excess = status.st_size - start
+        if start >= 0 and excess > 0:
             log.warning(
-                f"{text(self._path)}: cutting off {excess} bytes "
-                "that a process that was killed has left of a message"
+                f"{text(self._path)}: truncating {excess} bytes of an incomplete "
+                "message left by a killed process"
             )
-            self._truncate(begin)
+            self._truncate(start)
 
 
 def _pauses(locking: Locking) -> Iterator[float]:
     """How long to wait before each further attempt to get a lock, in seconds.
 
-    Not all at the same moment: whoever waits for the same lock is moved apart.
+    Jittered, so that waiters for one lock do not retry in step.
     """
     if locking.attempts > 1:
         for seconds in _SOON_SECONDS:
@@ -339,69 +356,17 @@ def _pauses(locking: Locking) -> Iterator[float]:
 
 
 class _TakenError(Exception):
-    """Somebody else has the lock; `failure` is what to say when he keeps it."""
+    """Another process holds a lock.
 
-    def __init__(self, failure: DeliveryFailedError) -> None:
+    failure   the reason to report if it does not release the lock in time
+    """
+
+    def __init__(
+        self, failure: DeliveryFailedError, *, is_dot_lock: bool = False
+    ) -> None:
         super().__init__()
         self.failure = failure
-
-
-def outcome_of(error: DeliveryFailedError, mailbox: Mailbox) -> Result:
-    """What a failed step means for the message."""
-    return error.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
-
-
-def not_opened(error: OSError) -> DeliveryFailedError:
-    """The file could not be opened."""
-    if isinstance(error, UnsafeFileError):
-        reason = error.reason
-    else:
-        reason = f"{CANNOT_OPEN}: {log.errno_text(error)}"
-    return DeliveryFailedError(error.errno or 0, PLACE, reason)
-
-
-def not_dot_locked(error: OSError, path: bytes) -> DeliveryFailedError:
-    """The dot lock could not be had."""
-    number = error.errno or 0
-    lock = text(locks.dot_lock_path(path))
-    reason = f"unable to create lock file {lock}: {log.errno_text(error)}"
-    if number == errno.EEXIST:  # somebody else has it: try again later
-        number = errno.EAGAIN
-    return DeliveryFailedError(number, PLACE, reason)
-
-
-def not_locked(error: OSError) -> DeliveryFailedError:
-    """The kernel's lock could not be had."""
-    number = error.errno or errno.EIO
-    reason = f"unable to lock for exclusive access: {os.strerror(number)}"
-    return DeliveryFailedError(number, PLACE, reason)
-
-
-def check(
-    status: os.stat_result,
-    mailbox: Mailbox,
-    recipient: bytes,
-    *,
-    strict_ownership: bool,
-) -> None:
-    """Refuse what is no mailbox of this recipient.
-
-    Raises: DeliveryFailedError.
-    """
-    if not stat.S_ISREG(status.st_mode):
-        log.warning(
-            f"recipient {text(recipient)}: destination "
-            f"{text(mailbox.path)} is not a regular file"
-        )
-        reason = "mail system configuration error"
-        raise DeliveryFailedError(0, "5.3.5", reason)
-    if strict_ownership and status.st_uid != mailbox.owner.uid:
-        log.warning(
-            'specify "strict_mailbox_ownership = no" '
-            "to ignore mailbox ownership mismatch"
-        )
-        reason = f"destination {text(mailbox.path)} is not owned by recipient"
-        raise DeliveryFailedError(0, "4.2.0", reason)
+        self.is_dot_lock = is_dot_lock
 
 
 def is_missing_or_regular(path: bytes) -> bool:

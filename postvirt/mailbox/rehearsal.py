@@ -19,7 +19,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from postvirt.mailbox import maildir, mbox
+from postvirt.mailbox import maildir, mbox, mbox_refusals
 from postvirt.mailbox.errno_dsn import PLACE, WRITE, WRITING, DeliveryFailedError, step
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Outcome
@@ -111,11 +111,13 @@ def rehearse_mbox(
             if stat.S_ISREG(status.st_mode):
                 _kernel_locks(fd, locking)
                 begin = status.st_size
-            mbox.check(status, mailbox, recipient, strict_ownership=strict_ownership)
+            mbox_refusals.check(
+                status, mailbox, recipient, strict_ownership=strict_ownership
+            )
         with step(WRITE, WRITING), acting_as(mailbox.owner):
             check_write(place, begin, room.size_bytes, room.limit_bytes)
     except DeliveryFailedError as failed:
-        return mbox.outcome_of(failed, mailbox)
+        return mbox_refusals.outcome_of(failed, mailbox)
     finally:
         if fd >= 0:
             os.close(fd)
@@ -140,7 +142,7 @@ def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None
                 check_create(lock)
             made.add(lock)
     except OSError as error:
-        raise mbox.not_dot_locked(error, path) from None
+        raise mbox_refusals.not_dot_locked(error, path) from None
 
 
 def _open(mailbox: Mailbox, made: set[bytes]) -> tuple[int, os.stat_result | None]:
@@ -159,7 +161,7 @@ def _open(mailbox: Mailbox, made: set[bytes]) -> tuple[int, os.stat_result | Non
                 return safe_open.open_existing(path, os.O_WRONLY | os.O_APPEND)
             return _look_at_special(path, kind)
     except OSError as error:
-        raise mbox.not_opened(error) from None
+        raise mbox_refusals.not_opened(error) from None
 
 
 def _create(path: bytes, made: set[bytes]) -> None:
@@ -201,4 +203,4 @@ def _kernel_locks(fd: int, locking: mbox.Locking) -> None:
     for style, find_holder in (("flock", flock_holder), ("fcntl", fcntl_holder)):
         if style in locking.styles and find_holder(fd):
             taken = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            raise mbox.not_locked(taken)
+            raise mbox_refusals.not_locked(taken)

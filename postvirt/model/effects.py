@@ -3,10 +3,10 @@
 Delivery code is written as generators that read from top to bottom and yield one of
 these values where they have to wait. The engine (engine.engine) performs it and resumes
 the generator with the answer, or throws the OSError that came of it. The code that
-waits does not know who else is served meanwhile.
+waits does not know which other deliveries run meanwhile.
 
-No effect may be yielded while acting as a recipient: the engine runs other deliveries
-in between.
+No effect may be yielded while acting as a recipient, because the engine runs other
+deliveries in between.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """All data of the open file has left memory for the disk.
+    """Wait until the kernel has sent all data of the open file to the disk.
 
     device is the file's st_dev, size_bytes about how much has been written (0: little,
-    or not known). The answer, for `Durable`, is True when committing the
-    file will commit its names, and False when their directories have to be named.
+    or unknown). The answer is for `Durable`: True when committing the file will commit
+    its names, False when their directories have to be listed.
     """
 
     fd: int
@@ -34,15 +34,16 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """The file's data, its inode and its names survive a power cut.
+    """Wait until the file's data, its inode and its names will survive a power cut.
 
-    The file has been Written, and not been written to since.
+    The file has been Written, and has not been written to since.
 
     has_its_names  the answer to Written
-    named_by       who has given the file its name, when that is the last thing that
-                   happened to it: a uid; else None
+    named_by       the uid that gave the file its name, if that was the last thing done
+                   with the file; else None
     directories    open descriptors of the directories in which a name changed
-    everything     such a directory could not be opened, as its owner may not read it
+    everything     such a directory could not be opened, because its owner may not read
+                   it, so all file systems have to be committed
     """
 
     fd: int
@@ -55,9 +56,9 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let this much time pass, for example before a lock is tried again.
+    """Wait for this long, for example before a lock is tried again.
 
-    can_be_cut_short    a stranger is waited for; an engine that is stopping goes on
+    can_be_cut_short    an engine that is stopping does not wait to the end
     """
 
     seconds: float
@@ -66,10 +67,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A descriptor can be read from, or written to; True, or False after `seconds`.
+    """Wait until a descriptor is readable, or writable.
 
-    can_be_abandoned    what waits here waits for a stranger who may never do anything;
-                        an engine that is stopping throws StoppingError
+    The answer is True, or False after `seconds`.
+
+    can_be_abandoned    this waits for a client that may never do anything; an engine
+                        that is stopping throws StoppingError
     """
 
     fd: int
@@ -86,8 +89,8 @@ class Exchange:
     protocol   what the service announces when it accepts the connection
     request    the whole request, encoded
 
-    The answer is the service's status; None when it could not be asked, which has then
-    been logged.
+    The answer is the service's status, or None after a failure, which has then been
+    logged.
     """
 
     service: str
@@ -97,7 +100,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Find the mailbox of an address in tables that may take their time.
+    """Find the mailbox of an address in tables that may be slow.
 
     The answer is a model.mailbox.Resolution.
     """
@@ -107,30 +110,33 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Go these ways, at least one, side by side; the answer is the list of results.
+    """Run these steps concurrently (at least one). They may not yield Together.
 
-    The first exception of a way is thrown when all have come to an end. A way does not
-    divide again.
+    The answer is the list of their results, in their order. When all have ended, the
+    first exception that one of them raised is thrown.
     """
 
-    ways: Sequence[Steps[Any]]
+    branches: Sequence[Steps[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
-    """Have a thing done together with those of others that have the same key.
+class Batch:
+    """Batch this item with others of the same key.
 
-    One call of `perform` at a time is under way for a key, with all things that have
-    gathered meanwhile; it returns a result for each, in their order. A result that is
-    an exception is raised where its thing came from.
+    key       what the items of a batch have in common: the mbox file they go to
+    perform   handles one batch: it receives the items and returns their results, in the
+              same order. It runs once at a time per key; items that come meanwhile
+              become the next batch.
+
+    The answer is the item's result; if that is an exception, it is thrown.
     """
 
     key: Hashable
-    thing: Any
+    item: Any
     perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
 
 
-Effect = Written | Durable | Pause | Ready | Exchange | Lookup | Together | Joint
+Effect = Written | Durable | Pause | Ready | Exchange | Lookup | Together | Batch
 
 # A delivery step: yields effects, is sent their answers, returns a T.
 Steps = Generator[Effect, Any, T]

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from postvirt.codec.announcement import DELIVERY_STATUS
-from postvirt.engine.engine import MOST_JOINT, MOST_WAYS, Engine
+from postvirt.engine.engine import MOST_BATCHED, MOST_BRANCHES, Engine
 from postvirt.model.effects import (
+    Batch,
     Durable,
     Effect,
     Exchange,
-    Joint,
     Pause,
     Ready,
     Steps,
@@ -149,8 +149,8 @@ def test_a_descriptor_that_becomes_readable(
         yield Pause(0.01)
         os.write(writes, b"x")
 
-    ways = Together([steps(Ready(reads, LONG_SECONDS)), tell()])
-    assert engine.run(steps(ways)) == [[[True], None]]
+    branches = Together([steps(Ready(reads, LONG_SECONDS)), tell()])
+    assert engine.run(steps(branches)) == [[[True], None]]
 
 
 def test_a_descriptor_that_does_not_become_readable_in_time(
@@ -255,9 +255,9 @@ def test_a_slow_service_keeps_nobody_waiting(
 
 
 def test_ways_have_their_results_in_order(engine: Engine) -> None:
-    ways = [steps(Pause(seconds)) for seconds in (0.02, 0.0, 0.01)]
-    ways.append(steps())
-    assert engine.run(steps(Together(ways))) == [[[None], [None], [None], []]]
+    branches = [steps(Pause(seconds)) for seconds in (0.02, 0.0, 0.01)]
+    branches.append(steps())
+    assert engine.run(steps(Together(branches))) == [[[None], [None], [None], []]]
 
 
 def test_all_ways_come_to_their_end_when_one_fails(engine: Engine) -> None:
@@ -267,12 +267,12 @@ def test_all_ways_come_to_their_end_when_one_fails(engine: Engine) -> None:
         yield Pause(0.01 * number)
         ended.append(number)
 
-    ways = [way(1), fails(KeyError("first"), Pause(0)), fails(ValueError()), way(2)]
-    assert engine.run(caught(Together(ways))) == "ValueError"  # that came first
+    branches = [way(1), fails(KeyError("first"), Pause(0)), fails(ValueError()), way(2)]
+    assert engine.run(caught(Together(branches))) == "ValueError"  # that came first
     assert ended == [1, 2]
 
 
-@pytest.mark.parametrize("count", [MOST_WAYS, MOST_WAYS * 2 + 7])
+@pytest.mark.parametrize("count", [MOST_BRANCHES, MOST_BRANCHES * 2 + 7])
 def test_so_many_ways_are_gone_at_once_and_no_more(engine: Engine, count: int) -> None:
     """Whatever the number of clients that they belong to."""
     under_way = most = 0
@@ -293,29 +293,29 @@ def test_so_many_ways_are_gone_at_once_and_no_more(engine: Engine, count: int) -
         engine.start(steps(Together([way(one) for one in numbers])), ends.append)
     while engine.clients:
         engine.turn(None)
-    assert most == MOST_WAYS
+    assert most == MOST_BRANCHES
     assert order == list(range(count))
     assert sum(len(end[0]) for end in ends) == count  # type: ignore[index, misc]
 
 
 class Work:
-    """What is done jointly: notes each group; a thing that is an exception fails."""
+    """What is done jointly: notes each group; an item that is an exception fails."""
 
     def __init__(self, *effects: Effect) -> None:
         self.groups: list[list[object]] = []
         self._effects = effects
 
-    def __call__(self, things: Sequence[Any]) -> Steps[Sequence[Any]]:
-        self.groups.append(list(things))
+    def __call__(self, items: Sequence[Any]) -> Steps[Sequence[Any]]:
+        self.groups.append(list(items))
         yield from steps(*self._effects)
-        return list(things)
+        return list(items)
 
 
 def test_things_with_one_key_are_done_together(engine: Engine) -> None:
     work = Work(Pause(0))
-    joints = [steps(Joint("key", number, work)) for number in range(3)]
-    joints.append(steps(Joint("other", 3, work)))
-    assert engine.run(steps(Together(joints))) == [[[0], [1], [2], [3]]]
+    batched = [steps(Batch("key", number, work)) for number in range(3)]
+    batched.append(steps(Batch("other", 3, work)))
+    assert engine.run(steps(Together(batched))) == [[[0], [1], [2], [3]]]
     assert work.groups == [[0, 1, 2], [3]]
 
 
@@ -325,50 +325,50 @@ def test_what_comes_meanwhile_is_done_next(engine: Engine) -> None:
 
     def late(number: int) -> Steps[object]:
         yield Pause(0.01)
-        result = yield Joint("key", number, work)
+        result = yield Batch("key", number, work)
         return result
 
-    ways = [steps(Joint("key", 0, work)), late(1), late(2)]
-    assert engine.run(steps(Together(ways))) == [[[0], 1, 2]]
+    branches = [steps(Batch("key", 0, work)), late(1), late(2)]
+    assert engine.run(steps(Together(branches))) == [[[0], 1, 2]]
     assert work.groups == [[0], [1, 2]]
 
 
 def test_of_many_things_some_are_done_at_a_time_in_order(engine: Engine) -> None:
     work = Work(Pause(0))
-    count = MOST_JOINT * 2 + 5
-    ways = [steps(Joint("key", number, work)) for number in range(count)]
-    engine.run(steps(Together(ways)))
-    assert [len(group) for group in work.groups] == [MOST_JOINT, MOST_JOINT, 5]
+    count = MOST_BATCHED * 2 + 5
+    branches = [steps(Batch("key", number, work)) for number in range(count)]
+    engine.run(steps(Together(branches)))
+    assert [len(group) for group in work.groups] == [MOST_BATCHED, MOST_BATCHED, 5]
     assert sum(work.groups, []) == list(range(count))  # noqa: RUF017 - three lists
 
 
 def test_each_thing_has_its_own_error(engine: Engine) -> None:
     work = Work()
-    things = [1, KeyError(), 2, ValueError()]
-    ways = [caught(Joint("key", thing, work)) for thing in things]
-    assert engine.run(steps(Together(ways))) == [
+    items = [1, KeyError(), 2, ValueError()]
+    branches = [caught(Batch("key", item, work)) for item in items]
+    assert engine.run(steps(Together(branches))) == [
         ["nothing", "KeyError", "nothing", "ValueError"]
     ]
 
 
 def test_an_exception_of_the_work_concerns_all_things(engine: Engine) -> None:
-    def perform(things: Sequence[Any]) -> Steps[Sequence[Any]]:
+    def perform(items: Sequence[Any]) -> Steps[Sequence[Any]]:
         yield Pause(0)
         raise RuntimeError("bug")
 
-    ways = [caught(Joint("key", number, perform)) for number in range(3)]
-    assert engine.run(steps(Together(ways))) == [["RuntimeError"] * 3]
+    branches = [caught(Batch("key", number, perform)) for number in range(3)]
+    assert engine.run(steps(Together(branches))) == [["RuntimeError"] * 3]
     # And the key is free again.
-    assert engine.run(steps(Joint("key", 7, Work()))) == [7]
+    assert engine.run(steps(Batch("key", 7, Work()))) == [7]
 
 
 def test_work_that_waits_keeps_no_other_key_waiting(engine: Engine) -> None:
     """As for a lock that is never given up."""
-    lock = steps(Joint("locked", 1, Work(Pause(LONG_SECONDS, can_be_cut_short=True))))
+    lock = steps(Batch("locked", 1, Work(Pause(LONG_SECONDS, can_be_cut_short=True))))
     engine.start(lock, lambda _: None)
     for number in range(10):
         work = Work(Pause(0))
-        assert engine.run(steps(Joint("free", number, work))) == [number]
+        assert engine.run(steps(Batch("free", number, work))) == [number]
     assert engine.clients == 1
 
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from postvirt.errors import QueueFileError
 from postvirt.model.effects import (
+    Batch,
     Durable,
     Effect,
     Exchange,
-    Joint,
     Steps,
     Together,
     Written,
@@ -100,13 +100,13 @@ class Hand:
 
     def _answer(self, effect: Effect, home: tuple[int, int, list[int]]) -> object:
         match effect:
-            case Joint(_, thing, perform):
-                (result,) = self._run(perform([thing]), home)
+            case Batch(_, item, perform):
+                (result,) = self._run(perform([item]), home)
                 if isinstance(result, BaseException):
                     raise result
                 return result
-            case Together(ways):
-                return [self._run(way, home) for way in ways]
+            case Together(branches):
+                return [self._run(branch, home) for branch in branches]
         self.effects.append(effect)
         with all_rights():
             self.look(effect)

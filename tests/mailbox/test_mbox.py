@@ -19,7 +19,7 @@ import pytest
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.mbox import Locking, deliver_to_mbox
 from postvirt.mailbox.message import Envelope
-from postvirt.model.effects import Durable, Effect, Joint, Pause, Steps, Written
+from postvirt.model.effects import Batch, Durable, Effect, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.system import locks
@@ -691,14 +691,14 @@ def test_a_length_that_cannot_be_restored_is_a_warning(
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
-def joint(path: Path, locking: Locking, *contents: Chunks) -> Steps[list[object]]:
+def together(path: Path, locking: Locking, *contents: Chunks) -> Steps[list[object]]:
     """What an engine has done with letters that came together, in one go."""
     letters, performs = [], []
     for content in contents:
         effect = next(deliver(path, content, locking))
-        assert isinstance(effect, Joint)
+        assert isinstance(effect, Batch)
         assert effect.key == Mailbox(os.fsencode(path), recipient())
-        letters.append(effect.thing)
+        letters.append(effect.item)
         performs.append(effect.perform)
     return performs[0](letters)  # type: ignore[return-value]
 
@@ -721,7 +721,7 @@ def test_letters_that_come_together_share_the_locks_and_the_commit(mbox: Path) -
 
     def work(_: Log) -> None:
         hand = Hand(look)
-        assert hand.run(joint(mbox, ALL, *contents)) == [DELIVERED] * 3
+        assert hand.run(together(mbox, ALL, *contents)) == [DELIVERED] * 3
         assert [type(effect) for effect in hand.effects] == [Written, Durable]
 
     as_mail_system(work)
@@ -742,7 +742,7 @@ def test_a_letter_that_fails_is_cut_off_alone(
     def work(_: Log) -> list[object]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         hand = Hand()
-        outcomes = hand.run(joint(mbox, ALL, *contents))
+        outcomes = hand.run(together(mbox, ALL, *contents))
         assert outcomes is not None
         assert [type(effect) for effect in hand.effects] == [Written, Durable]
         return outcomes
@@ -760,7 +760,7 @@ def test_a_letter_that_fails_is_cut_off_alone(
 def test_when_every_letter_fails_nothing_is_committed(mbox: Path) -> None:
     def work(_: Log) -> None:
         hand = Hand()
-        outcomes = hand.run(joint(mbox, ALL, damaged(b"x"), damaged(b"y")))
+        outcomes = hand.run(together(mbox, ALL, damaged(b"x"), damaged(b"y")))
         assert outcomes is not None
         assert [type(outcome) for outcome in outcomes] == [QueueFileError] * 2
         assert hand.effects == []
@@ -776,7 +776,7 @@ def test_a_commit_that_fails_cuts_all_letters_off(mbox: Path, effect: int) -> No
 
     def work(_: Log) -> list[object] | None:
         hand = Hand(fail_at=effect, failure=OSError(errno.EIO, "disk"))
-        outcomes = hand.run(joint(mbox, ALL, *contents))
+        outcomes = hand.run(together(mbox, ALL, *contents))
         assert len(hand.effects) == effect + 1  # never tried again
         return outcomes
 
@@ -790,7 +790,7 @@ def test_a_lock_that_is_taken_defers_all_letters(mbox: Path) -> None:
     mbox.with_name("mbox.lock").touch()
 
     def work(_: Log) -> object:
-        return Hand().run(joint(mbox, ALL, Chunks(b"one\n"), Chunks(b"two\n")))
+        return Hand().run(together(mbox, ALL, Chunks(b"one\n"), Chunks(b"two\n")))
 
     reason = f"unable to create lock file {mbox}.lock: File exists"
     assert as_mail_system(work) == [failed(mbox, "4.2.0", reason)] * 2
@@ -802,8 +802,8 @@ def test_two_groups_side_by_side_do_not_mix(mbox: Path) -> None:
     locking = replace(ALL, styles=frozenset({"fcntl"}), attempts=2)
 
     def work(_: Log) -> None:
-        first = joint(mbox, locking, Chunks(b"first\n"))
-        second = joint(mbox, locking, Chunks(b"second\n"))
+        first = together(mbox, locking, Chunks(b"first\n"))
+        second = together(mbox, locking, Chunks(b"second\n"))
         assert isinstance(next(first), Written)
         assert isinstance(next(second), Pause)
         assert isinstance(first.send(False), Durable)

@@ -107,8 +107,8 @@ def test_what_is_left_of_a_message_is_cut_off_by_the_next(
     assert content.startswith(OLD)
     assert is_whole(content.removeprefix(OLD))
     complaint = (
-        f"warning: {mbox}: cutting off {excess} bytes "
-        "that a process that was killed has left of a message"
+        f"warning: {mbox}: truncating {excess} bytes of an incomplete "
+        "message left by a killed process"
     )
     assert lines == ([complaint] if count else [])
     assert os.listxattr(mbox) == []

@@ -7,7 +7,7 @@ and deliveries are as they would be without this module.
 
 How long the parts of the way are, see counts.Stage: a file is being written until it is
 Written, and being committed until it is Durable; a Pause is the wait for a lock. What
-is done for several recipients in one Joint took each of them so long.
+is done for several recipients in one Batch took each of them so long.
 
 Raises: what the delivery raises.
 """
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from postvirt.delivery.recipient import Deliverer
 from postvirt.mailbox.message import Content
-from postvirt.model.effects import Durable, Joint, Pause, Steps, Written
+from postvirt.model.effects import Batch, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Resolution
 from postvirt.model.outcome import Outcome
 from postvirt.model.report import Observer, Report
@@ -121,9 +121,9 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
             if isinstance(effect, Written):
                 written = since
                 counts.stage(Stage.WRITE, since - began - waited, recipients)
-            elif isinstance(effect, Joint):
+            elif isinstance(effect, Batch):
                 effect = replace(
-                    effect, perform=partial(_timed_joint, effect.perform, counts)
+                    effect, perform=partial(_timed_batch, effect.perform, counts)
                 )
             try:
                 answer = yield effect
@@ -141,12 +141,12 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
             counts.lock_wait(waited)
 
 
-def _timed_joint(
+def _timed_batch(
     perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]],
     counts: Counts,
-    things: Sequence[Any],
+    items: Sequence[Any],
 ) -> Steps[Sequence[Any]]:
-    return _timed(perform(things), counts, len(things))
+    return _timed(perform(items), counts, len(items))
 
 
 def _between(later: Timestamp, earlier: Timestamp) -> int:

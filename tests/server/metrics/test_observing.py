@@ -11,8 +11,8 @@ import pytest
 
 from postvirt.delivery.recipient import Deliverer
 from postvirt.model.effects import (
+    Batch,
     Durable,
-    Joint,
     Lookup,
     Pause,
     Ready,
@@ -133,11 +133,11 @@ def test_the_wait_for_locks_is_not_part_of_the_writing(clock, counts) -> None:
 
 def test_what_is_done_together_took_each_so_long(clock, counts) -> None:
     story = Story(clock, (WRITTEN, DURABLE), outcome=[SENT] * 3)  # type: ignore[arg-type]
-    joint = Joint("key", "thing", lambda things: story.steps())
-    steps = observed(Story(clock, (joint,)), counts)
+    batch = Batch("key", "item", lambda items: story.steps())
+    steps = observed(Story(clock, (batch,)), counts)
     wrapped = next(steps)
-    assert isinstance(wrapped, Joint)
-    assert (wrapped.key, wrapped.thing) == ("key", "thing")
+    assert isinstance(wrapped, Batch)
+    assert (wrapped.key, wrapped.item) == ("key", "item")
     assert go(wrapped.perform(["a", "b", "c"]), clock, 2, 0) == [SENT] * 3
     assert seconds(counts, Stage.WRITE) == (3, 3)
     assert seconds(counts, Stage.COMMIT) == (3, 9)
