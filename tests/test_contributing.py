@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,13 @@ def test_every_path_exists() -> None:
     paths = _paths(CONTRIBUTING)
     assert len(paths) > 40
     assert [one for one in paths if not _exists(one)] == []
+
+
+def test_every_script_is_told() -> None:
+    files = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
+    names = [f"scripts/{path.name}" for path in files if os.access(path, os.X_OK)]
+    assert len(names) > 5
+    assert [name for name in names if name not in CONTRIBUTING] == []
 
 
 def test_every_package_has_its_row() -> None:
