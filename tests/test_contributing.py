@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,11 +51,20 @@ def test_every_script_is_told() -> None:
     assert [name for name in names if name not in CONTRIBUTING] == []
 
 
-def test_every_package_has_its_row() -> None:
-    rows = _rows("Where everything belongs")
-    named = {name for packages, _ in rows for name in re.findall(r"`(\w+)`", packages)}
-    packages = {path.parent.name for path in (ROOT / "postvirt").glob("*/__init__.py")}
-    assert named == packages | {"errors"}
+def test_every_package_has_its_row_on_its_floor() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    (layers, *_) = contracts["importlinter"]["contracts"]
+    floors = [set(floor.split(" | ")) for floor in layers["layers"]]
+    rows = [re.findall(r"`(\w+)`", row) for row, _ in _rows("Where everything belongs")]
+    named = [name for row in rows for name in row]
+    assert set(named) == set().union(*floors)
+    order = [
+        number
+        for name in named
+        for number in range(len(floors))
+        if name in floors[number]
+    ]
+    assert order == sorted(order)
 
 
 def _touches_the_machine(path: Path) -> bool:
