@@ -16,7 +16,7 @@ from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
 from postvirt.server.metrics.counts import Counts
-from postvirt.server.metrics.observing import Counting, Observers, TimedPostman
+from postvirt.server.metrics.measuring import Counting, Observers, TimedPostman
 from postvirt.system import privileges
 from postvirt.tables import registry
 from postvirt.tables.match_list import DomainList, table_names

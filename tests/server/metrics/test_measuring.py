@@ -23,9 +23,9 @@ from postvirt.model.mailbox import Mailbox, Owner, Resolution
 from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient, Timestamp
-from postvirt.server.metrics import observing
+from postvirt.server.metrics import measuring
 from postvirt.server.metrics.counts import SECOND, SIZE, STAGES, Counts, Stage
-from postvirt.server.metrics.observing import Counting, Observers, TimedPostman
+from postvirt.server.metrics.measuring import Counting, Observers, TimedPostman
 from tests.harness.reporting import request
 
 BOX = Mailbox(b"/mail/bob/", Owner(1, 1))
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
         nonlocal now
         now += int(seconds * SECOND)
 
-    monkeypatch.setattr(observing, "_clock", lambda: now)
+    monkeypatch.setattr(measuring, "_clock", lambda: now)
     return go_on
 
 
@@ -160,7 +160,7 @@ def test_an_error_goes_to_the_delivery_and_is_no_commit(clock, counts) -> None:
             caught.append(error)
         return SENT
 
-    steps = observing._timed(delivery(), counts)
+    steps = measuring._timed(delivery(), counts)
     next(steps)
     steps.send(True)
     error = OSError(5, "x")
@@ -175,7 +175,7 @@ def test_what_a_delivery_raises_goes_on(clock, counts) -> None:
         yield WRITTEN
         raise KeyError("a")
 
-    steps = observing._timed(delivery(), counts)
+    steps = measuring._timed(delivery(), counts)
     next(steps)
     with pytest.raises(KeyError):
         steps.send(True)
@@ -191,7 +191,7 @@ def test_a_delivery_that_is_closed_can_clear_up(clock, counts) -> None:
             cleared.append(True)
         return SENT
 
-    steps = observing._timed(delivery(), counts)
+    steps = measuring._timed(delivery(), counts)
     next(steps)
     steps.close()
     assert cleared == [True]
