@@ -23,6 +23,7 @@ Raises: nothing. A service that fails is logged and leaves the recipient in the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from postvirt.codec import announcement
@@ -88,13 +89,13 @@ class Reporter:
         relay: str,
         status_filter: Maps | None,
         flush_domains: DomainList,
-        observer: Observer | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.settings = settings
         self.relay = relay
         self.status_filter = status_filter
         self.flush_domains = flush_domains
-        self.observer = observer
+        self.observers = observers
         self.style = LineFormat.of(settings)
 
     def report(
@@ -287,13 +288,11 @@ class _Notice:
         )
 
     def _observe(self, report: Report) -> None:
-        observer = self._reporter.observer
-        if observer is None:
-            return
-        try:
-            observer.reported(report)
-        except Exception as error:  # what was reported has been done
-            log.error(
-                f"{self._id}: unexpected {type(error).__name__}: {error}; the outcome "
-                "was reported all the same, please report"
-            )
+        for observer in self._reporter.observers:
+            try:
+                observer.reported(report)
+            except Exception as error:  # what was reported has been done
+                log.error(
+                    f"{self._id}: unexpected {type(error).__name__}: {error}; the"
+                    " outcome was reported all the same, please report"
+                )

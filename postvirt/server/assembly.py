@@ -16,7 +16,7 @@ from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
 from postvirt.server.metrics.counts import Counts
-from postvirt.server.metrics.measuring import Counting, Observers, TimedPostman
+from postvirt.server.metrics.measuring import Counting, TimedPostman
 from postvirt.system import privileges
 from postvirt.tables import registry
 from postvirt.tables.match_list import DomainList, table_names
@@ -63,19 +63,13 @@ class Assembly:
                 service_name,
                 open_status_filter(settings, self._opened),
                 flush_domains,
-                _together(observers),
+                observers,
             ),
         )
 
     def changed_table(self) -> str | None:
         """The first table that has changed since it was opened, for the log."""
         return self._opened.changed()
-
-
-def _together(observers: Sequence[Observer]) -> Observer | None:
-    if len(observers) > 1:
-        return Observers(observers)
-    return observers[0] if observers else None
 
 
 def _lookups(settings: Settings) -> Lookups | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -79,7 +79,7 @@ def reporter(
     *,
     maps: str = "",
     flush: str = "",
-    observer: Observer | None = None,
+    observers: Sequence[Observer] = (),
     **changed: Any,
 ) -> Reporter:
     """A reporter with this status filter and these fast_flush_domains."""
@@ -91,7 +91,7 @@ def reporter(
         opened=OpenTables(),
     )
     filter_maps = status_filter(maps) if maps else None
-    return Reporter(settings(**changed), "virtual", filter_maps, domains, observer)
+    return Reporter(settings(**changed), "virtual", filter_maps, domains, observers)
 
 
 def attributes(request: bytes) -> dict[str, str]:

@@ -559,7 +559,7 @@ def test_who_observes_hears_what_the_log_says(
     logged, outcome, flags, options, status, word
 ):
     observer = Hears()
-    report(replace(outcome, mailbox=BOX), flags=flags, observer=observer, **options)
+    report(replace(outcome, mailbox=BOX), flags=flags, observers=[observer], **options)
     (heard,) = observer.reports
     (line,) = [line for line in logged if " status=" in line]
     assert f"dsn={status}, status={word} ({heard.dsn.reason})" in line
@@ -569,14 +569,16 @@ def test_who_observes_hears_what_the_log_says(
 
 def test_who_observes_hears_of_corrupt_queue_files_that_the_log_does_not_name(logged):
     observer = Hears()
-    report(CorruptQueueFile(), observer=observer)
+    report(CorruptQueueFile(), observers=[observer])
     (heard,) = observer.reports
     assert (heard.word, heard.dsn.status, heard.mailbox) == ("corrupt", "", None)
     assert logged == []
 
 
-def test_an_observer_that_fails_changes_nothing(logged):
-    assert report(SENT, observer=Hears(ValueError("a"))).done
+def test_an_observer_that_fails_changes_nothing_for_mail_or_others(logged):
+    other = Hears()
+    assert report(SENT, observers=[Hears(ValueError("a")), other]).done
+    assert [heard.word for heard in other.reports] == ["sent"]
     (_, complaint) = logged
     assert complaint == (
         "error: 3F1A2B4C5D: unexpected ValueError: a; the outcome was reported all "

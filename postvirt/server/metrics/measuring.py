@@ -1,13 +1,13 @@
-"""Watch deliveries without their knowledge, and count what they do.
+"""Measure deliveries from outside, and count their outcomes.
 
-Delivery code is generators that yield what they wait for, and nothing more is needed to
-see how long each part takes: a `TimedPostman` passes on every effect and every
-answer as it is, and looks at the clock in between. When nobody counts there is none,
-and deliveries are as they would be without this module.
+Delivery code is generators that yield what they wait for, which is enough to see how
+long each part takes. A `TimedPostman` passes on every effect and every answer as it is,
+and reads the clock in between. Without metrics there is none, and deliveries do not
+touch this module.
 
-How long the parts of the way are, see counts.Stage: a file is being written until it is
-Written, and being committed until it is Durable; a Pause is the wait for a lock. What
-is done for several recipients in one Batch took each of them so long.
+The stages are those of counts.Stage. A file is being written until it is Written, and
+being committed until it is Durable; a Pause is the wait for a lock. What is done for
+several recipients in one Batch counts in full for each of them.
 
 Raises: what the delivery raises.
 """
@@ -25,7 +25,7 @@ from postvirt.mailbox.message import Content
 from postvirt.model.effects import Batch, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Resolution
 from postvirt.model.outcome import Outcome
-from postvirt.model.report import Observer, Report
+from postvirt.model.report import Report
 from postvirt.model.request import Recipient, Timestamp
 from postvirt.server.metrics.counts import Counts, Stage
 
@@ -42,7 +42,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class TimedPostman(Deliverer):
-    """A postman, and where to count how long it takes."""
+    """A postman whose work is timed; counts is where."""
 
     postman: Deliverer
     counts: Counts
@@ -92,20 +92,8 @@ class Counting:
             self.counts.stage(Stage.TOTAL, _between(report.now, active))
 
 
-@dataclass(frozen=True, slots=True)
-class Observers:
-    """Several observers as one."""
-
-    all: Sequence[Observer]
-
-    def reported(self, report: Report) -> None:
-        """Tell each of them."""
-        for one in self.all:
-            one.reported(report)
-
-
 def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
-    """Go these steps, and count how long the writing and the commit took."""
+    """Run these steps, and count how long the writing and the commit take."""
     began = _clock()
     waited = written = 0
     answer: Any = None

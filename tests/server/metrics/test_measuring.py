@@ -25,7 +25,7 @@ from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.server.metrics import measuring
 from postvirt.server.metrics.counts import SECOND, SIZE, STAGES, Counts, Stage
-from postvirt.server.metrics.measuring import Counting, Observers, TimedPostman
+from postvirt.server.metrics.measuring import Counting, TimedPostman
 from tests.harness.reporting import request
 
 BOX = Mailbox(b"/mail/bob/", Owner(1, 1))
@@ -225,16 +225,3 @@ def test_outcomes_are_counted_by_the_words_of_the_log(counts) -> None:
 def test_what_never_was_in_the_queue_has_no_time_there(counts) -> None:
     Counting(counts).reported(reported("sent", BOX, MessageStats()))
     assert seconds(counts, Stage.QUEUE) == seconds(counts, Stage.TOTAL) == (0, 0)
-
-
-def test_several_observers_hear_the_same() -> None:
-    heard: list[Any] = []
-
-    class Hears:
-        def reported(self, report: Report) -> None:
-            heard.append((self, report))
-
-    one, other = Hears(), Hears()
-    report = reported("sent", BOX, MessageStats())
-    Observers([one, other]).reported(report)
-    assert heard == [(one, report), (other, report)]
