@@ -10,7 +10,7 @@ import pytest
 
 from postvirt.cli import main
 from postvirt.config.parameters import PARAMETERS
-from postvirt.tables.registry import TYPES
+from postvirt.tables.table_types import TYPES
 
 ROOT = Path(__file__).parent.parent
 TEXTS = sorted(
@@ -103,7 +103,7 @@ def test_every_parameter_exists() -> None:
 def test_every_type_of_table_is_named() -> None:
     (paragraph,) = re.findall(r"(?ms)^Tables: (.*?)\n\n", README)
     named = set(re.findall(r"`([a-z]+):`", paragraph))
-    refused = {name for name, type_ in TYPES.items() if type_.module == "unauthorized"}
+    refused = {name for name, type_ in TYPES.items() if type_.name == "unauthorized"}
     assert named == TYPES.keys() - refused
 
 

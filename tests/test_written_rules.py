@@ -42,7 +42,7 @@ _IMPORTING = {
     "server.json_log.JsonLog.reported": "open has imported it",
     "server.json_log.JsonLog.take": "open has imported it",
     "server.service.daemonise._be_daemon": "start-up",
-    "tables.registry.load": "tables are opened at start-up",
+    "tables.table_types.load_type": "tables are opened at start-up",
 }
 
 # Modules of one name in several packages: the same role there.

@@ -83,7 +83,7 @@ def completion(
 
 def _with_words(template: str) -> str:
     from postvirt.config.parameter_names import builtin_defaults
-    from postvirt.tables.registry import TYPES
+    from postvirt.tables.table_types import TYPES
 
     parameters = sorted(builtin_defaults())
     words = {

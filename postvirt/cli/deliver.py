@@ -64,22 +64,25 @@ def run(arguments: argparse.Namespace) -> int:
     """Deliver; the exit status."""
     from tempfile import SpooledTemporaryFile
 
-    from postvirt.cli.settings_options import load_settings
+    from postvirt.cli.settings_options import load_configuration
     from postvirt.delivery.preparation import prepare, settle_as_mail_owner
     from postvirt.engine.engine import Engine
     from postvirt.model.outcome import CorruptQueueFile, Delivered
     from postvirt.model.request import Recipient
     from postvirt.server.assembly import Assembly
     from postvirt.system.limits import limit_file_size
+    from postvirt.tables.opener import TableOpener
 
-    settings = load_settings(arguments)
+    loaded = load_configuration(arguments)
+    settings = loaded.settings
+    tables = TableOpener.of(settings, loaded.texts)
     with SpooledTemporaryFile(_KEEP_IN_MEMORY_BYTES) as message:
         _copy(sys.stdin.buffer, message)
         content = _Message(message)
         limit_file_size(settings.virtual_mailbox_limit)
-        prepare(settings)
+        prepare(settings, tables)
         settle_as_mail_owner(settings)
-        assembly = Assembly(settings, "virtual")
+        assembly = Assembly(settings, tables, "virtual")
         postman = assembly.postman
         engine = Engine(settings.ipc_timeout, lookups=assembly.lookups)
         codes = set()

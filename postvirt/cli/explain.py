@@ -77,8 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.explain.routing_remarks import tables_of_remarks
     from postvirt.explain.show import as_json
     from postvirt.system import log
-    from postvirt.tables import registry
-    from postvirt.tables.databases.cf_file import use_main_cf
+    from postvirt.tables.opener import TableOpener
 
     process = process_of(
         arguments.config_directory, overrides_of(arguments), arguments.service
@@ -87,13 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     log.start(log.to_stderr("postvirt"), utf8=settings.smtputf8_enable)
     for warning in (*process.loaded.warnings, *filter(None, [process.remark])):
         log.warning(warning)
-    use_main_cf(process.loaded.texts)
     show = _printer()  # may import, which mail_owner may not be able to
-    prepare(settings)
-    registry.prepare(tables_of_remarks(settings, process.loaded.texts))
+    tables = TableOpener.of(settings, process.loaded.texts)
+    prepare(settings, tables)
+    tables.prepare(tables_of_remarks(settings, process.loaded.texts))
     settle(accounts_of(settings), process.chroot)
     explainer = Explainer(
-        settings, process.loaded.texts, process.service, arguments.size
+        settings, process.loaded.texts, tables, process.service, arguments.size
     )
     explanations = []
     for address in arguments.addresses:

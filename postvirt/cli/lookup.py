@@ -61,25 +61,24 @@ class _ListTypes(argparse.Action):
 
 def run(arguments: argparse.Namespace) -> int:
     """Look up; the exit status."""
-    from postvirt.cli.settings_options import load_settings
+    from postvirt.cli.settings_options import load_configuration
     from postvirt.errors import TableError
-    from postvirt.tables import redirection
     from postvirt.tables.file_value import decoded
-    from postvirt.tables.registry import open_table
+    from postvirt.tables.opener import TableOpener
     from postvirt.tables.table import TableOptions
 
     # The daemon requires a mailbox base; a lookup does not need it.
-    settings = load_settings(arguments, ("virtual_mailbox_base", "/"))
-    redirection.use(settings)
+    loaded = load_configuration(arguments, ("virtual_mailbox_base", "/"))
     options = TableOptions(
-        utf8=settings.smtputf8_enable,
+        utf8=loaded.settings.smtputf8_enable,
         fold=True,
         warn_duplicates=True,
         must_open=True,
         file_values=arguments.file_values,
     )
     try:
-        table = open_table(arguments.table, options)
+        tables = TableOpener.of(loaded.settings, loaded.texts)
+        table = tables.open(arguments.table, options)
         value = table.lookup(os.fsencode(arguments.key))
         table.close()
         if value is not None and arguments.file_values:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from postvirt.config.load import load, parse_override
+from postvirt.config.load import Loaded, load, parse_override
 from postvirt.config.parameters import Settings
 from postvirt.system import log
-from postvirt.tables.databases.cf_file import use_main_cf
 
 # The name of the daemon: $process_name and $service_name in main.cf.
 DAEMON = "virtual"
@@ -39,7 +38,12 @@ def overrides_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     return [parse_override(option) for option in arguments.overrides]
 
 
-def load_settings(arguments: argparse.Namespace, *more: tuple[str, str]) -> Settings:
+def load_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings alone; see `load_configuration`."""
+    return load_configuration(arguments).settings
+
+
+def load_configuration(arguments: argparse.Namespace, *more: tuple[str, str]) -> Loaded:
     """Read the configuration that the options select; log to standard error.
 
     more contains overrides of the subcommand itself, as (name, value).
@@ -55,5 +59,4 @@ def load_settings(arguments: argparse.Namespace, *more: tuple[str, str]) -> Sett
     log.start(log.to_stderr("postvirt"), utf8=utf8)
     for warning in loaded.warnings:
         log.warning(warning)
-    use_main_cf(loaded.texts)
-    return loaded.settings
+    return loaded

@@ -20,18 +20,18 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
 from postvirt.model.mailbox import Owner
 from postvirt.system import privileges
-from postvirt.tables import redirection, registry
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import table_names
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
 
 
-def prepare(settings: Settings) -> None:
-    """Open tables as these settings say, and import what the tables need."""
-    redirection.use(settings)
+def prepare(settings: Settings, tables: TableOpener) -> None:
+    """Import what the tables of these settings need."""
     grammar.prepare()
-    registry.prepare(all_table_names(settings))
+    tables.prepare(all_table_names(settings))
 
 
 def accounts_of(settings: Settings) -> Identities | None:
@@ -80,7 +80,7 @@ def all_table_names(settings: Settings) -> list[str]:
     return names
 
 
-def open_resolver(settings: Settings, opened: registry.OpenTables) -> Resolver:
+def open_resolver(settings: Settings, opened: OpenTables) -> Resolver:
     """Who finds mailboxes, with open tables."""
     utf8 = settings.smtputf8_enable
     paranoid = TableOptions(utf8=utf8, paranoid=True)
@@ -106,7 +106,7 @@ def open_resolver(settings: Settings, opened: registry.OpenTables) -> Resolver:
     )
 
 
-def open_status_filter(settings: Settings, opened: registry.OpenTables) -> Maps | None:
+def open_status_filter(settings: Settings, opened: OpenTables) -> Maps | None:
     """virtual_delivery_status_filter with open tables; None when there is none."""
     value = settings.virtual_delivery_status_filter
     if not value:

@@ -41,7 +41,8 @@ from postvirt.model.text import text
 from postvirt.report.status_filter import filtered
 from postvirt.system import log
 from postvirt.system.privileges import may_act_as
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 
 Verdict = Literal["delivered", "deferred", "bounced", "unknown"]
 
@@ -82,16 +83,25 @@ class Explainer:
     """
 
     def __init__(
-        self, settings: Settings, texts: Texts, service: str, size_bytes: int
+        self,
+        settings: Settings,
+        texts: Texts,
+        tables: TableOpener,
+        service: str,
+        size_bytes: int,
     ) -> None:
         self._settings = settings
         self._size_bytes = size_bytes
         self._notebook = Notebook()
-        opened = OpenTables(all_must_open=settings.daemon_table_open_error_is_fatal)
+        opened = OpenTables(
+            tables, all_must_open=settings.daemon_table_open_error_is_fatal
+        )
         resolver = open_resolver(settings, opened)
         self._filter = open_status_filter(settings, opened)
         # Its tables are not observed, and their questions not shown.
-        self._routing = RoutingRemarks(settings, texts, resolver, OpenTables(), service)
+        self._routing = RoutingRemarks(
+            settings, texts, resolver, OpenTables(tables), service
+        )
         self._resolver = self._notebook.resolver(resolver)
         self._postman = Postman.of(settings, self._resolver)
 

@@ -23,7 +23,7 @@ from postvirt.routing.router import Route, Router, tables_of_routing, text_of
 from postvirt.routing.transport_maps import TRANSPORT_MAPS
 from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps, open_maps
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import TableOptions
 
 
@@ -36,7 +36,7 @@ class Remark:
 
 
 def tables_of_remarks(settings: Settings, texts: Texts) -> list[str]:
-    """Every "type:name" that is opened here, for `registry.prepare`."""
+    """Every "type:name" that is opened here, for `TableOpener.prepare`."""
     return [*words(settings.virtual_alias_maps), *tables_of_routing(settings, texts)]
 
 

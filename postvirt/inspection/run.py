@@ -33,8 +33,6 @@ from postvirt.inspection.subject import (
 )
 from postvirt.inspection.tables.opening import check_tables
 from postvirt.routing.router import tables_of_routing
-from postvirt.tables import redirection, registry
-from postvirt.tables.databases.cf_file import use_main_cf
 
 _ALL = Extent()
 
@@ -134,16 +132,14 @@ def _inspect(
             yield from ask(subject)
     try:
         for subject in subjects:
-            prepare(subject.settings)
-            registry.prepare(tables_of_routing(subject.settings, subject.texts))
+            prepare(subject.settings, subject.tables)
+            subject.tables.prepare(tables_of_routing(subject.settings, subject.texts))
         if subjects:
             settle_as_mail_owner(subjects[0].settings)
     except ConfigError as error:
         yield Problem.of("PV002", error)
         return
     for subject in subjects:
-        redirection.use(subject.settings)
-        use_main_cf(subject.texts)
         for ask in as_mail_owner:
             yield from ask(subject)
 

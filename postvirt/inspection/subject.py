@@ -15,6 +15,7 @@ from postvirt.config.places import Origin, Places
 from postvirt.errors import ConfigError
 from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.problem import Problem, Severity
+from postvirt.tables.opener import TableOpener
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ class Subject:
     def texts(self) -> Texts:
         """The texts of all parameters, those of other programs included."""
         return self.checked.texts
+
+    @property
+    def tables(self) -> TableOpener:
+        """What opens tables as the process would."""
+        return TableOpener.of(self.settings, self.texts)
 
     def text_of(self, name: str) -> str:
         """The text of a parameter of any program, "" if it cannot be used."""

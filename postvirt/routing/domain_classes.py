@@ -17,7 +17,7 @@ from collections.abc import Callable
 from postvirt.config.parameters import Settings
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.match_list import DomainList, MatchList
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 
 MAILBOX_DOMAINS = "virtual_mailbox_domains"
 ALIAS_DOMAINS = "virtual_alias_domains"

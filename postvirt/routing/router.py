@@ -26,7 +26,7 @@ from postvirt.routing.transport_maps import (
 )
 from postvirt.tables.folding import fold
 from postvirt.tables.match_list import table_names
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 
 # The parameter that names the transport of each class.
 TRANSPORTS = {
@@ -61,7 +61,7 @@ class Route:
 
 
 def tables_of_routing(settings: Settings, texts: Texts) -> list[str]:
-    """Every "type:name" that a Router opens, for `registry.prepare`."""
+    """Every "type:name" that a Router opens, for `TableOpener.prepare`."""
     names: list[str] = []
     try:
         names += split(text_of(texts, TRANSPORT_MAPS))

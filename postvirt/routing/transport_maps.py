@@ -26,7 +26,7 @@ from postvirt.model.text import text, wire
 from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import MatchList
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.search import without_extension
 from postvirt.tables.table import TableOptions
 

@@ -18,8 +18,9 @@ from postvirt.report.reporter import Reporter
 from postvirt.server.metrics.counts import Counts
 from postvirt.server.metrics.measuring import Counting, TimedPostman
 from postvirt.system import privileges
-from postvirt.tables import registry
 from postvirt.tables.match_list import DomainList, table_names
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 
 
 class Assembly:
@@ -32,16 +33,17 @@ class Assembly:
     def __init__(
         self,
         settings: Settings,
+        tables: TableOpener,
         service_name: str,
         *,
         counts: Counts | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._opened = registry.OpenTables(
-            all_must_open=settings.daemon_table_open_error_is_fatal
+        self._opened = OpenTables(
+            tables, all_must_open=settings.daemon_table_open_error_is_fatal
         )
         resolver = open_resolver(settings, self._opened)
-        self.lookups = _lookups(settings)
+        self.lookups = _lookups(settings, tables)
         flush_domains = DomainList(
             "fast_flush_domains",
             settings.fast_flush_domains,
@@ -72,7 +74,7 @@ class Assembly:
         return self._opened.changed()
 
 
-def _lookups(settings: Settings) -> Lookups | None:
+def _lookups(settings: Settings, tables: TableOpener) -> Lookups | None:
     """Threads that look mailboxes up, if a table may be slow."""
     names = [
         *split(settings.virtual_mailbox_maps),
@@ -80,6 +82,6 @@ def _lookups(settings: Settings) -> Lookups | None:
         *split(settings.virtual_gid_maps),
         *table_names("mydestination", settings.mydestination),
     ]
-    if not registry.are_slow(names) or not privileges.separate_threads():
+    if not tables.are_slow(names) or not privileges.separate_threads():
         return None
-    return Lookups(lambda: open_resolver(settings, registry.OpenTables()).resolve)
+    return Lookups(lambda: open_resolver(settings, OpenTables(tables)).resolve)

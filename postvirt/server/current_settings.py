@@ -15,7 +15,7 @@ from postvirt.errors import ConfigError
 from postvirt.server.json_log import JsonLog
 from postvirt.server.log_target import log_as_environment_says, log_as_settings_say
 from postvirt.system import log
-from postvirt.tables.databases.cf_file import use_main_cf
+from postvirt.tables.opener import TableOpener
 
 
 @dataclass(slots=True)
@@ -61,10 +61,15 @@ class CurrentSettings:
         self._version = self._main_cf_version()
         return self._apply()
 
-    def _apply(self) -> Settings:
+    @property
+    def tables(self) -> TableOpener:
+        """What opens tables by the settings that were read last."""
         assert self._settings is not None
         assert self._texts is not None
-        use_main_cf(self._texts)
+        return TableOpener.of(self._settings, self._texts)
+
+    def _apply(self) -> Settings:
+        assert self._settings is not None
         log_as_settings_say(self._settings, self.options, self.json_log)
         return self._settings
 

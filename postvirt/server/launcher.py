@@ -58,7 +58,7 @@ def _start(options: Options) -> int:
     except OSError as error:
         log.fatal(f'chdir("{settings.queue_directory}"): {log.errno_text(error)}')
     if options.serves_stdin:
-        prepared = prepare_workers(options, settings, current.json_log)
+        prepared = prepare_workers(options, settings, current.tables, current.json_log)
         worker = set_up_worker(prepared, None)
         worker.serve_pair(sys.stdin.fileno(), sys.stdout.fileno())
         return 0
@@ -79,7 +79,10 @@ class _DropIn:
         """Read main.cf again if it has changed; before each worker."""
         settings = self.current.read()
         self.prepared = prepare_workers(
-            self.current.options, settings, self.current.json_log
+            self.current.options,
+            settings,
+            self.current.tables,
+            self.current.json_log,
         )
 
     def work(self, parent: Parent) -> Leave:

@@ -21,6 +21,7 @@ from postvirt.server.postfix_version import services_announce
 from postvirt.server.worker import Limits, StatusChannel, Worker
 from postvirt.system import log
 from postvirt.system.limits import allow_many_files, limit_file_size
+from postvirt.tables.opener import TableOpener
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Prepared:
 
     options: Options
     settings: Settings
+    tables: TableOpener
     accounts: Identities | None
     announce: bool
     json_log: JsonLog
@@ -45,18 +47,18 @@ def mail_owner(accounts: Identities | None) -> Owner:
 
 
 def prepare_workers(
-    options: Options, settings: Settings, json_log: JsonLog
+    options: Options, settings: Settings, tables: TableOpener, json_log: JsonLog
 ) -> Prepared:
     """Do what need not be done again in every worker, and open the JSON log.
 
     Raises: ConfigError when the accounts of the configuration make no sense.
     """
-    prepare(settings)
+    prepare(settings, tables)
     announce = services_announce(settings.daemon_directory)
     accounts = accounts_of(settings)
     owner = mail_owner(accounts)
     json_log.open(settings.postvirt_json_log_file, owner, LineFormat.of(settings))
-    return Prepared(options, settings, accounts, announce, json_log)
+    return Prepared(options, settings, tables, accounts, announce, json_log)
 
 
 def set_up_worker(
@@ -82,7 +84,11 @@ def set_up_worker(
     )
     observers = (prepared.json_log,) if settings.postvirt_json_log_file else ()
     assembly = Assembly(
-        settings, options.service_name, counts=counts, observers=observers
+        settings,
+        prepared.tables,
+        options.service_name,
+        counts=counts,
+        observers=observers,
     )
     return Worker(
         assembly,

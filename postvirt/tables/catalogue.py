@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import TYPES, load
+from postvirt.tables.table_types import TYPES, load_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ def catalogue() -> Iterator[Entry]:
     """All types, by name."""
     for type_, known in sorted(TYPES.items()):
         state, remedy = "built in", ""
-        if known.module == "unauthorized":
+        if known.name == "unauthorized":
             state = "refused"
         elif known.remedy:
             try:
-                load(type_)
+                load_type(type_)
                 state = "installed"
             except TableError:
                 state, remedy = "missing", known.remedy
-        yield Entry(type_, state, _summary(known.module), remedy)
+        yield Entry(type_, state, _summary(known.name), remedy)
 
 
 def _summary(module: str) -> str:

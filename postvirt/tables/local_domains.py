@@ -22,7 +22,7 @@ from postvirt.system import log
 from postvirt.system.interfaces import Address
 from postvirt.tables.folding import fold
 from postvirt.tables.match_list import MatchList
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 
 _IPV6_PREFIX = b"ipv6:"
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"

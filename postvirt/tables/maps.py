@@ -15,7 +15,7 @@ from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import text
 from postvirt.system import log
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -77,17 +77,15 @@ def open_maps(
     title: str,
     names: Sequence[str] | str,
     options: TableOptions,
-    opened: OpenTables | None = None,
+    opened: OpenTables,
 ) -> Maps:
     """Open the tables of a list, given as text or as its "type:name" items.
 
-    With `opened`, a table that is open already is not opened again; then its owner is
-    `opened`, which is to be closed in place of the Maps.
+    A table that is open already is not opened again. `opened` owns the tables: it is to
+    be closed, and not the Maps.
     """
     if isinstance(names, str):
         names = split(names)
-    if opened is None:
-        opened = OpenTables()
     return Maps(
         title,
         [opened.open(name, options) for name in names],

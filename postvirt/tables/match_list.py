@@ -15,8 +15,9 @@ from postvirt.config.lists import split
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import text, wire
 from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.folding import fold
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import Table, TableOptions
 
 Pattern = bytes | Table
@@ -71,7 +72,7 @@ def _items(
 
 
 def table_names(title: str, value: str) -> list[str]:
-    """The "type:name"s in a list, for `registry.prepare`."""
+    """The "type:name"s in a list, for `TableOpener.prepare`."""
     return [
         item
         for _, item, error in _items(title, value, warn=False)
@@ -108,8 +109,9 @@ class MatchList:
         for wanted, item, error in _items(title, value, warn=True):
             pattern: Pattern
             if error:
-                reason = f"open file {item}: {error.strerror}"
-                pattern = opened.unavailable("non-existent", item, reason)
+                why = f"open file {item}: {error.strerror}"
+                complaint = Complaint(Kind.UNUSABLE, why, "error", file=item)
+                pattern = opened.unavailable("non-existent", item, complaint)
             elif _is_table(item):
                 pattern = opened.open(item, options)
             else:

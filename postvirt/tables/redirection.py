@@ -28,11 +28,13 @@ Raises: TableError when there is no type to open; ConfigError for a mapping that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
+from postvirt.tables.complaint import OpenError, complaint_of
 from postvirt.tables.table import Table, TableOptions
 
 # Types of Berkeley DB, and the parameters that name what to open instead.
@@ -41,93 +43,97 @@ _DEFAULTS = {"hash": "default_database_type", "btree": "default_cache_db_type"}
 # The types whose files nbdb_reindexd(8) knows.
 _REINDEXED = ("cdb", "lmdb")
 
-_settings: Settings | None = None
+# Opens the mapping.
+OpenTable = Callable[[str, TableOptions], Table]
 
 
-def use(settings: Settings) -> None:
-    """Open tables from now on as these settings say."""
-    global _settings
-    _settings = settings
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """What the parameters say; those that are not given change nothing.
 
-
-def is_logged() -> bool:
-    """Whether to tell which tables are opened as another type."""
-    return _settings is not None and _settings.non_bdb_migration_log_redirect
-
-
-def actual_type(
-    type_: str, name: str, open_table: Callable[[str, TableOptions], Table]
-) -> str:
-    """The type to open "type:name" as; for most tables their own.
-
-    open_table opens the mapping.
+    level      non_bdb_migration_level, in lower case
+    mapping    non_bdb_custom_mapping
+    defaults   the type to open in place of "hash", and of "btree"
+    is_logged  whether to log which tables are opened as another type
+    utf8       smtputf8_enable, for the mapping
     """
-    global _settings
-    settings = _settings
-    if settings is None or type_ not in _DEFAULTS:
-        return type_
-    level = settings.non_bdb_migration_level.lower()
-    if level == "disable":
-        return type_
-    _settings = None
-    try:
-        found = _mapped(type_, name, settings, open_table)
-    except TableError as error:
-        raise TableError(
-            f"Berkeley DB type mapping lookup error for '{type_}:{name}': {error}"
-        ) from None
-    finally:
-        _settings = settings
-    if level == "enable-reindex" and found not in _REINDEXED:
-        raise TableError(
-            f"non-Berkeley-DB mapped type '{found}' has no known pathname suffix"
+
+    level: str = "disable"
+    mapping: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    is_logged: bool = False
+    utf8: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Redirection:
+        """As main.cf and -o say."""
+        return cls(
+            settings.non_bdb_migration_level.lower(),
+            settings.non_bdb_custom_mapping,
+            {
+                "hash": settings.default_database_type,
+                "btree": settings.default_cache_db_type,
+            },
+            settings.non_bdb_migration_log_redirect,
+            settings.smtputf8_enable,
         )
-    return found
 
+    def actual_type(self, type_: str, name: str, open_table: OpenTable) -> str:
+        """The type to open "type:name" as; for most tables their own.
 
-def _mapped(
-    type_: str,
-    name: str,
-    settings: Settings,
-    open_table: Callable[[str, TableOptions], Table],
-) -> str:
-    found = _custom(type_, name, settings, open_table)
-    default = _DEFAULTS[type_]
-    if found is None:
-        found = str(getattr(settings, default))
-    if not re.fullmatch("[A-Za-z0-9]+", found):
-        raise TableError(f"bad non-legacy database type syntax: '{found}'")
-    if found in _DEFAULTS:
-        raise TableError(
-            f"mapping from '{type_}' to legacy type '{found}'"
-            f" (set {default}, for example to lmdb)"
-        )
-    return found
+        open_table opens the mapping.
+        """
+        if type_ not in _DEFAULTS or self.level == "disable":
+            return type_
+        try:
+            found = self._mapped(type_, name, open_table)
+        except TableError as error:
+            table = f"'{type_}:{name}'"
+            complaint = complaint_of(error)
+            why = (
+                f"Berkeley DB type mapping lookup error for {table}:"
+                f" {complaint.log_line}"
+            )
+            raise OpenError(replace(complaint, text=why, line=0)) from None
+        if self.level == "enable-reindex" and found not in _REINDEXED:
+            raise TableError(
+                f"non-Berkeley-DB mapped type '{found}' has no known pathname suffix"
+            )
+        return found
 
-
-def _custom(
-    type_: str,
-    name: str,
-    settings: Settings,
-    open_table: Callable[[str, TableOptions], Table],
-) -> str | None:
-    """What non_bdb_custom_mapping says about the table, or about its type."""
-    mapping = settings.non_bdb_custom_mapping
-    if not mapping:
-        return None
-    mapping_type = mapping.partition(":")[0]
-    if mapping_type in _DEFAULTS:
-        raise TableError(
-            f"non_bdb_custom_mapping must not use legacy type: '{mapping_type}'"
-        )
-    table = open_table(
-        mapping,
-        TableOptions(utf8=settings.smtputf8_enable, fold=True, must_open=True),
-    )
-    try:
-        found = table.lookup(wire(f"{type_}:{name}"))
+    def _mapped(self, type_: str, name: str, open_table: OpenTable) -> str:
+        found = self._custom(type_, name, open_table)
         if found is None:
-            found = table.lookup(wire(type_))
-    finally:
-        table.close()
-    return None if found is None else text(found)
+            found = self.defaults[type_]
+        if not re.fullmatch("[A-Za-z0-9]+", found):
+            raise TableError(f"bad non-legacy database type syntax: '{found}'")
+        if found in _DEFAULTS:
+            raise TableError(
+                f"mapping from '{type_}' to legacy type '{found}'"
+                f" (set {_DEFAULTS[type_]}, for example to lmdb)"
+            )
+        return found
+
+    def _custom(self, type_: str, name: str, open_table: OpenTable) -> str | None:
+        """What non_bdb_custom_mapping says about the table, or about its type."""
+        if not self.mapping:
+            return None
+        mapping_type = self.mapping.partition(":")[0]
+        if mapping_type in _DEFAULTS:
+            raise TableError(
+                f"non_bdb_custom_mapping must not use legacy type: '{mapping_type}'"
+            )
+        table = open_table(
+            self.mapping, TableOptions(utf8=self.utf8, fold=True, must_open=True)
+        )
+        try:
+            found = table.lookup(wire(f"{type_}:{name}"))
+            if found is None:
+                found = table.lookup(wire(type_))
+        finally:
+            table.close()
+        return None if found is None else text(found)
+
+
+# Every table is what its name says.
+DISABLED = Redirection()

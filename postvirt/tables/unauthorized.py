@@ -13,16 +13,23 @@ from __future__ import annotations
 from typing import NoReturn
 
 from postvirt.errors import TableError
+from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import TableOptions
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> NoReturn:
-    """Refuse."""
+def _refuse(
+    type_: str, name: str, options: TableOptions, _context: TableContext
+) -> NoReturn:
     if not options.paranoid:
-        raise TableError(
+        why = (
             f"unsupported dictionary type: {type_}"
             " (virtual(8) does not allow it in its maps; postvirt does not read it)"
         )
+        raise OpenError(Complaint(Kind.UNSUPPORTED_TYPE, why))
     # Postfix writes it both ways.
     sensitive = "security sensitive" if type_ == "tcp" else "security-sensitive"
     raise TableError(f"{type_}:{name} map is not allowed for {sensitive} data")
+
+
+TYPE = TableType(_refuse)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from postvirt.errors import TableError
 from postvirt.system import log
+from postvirt.tables.complaint import Complain, Complaint, OpenError
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -35,3 +36,17 @@ class Unavailable(Table):
         complaint = f"{self.title} is unavailable. {self.reason}"
         log.warning(complaint)
         raise TableError(complaint)
+
+
+def unavailable(
+    type_: str,
+    name: str,
+    options: TableOptions,
+    complaint: Complaint,
+    tell: Complain,
+) -> Unavailable:
+    """Tell what is wrong, and give the stand-in; OpenError if the table must open."""
+    if options.must_open:
+        raise OpenError(complaint)
+    tell(complaint)
+    return Unavailable(type_, name, options, complaint.log_line)

@@ -78,7 +78,7 @@ def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None
             "pipemap:{inline:{a=b}, proxy:texthash:/none}",
             "proxy:texthash:/none",
             "open database /none: No such file or directory",
-            "write /none",
+            "create /none",
         ),
         (
             "debug:lmdb:/none",

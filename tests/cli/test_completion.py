@@ -13,7 +13,7 @@ import pytest
 from postvirt.cli import main
 from postvirt.cli.completion import SHELLS
 from postvirt.config.parameters import PARAMETERS
-from postvirt.tables.registry import TYPES
+from postvirt.tables.table_types import TYPES
 
 pytest.importorskip("shtab")
 

@@ -19,6 +19,7 @@ from postvirt.model.request import (
 from postvirt.server.assembly import Assembly
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content, encode_record
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import Table
 from tests.harness.child import Log, Owner, all_rights, as_mail_system
 from tests.harness.requests import request_for
@@ -68,9 +69,9 @@ def serve(
             "virtual_minimum_uid": "1",
         }
     )
-    settings = load(
-        str(instance.etc), process_name="virtual", service_name="virtual"
-    ).settings
+    loaded = load(str(instance.etc), process_name="virtual", service_name="virtual")
+    settings = loaded.settings
+    tables = TableOpener.of(settings, loaded.texts)
     if records is None:
         records = encode_content(CONTENT)
     queued = instance.add_message(
@@ -81,7 +82,7 @@ def serve(
     performer = hand or Hand()
 
     def work(log: Log) -> Result:
-        agent = Assembly(settings, "virtual").agent
+        agent = Assembly(settings, tables, "virtual").agent
         meddle(agent)
         log.lines.clear()
         status = performer.run(agent.serve(request))

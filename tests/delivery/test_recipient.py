@@ -12,7 +12,6 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.model.request import Recipient
-from postvirt.tables.maps import open_maps
 from postvirt.tables.table import TableOptions
 from tests.harness.child import (
     Log,
@@ -23,6 +22,7 @@ from tests.harness.child import (
     recipient,
 )
 from tests.harness.steps import Chunks, Hand
+from tests.harness.tables import open_maps
 
 Read = Callable[..., Settings]
 

@@ -12,10 +12,11 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
 from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
-from postvirt.tables.maps import Maps, open_maps
+from postvirt.tables.maps import Maps
 from postvirt.tables.simple.static import StaticTable
 from postvirt.tables.table import Table, TableOptions
 from tests.harness.child import Log
+from tests.harness.tables import open_maps
 
 MAILBOXES = "inline:{bob@example.com=bob/, mbox@example.com=dir/mbox, @catch.org=all/}"
 OPTIONS = TableOptions(utf8=True, paranoid=True)

@@ -18,10 +18,10 @@ from postvirt.model.request import (
     Timestamp,
 )
 from postvirt.report.reporter import Reporter
-from postvirt.tables.maps import Maps, open_maps
+from postvirt.tables.maps import Maps
 from postvirt.tables.match_list import DomainList
-from postvirt.tables.registry import OpenTables
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_maps, open_tables
 
 QUEUE_ID = b"3F1A2B4C5D"
 # Everything happened at once, so that all delays are 0.
@@ -88,7 +88,7 @@ def reporter(
         flush,
         parent_domain_matches_subdomains="fast_flush_domains",
         utf8=True,
-        opened=OpenTables(),
+        opened=open_tables(),
     )
     filter_maps = status_filter(maps) if maps else None
     return Reporter(settings(**changed), "virtual", filter_maps, domains, observers)

@@ -14,8 +14,8 @@ from postvirt.errors import TableError
 from postvirt.routing.router import Route, Router, tables_of_routing
 from postvirt.standin.instance import Instance
 from postvirt.standin.postfix import PrivatePostfix
-from postvirt.tables import registry
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 
 LISTS = {
     "mydestination": "localhost, local.example",
@@ -115,8 +115,9 @@ def nexthop_of(route: Route, address: bytes) -> bytes:
 
 def router_of(instance: Instance) -> Router:
     loaded = load(str(instance.etc), (), process_name="virtual", service_name="virtual")
-    registry.prepare(tables_of_routing(loaded.settings, loaded.texts))
-    return Router(loaded.settings, loaded.texts, OpenTables())
+    tables = TableOpener.of(loaded.settings, loaded.texts)
+    tables.prepare(tables_of_routing(loaded.settings, loaded.texts))
+    return Router(loaded.settings, loaded.texts, OpenTables(tables))
 
 
 def test_the_entry_that_decides_is_named(instance: Instance) -> None:

@@ -14,9 +14,11 @@ import pytest
 
 from postvirt.errors import TableError
 from postvirt.system import log
-from postvirt.tables.maps import open_maps
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
 from tests.harness import databases, directory
+from tests.harness.tables import open_maps, opener
 
 LIBPOSTFIX = Path(__file__).with_name("libpostfix.py")
 # Older than the source files' grace period, and never "hot".
@@ -200,10 +202,15 @@ def cf_file(text_table):
 def same_answers(postfix: Postfix):
     """Ask Postfix's libraries and postvirt, which must agree; returns the answers."""
 
-    def compare(spec: str, keys: Sequence[bytes]) -> list[bytes | str | None]:
+    def compare(
+        spec: str, keys: Sequence[bytes], tables: TableOpener | None = None
+    ) -> list[bytes | str | None]:
         theirs, _ = postfix.ask("key", keys, maps=spec)
         maps = open_maps(
-            "virtual_mailbox_maps", spec, TableOptions(utf8=True, paranoid=True)
+            "virtual_mailbox_maps",
+            spec,
+            TableOptions(utf8=True, paranoid=True),
+            OpenTables(tables or opener()),
         )
         ours: list[bytes | str | None] = []
         for key in keys:

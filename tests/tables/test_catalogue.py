@@ -9,8 +9,9 @@ import pytest
 
 from postvirt.errors import TableError
 from postvirt.tables.catalogue import catalogue
-from postvirt.tables.registry import TYPES, open_table
 from postvirt.tables.table import TableOptions
+from postvirt.tables.table_types import TYPES
+from tests.harness.tables import open_table
 
 
 def test_every_type_has_one_line_that_names_it():
@@ -32,7 +33,9 @@ def without_pcre(monkeypatch):
         return real(name, *rest)
 
     for module in ("pcre", "pcre2"):
-        monkeypatch.delitem(sys.modules, f"postvirt.tables.{module}", raising=False)
+        monkeypatch.delitem(
+            sys.modules, f"postvirt.tables.rules.{module}", raising=False
+        )
     monkeypatch.setattr(ctypes, "CDLL", load)
 
 

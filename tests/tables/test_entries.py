@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import ListedTable, TableOptions
+from tests.harness.tables import open_table
 
 VIRTUAL = TableOptions(utf8=True, paranoid=True)
 INDEX_TYPES = ("hash", "btree", "lmdb", "cdb")

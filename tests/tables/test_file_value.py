@@ -8,8 +8,8 @@ import pytest
 
 from postvirt.errors import TableError
 from postvirt.tables.file_value import decoded
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 QUERY = TableOptions(utf8=True, fold=True, file_values=True, must_open=True)
 

@@ -11,7 +11,7 @@ from postvirt.config import networks
 from postvirt.errors import TableError
 from postvirt.system.interfaces import own_addresses
 from postvirt.tables.local_domains import LocalDomains
-from postvirt.tables.registry import OpenTables
+from tests.harness.tables import open_tables
 
 DOMAINS = [
     b"dest.test",
@@ -59,7 +59,7 @@ def make(**parameters: str) -> LocalDomains:
         "inet_interfaces": "all",
         "proxy_interfaces": "",
     } | parameters
-    return LocalDomains(**settings, utf8=True, opened=OpenTables())
+    return LocalDomains(**settings, utf8=True, opened=open_tables())
 
 
 @pytest.mark.postfix

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.tables.maps import Maps, open_maps
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.maps import Maps
 from postvirt.tables.table import Table, TableOptions
+from tests.harness.tables import open_maps, open_tables
 
 KEYS = [
     b"a@b",
@@ -134,7 +134,7 @@ def test_tables_of_patterns_do_not_see_parts_of_an_address():
 
 
 def test_a_table_that_is_named_twice_is_opened_once(logged):
-    opened = OpenTables()
+    opened = open_tables()
     first = open_maps("virtual_uid_maps", "hash:/none, static:1", OPTIONS, opened)
     second = open_maps("virtual_gid_maps", ["static:1", "hash:/none"], OPTIONS, opened)
     assert first.tables == second.tables[::-1]
@@ -166,7 +166,7 @@ def test_a_changed_table_is_named_as_postfix_names_it(
 @pytest.mark.parametrize("type_", ["hash", "btree", "lmdb"])
 def test_a_removed_table_has_changed(index, type_):
     spec = index(type_, b"a@b x\n")
-    opened = OpenTables()
+    opened = open_tables()
     maps = open_maps("virtual_mailbox_maps", spec, OPTIONS, opened)
     path = spec.partition(":")[2]
     os.unlink(f"{path}.lmdb" if type_ == "lmdb" else f"{path}.db")

@@ -6,7 +6,7 @@ import pytest
 
 from postvirt.errors import ConfigError, TableError
 from postvirt.tables.match_list import DomainList, MatchList, patterns, table_names
-from postvirt.tables.registry import OpenTables
+from tests.harness.tables import open_tables
 
 DOMAINS = [
     b"example.com",
@@ -61,7 +61,7 @@ def test_a_domain_list_matches_as_in_postfix(
         value,
         parent_domain_matches_subdomains=parents,
         utf8=True,
-        opened=OpenTables(),
+        opened=open_tables(),
     )
 
     def matches(domain):
@@ -76,7 +76,7 @@ def test_a_domain_list_matches_as_in_postfix(
 
 
 def test_a_failing_table_fails_the_match(logged):
-    names = MatchList("title", "hash:/none", utf8=True, opened=OpenTables())
+    names = MatchList("title", "hash:/none", utf8=True, opened=open_tables())
     with pytest.raises(TableError):
         names.contains(b"a")
     assert logged.take()[-1] == "warning: title: hash:/none: table lookup problem"
@@ -96,21 +96,21 @@ def test_a_failing_table_fails_the_match(logged):
 def test_a_table_may_have_to_open(logged, value, problem):
     """daemon_table_open_error_is_fatal."""
     with pytest.raises(ConfigError) as error:
-        MatchList("title", value, utf8=True, opened=OpenTables(all_must_open=True))
+        MatchList("title", value, utf8=True, opened=open_tables(all_must_open=True))
     assert error.value.text == problem
     assert logged.take() == []
 
 
 def test_an_exclamation_mark_needs_a_pattern():
     with pytest.raises(ConfigError, match="title: no pattern after '!'"):
-        MatchList("title", "a, !", utf8=True, opened=OpenTables())
+        MatchList("title", "a, !", utf8=True, opened=open_tables())
 
 
 def test_a_file_that_includes_itself_is_refused(tmp_path):
     path = tmp_path / "list"
     path.write_text(f"a\n{path}\n")
     with pytest.raises(ConfigError, match="includes itself"):
-        MatchList("title", str(path), utf8=True, opened=OpenTables())
+        MatchList("title", str(path), utf8=True, opened=open_tables())
 
 
 def test_the_tables_of_a_list_are_known_without_opening_them(text_table, logged):

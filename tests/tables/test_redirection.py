@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from postvirt.config.load import load
+from postvirt.config.load import Texts, load
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError, TableError
-from postvirt.tables import redirection
-from postvirt.tables.maps import open_maps
-from postvirt.tables.registry import OpenTables, open_table
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
 from tests.harness.databases import driver
+from tests.harness.tables import open_maps
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 pytestmark = pytest.mark.postfix
@@ -37,18 +37,19 @@ def settings(postfix):
 def use(settings):
     """Redirect to lmdb: and cdb:, and as the arguments say."""
 
-    def make(**parameters: object) -> Settings:
+    def make(**parameters: object) -> TableOpener:
         defaults = {
             "non_bdb_migration_level": "enable-redirect",
             "default_database_type": "lmdb",
             "default_cache_db_type": "cdb",
         }
-        changed = replace(settings, **{**defaults, **parameters})
-        redirection.use(changed)
-        return changed
+        return tables_of(replace(settings, **{**defaults, **parameters}))
 
-    yield make
-    redirection.use(settings)
+    return make
+
+
+def tables_of(settings: Settings) -> TableOpener:
+    return TableOpener.of(settings, Texts({}))
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def path(index, tmp_path):
     return str(tmp_path / "table")
 
 
-def ask(spec: str) -> bytes | None:
-    table = open_table(spec, OPTIONS)
+def ask(tables: TableOpener, spec: str) -> bytes | None:
+    table = tables.open(spec, OPTIONS)
     try:
         assert table.lookup(b"none") is None
         return table.lookup(b"key@x")
@@ -72,10 +73,9 @@ def ask(spec: str) -> bytes | None:
 
 def test_by_default_nothing_changes(use, settings, path, logged):
     assert settings.non_bdb_migration_level == "disable"
-    for parameters in (settings, use(non_bdb_migration_level="DISABLE")):
-        redirection.use(parameters)
-        assert ask(f"hash:{path}") == b"hash"
-        assert ask(f"btree:{path.removesuffix('table')}tree") == b"btree"
+    for tables in (tables_of(settings), use(non_bdb_migration_level="DISABLE")):
+        assert ask(tables, f"hash:{path}") == b"hash"
+        assert ask(tables, f"btree:{path.removesuffix('table')}tree") == b"btree"
     assert logged.take() == []
 
 
@@ -83,19 +83,19 @@ def test_by_default_nothing_changes(use, settings, path, logged):
     "level", ["enable-redirect", "Enable-Redirect", "enable-reindex"]
 )
 def test_a_table_is_opened_as_what_the_defaults_say(use, path, logged, level):
-    use(non_bdb_migration_level=level)
-    assert ask(f"hash:{path}") == b"lmdb"
+    tables = use(non_bdb_migration_level=level)
+    assert ask(tables, f"hash:{path}") == b"lmdb"
     assert logged.take() == [f"redirecting hash:{path} to lmdb:{path}"]
-    assert ask(f"btree:{path}") == b"cdb"
-    assert ask(f"proxy:hash:{path}") == b"lmdb"
-    assert ask(f"unionmap:{{proxy:hash:{path}, btree:{path}}}") == b"lmdb,cdb"
+    assert ask(tables, f"btree:{path}") == b"cdb"
+    assert ask(tables, f"proxy:hash:{path}") == b"lmdb"
+    assert ask(tables, f"unionmap:{{proxy:hash:{path}, btree:{path}}}") == b"lmdb,cdb"
     for other in ("lmdb", "cdb"):
-        assert ask(f"{other}:{path}") == other.encode()
+        assert ask(tables, f"{other}:{path}") == other.encode()
 
 
 def test_the_log_can_be_silent(use, path, logged):
-    use(non_bdb_migration_log_redirect=False)
-    assert ask(f"hash:{path}") == b"lmdb"
+    tables = use(non_bdb_migration_log_redirect=False)
+    assert ask(tables, f"hash:{path}") == b"lmdb"
     assert logged.take() == []
 
 
@@ -112,22 +112,22 @@ def test_the_log_can_be_silent(use, path, logged):
     ],
 )
 def test_a_mapping_of_one_s_own(use, path, mapping, as_hash, as_btree):
-    use(non_bdb_custom_mapping=mapping.replace("PATH", path))
-    assert ask(f"hash:{path}") == as_hash
-    assert ask(f"btree:{path}") == as_btree
+    tables = use(non_bdb_custom_mapping=mapping.replace("PATH", path))
+    assert ask(tables, f"hash:{path}") == as_hash
+    assert ask(tables, f"btree:{path}") == as_btree
 
 
 def test_a_mapping_in_a_file(use, path, index):
     mapping = index("cdb", b"hash cdb\nbtree lmdb\n", "mapping")
-    use(non_bdb_custom_mapping=mapping)
-    assert ask(f"hash:{path}") == b"cdb"
-    assert ask(f"btree:{path}") == b"lmdb"
+    tables = use(non_bdb_custom_mapping=mapping)
+    assert ask(tables, f"hash:{path}") == b"cdb"
+    assert ask(tables, f"btree:{path}") == b"lmdb"
 
 
 def test_a_mapping_is_not_opened_as_another_type_itself(use, path, index):
     mapping = index("hash", b"hash cdb\n", "mapping")
-    use(non_bdb_custom_mapping=f"unionmap:{{{mapping}}}")
-    assert ask(f"hash:{path}") == b"cdb"
+    tables = use(non_bdb_custom_mapping=f"unionmap:{{{mapping}}}")
+    assert ask(tables, f"hash:{path}") == b"cdb"
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_mapping_is_not_opened_as_another_type_itself(use, path, index):
 )
 def test_what_cannot_be_redirected_is_an_error(use, path, logged, parameters, reason):
     """And never "not found", also not by way of the old file."""
-    use(**parameters)
-    table = open_table(f"hash:{path}", OPTIONS)
+    tables = use(**parameters)
+    table = tables.open(f"hash:{path}", OPTIONS)
     for key in (b"key@x", b"none"):
         with pytest.raises(TableError) as error:
             table.lookup(key)
@@ -166,20 +166,20 @@ def test_what_cannot_be_redirected_is_an_error(use, path, logged, parameters, re
 
 def test_a_missing_index_is_an_error_also_when_postfix_would_make_it(use, logged):
     for level in ("enable-redirect", "enable-reindex"):
-        use(non_bdb_migration_level=level)
+        tables = use(non_bdb_migration_level=level)
         with pytest.raises(TableError, match=r"/none\.lmdb: No such file"):
-            ask("hash:/none")
+            ask(tables, "hash:/none")
 
 
 def test_a_mapping_that_is_no_table_ends_the_process(use, path):
-    use(non_bdb_custom_mapping="/etc/postfix/mapping")
+    tables = use(non_bdb_custom_mapping="/etc/postfix/mapping")
     with pytest.raises(ConfigError, match='instead of "/etc/postfix/mapping"'):
-        open_table(f"hash:{path}", OPTIONS)
+        tables.open(f"hash:{path}", OPTIONS)
 
 
 def test_a_change_is_named_after_the_table_of_the_configuration(use, path, index):
-    use()
-    opened = OpenTables()
+    tables = use()
+    opened = OpenTables(tables)
     maps = open_maps("virtual_mailbox_maps", f"hash:{path}", OPTIONS, opened)
     assert maps.find(b"key@x") == b"lmdb"
     index("hash", b"key@x again\n")
@@ -208,16 +208,18 @@ import sys
 from postvirt.config.load import load
 from postvirt.delivery.preparation import prepare
 from postvirt.server.assembly import Assembly
+from postvirt.tables.opener import TableOpener
 name = "virtual"
-settings = load(sys.argv[1], [], process_name=name, service_name=name).settings
-prepare(settings)
+loaded = load(sys.argv[1], [], process_name=name, service_name=name)
+tables = TableOpener.of(loaded.settings, loaded.texts)
+prepare(loaded.settings, tables)
 assert "berkeleydb" not in sys.modules
 before = set(sys.modules)
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         raise AssertionError("import of " + name)
 sys.meta_path.insert(0, Refuse())
-Assembly(settings, name)
+Assembly(loaded.settings, tables, name)
 """
 
 

@@ -9,10 +9,9 @@ import pytest
 from postvirt.errors import TableError
 from postvirt.tables.folding import fold
 from postvirt.tables.local_domains import LocalDomains
-from postvirt.tables.maps import open_maps
-from postvirt.tables.registry import OpenTables
 from postvirt.tables.search import find_address, without_extension
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_maps, open_tables
 
 LOCALS = (
     "user",
@@ -109,7 +108,7 @@ def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
     expected, _ = postfix.ask("address", keys, maps=maps_text)
 
     options = TableOptions(utf8=utf8, paranoid=True)
-    opened = OpenTables()
+    opened = open_tables()
     maps = open_maps("virtual_mailbox_maps", maps_text, options, opened)
     local = LocalDomains(
         myorigin=parameters["myorigin"],

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import FileVersion, TableOptions
+from tests.harness.tables import open_table
 
 
 @pytest.mark.parametrize(

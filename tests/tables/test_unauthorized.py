@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 VIRTUAL = TableOptions(utf8=True, paranoid=True)
 

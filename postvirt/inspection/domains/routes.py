@@ -17,7 +17,7 @@ from postvirt.routing.router import TRANSPORTS, Router
 from postvirt.routing.transport_maps import TRANSPORT_MAPS
 from postvirt.tables.folding import fold
 from postvirt.tables.match_list import patterns
-from postvirt.tables.registry import OpenTables, open_table
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import ListedTable, Table, TableOptions
 
 # Where local(8) may send on what it receives.
@@ -98,7 +98,7 @@ class Routes:
             if isinstance(item, bytes):
                 found[fold(item, self._utf8)] = None
                 continue
-            opened = open_table(item, TableOptions(utf8=self._utf8))
+            opened = self._subject.tables.open(item, TableOptions(utf8=self._utf8))
             is_all &= isinstance(opened, ListedTable)
             for domain in _domains_in(opened):
                 found[fold(domain, self._utf8)] = None

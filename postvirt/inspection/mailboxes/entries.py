@@ -28,8 +28,7 @@ from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Owner, Unknown
 from postvirt.model.text import counted
 from postvirt.system import log
-from postvirt.tables import registry
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.simple.static import StaticTable
 from postvirt.tables.table import ListedTable, Table, TableOptions
 from postvirt.tables.unavailable import Unavailable
@@ -46,7 +45,7 @@ def check_entries(subject: Subject) -> Iterator[Problem]:
     """Everything that is wrong with single entries and domains."""
     if subject.is_like_an_earlier_one:
         return
-    opened = OpenTables()
+    opened = OpenTables(subject.tables)
     # What a search would log for one recipient is counted for all.
     log.start(_tell_nobody)
     try:
@@ -74,7 +73,7 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
         return []  # reported: nothing can be delivered
     tables = resolver.mailbox_maps.tables
     listed = [one for one in tables if isinstance(one, ListedTable)]
-    is_slow = registry.are_slow([one for names in maps.values() for one in names])
+    is_slow = subject.tables.are_slow([one for names in maps.values() for one in names])
     sample = subject.extent.sample
     if is_slow:
         sample = min(sample or _FEW, _FEW)
@@ -83,7 +82,7 @@ def _look(subject: Subject, opened: OpenTables) -> list[Problem]:
     routes = Routes(subject, opened)
     sees_all = len(listed) == len(tables) and not is_sampled
     looks: list[Look] = [Domains(subject, routes, sees_all=sees_all)]
-    if not _is_any_unavailable(resolver, maps.values()):
+    if not _is_any_unavailable(subject, resolver, maps.values()):
         owner = _only_owner(resolver)
         looks += [
             Owners(subject),
@@ -202,17 +201,17 @@ def _not_listed(subject: Subject, name: str) -> Problem:
 
 
 def _is_any_unavailable(
-    resolver: Resolver, names_of_maps: Iterable[Sequence[str]]
+    subject: Subject, resolver: Resolver, names_of_maps: Iterable[Sequence[str]]
 ) -> bool:
     """Whether a table, or one inside of it, cannot be opened: no mail is delivered."""
     maps = (resolver.mailbox_maps, resolver.uid_maps, resolver.gid_maps)
     if any(isinstance(table, Unavailable) for one in maps for table in one.tables):
         return True
     names = [one for names in names_of_maps for one in names]
-    for name in registry.prepare(names):
+    for name in subject.tables.prepare(names):
         if name not in names:
             try:
-                table = registry.open_table(name, TableOptions(paranoid=True))
+                table = subject.tables.open(name, TableOptions(paranoid=True))
             except ConfigError:
                 return True
             table.close()

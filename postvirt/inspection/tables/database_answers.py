@@ -21,8 +21,8 @@ from postvirt.inspection.tables.opening import options_for
 from postvirt.inspection.tables.table_refs import DATABASES, Listed, different_tables
 from postvirt.model.text import wire
 from postvirt.system import log
-from postvirt.tables import registry
 from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
 from postvirt.tables.unavailable import Unavailable
 
@@ -37,13 +37,16 @@ def check_answers(subject: Subject) -> Iterator[Problem]:
         if listed.type not in DATABASES:
             continue
         options = options_for(subject.settings, listed.parameter)
-        question = _Question(listed.table, _key(subject, listed), options)
+        question = _Question(
+            subject.tables, listed.table, _key(subject, listed), options
+        )
         trouble = question.ask(PATIENCE_SECONDS)
         if trouble:
             yield listed.problem(
                 subject,
                 "PV113",
-                f"{listed.table} does not answer: {_without_secrets(trouble, listed)}",
+                f"{listed.table} does not answer:"
+                f" {_without_secrets(subject, trouble, listed)}",
                 remedy="see that the server runs and that the names of host, database,"
                 f" user and columns in {listed.name} are right; then try: postvirt"
                 f" lookup {listed.table} ADDRESS",
@@ -54,6 +57,7 @@ def check_answers(subject: Subject) -> Iterator[Problem]:
 class _Question:
     """A lookup in a thread of its own, because a driver may wait without end."""
 
+    tables: TableOpener
     table: str
     key: bytes
     options: TableOptions
@@ -62,12 +66,11 @@ class _Question:
 
     def ask(self, patience_seconds: float) -> str:
         """What went wrong, or ""."""
-        log.start(self._note)
         # Should it never come back, it does not keep the program from ending.
         thread = Thread(target=self._look_up, daemon=True)
-        thread.start()
-        thread.join(patience_seconds)
-        log.start(log.to_stderr("postvirt"))
+        with log.diverted(self._note):
+            thread.start()
+            thread.join(patience_seconds)
         if thread.is_alive():
             said = f" ({self._lines[-1]})" if self._lines else ""
             return f"no answer within {patience_seconds:.0f} seconds{said}"
@@ -79,7 +82,7 @@ class _Question:
 
     def _look_up(self) -> None:
         try:
-            table = registry.open_table(self.table, self.options)
+            table = self.tables.open(self.table, self.options)
         except ConfigError:
             return  # opening it complains
         if isinstance(table, Unavailable):
@@ -95,20 +98,23 @@ class _Question:
 
 def _key(subject: Subject, listed: Listed) -> bytes:
     """An address of a domain for which the table is asked at all."""
-    domains = [*_own_domains(listed), *words(subject.settings.virtual_mailbox_domains)]
+    domains = [
+        *_own_domains(subject, listed),
+        *words(subject.settings.virtual_mailbox_domains),
+    ]
     for domain in domains:
         if ":" not in domain and "/" not in domain and "." in domain.strip("."):
             return wire(f"postvirt.check-config@{domain.lower()}")
     return b"postvirt.check-config@example.com"
 
 
-def _own_domains(listed: Listed) -> tuple[str, ...]:
-    return words(_parameter(listed, "domain"))
+def _own_domains(subject: Subject, listed: Listed) -> tuple[str, ...]:
+    return words(_parameter(subject, listed, "domain"))
 
 
-def _parameter(listed: Listed, name: str) -> str:
+def _parameter(subject: Subject, listed: Listed, name: str) -> str:
     try:
-        parameters = CfParameters(listed.name, warn=False)
+        parameters = CfParameters(listed.name, subject.texts)
     except TableError:
         return ""
     try:
@@ -119,9 +125,9 @@ def _parameter(listed: Listed, name: str) -> str:
         parameters.close()
 
 
-def _without_secrets(text: str, listed: Listed) -> str:
+def _without_secrets(subject: Subject, text: str, listed: Listed) -> str:
     for name in _SECRETS:
-        secret = _parameter(listed, name)
+        secret = _parameter(subject, listed, name)
         if secret:
             text = text.replace(secret, _HIDDEN)
     return text

@@ -37,7 +37,7 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
     """
     mail_owner = subject.settings.mail_owner
     problems = []
-    for path in files_of(listed):
+    for path in files_of(subject, listed):
         number = _error_of_reading(path)
         if number != errno.EACCES:
             continue  # opening the table says what is wrong with it, if anything is
@@ -91,7 +91,7 @@ def check_writable(subject: Subject) -> Iterator[Problem]:
     """Tables that somebody else than root can change or replace."""
     seen: set[str] = set()
     for listed in different_tables(subject):
-        paths = list(files_of(listed))
+        paths = list(files_of(subject, listed))
         if listed.type in INDEXES:
             paths.append(listed.name)  # the next postmap(1) makes the index of it
         for path in paths:

@@ -1,7 +1,7 @@
 """Whether the tables can be opened, as the daemon opens them.
 
-Whatever opening a table would log is a problem. `complaints` says which one, and what
-to do about it.
+Whatever a table complains of when it is opened is a problem; `table_problems` says
+which one, and what to do about it.
 
 Raises: nothing.
 """
@@ -19,11 +19,9 @@ from postvirt.inspection.tables.table_problems import problem_of
 from postvirt.inspection.tables.table_refs import (
     OWNER_MAPS,
     STATUS_FILTER,
-    Listed,
     listed_tables,
 )
-from postvirt.system import log
-from postvirt.tables import registry
+from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.table import TableOptions
 
 # What it means when there is nothing to search.
@@ -44,18 +42,18 @@ def check_tables(subject: Subject) -> Iterator[Problem]:
             trouble = f"{parameter} is empty: {_MEANING[parameter]}"
             yield subject.problem("PV103", trouble, parameter, remedy=remedy)
     # What is wrong with a table inside of another one is shown there, and only there.
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[tuple[str, str, Complaint]] = set()
     for listed in listed_tables(subject):
         files = unreadable(subject, listed)
         yield from files
         if files:
             continue  # and nothing else is known about it
         options = options_for(subject.settings, listed.parameter)
-        for severity, line in _said(listed.spec, subject.settings, options):
-            what = (listed.parameter, listed.item, line)
+        for complaint in _complaints(subject, listed.spec, options):
+            what = (listed.parameter, listed.item, complaint)
             if what not in seen:
                 seen.add(what)
-                yield problem_of(subject, listed, severity, line)
+                yield problem_of(subject, listed, complaint)
 
 
 def options_for(settings: Settings, parameter: str) -> TableOptions:
@@ -65,24 +63,11 @@ def options_for(settings: Settings, parameter: str) -> TableOptions:
     return TableOptions(utf8=settings.smtputf8_enable, paranoid=True)
 
 
-def _said(
-    spec: str, settings: Settings, options: TableOptions
-) -> list[tuple[str, str]]:
-    """What opening a table logs, without what is normal: severities and texts."""
-    lines: list[tuple[str, str]] = []
-    log.start(
-        lambda severity, line: lines.append(
-            (severity, line.decode("utf-8", "surrogateescape"))
-        ),
-        utf8=settings.smtputf8_enable,
-    )
+def _complaints(subject: Subject, spec: str, options: TableOptions) -> list[Complaint]:
+    found: list[Complaint] = []
+    tables = subject.tables.telling(found.append)
     try:
-        registry.open_table(spec, options).close()
+        tables.open(spec, options).close()
     except ConfigError as error:
-        lines.append(("error", error.text))
-    finally:
-        log.start(log.to_stderr("postvirt"))
-    return [(severity, line) for severity, line in lines if severity]
-
-
-__all__ = ["Listed", "check_tables", "options_for"]
+        found.append(Complaint(Kind.UNUSABLE, error.text, "error"))
+    return found

@@ -21,8 +21,8 @@ from postvirt.inspection.commands import assign, postmap
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import BERKELEY, Listed, different_tables
-from postvirt.tables import registry
 from postvirt.tables.match_list import table_names
+from postvirt.tables.table_types import TYPES, load_type
 
 _SHARED = ("virtual_mailbox_maps",)
 _PROXIED = ("virtual_mailbox_maps", "virtual_mailbox_domains", "virtual_alias_maps")
@@ -36,7 +36,7 @@ def check_types(subject: Subject) -> Iterator[Problem]:
     if not types:
         return
     for listed in _shared_tables(subject):
-        if listed.type in types or listed.type not in registry.TYPES:
+        if listed.type in types or listed.type not in TYPES:
             continue
         if listed.type in BERKELEY:
             yield from _without_berkeley_db(subject, listed, types)
@@ -111,7 +111,7 @@ def _without_berkeley_db(
 
 def _is_usable(type_: str, types: frozenset[str]) -> bool:
     try:
-        registry.load(type_)
+        load_type(type_)
     except TableError:
         return False
     return type_ in types

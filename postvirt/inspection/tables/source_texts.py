@@ -34,8 +34,7 @@ from postvirt.inspection.tables.text_lines import (
     logical_lines_of,
 )
 from postvirt.model.text import text, wire
-from postvirt.system import log
-from postvirt.tables import registry
+from postvirt.tables.complaint import ignore_complaint
 from postvirt.tables.folding import fold
 from postvirt.tables.simple.memory import MemoryTable
 from postvirt.tables.syntax import SPACE, end_of_key
@@ -69,26 +68,20 @@ def check_sources(subject: Subject) -> Iterator[Problem]:
         is_index = listed.type in INDEXES
         if not is_index and listed.type not in _READ_LINE_BY_LINE:
             continue
-        log.start(_say_nothing)
         try:
             yield from _byte_order_mark(subject, listed)
             if is_index or listed.type == "texthash":
                 yield from _Source(subject, listed).problems()
         except (OSError, ValueError):
             pass  # there need not be a text
-        finally:
-            log.start(log.to_stderr("postvirt"))
-
-
-def _say_nothing(_severity: str, _line: bytes) -> None:
-    """What opening the table has said already."""
 
 
 def _inline(subject: Subject, listed: Listed) -> Iterator[Problem]:
     """Entries in main.cf itself; nothing folds their keys."""
     utf8 = subject.settings.smtputf8_enable
     try:
-        table = registry.open_table(listed.table, TableOptions(must_open=True))
+        tables = subject.tables.telling(ignore_complaint)
+        table = tables.open(listed.table, TableOptions(must_open=True))
     except (ConfigError, TableError):
         return  # opening it complains
     entries = table.entries() if isinstance(table, MemoryTable) else ()

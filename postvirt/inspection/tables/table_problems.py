@@ -1,7 +1,7 @@
-"""What a table says when it is opened, as a problem with a code and a remedy.
+"""What is wrong with a table, as a problem with a code and a remedy.
 
-A line about a line of a file is shown there; but not one of a file that may hold a
-password.
+A problem in a line of the table's own file is shown there, but not with the text of the
+line if the file may contain a password.
 
 Raises: nothing.
 """
@@ -9,112 +9,108 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 from postvirt.inspection.commands import postmap
-from postvirt.inspection.problem import Problem
+from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
-from postvirt.inspection.tables.table_refs import BERKELEY, DATABASES, INDEXES, Listed
+from postvirt.inspection.tables.table_refs import BERKELEY, DATABASES, Listed
 from postvirt.inspection.tables.text_lines import line_of
-from postvirt.tables.registry import TYPES
-
-_IN_LINE = re.compile(r"(?:^|map )(/.*?), line (\d+): (.*)", re.DOTALL)
-_MISSING_INDEX = re.compile(r"open database (.*)\.(db|cdb|lmdb): No such file")
-_MISSING = re.compile(r"(?:open|open database) (/.*): No such file")
+from postvirt.tables.complaint import Complaint, Kind
+from postvirt.tables.table_types import TYPES
 
 
-def problem_of(subject: Subject, listed: Listed, severity: str, line: str) -> Problem:
-    """The problem that a line of the log tells of."""
-    problem = _understood(subject, listed, line)
-    if problem is None:
-        is_warning = severity == "warning"
-        shown = line if listed.spec in line else f"{listed.spec}: {line}"
-        problem = listed.problem(
-            subject,
-            "PV102" if is_warning else "PV101",
-            shown,
-            severity="warning" if is_warning else "error",
-        )
-    return _at_its_line(listed, line, problem)
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a complaint means to an administrator; the fields are those of Problem."""
+
+    code: str
+    severity: Severity = "error"
+    remedy: str = ""
+    commands: tuple[str, ...] = ()
 
 
-def _understood(subject: Subject, listed: Listed, line: str) -> Problem | None:
-    shown = line if listed.spec in line else f"{listed.spec}: {line}"
-    missing = _MISSING_INDEX.search(line)
-    if missing and listed.type in INDEXES:
-        return _missing_index(subject, listed, shown, missing[1], missing[2])
-    if _MISSING.search(line):
-        remedy = "" if listed.type in DATABASES else f"write {listed.name}"
-        return listed.problem(subject, "PV104", shown, remedy=remedy)
-    if "older than source" in line:
-        return listed.problem(
-            subject,
-            "PV107",
-            shown,
-            severity="warning",
-            remedy=f"make the index again with: postmap {listed.table}",
-            commands=(postmap(subject.settings, listed.table),),
-        )
-    if "unsupported dictionary type" in line:
-        return listed.problem(subject, "PV108", shown, remedy=_driver(listed))
-    if "regular expression substitution is not allowed" in line:
-        return listed.problem(
-            subject,
-            "PV111",
-            shown,
-            remedy="write the result out: who writes to an address would choose the"
-            " mailbox, or its owner",
-        )
-    if "duplicate entry" in line:
-        return listed.problem(subject, "PV114", shown, remedy="keep one of the entries")
-    if 'record is in "key: value" format' in line:
-        return listed.problem(
-            subject,
-            "PV115",
-            shown,
-            severity="warning",
-            remedy="write the key without a colon",
-        )
-    if "no replacement text" in line:
-        return listed.problem(
-            subject, "PV116", shown, remedy="write a result behind the pattern"
-        )
-    if "expected format: key whitespace value" in line:
-        return listed.problem(
-            subject,
-            "PV116",
-            shown,
-            severity="warning",
-            remedy="write a value behind the key, or take the line out",
-        )
-    return None
+def problem_of(subject: Subject, listed: Listed, complaint: Complaint) -> Problem:
+    """The problem that a table complains of."""
+    meaning = _meaning(subject, listed, complaint)
+    line = complaint.log_line
+    problem = listed.problem(
+        subject,
+        meaning.code,
+        line if listed.spec in line else f"{listed.spec}: {line}",
+        severity=meaning.severity,
+        remedy=meaning.remedy,
+        commands=meaning.commands,
+    )
+    return _at_its_line(listed, complaint, problem)
 
 
-def _missing_index(
-    subject: Subject, listed: Listed, shown: str, path: str, suffix: str
-) -> Problem:
+def _meaning(subject: Subject, listed: Listed, complaint: Complaint) -> _Meaning:
+    match complaint.kind:
+        case Kind.UNUSABLE:
+            return _Meaning("PV101")
+        case Kind.PARAMETER | Kind.LINE:
+            return _Meaning("PV102", "warning")
+        case Kind.MISSING_INDEX:
+            remedy, commands = _how_to_make(subject, listed, complaint.file)
+            return _Meaning("PV104", "error", remedy, commands)
+        case Kind.MISSING_FILE:
+            is_database = listed.type in DATABASES
+            remedy = "" if is_database else f"create {complaint.file}"
+            return _Meaning("PV104", "error", remedy)
+        case Kind.STALE_INDEX:
+            remedy = f"make the index again with: postmap {listed.table}"
+            command = postmap(subject.settings, listed.table)
+            return _Meaning("PV107", "warning", remedy, (command,))
+        case Kind.UNSUPPORTED_TYPE:
+            return _Meaning("PV108", "error", _driver(listed))
+        case Kind.SUBSTITUTION:
+            remedy = (
+                "write the result in full: with $1, the sender would choose the mailbox"
+                " or its owner"
+            )
+            return _Meaning("PV111", "error", remedy)
+        case Kind.DUPLICATE:
+            return _Meaning("PV114", "error", "keep one of the entries")
+        case Kind.KEY_COLON:
+            return _Meaning("PV115", "warning", "write the key without a colon")
+        case Kind.NO_RESULT:
+            return _Meaning("PV116", "error", "write a result after the pattern")
+        case Kind.NO_VALUE:
+            remedy = "write a value after the key, or remove the line"
+            return _Meaning("PV116", "warning", remedy)
+    assert_never(complaint.kind)
+
+
+def _how_to_make(
+    subject: Subject, listed: Listed, index: str
+) -> tuple[str, tuple[str, ...]]:
+    """The remedy and the commands for an index file that does not exist."""
+    path, suffix = os.path.splitext(index)
     # A hash: table may be opened as another type, which Postfix before 3.11 does not
     # do: name the type of the file.
-    table = f"{listed.type if suffix == 'db' else suffix}:{path}"
+    type_ = suffix.removeprefix(".")
+    if type_ == "db":
+        type_ = listed.type if listed.type in BERKELEY else "hash"
+    table = f"{type_}:{path}"
     remedy = f"make the index with: postmap {table}"
     commands: tuple[str, ...] = (postmap(subject.settings, table),)
     if not os.path.exists(path):
-        remedy = f"write {path}, then {remedy}"
+        remedy = f"create {path}, then {remedy}"
         commands = ()
-    for other in ("db", "lmdb", "cdb"):
-        if other != suffix and os.path.exists(f"{path}.{other}"):
-            type_ = "hash" if other == "db" else other
-            remedy += f"; or use {path}.{other}, as {type_}:{path}"
-    return listed.problem(subject, "PV104", shown, remedy=remedy, commands=commands)
+    for other, other_type in ((".db", "hash"), (".lmdb", "lmdb"), (".cdb", "cdb")):
+        if other != suffix and os.path.exists(path + other):
+            remedy += f"; or use {path}{other}, as {other_type}:{path}"
+    return remedy, commands
 
 
 def _driver(listed: Listed) -> str:
-    """How to come to a table of a type that is not there."""
+    """How to get a table of a type that is not there."""
     known = TYPES.get(listed.type)
     if known is None:
-        return "postvirt lookup --types lists the types that there are"
-    remedy = f"install what is missing: {known.remedy}" if known.remedy else ""
+        return "to list the types that exist: postvirt lookup --types"
+    remedy = f"install the driver: {known.remedy}" if known.remedy else ""
     if listed.type in BERKELEY:
         remedy += (
             f"; or do without Berkeley DB: postmap lmdb:{listed.name} (or cdb:), and"
@@ -123,17 +119,14 @@ def _driver(listed: Listed) -> str:
     return remedy
 
 
-def _at_its_line(listed: Listed, line: str, problem: Problem) -> Problem:
-    found = _IN_LINE.search(line)
-    if not found:
+def _at_its_line(listed: Listed, complaint: Complaint, problem: Problem) -> Problem:
+    path, number = complaint.file, complaint.line
+    if not number or path != listed.name or not path.startswith(("/", ".")):
         return problem
-    path, number, said = found[1], int(found[2]), found[3]
     source = "" if listed.type in DATABASES else line_of(path, number)
-    if path != listed.name:
-        return problem
     return replace(
         problem,
-        text=f"{listed.table}: {said}",
+        text=f"{listed.table}: {complaint.text}",
         file=path,
         line=number,
         source=source,

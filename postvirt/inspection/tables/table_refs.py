@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postvirt.config.lists import split
-from postvirt.errors import ConfigError
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
-from postvirt.tables import registry
 
 OWNER_MAPS = ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
 STATUS_FILTER = "virtual_delivery_status_filter"
@@ -84,7 +82,7 @@ def listed_tables(
     """All tables of these parameters, a table before the one that uses it."""
     for parameter in parameters:
         for item in split(getattr(subject.settings, parameter)):
-            inside = [one for one in registry.prepare([item])[1:] if one in item]
+            inside = [one for one in subject.tables.prepare([item])[1:] if one in item]
             for spec in (*reversed(inside), item):
                 yield Listed(parameter, item, spec)
 
@@ -99,9 +97,6 @@ def different_tables(
     return list(found.values())
 
 
-def files_of(listed: Listed) -> tuple[str, ...]:
+def files_of(subject: Subject, listed: Listed) -> tuple[str, ...]:
     """The files that a table is read from."""
-    try:
-        return tuple([one.path for one in registry.files(listed.spec)])
-    except ConfigError:
-        return ()
+    return tuple([one.path for one in subject.tables.files(listed.spec)])

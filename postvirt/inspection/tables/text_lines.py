@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from postvirt.model.text import text, wire
+from postvirt.tables.complaint import ignore_complaint
 from postvirt.tables.text_file import joined
 
 # A longer line is not one that a person wrote, and is not worth the memory.
@@ -36,9 +37,12 @@ def line_of(path: str, number: int) -> str:
 def logical_lines_of(
     path: str, tell: Callable[[int], object] = lambda _: None
 ) -> Iterator[tuple[int, bytes]]:
-    """Numbers and logical lines; `tell` hears now and then how many bytes are read."""
+    """Numbers and logical lines; `tell` hears now and then how many bytes are read.
+
+    A line that begins with white space but continues nothing is skipped.
+    """
     with open(wire(path), "rb") as file:
-        yield from joined(_physical(file, tell), path)
+        yield from joined(_physical(file, tell), path, ignore_complaint)
 
 
 def _physical(file: BinaryIO, tell: Callable[[int], object]) -> Iterator[bytes]:

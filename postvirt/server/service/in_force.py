@@ -27,6 +27,7 @@ from postvirt.server.worker_setup import (
     set_up_worker,
 )
 from postvirt.system import log, privileges
+from postvirt.tables.opener import TableOpener
 
 # A worker of the service does not leave when it has nothing to do.
 _NEVER_SECONDS = 1_000_000_000
@@ -50,6 +51,11 @@ class InForce:
         privileges.settle(Owner(0, 0))
         self.owner = mail_owner(accounts_of(self.settings))
         self._listener = Listener(wanted.name, self.owner)
+
+    @property
+    def tables(self) -> TableOpener:
+        """What opens the tables of the settings."""
+        return self._current.tables
 
     def prepare(self) -> None:
         """Read main.cf again if it has changed; before each worker."""
@@ -99,5 +105,7 @@ class InForce:
     def _use(self, current: CurrentSettings) -> None:
         settings = current.read()
         never_idle = replace(settings, max_idle=_NEVER_SECONDS)
-        self._prepared = prepare_workers(current.options, never_idle, current.json_log)
+        self._prepared = prepare_workers(
+            current.options, never_idle, current.tables, current.json_log
+        )
         self._current, self.settings = current, settings

@@ -42,7 +42,7 @@ class TablesInUse:
         """Have the files watched; to be called before workers open the tables."""
         settings, owner = self._in_force.settings, self._in_force.owner
         with suppress(ConfigError):
-            self.files = files_of(all_table_names(settings))
+            self.files = files_of(self._in_force.tables, all_table_names(settings))
         watched = {**self.files, self._main_cf: [TableFile(self._main_cf)]}
         self.watcher.watch(owner, watched, versions_of(watched))
         self.exporter.export(settings.postvirt_metrics_address, owner, self.files)

@@ -12,20 +12,22 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from postvirt.server.table_watch.versions import Version, version_of
-from postvirt.tables import registry
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableFile
 
 
-def files_of(type_names: Iterable[str]) -> dict[str, list[TableFile]]:
+def files_of(
+    tables: TableOpener, type_names: Iterable[str]
+) -> dict[str, list[TableFile]]:
     """The files of these tables and of those that they open, by "type:name".
 
     Paths are absolute. A table may have no file at all.
     """
     found = {}
-    for type_name in registry.prepare(type_names):
+    for type_name in tables.prepare(type_names):
         found[type_name] = [
             TableFile(os.path.abspath(file.path), file.is_read_live)
-            for file in registry.files(type_name)
+            for file in tables.files(type_name)
         ]
     return found
 

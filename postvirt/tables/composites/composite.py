@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from postvirt.config.lists import split
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
+from postvirt.tables.context import TableContext
 from postvirt.tables.syntax import balanced
 from postvirt.tables.table import Table, TableOptions
 
@@ -38,8 +38,7 @@ def bad_syntax(type_: str, name: str, form: str) -> TableError:
     return TableError(f'bad syntax: "{type_}:{name}"; need "{type_}:{{{form}...}}"')
 
 
-def tables_within(name: str, type_: str = "") -> tuple[str, ...]:
-    """The "type:name"s that a table of this name consists of."""
+def _members(type_: str, name: str) -> tuple[str, ...]:
     form = "type:name"
     names = items(type_, name, form)
     if not all(":" in member for member in names):
@@ -47,16 +46,23 @@ def tables_within(name: str, type_: str = "") -> tuple[str, ...]:
     return names
 
 
+def members(name: str, _context: TableContext) -> tuple[str, ...]:
+    """The "type:name"s that a table of this name consists of."""
+    return _members("", name)
+
+
 class CompositeTable(Table):
     """Open members; a type adds `find`."""
 
-    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
-        names = tables_within(name, type_)
-        # Without UTF-8 it is the members, each by itself, who fold a key.
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, context: TableContext
+    ) -> None:
+        names = _members(type_, name)
+        # Without UTF-8 each member folds the key itself.
         super().__init__(
             type_, name, replace(options, fold=options.fold and options.utf8_active)
         )
-        self.members = tuple(open_table(member, options) for member in names)
+        self.members = tuple(context.open(member, options) for member in names)
         self.fixed = self.members[0].fixed
 
     def changed(self) -> bool:

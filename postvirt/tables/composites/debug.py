@@ -9,21 +9,20 @@ from __future__ import annotations
 from postvirt.errors import TableError
 from postvirt.model.text import text
 from postvirt.system import log
-from postvirt.tables.registry import open_table as open_other
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import Table, TableOptions
-
-
-def tables_within(name: str) -> tuple[str, ...]:
-    """The table that is behind."""
-    return (name,) if ":" in name else ()
 
 
 class DebugTable(Table):
     """A table and its witness; all rules for keys are those of the table."""
 
-    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, context: TableContext
+    ) -> None:
+        if ":" not in name:
+            raise TableError(f'bad syntax: "{type_}:{name}"; need "{type_}:type:name"')
         super().__init__(type_, name, TableOptions(lock=options.lock))
-        self._table = open_other(name, options)
+        self._table = context.open(name, options)
         self.fixed = self._table.fixed
 
     def find(self, key: bytes) -> bytes | None:
@@ -45,8 +44,8 @@ class DebugTable(Table):
         self._table.close()
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Open the table behind."""
-    if ":" not in name:
-        raise TableError(f'bad syntax: "{type_}:{name}"; need "{type_}:type:name"')
-    return DebugTable(type_, name, options)
+def _tables_within(name: str, _context: TableContext) -> tuple[str, ...]:
+    return (name,) if ":" in name else ()
+
+
+TYPE = TableType(DebugTable, within=_tables_within)

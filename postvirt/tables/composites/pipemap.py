@@ -9,11 +9,8 @@ Raises: TableError.
 
 from __future__ import annotations
 
-from postvirt.tables.composites import composite
-from postvirt.tables.composites.composite import CompositeTable
-from postvirt.tables.table import Table, TableOptions
-
-tables_within = composite.tables_within
+from postvirt.tables.composites.composite import CompositeTable, members
+from postvirt.tables.context import TableType
 
 
 class PipeTable(CompositeTable):
@@ -29,6 +26,4 @@ class PipeTable(CompositeTable):
         return key
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Open the members."""
-    return PipeTable(type_, name, options)
+TYPE = TableType(PipeTable, within=members)

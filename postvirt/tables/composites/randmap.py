@@ -14,6 +14,7 @@ import random
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.composites.composite import items
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
 from postvirt.tables.table import Table, TableOptions
 
@@ -23,7 +24,9 @@ class RandomTable(Table):
 
     fixed = False
 
-    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, _context: TableContext
+    ) -> None:
         super().__init__(type_, name, options)
         self._values = [wire(value) for value in items(type_, name, "value")]
         if options.file_values:
@@ -37,6 +40,4 @@ class RandomTable(Table):
         return random.choice(self._values)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Take the values from the name."""
-    return RandomTable(type_, name, options)
+TYPE = TableType(RandomTable)

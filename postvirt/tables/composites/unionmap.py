@@ -10,11 +10,8 @@ Raises: TableError.
 
 from __future__ import annotations
 
-from postvirt.tables.composites import composite
-from postvirt.tables.composites.composite import CompositeTable
-from postvirt.tables.table import Table, TableOptions
-
-tables_within = composite.tables_within
+from postvirt.tables.composites.composite import CompositeTable, members
+from postvirt.tables.context import TableType
 
 
 class UnionTable(CompositeTable):
@@ -30,6 +27,4 @@ class UnionTable(CompositeTable):
         return joined or None
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Open the members."""
-    return UnionTable(type_, name, options)
+TYPE = TableType(UnionTable, within=members)

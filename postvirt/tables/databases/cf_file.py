@@ -19,13 +19,20 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable
 
 from postvirt.config.main_cf import split_nameval
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import text, wire
-from postvirt.system import log
+from postvirt.system.settled_file import read_settled
+from postvirt.tables.complaint import (
+    Complain,
+    Complaint,
+    Kind,
+    OpenError,
+    ignore_complaint,
+    missing_or_unusable,
+)
 from postvirt.tables.table import FileVersion
 from postvirt.tables.text_file import logical_lines
 
@@ -33,35 +40,22 @@ from postvirt.tables.text_file import logical_lines
 # ConfigError.
 MainCfLookup = Callable[[str], str | None]
 
-# A file that was written less than a second ago may be half of a file.
-HOT_PAUSE_SECONDS = 0.3
-
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]{1,19}")
 _INT_MAX = (1 << 31) - 1
-
-
-def _nothing_is_set(name: str) -> None:
-    """What main.cf says before anybody has read it."""
-
-
-_main_cf: MainCfLookup = _nothing_is_set
-
-
-def use_main_cf(lookup: MainCfLookup) -> None:
-    """Take the parameters of all tables that are opened from now on from here."""
-    global _main_cf
-    _main_cf = lookup
 
 
 class CfParameters:
     """The parameters of one table; name is what follows the type.
 
-    With warn, a parameter that is set twice gives a warning.
+    main_cf looks parameters up in main.cf, complain hears what is strange in the file.
     """
 
-    def __init__(self, name: str, *, warn: bool = True) -> None:
+    def __init__(
+        self, name: str, main_cf: MainCfLookup, complain: Complain = ignore_complaint
+    ) -> None:
         self.name = name
-        self._warn = warn
+        self._main_cf = main_cf
+        self._complain = complain
         self._values: dict[str, str] | None = None
         self._version: FileVersion | None = None
         if name.startswith(("/", ".")):
@@ -72,9 +66,10 @@ class CfParameters:
         try:
             fd = os.open(wire(self.name), os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise TableError(f"open {self.name}: {error.strerror}") from None
+            why = f"open {self.name}: {error.strerror}"
+            raise missing_or_unusable(error, why, self.name) from None
         try:
-            content = self._read_when_cold(fd)
+            content = read_settled(wire(self.name))
             self._version = FileVersion.of(fd)
             return self._parse(content)
         except OSError as error:
@@ -84,27 +79,20 @@ class CfParameters:
             self.close()
             raise
 
-    def _read_when_cold(self, fd: int) -> bytes:
-        before = int(time.time())
-        while True:
-            status = os.fstat(fd)
-            content = os.pread(fd, status.st_size, 0) if status.st_size else b""
-            mtime, after = int(status.st_mtime), int(time.time())
-            if mtime < before - 1 or mtime > after:
-                return content
-            time.sleep(HOT_PAUSE_SECONDS)
-            before = after
-
     def _parse(self, content: bytes) -> dict[str, str]:
         values: dict[str, str] = {}
-        for number, line in logical_lines(content, self.name):
+        for number, line in logical_lines(content, self.name, self._complain):
             split = split_nameval(text(line.split(b"\0", 1)[0]))
-            place = f"{self.name}, line {number}"
             if isinstance(split, str):
-                raise TableError(f"{place}: {split}")
+                raise OpenError(
+                    Complaint(Kind.UNUSABLE, split, file=self.name, line=number)
+                )
             name, value = split
-            if self._warn and values.get(name, value) != value:
-                log.warning(f"{place}: overriding earlier entry: {name}")
+            if values.get(name, value) != value:
+                why = f"overriding earlier entry: {name}"
+                self._complain(
+                    Complaint(Kind.PARAMETER, why, file=self.name, line=number)
+                )
             values[name] = value
         return values
 
@@ -113,7 +101,7 @@ class CfParameters:
         if self._values is None:
             name = f"{self.name}_{name}"
             try:
-                return name, _main_cf(name)
+                return name, self._main_cf(name)
             except ConfigError as error:
                 raise TableError(f"{name}: {error.text}") from None
         return f"{self.name}: {name}", self._values.get(name)
@@ -144,7 +132,7 @@ class CfParameters:
             raise TableError(f"{shown}: invalid value {number} > {maximum}")
         return number
 
-    def boolean(self, name: str, default: bool) -> bool:
+    def boolean(self, name: str, *, default: bool) -> bool:
         """Either yes or no."""
         shown, value = self._get(name)
         if value is None:

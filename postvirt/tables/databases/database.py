@@ -25,11 +25,13 @@ from collections.abc import Callable, Iterable, Sequence
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import text
 from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.template import Fields, Template, Templates
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.match_list import MatchList, table_names
-from postvirt.tables.registry import OpenTables
+from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import Table, TableFile, TableOptions
 
 _WHOLE_NUMBER = re.compile(rb"[0-9]+")
@@ -48,6 +50,7 @@ class DatabaseTable(Table):
         type_: str,
         parameters: CfParameters,
         options: TableOptions,
+        context: TableContext,
         *,
         queries: Sequence[str],
         result: str,
@@ -60,7 +63,7 @@ class DatabaseTable(Table):
         self._utf8_keys = utf8_keys
         self.queries = [self._template("query", query) for query in queries]
         self._templates = Templates(self.queries, self._template("result", result))
-        self._opened = OpenTables()
+        self._opened = OpenTables(context.inside(self.title))
         self._domains = self._domain_list()
 
     def _template(self, kind: str, template: str) -> Template:
@@ -162,14 +165,15 @@ def sql_query(parameters: CfParameters) -> str:
     )
 
 
-def warn_unquoted(title: str, query: Template) -> None:
-    """Tell people whose query does not put quotes around a part of an address."""
+def check_quotes(title: str, query: Template, context: TableContext) -> None:
+    """Complain of a query without quotes around a part of an address."""
     for expansion in query.expansions:
         if not expansion.around:
-            log.warning(
+            why = (
                 f"{title}: query >{query.text}< contains >%{expansion.letter}<"
                 " without the recommended '' quotes"
             )
+            context.complain(Complaint(Kind.PARAMETER, why))
 
 
 def bare(value: bytes) -> bytes:
@@ -185,36 +189,41 @@ def bare(value: bytes) -> bytes:
     return value
 
 
-def tables_within(name: str) -> list[str]:
-    """The "type:name" tables that a table opens by itself, for `registry.prepare`."""
-    parameters = CfParameters(name, warn=False)
+def tables_within(name: str, context: TableContext) -> list[str]:
+    """The "type:name" tables of domains that a table opens by itself."""
+    parameters = CfParameters(name, context.parameter)
     try:
         return table_names(name, parameters.text("domain"))
     finally:
         parameters.close()
 
 
-def files(name: str) -> tuple[TableFile, ...]:
+def files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
     """The file of parameters, unless they are in main.cf."""
     return (TableFile(name),) if name.startswith(("/", ".")) else ()
 
 
-_opening: set[str] = set()
+# Makes a table of its type, its parameters, and the options and the context to open it
+# with.
+MakeTable = Callable[[str, CfParameters, TableOptions, TableContext], DatabaseTable]
 
 
-def open_database(
-    type_: str, name: str, make: Callable[[CfParameters], DatabaseTable]
-) -> DatabaseTable:
-    """Open a table, whose list of domains may name more tables, but not itself."""
-    title = f"{type_}:{name}"
-    if title in _opening:
-        raise TableError(f"{title}: its list of domains refers to the table itself")
-    parameters = CfParameters(name)
-    _opening.add(title)
-    try:
-        return make(parameters)
-    except TableError:
-        parameters.close()
-        raise
-    finally:
-        _opening.remove(title)
+def database_type(
+    make: MakeTable,
+    *,
+    files: Callable[[str, TableContext], tuple[TableFile, ...]] = files,
+    is_slow: bool = True,
+) -> TableType:
+    """A type of tables that are set up by parameters; the first lookup may connect."""
+
+    def open_table(
+        type_: str, name: str, options: TableOptions, context: TableContext
+    ) -> Table:
+        parameters = CfParameters(name, context.parameter, context.complain)
+        try:
+            return make(type_, parameters, options, context)
+        except TableError:
+            parameters.close()
+            raise
+
+    return TableType(open_table, files, tables_within, is_slow=is_slow)

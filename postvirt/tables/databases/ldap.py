@@ -46,20 +46,17 @@ import ldap
 
 from postvirt.config.lists import words
 from postvirt.errors import TableError
-from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind
+from postvirt.tables.context import TableContext
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
-    files,
-    open_database,
-    tables_within,
+    database_type,
 )
 from postvirt.tables.databases.ldap_directory import Directory, disconnect, reason
 from postvirt.tables.databases.ldap_entries import Attributes, Entries, Entry, Search
 from postvirt.tables.databases.template import Fields
-from postvirt.tables.table import Table, TableOptions
-
-__all__ = ["files", "open_table", "tables_within"]
+from postvirt.tables.table import TableOptions
 
 _SCOPES = {
     "sub": ldap.SCOPE_SUBTREE,
@@ -86,7 +83,11 @@ class LdapTable(DatabaseTable):
     """A search, and the directory to search in."""
 
     def __init__(
-        self, type_: str, parameters: CfParameters, options: TableOptions
+        self,
+        type_: str,
+        parameters: CfParameters,
+        options: TableOptions,
+        context: TableContext,
     ) -> None:
         get = parameters.text
         limit = parameters.integer("expansion_limit", 0)
@@ -95,6 +96,7 @@ class LdapTable(DatabaseTable):
             type_,
             parameters,
             options,
+            context,
             queries=[
                 get("search_base"),
                 get("query_filter", "(mailacceptinggeneralid=%s)"),
@@ -104,9 +106,9 @@ class LdapTable(DatabaseTable):
         )
         self._connection: Any = None
         try:
-            self._directory = Directory.of(self.title, parameters)
+            self._directory = Directory.of(self.title, parameters, context)
             self._size_limit = parameters.integer("size_limit", limit)
-            self._scope = self._scope_of(get("scope", "sub", minimum=1))
+            self._scope = self._scope_of(get("scope", "sub", minimum=1), context)
             self._entries = Entries(
                 self.title,
                 Attributes(
@@ -122,15 +124,15 @@ class LdapTable(DatabaseTable):
             super().close()
             raise
         if not self.queries[1].letters:
-            log.warning(
-                f"{self.title}: Fixed query_filter {self.queries[1].text} is probably"
-                " useless"
-            )
+            filter_ = self.queries[1].text
+            why = f"{self.title}: Fixed query_filter {filter_} is probably useless"
+            context.complain(Complaint(Kind.PARAMETER, why))
 
-    def _scope_of(self, name: str) -> int:
+    def _scope_of(self, name: str, context: TableContext) -> int:
         if name.lower() not in _SCOPES:
             what = f"Unrecognized value {name} specified for scope"
-            log.warning(f"{self.title}: {what}; using sub")
+            why = f"{self.title}: {what}; using sub"
+            context.complain(Complaint(Kind.PARAMETER, why))
         return int(_SCOPES.get(name.lower(), ldap.SCOPE_SUBTREE))
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
@@ -216,8 +218,4 @@ class LdapTable(DatabaseTable):
         super().close()
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read the parameters; the first lookup connects."""
-    return open_database(
-        type_, name, lambda parameters: LdapTable(type_, parameters, options)
-    )
+TYPE = database_type(LdapTable)

@@ -21,7 +21,8 @@ import ldap.sasl
 
 from postvirt.config.lists import words
 from postvirt.errors import TableError
-from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind
+from postvirt.tables.context import TableContext
 from postvirt.tables.databases.cf_file import CfParameters
 
 _BINDS = {"no": "", "none": "", "yes": "simple", "simple": "simple", "sasl": "sasl"}
@@ -60,20 +61,24 @@ class Directory:
     options: tuple[tuple[int, str | int], ...]
 
     @classmethod
-    def of(cls, title: str, parameters: CfParameters) -> Directory:
-        """What the parameters say."""
-        urls = _urls(title, parameters)
+    def of(
+        cls, title: str, parameters: CfParameters, context: TableContext
+    ) -> Directory:
+        """What the parameters say; the context hears what is strange in them."""
+        urls = _urls(title, parameters, context)
         bind = parameters.text("bind", "yes", minimum=1)
         if bind.lower() not in _BINDS:
             raise TableError(f"{title}: unsupported parameter value: bind = {bind}")
-        start_tls = parameters.boolean("start_tls", False)
+        start_tls = parameters.boolean("start_tls", default=False)
         timeout_seconds = parameters.integer("timeout", 10, minimum=1)
+        version = _version(title, parameters, urls, context, start_tls=start_tls)
+        chases = parameters.boolean("chase_referrals", default=False)
         options: list[tuple[int, str | int]] = [
             (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
             (ldap.OPT_TIMEOUT, timeout_seconds),
-            (ldap.OPT_PROTOCOL_VERSION, _version(title, parameters, urls, start_tls)),
-            (ldap.OPT_DEREF, _dereference(title, parameters)),
-            (ldap.OPT_REFERRALS, int(parameters.boolean("chase_referrals", False))),
+            (ldap.OPT_PROTOCOL_VERSION, version),
+            (ldap.OPT_DEREF, _dereference(title, parameters, context)),
+            (ldap.OPT_REFERRALS, int(chases)),
         ]
         tls_options = _tls_options(parameters)
         if start_tls or any(url.lower().startswith("ldaps:") for url in urls):
@@ -139,7 +144,7 @@ def reason(error: Exception) -> str:
     return ": ".join(dict.fromkeys(texts))
 
 
-def _urls(title: str, parameters: CfParameters) -> list[str]:
+def _urls(title: str, parameters: CfParameters, context: TableContext) -> list[str]:
     """The servers in the form that the library wants."""
     port = parameters.integer("server_port", 389)
     urls = []
@@ -151,18 +156,25 @@ def _urls(title: str, parameters: CfParameters) -> list[str]:
             ldap.initialize(host)  # asks nobody yet
             urls.append(host)
         except ldap.LDAPError:
-            log.error(f"{title}: error parsing URL {host}; skipping")
+            why = f"{title}: error parsing URL {host}; skipping"
+            context.complain(Complaint(Kind.UNUSABLE, why, "error"))
     if not urls:
         raise TableError(f"{title}: server_host names no server")
     return urls
 
 
 def _version(
-    title: str, parameters: CfParameters, urls: list[str], start_tls: bool
+    title: str,
+    parameters: CfParameters,
+    urls: list[str],
+    context: TableContext,
+    *,
+    start_tls: bool,
 ) -> int:
     version = parameters.integer("version", 2, minimum=2)
     if version not in (2, 3):
-        log.warning(f"{title}: Unknown version {version}, using 2.")
+        why = f"{title}: Unknown version {version}, using 2."
+        context.complain(Complaint(Kind.PARAMETER, why))
         version = 2
     newer = [
         f"URL scheme {scheme}"
@@ -171,23 +183,24 @@ def _version(
     ]
     newer += ["start_tls"] if start_tls else []
     if version == 2 and newer:
-        log.warning(f"{title}: {newer[0]} requires protocol version 3")
+        why = f"{title}: {newer[0]} requires protocol version 3"
+        context.complain(Complaint(Kind.PARAMETER, why))
         version = 3
     return version
 
 
-def _dereference(title: str, parameters: CfParameters) -> int:
+def _dereference(title: str, parameters: CfParameters, context: TableContext) -> int:
     number = parameters.integer("dereference", 0)
     if number not in range(4):
         what = f"Unrecognized value {number} specified for dereference"
-        log.warning(f"{title}: {what}; using 0")
+        context.complain(Complaint(Kind.PARAMETER, f"{title}: {what}; using 0"))
         return 0
     return number
 
 
 def _tls_options(parameters: CfParameters) -> list[tuple[int, str | int]]:
     given = [(option, parameters.text(name)) for option, name in _TLS_TEXTS.items()]
-    is_checked = parameters.boolean("tls_require_cert", False)
+    is_checked = parameters.boolean("tls_require_cert", default=False)
     demand = ldap.OPT_X_TLS_DEMAND if is_checked else ldap.OPT_X_TLS_NEVER
     return [
         *((option, value) for option, value in given if value),

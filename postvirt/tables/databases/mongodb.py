@@ -50,18 +50,16 @@ from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
 from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind
+from postvirt.tables.context import TableContext
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
     bare,
-    files,
-    open_database,
-    tables_within,
+    database_type,
 )
 from postvirt.tables.databases.template import Fields
-from postvirt.tables.table import Table, TableOptions
-
-__all__ = ["files", "open_table", "tables_within"]
+from postvirt.tables.table import TableOptions
 
 # Unless the URI says otherwise.
 LIMITS_MS = {
@@ -122,7 +120,11 @@ class MongodbTable(DatabaseTable):
     """A query, and the client of the servers."""
 
     def __init__(
-        self, type_: str, parameters: CfParameters, options: TableOptions
+        self,
+        type_: str,
+        parameters: CfParameters,
+        options: TableOptions,
+        context: TableContext,
     ) -> None:
         uri, database, collection, query = (
             parameters.text(name, minimum=1)
@@ -149,13 +151,14 @@ class MongodbTable(DatabaseTable):
             type_,
             parameters,
             options,
+            context,
             queries=[query],
             result=parameters.text("result_format", "%s", minimum=1),
             expansion_limit=parameters.integer("expansion_limit", 10, maximum=100),
         )
         try:
             self._in_expression = self._check_query()
-            self._client = self._new_client(uri)
+            self._client = self._new_client(uri, context)
             self._collection = self._client[database][collection]
         except TableError:
             super().close()
@@ -181,7 +184,7 @@ class MongodbTable(DatabaseTable):
             )
         return bool(places)
 
-    def _new_client(self, uri: str) -> Any:
+    def _new_client(self, uri: str, context: TableContext) -> Any:
         """A client, which connects when it is first asked."""
         limits: dict[str, Any] = {
             name: value
@@ -203,7 +206,8 @@ class MongodbTable(DatabaseTable):
             shown = type(error).__name__ if _SECRET.search(uri) else error
             raise TableError(f"{self.title}: failed to parse URI: {shown}") from None
         for warning in said:
-            log.warning(f"{self.title}: URI: {warning.message}")
+            why = f"{self.title}: URI: {warning.message}"
+            context.complain(Complaint(Kind.PARAMETER, why))
         return client
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
@@ -269,8 +273,4 @@ class _Counter:
     values = 0
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read the parameters; the first lookup connects."""
-    return open_database(
-        type_, name, lambda parameters: MongodbTable(type_, parameters, options)
-    )
+TYPE = database_type(MongodbTable)

@@ -44,15 +44,15 @@ from pymysql.err import MySQLError
 from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables.complaint import missing_or_unusable
+from postvirt.tables.context import TableContext
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
     bare,
-    files,
-    open_database,
+    check_quotes,
+    database_type,
     sql_query,
-    tables_within,
-    warn_unquoted,
 )
 from postvirt.tables.databases.mysql_options import read_options
 from postvirt.tables.databases.servers import (
@@ -64,9 +64,7 @@ from postvirt.tables.databases.servers import (
     Servers,
 )
 from postvirt.tables.databases.template import Fields, Quote
-from postvirt.tables.table import Table, TableOptions
-
-__all__ = ["files", "open_table", "tables_within"]
+from postvirt.tables.table import TableOptions
 
 # Where Debian's servers listen.
 DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"
@@ -99,7 +97,8 @@ class MysqlServers(Servers[Connection]):
                 file, parameters.text("option_group", "client")
             )
         except OSError as error:
-            raise TableError(f"{title}: open {file}: {error.strerror}") from None
+            why = f"{title}: open {file}: {error.strerror}"
+            raise missing_or_unusable(error, why, file) from None
         names = words(parameters.text("hosts")) or ("localhost",)
         super().__init__(title, [self._server(name) for name in names], parameters)
         self._charset = charset
@@ -158,9 +157,7 @@ class MysqlServers(Servers[Connection]):
                 read_timeout=ANSWER_SECONDS,
                 write_timeout=ANSWER_SECONDS,
             )
-        except (
-            Exception
-        ) as error:  # what the driver cannot read makes it raise anything
+        except Exception as error:  # the driver may raise anything
             raise ServerError(f"connect to mysql server: {_reason(error)}") from None
 
     def disconnect(self, connection: Connection) -> None:
@@ -176,7 +173,7 @@ def _tls(parameters: CfParameters, options: dict[str, str]) -> ssl.SSLContext | 
         for name, other in _TLS.items()
     }
     verify_name = parameters.boolean(
-        "tls_verify_cert", "ssl-verify-server-cert" in options
+        "tls_verify_cert", default="ssl-verify-server-cert" in options
     )
     if not verify_name and not any(given.values()):
         return None
@@ -235,7 +232,7 @@ def run(
                     results.append(cursor.fetchall())
                 if not cursor.nextset():
                     break
-    except Exception as error:  # what the driver cannot read makes it raise anything
+    except Exception as error:  # the driver may raise anything
         is_well = isinstance(error, MySQLError) and connection.open
         refusal = RefusedError if is_well else ServerError
         raise refusal(f"query failed: {_reason(error)}") from None
@@ -254,7 +251,11 @@ class MysqlTable(DatabaseTable):
     """A query, and the servers to send it to."""
 
     def __init__(
-        self, type_: str, parameters: CfParameters, options: TableOptions
+        self,
+        type_: str,
+        parameters: CfParameters,
+        options: TableOptions,
+        context: TableContext,
     ) -> None:
         charset = parameters.text("charset", "utf8mb4", minimum=1).lower()
         if charset not in CHARSETS:
@@ -266,18 +267,21 @@ class MysqlTable(DatabaseTable):
             type_,
             parameters,
             options,
+            context,
             queries=[sql_query(parameters)],
             result=parameters.text("result_format", "%s", minimum=1),
             expansion_limit=parameters.integer("expansion_limit", 0),
             utf8_keys=charset in _UTF8,
         )
-        self._require_result_set = parameters.boolean("require_result_set", True)
+        self._require_result_set = parameters.boolean(
+            "require_result_set", default=True
+        )
         try:
             self._servers = MysqlServers(self.title, parameters, charset)
         except TableError:
             super().close()
             raise
-        warn_unquoted(self.title, self.queries[0])
+        check_quotes(self.title, self.queries[0], context)
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
         """Ask with the key in its place."""
@@ -301,8 +305,4 @@ class MysqlTable(DatabaseTable):
         super().close()
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read the parameters; the first lookup connects."""
-    return open_database(
-        type_, name, lambda parameters: MysqlTable(type_, parameters, options)
-    )
+TYPE = database_type(MysqlTable)

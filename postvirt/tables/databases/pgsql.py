@@ -36,15 +36,14 @@ from psycopg.conninfo import make_conninfo
 from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
+from postvirt.tables.context import TableContext
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
     bare,
-    files,
-    open_database,
+    check_quotes,
+    database_type,
     sql_query,
-    tables_within,
-    warn_unquoted,
 )
 from postvirt.tables.databases.servers import (
     ANSWER_SECONDS,
@@ -55,9 +54,7 @@ from postvirt.tables.databases.servers import (
     Servers,
 )
 from postvirt.tables.databases.template import Fields, Quote
-from postvirt.tables.table import Table, TableOptions
-
-__all__ = ["files", "open_table", "tables_within"]
+from postvirt.tables.table import TableOptions
 
 _URI = re.compile("[A-Za-z][A-Za-z0-9+-]*://")
 _PORTS = re.compile(rb"[0-9,]*")
@@ -211,7 +208,11 @@ class PgsqlTable(DatabaseTable):
     """A query, and the servers to send it to."""
 
     def __init__(
-        self, type_: str, parameters: CfParameters, options: TableOptions
+        self,
+        type_: str,
+        parameters: CfParameters,
+        options: TableOptions,
+        context: TableContext,
     ) -> None:
         function = parameters.text("select_function")
         if function and not parameters.text("query"):
@@ -223,6 +224,7 @@ class PgsqlTable(DatabaseTable):
             type_,
             parameters,
             options,
+            context,
             queries=[query],
             result=parameters.text("result_format", "%s", minimum=1),
             expansion_limit=parameters.integer("expansion_limit", 0),
@@ -233,7 +235,7 @@ class PgsqlTable(DatabaseTable):
         except TableError:
             super().close()
             raise
-        warn_unquoted(self.title, self.queries[0])
+        check_quotes(self.title, self.queries[0], context)
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
         """Ask with the key in its place."""
@@ -258,8 +260,4 @@ class PgsqlTable(DatabaseTable):
         super().close()
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read the parameters; the first lookup connects."""
-    return open_database(
-        type_, name, lambda parameters: PgsqlTable(type_, parameters, options)
-    )
+TYPE = database_type(PgsqlTable)

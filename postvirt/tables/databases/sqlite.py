@@ -27,20 +27,19 @@ from urllib.parse import quote as percent_encode
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.context import TableContext
 from postvirt.tables.databases import database
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
     bare,
-    open_database,
+    check_quotes,
+    database_type,
     sql_query,
-    tables_within,
-    warn_unquoted,
 )
 from postvirt.tables.databases.template import Fields
-from postvirt.tables.table import Table, TableFile, TableOptions
-
-__all__ = ["open_table", "tables_within"]
+from postvirt.tables.table import TableFile, TableOptions
 
 # How long to wait for a writer; Postfix does not.
 LOCK_SECONDS = 5.0
@@ -68,13 +67,18 @@ class SqliteTable(DatabaseTable):
     """An open database."""
 
     def __init__(
-        self, type_: str, parameters: CfParameters, options: TableOptions
+        self,
+        type_: str,
+        parameters: CfParameters,
+        options: TableOptions,
+        context: TableContext,
     ) -> None:
         path = wire(parameters.text("dbpath", minimum=1))
         super().__init__(
             type_,
             parameters,
             options,
+            context,
             queries=[first_statement(sql_query(parameters))],
             result=parameters.text("result_format", "%s", minimum=1),
             expansion_limit=parameters.integer("expansion_limit", 0),
@@ -91,11 +95,14 @@ class SqliteTable(DatabaseTable):
             )
         except (OSError, sqlite3.Error) as error:
             super().close()
-            why = error.strerror if isinstance(error, OSError) else error
+            reason = error.strerror if isinstance(error, OSError) else error
             shown = parameters.text("dbpath")
-            raise TableError(f"{self.title}: open database {shown}: {why}") from None
+            why = f"{self.title}: open database {shown}: {reason}"
+            is_missing = isinstance(error, FileNotFoundError)
+            kind = Kind.MISSING_FILE if is_missing else Kind.UNUSABLE
+            raise OpenError(Complaint(kind, why, file=shown)) from None
         self._database.text_factory = bytes
-        warn_unquoted(self.title, self.queries[0])
+        check_quotes(self.title, self.queries[0], context)
 
     def _identity(self) -> tuple[int, int]:
         status = os.stat(self._path)
@@ -139,11 +146,11 @@ class SqliteTable(DatabaseTable):
         super().close()
 
 
-def files(name: str) -> tuple[TableFile, ...]:
+def _files(name: str, context: TableContext) -> tuple[TableFile, ...]:
     """The file of parameters, and the database."""
-    found = database.files(name)
+    found = database.files(name, context)
     try:
-        parameters = CfParameters(name, warn=False)
+        parameters = CfParameters(name, context.parameter)
         parameters.close()
         path = os.path.abspath(parameters.text("dbpath", minimum=1))
     except TableError:
@@ -151,8 +158,4 @@ def files(name: str) -> tuple[TableFile, ...]:
     return (*found, TableFile(path, is_read_live=True))
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Open the database, for reading."""
-    return open_database(
-        type_, name, lambda parameters: SqliteTable(type_, parameters, options)
-    )
+TYPE = database_type(SqliteTable, files=_files, is_slow=False)

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
-from postvirt.tables.indexes.index import IndexTable, warn_if_older
+from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.indexes.index import IndexTable, cannot_open, warn_if_older
 from postvirt.tables.table import Table, TableFile, TableOptions
 
 # Two little-endian numbers: place and length, hash and place, or two lengths.
@@ -140,22 +141,26 @@ def _corrupt() -> OSError:
     return OSError(errno.EPROTO, os.strerror(errno.EPROTO))
 
 
-def files(name: str) -> tuple[TableFile, ...]:
-    """The index."""
+def _files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
     return (TableFile(f"{name}.cdb"),)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
+def _open_table(
+    type_: str, name: str, options: TableOptions, context: TableContext
+) -> Table:
     """Open the index."""
     path = f"{name}.cdb"
     try:
         fd = os.open(wire(path), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise TableError(f"open database {path}: {error.strerror}") from None
+        raise cannot_open(path, error) from None
     try:
         table = CdbTable(path, options, type_, fd)
     except OSError as error:
         os.close(fd)
         raise TableError(f"unable to init {path}: {error.strerror}") from None
-    warn_if_older(path, name, fd)
+    warn_if_older(path, name, fd, context)
     return table
+
+
+TYPE = TableType(_open_table, _files)

@@ -3,7 +3,7 @@
 Where Berkeley DB is no more, non_bdb_migration_level has these tables opened as lmdb:
 or cdb: tables, which read /path.lmdb or /path.cdb; see `redirection`.
 
-This module imports the driver: `registry` imports it only when it is needed.
+This module imports the driver: `table_types` imports it only when it is needed.
 
 Parity: src/util/dict_db.c.
 Differs: Truncated Berkeley DB files. A `hash:` or `btree:` file that has lost its last
@@ -24,9 +24,9 @@ from collections.abc import Iterator
 
 from berkeleydb import db
 
-from postvirt.errors import TableError
 from postvirt.model.text import wire
-from postvirt.tables.indexes.index import IndexTable, warn_if_older
+from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.indexes.index import IndexTable, cannot_open, warn_if_older
 from postvirt.tables.table import Table, TableFile, TableOptions
 
 _METHODS = {"hash": db.DB_HASH, "btree": db.DB_BTREE}
@@ -136,12 +136,13 @@ class BerkeleyTable(IndexTable):
         os.close(self.fd)
 
 
-def files(name: str) -> tuple[TableFile, ...]:
-    """The index."""
+def _files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
     return (TableFile(f"{name}.db"),)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
+def _open_table(
+    type_: str, name: str, options: TableOptions, context: TableContext
+) -> Table:
     """Open the index of a hash: or btree: table, once nobody is writing it."""
     path = f"{name}.db"
     fd = -1
@@ -155,9 +156,9 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
     except OSError as error:
         if fd >= 0:
             os.close(fd)
-        raise TableError(f"open database {path}: {error.strerror}") from None
+        raise cannot_open(path, error) from None
     if options.lock:
-        warn_if_older(path, name, fd)
+        warn_if_older(path, name, fd, context)
     return table
 
 
@@ -171,3 +172,6 @@ def _refuse_truncated(fd: int) -> None:
         magic, page_bytes, last_page = meta.unpack(head)
         if magic in _MAGICS and os.fstat(fd).st_size < (last_page + 1) * page_bytes:
             raise OSError(errno.EINVAL, "the file is truncated")
+
+
+TYPE = TableType(_open_table, _files)

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.context import TableContext
 from postvirt.tables.table import FileVersion, ListedTable, TableOptions
 
 # A source file that changed this recently is probably being indexed.
@@ -116,7 +118,17 @@ class IndexTable(ListedTable):
         return self._version.is_outdated(multi_writer=self._multi_writer)
 
 
-def warn_if_older(index: str, source: str, index_fd: int) -> None:
+def cannot_open(path: str, error: OSError) -> OpenError:
+    """What to raise when an index file cannot be opened."""
+    is_missing = isinstance(error, FileNotFoundError)
+    kind = Kind.MISSING_INDEX if is_missing else Kind.UNUSABLE
+    text = f"open database {path}: {error.strerror}"
+    return OpenError(Complaint(kind, text, file=path))
+
+
+def warn_if_older(
+    index: str, source: str, index_fd: int, context: TableContext
+) -> None:
     """Tell people who forgot to run postmap; a missing source is no reason to."""
     try:
         written = os.stat(wire(source)).st_mtime
@@ -126,4 +138,5 @@ def warn_if_older(index: str, source: str, index_fd: int) -> None:
         int(written) > int(os.fstat(index_fd).st_mtime)
         and written < time.time() - GRACE_SECONDS
     ):
-        log.warning(f"database {index} is older than source file {source}")
+        text = f"database {index} is older than source file {source}"
+        context.complain(Complaint(Kind.STALE_INDEX, text, file=index))

@@ -1,6 +1,6 @@
 """lmdb:/path reads /path.lmdb, an index of the Lightning Memory-Mapped Database.
 
-This module imports the driver: `registry` imports it only when it is needed.
+This module imports the driver: `table_types` imports it only when it is needed.
 
 Parity: src/util/dict_lmdb.c, src/util/slmdb.c.
 Raises: TableError.
@@ -19,7 +19,8 @@ import lmdb
 
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
-from postvirt.tables.indexes.index import IndexTable, warn_if_older
+from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.indexes.index import IndexTable, cannot_open, warn_if_older
 from postvirt.tables.table import Table, TableFile, TableOptions
 
 # The two pages with which every file begins.
@@ -140,12 +141,13 @@ def _open_environment(path: bytes, fd: int) -> lmdb.Environment:
     return environment
 
 
-def files(name: str) -> tuple[TableFile, ...]:
-    """The index."""
+def _files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
     return (TableFile(f"{name}.lmdb", is_read_live=True),)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
+def _open_table(
+    type_: str, name: str, options: TableOptions, context: TableContext
+) -> Table:
     """Open the index of an lmdb: table."""
     path = f"{name}.lmdb"
     fd = -1
@@ -155,9 +157,9 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
     except OSError as error:
         if fd >= 0:
             os.close(fd)
-        raise TableError(f"open database {path}: {error.strerror}") from None
+        raise cannot_open(path, error) from None
     if options.lock:
-        warn_if_older(path, name, fd)
+        warn_if_older(path, name, fd, context)
     return table
 
 
@@ -171,3 +173,6 @@ def _is_truncated(environment: lmdb.Environment, fd: int) -> bool:
         _META_PAGES + use["branch_pages"] + use["leaf_pages"] + use["overflow_pages"]
     )
     return bool(os.fstat(fd).st_size < pages * int(use["psize"]))
+
+
+TYPE = TableType(_open_table, _files)

@@ -17,16 +17,17 @@ Raises: TableError when the file or the text between the braces cannot be read.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from postvirt.model.text import text
-from postvirt.system import log
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
 from postvirt.tables.rules.rule_file import (
     Block,
     EndIf,
     Rule,
+    RuleLine,
     files,
     first_answer,
     keyword,
@@ -35,8 +36,6 @@ from postvirt.tables.rules.rule_file import (
 )
 from postvirt.tables.syntax import SPACE
 from postvirt.tables.table import Table, TableOptions
-
-__all__ = ["files", "open_table"]
 
 _SPACE = SPACE.encode()
 _BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
@@ -87,39 +86,33 @@ class _NetworkRule:
         return self.result if self.network.matches(subject) else None
 
 
-def _parser(
-    name: str, *, file_values: bool
-) -> Callable[[int, bytes, int], Rule[Address] | Block[Address] | EndIf | None]:
-    def parse(
-        number: int, line: bytes, level: int
-    ) -> Rule[Address] | Block[Address] | EndIf | None:
-        try:
-            return _parse(number, line, level, file_values=file_values)
-        except ValueError as error:
-            place = f"cidr map {name}, line {number}"
-            log.warning(f"{place}: {error}: skipping this rule")
-            return None
-
-    return parse
+def _rule_or_none(
+    line: RuleLine, *, file_values: bool
+) -> Rule[Address] | Block[Address] | EndIf | None:
+    try:
+        return _rule(line, file_values=file_values)
+    except ValueError as error:
+        line.tell(f"{error}: skipping this rule")
+        return None
 
 
-def _parse(
-    number: int, line: bytes, level: int, *, file_values: bool
+def _rule(
+    line: RuleLine, *, file_values: bool
 ) -> Rule[Address] | Block[Address] | EndIf:
     """Make a rule of a line; ValueError says what is wrong with it."""
-    word = keyword(line)
+    word = keyword(line.text)
     if word == "endif":
-        if line[len(b"endif") :].strip(_SPACE):
+        if line.text[len(b"endif") :].strip(_SPACE):
             raise ValueError("garbage after ENDIF")
-        if level == 0:
+        if line.level == 0:
             raise ValueError("ENDIF without IF")
         return EndIf()
-    negated, at = skip_negations(line, len(b"if") if word == "if" else 0)
-    rest = line[at:]
+    negated, at = skip_negations(line.text, len(b"if") if word == "if" else 0)
+    rest = line.text[at:]
     if not rest:
         raise ValueError("no address pattern")
     if word == "if":
-        return Block(number, _network(rest, negated=negated).matches)
+        return Block(line, _network(rest, negated=negated).matches)
     pattern, *result = rest.split(None, 1)
     network = _network(pattern, negated=negated)
     if not result:
@@ -178,11 +171,12 @@ class CidrTable(Table):
 
     fixed = False
 
-    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, context: TableContext
+    ) -> None:
         super().__init__(type_, name, options)
-        self._rules = read_rules(
-            type_, name, _parser(name, file_values=options.file_values)
-        )
+        parse = partial(_rule_or_none, file_values=options.file_values)
+        self._rules = read_rules(type_, name, parse, context.complain)
 
     def find(self, key: bytes) -> bytes | None:
         """Go through the networks; a key that is no address is not there."""
@@ -193,6 +187,4 @@ class CidrTable(Table):
         return first_answer(self._rules, address)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read the networks."""
-    return CidrTable(type_, name, options)
+TYPE = TableType(CidrTable, files, is_text=True)

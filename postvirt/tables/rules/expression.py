@@ -26,3 +26,15 @@ class Expression(Protocol):
         Without groups, only whether the tuple is there counts.
         Raises: ExpressionError.
         """
+
+
+class Compile(Protocol):
+    """Makes an Expression of a pattern and its options."""
+
+    def __call__(
+        self, pattern: bytes, options: int, *, with_groups: bool
+    ) -> Expression:
+        """Compile; with_groups says whether the places of groups will be asked for.
+
+        Raises: ExpressionError.
+        """

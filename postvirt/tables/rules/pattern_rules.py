@@ -18,14 +18,22 @@ Security: with the option paranoid, rules with $1 in the result are left out: wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from postvirt.model.text import text
 from postvirt.system import log
+from postvirt.tables.complaint import Kind
 from postvirt.tables.file_value import encoded_files
-from postvirt.tables.rules.expression import Expression, ExpressionError, Span
-from postvirt.tables.rules.rule_file import Block, EndIf, Rule, keyword, skip_negations
+from postvirt.tables.rules.expression import Compile, Expression, ExpressionError, Span
+from postvirt.tables.rules.rule_file import (
+    Block,
+    EndIf,
+    Rule,
+    RuleLine,
+    keyword,
+    skip_negations,
+)
 from postvirt.tables.rules.substitution import Result, parse_result
 from postvirt.tables.syntax import SPACE
 from postvirt.tables.table import TableOptions
@@ -38,8 +46,7 @@ class Dialect:
     """What one kind of expressions does differently.
 
     type         "regexp" or "pcre"
-    compile      makes an Expression of a pattern and its options; the last argument
-                 says whether the places of groups will be asked for
+    compile      makes an Expression of a pattern and its options
     options      the options without any flags
     flags        flag letters and the options that they change
     ignored      flag letters that are accepted with a warning
@@ -49,7 +56,7 @@ class Dialect:
     """
 
     type: str
-    compile: Callable[[bytes, int, bool], Expression]
+    compile: Compile
     options: int
     flags: Mapping[str, int]
     ignored: str
@@ -71,14 +78,14 @@ class _Condition:
 
     expression: Expression
     negated: bool
-    place: str
+    line: RuleLine
 
     def match(self, subject: bytes, groups: int = 0) -> tuple[Span, ...] | None:
         """The places of groups (none if negated) when the condition holds, or None."""
         try:
             spans = self.expression.search(subject, groups)
         except ExpressionError as error:
-            log.warning(f"{self.place}: {error}")
+            log.warning(f"{self.line.prefix}{error}")
             return None
         if self.negated:
             return () if spans is None else None
@@ -106,53 +113,50 @@ class _PatternRule:
 class _BadRuleError(Exception):
     """A rule cannot be used; the text says why."""
 
+    def __init__(self, why: str, kind: Kind = Kind.LINE) -> None:
+        super().__init__(why)
+        self.kind = kind
+
 
 class PatternParser:
-    """Reads the rules of one table; name is for warnings."""
+    """Reads the rules of one table."""
 
-    def __init__(self, dialect: Dialect, name: str, options: TableOptions) -> None:
+    def __init__(self, dialect: Dialect, options: TableOptions) -> None:
         self._dialect = dialect
-        self._name = name
         self._options = options
 
-    def __call__(
-        self, number: int, line: bytes, level: int
-    ) -> Rule[bytes] | Block[bytes] | EndIf | None:
-        """Make a rule of a line; None if it is not one, with a warning."""
-        if not line:
+    def __call__(self, line: RuleLine) -> Rule[bytes] | Block[bytes] | EndIf | None:
+        """Make a rule of a line; None if it is not one, with a complaint."""
+        if not line.text:
             return None
-        place = f"{self._dialect.type} map {self._name}, line {number}"
         try:
-            if not line[:1].isalnum():
-                return self._rule(place, line)
-            word = keyword(line)
+            if not line.text[:1].isalnum():
+                return self._rule(line)
+            word = keyword(line.text)
             if word == "if":
-                return self._block(place, line, number)
+                return self._block(line)
             if word == "endif":
-                return _endif(place, line, level)
+                return _endif(line)
             raise _BadRuleError("ignoring unrecognized request")
         except _BadRuleError as error:
-            log.warning(f"{place}: {error}")
+            line.tell(str(error), error.kind)
             return None
 
-    def _rule(self, place: str, line: bytes) -> _PatternRule:
-        def warn(complaint: str) -> None:
-            log.warning(f"{place}: {complaint}")
-
-        first, at = self._pattern(place, line, 0)
+    def _rule(self, line: RuleLine) -> _PatternRule:
+        first, at = self._pattern(line, 0)
         second = None
-        if self._dialect.second and line[at : at + 1] == b"!":
-            second, at = self._pattern(place, line, at)
-        value = line[at:].lstrip(_SPACE)
+        if self._dialect.second and line.text[at : at + 1] == b"!":
+            second, at = self._pattern(line, at)
+        value = line.text[at:].lstrip(_SPACE)
         if not value:
-            warn("no replacement text: using empty string")
+            line.tell("no replacement text: using empty string", Kind.NO_RESULT)
         if self._options.file_values:
             try:
                 value = encoded_files(value)
             except ValueError as error:
                 raise _BadRuleError(f"{error}: skipping this rule") from None
         try:
-            result = parse_result(value, warn, self._dialect.range_word)
+            result = parse_result(value, line, self._dialect.range_word)
         except ValueError:
             raise _BadRuleError("bad replacement syntax: skipping this rule") from None
         if result.groups and first.negated:
@@ -161,46 +165,44 @@ class PatternParser:
             )
         if result.groups and self._options.paranoid:
             raise _BadRuleError(
-                "regular expression substitution is not allowed: skipping this rule"
+                "regular expression substitution is not allowed: skipping this rule",
+                Kind.SUBSTITUTION,
             )
-        condition = self._compile(place, first, with_groups=result.groups > 0)
+        condition = self._compile(line, first, with_groups=result.groups > 0)
         if result.groups > condition.expression.groups:
             raise _BadRuleError(
                 f'out of range replacement index "{result.groups}": skipping this rule'
             )
         return _PatternRule(
-            condition, self._compile(place, second) if second else None, result
+            condition, self._compile(line, second) if second else None, result
         )
 
-    def _block(self, place: str, line: bytes, number: int) -> Block[bytes]:
-        start = len(line) - len(line[len(b"if") :].lstrip(_SPACE))
-        pattern, at = self._pattern(place, line, start)
-        extra = line[at:].lstrip(_SPACE)
+    def _block(self, line: RuleLine) -> Block[bytes]:
+        start = len(line.text) - len(line.text[len(b"if") :].lstrip(_SPACE))
+        pattern, at = self._pattern(line, start)
+        extra = line.text[at:].lstrip(_SPACE)
         if extra:
-            log.warning(
-                f'{place}: ignoring extra text after IF statement: "{text(extra)}"'
-            )
-            log.warning(
-                f"{place}: do not prepend whitespace to statements between IF and ENDIF"
-            )
-        return Block(number, self._compile(place, pattern).holds)
+            line.tell(f'ignoring extra text after IF statement: "{text(extra)}"')
+            line.tell("do not prepend whitespace to statements between IF and ENDIF")
+        return Block(line, self._compile(line, pattern).holds)
 
-    def _pattern(self, place: str, line: bytes, at: int) -> tuple[_Pattern, int]:
+    def _pattern(self, line: RuleLine, at: int) -> tuple[_Pattern, int]:
         """The pattern that is at a place in the line, and where the flags end."""
-        negated, at = skip_negations(line, at)
-        if at == len(line):
+        rule = line.text
+        negated, at = skip_negations(rule, at)
+        if at == len(rule):
             raise _BadRuleError("no regexp: skipping this rule")
-        delimiter = line[at : at + 1]
+        delimiter = rule[at : at + 1]
         begin = at + 1
-        end = self._end_of_pattern(line, begin, delimiter)
+        end = self._end_of_pattern(rule, begin, delimiter)
         options = self._dialect.options
         at = end + 1
-        while at < len(line) and line[at] not in _SPACE:
-            if self._dialect.second and line[at : at + 1] == b"!":
+        while at < len(rule) and rule[at] not in _SPACE:
+            if self._dialect.second and rule[at : at + 1] == b"!":
                 break
-            options ^= self._option(place, text(line[at : at + 1]))
+            options ^= self._option(line, text(rule[at : at + 1]))
             at += 1
-        return _Pattern(line[begin:end], options, negated), at
+        return _Pattern(rule[begin:end], options, negated), at
 
     def _end_of_pattern(self, line: bytes, at: int, delimiter: bytes) -> int:
         while at < len(line):
@@ -219,29 +221,29 @@ class PatternParser:
             f" {self._dialect.unclosed} this rule"
         )
 
-    def _option(self, place: str, letter: str) -> int:
+    def _option(self, line: RuleLine, letter: str) -> int:
         if letter in self._dialect.flags:
             return self._dialect.flags[letter]
         if letter in self._dialect.ignored:
-            log.warning(f'{place}: ignoring obsolete regexp option "{letter}"')
+            line.tell(f'ignoring obsolete regexp option "{letter}"')
             return 0
         raise _BadRuleError(f'unknown regexp option "{letter}": skipping this rule')
 
     def _compile(
-        self, place: str, pattern: _Pattern, *, with_groups: bool = False
+        self, line: RuleLine, pattern: _Pattern, *, with_groups: bool = False
     ) -> _Condition:
         try:
             expression = self._dialect.compile(
-                pattern.source, pattern.options, with_groups
+                pattern.source, pattern.options, with_groups=with_groups
             )
         except ExpressionError as error:
             raise _BadRuleError(str(error)) from None
-        return _Condition(expression, pattern.negated, place)
+        return _Condition(expression, pattern.negated, line)
 
 
-def _endif(place: str, line: bytes, level: int) -> EndIf:
-    if level == 0:
+def _endif(line: RuleLine) -> EndIf:
+    if line.level == 0:
         raise _BadRuleError("ignoring ENDIF without matching IF")
-    if line[len(b"endif") :].strip(_SPACE):
-        log.warning(f"{place}: ignoring extra text after ENDIF")
+    if line.text[len(b"endif") :].strip(_SPACE):
+        line.tell("ignoring extra text after ENDIF")
     return EndIf()

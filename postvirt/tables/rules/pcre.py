@@ -14,16 +14,15 @@ Raises: TableError when the file or the text between the braces cannot be read.
 
 from __future__ import annotations
 
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.rules import pcre2
 from postvirt.tables.rules.pattern_rules import Dialect, PatternParser
 from postvirt.tables.rules.pcre2 import Pcre2
 from postvirt.tables.rules.rule_file import files, first_answer, read_rules
 from postvirt.tables.table import Table, TableOptions
 
-__all__ = ["files", "open_table"]
 
-
-def _compile(pattern: bytes, options: int, with_groups: bool) -> Pcre2:  # noqa: ARG001
+def _compile(pattern: bytes, options: int, *, with_groups: bool) -> Pcre2:  # noqa: ARG001
     return Pcre2(pattern, options)
 
 
@@ -52,16 +51,16 @@ class PcreTable(Table):
 
     fixed = False
 
-    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, context: TableContext
+    ) -> None:
         super().__init__(type_, name, options)
-        parser = PatternParser(_DIALECT, name, options)
-        self._rules = read_rules(type_, name, parser)
+        parser = PatternParser(_DIALECT, options)
+        self._rules = read_rules(type_, name, parser, context.complain)
 
     def find(self, key: bytes) -> bytes | None:
         """Go through the rules."""
         return first_answer(self._rules, key)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read and compile the rules."""
-    return PcreTable(type_, name, options)
+TYPE = TableType(PcreTable, files, is_text=True)

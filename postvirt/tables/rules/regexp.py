@@ -12,16 +12,15 @@ Raises: TableError when the file or the text between the braces cannot be read.
 
 from __future__ import annotations
 
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.rules import posix_regex
 from postvirt.tables.rules.pattern_rules import Dialect, PatternParser
 from postvirt.tables.rules.posix_regex import PosixRegex, in_c_locale
 from postvirt.tables.rules.rule_file import files, first_answer, read_rules
 from postvirt.tables.table import Table, TableOptions
 
-__all__ = ["files", "open_table"]
 
-
-def _compile(pattern: bytes, options: int, with_groups: bool) -> PosixRegex:
+def _compile(pattern: bytes, options: int, *, with_groups: bool) -> PosixRegex:
     return PosixRegex(pattern, options | (0 if with_groups else posix_regex.NOSUB))
 
 
@@ -46,11 +45,13 @@ class RegexpTable(Table):
 
     fixed = False
 
-    def __init__(self, type_: str, name: str, options: TableOptions) -> None:
+    def __init__(
+        self, type_: str, name: str, options: TableOptions, context: TableContext
+    ) -> None:
         super().__init__(type_, name, options)
-        parser = PatternParser(_DIALECT, name, options)
+        parser = PatternParser(_DIALECT, options)
         with in_c_locale():
-            self._rules = read_rules(type_, name, parser)
+            self._rules = read_rules(type_, name, parser, context.complain)
 
     def find(self, key: bytes) -> bytes | None:
         """Go through the rules."""
@@ -58,6 +59,4 @@ class RegexpTable(Table):
             return first_answer(self._rules, key)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Read and compile the rules."""
-    return RegexpTable(type_, name, options)
+TYPE = TableType(RegexpTable, files, is_text=True)

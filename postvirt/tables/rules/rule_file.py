@@ -26,7 +26,13 @@ from typing import Generic, Literal, Protocol, TypeVar
 from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import wire
-from postvirt.system import log
+from postvirt.tables.complaint import (
+    Complain,
+    Complaint,
+    Kind,
+    missing_or_unusable,
+)
+from postvirt.tables.context import TableContext
 from postvirt.tables.syntax import SPACE, strip_braces
 from postvirt.tables.table import TableFile
 from postvirt.tables.text_file import logical_lines
@@ -48,7 +54,7 @@ class Rule(Protocol[Subject_contra]):
 class Block(Generic[Subject]):
     """What is between "if" and "endif"; line is that of the "if"."""
 
-    line: int
+    line: RuleLine
     holds: Callable[[Subject], bool]
     rules: list[Rule[Subject]] = field(default_factory=list)
 
@@ -61,9 +67,38 @@ class EndIf:
     """The end of a block."""
 
 
-# Makes a rule of a line number, a line, and how many blocks are open; None when that
-# cannot be done, which it has logged.
-Parser = Callable[[int, bytes, int], Rule[Subject] | Block[Subject] | EndIf | None]
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """A line with a rule.
+
+    type, name   of the table
+    number       of the line, from 1
+    text         without white space at its end
+    level        how many blocks are open
+    """
+
+    type: str
+    name: str
+    number: int
+    text: bytes
+    level: int
+    complain: Complain
+
+    @property
+    def prefix(self) -> str:
+        """How a line of the log about it begins."""
+        return f"{self.type} map {self.name}, line {self.number}: "
+
+    def tell(self, text: str, kind: Kind = Kind.LINE) -> None:
+        """Complain of something in the line."""
+        prefix = f"{self.type} map "
+        self.complain(
+            Complaint(kind, text, file=self.name, line=self.number, prefix=prefix)
+        )
+
+
+# Makes a rule of a line; None when that cannot be done, of which it has complained.
+Parser = Callable[[RuleLine], Rule[Subject] | Block[Subject] | EndIf | None]
 
 
 def first_answer(rules: list[Rule[Subject]], subject: Subject) -> bytes | None:
@@ -75,19 +110,21 @@ def first_answer(rules: list[Rule[Subject]], subject: Subject) -> bytes | None:
     return None
 
 
-def files(name: str) -> tuple[TableFile, ...]:
+def files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
     """The file with the rules, unless they are in the name."""
     return () if name.startswith("{") else (TableFile(name),)
 
 
-def read_rules(type_: str, name: str, parse: Parser[Subject]) -> list[Rule[Subject]]:
+def read_rules(
+    type_: str, name: str, parse: Parser[Subject], complain: Complain
+) -> list[Rule[Subject]]:
     """All rules of the table that is called "type:name"."""
     rules: list[Rule[Subject]] = []
     blocks: list[Block[Subject]] = []
-    for number, line in _lines(type_, name):
+    for number, line in _lines(type_, name, complain):
         # Postfix stores C strings: what follows a NUL is not there.
         seen = line.split(b"\0", 1)[0].rstrip(_SPACE)
-        rule = parse(number, seen, len(blocks))
+        rule = parse(RuleLine(type_, name, number, seen, len(blocks), complain))
         if rule is None:
             continue
         if isinstance(rule, EndIf):
@@ -97,24 +134,26 @@ def read_rules(type_: str, name: str, parse: Parser[Subject]) -> list[Rule[Subje
         if isinstance(rule, Block):
             blocks.append(rule)
     for block in reversed(blocks):
-        log.warning(f"{type_} map {name}, line {block.line}: IF has no matching ENDIF")
+        block.line.tell("IF has no matching ENDIF")
     return rules
 
 
-def _lines(type_: str, name: str) -> Iterator[tuple[int, bytes]]:
+def _lines(type_: str, name: str, complain: Complain) -> Iterator[tuple[int, bytes]]:
     if name.startswith("{"):
         try:
             rules = [strip_braces(item) for item in split(strip_braces(name))]
         except ValueError as error:
             raise TableError(f"{type_} map: {error}") from None
-        return logical_lines(wire("".join(f"{rule}\n" for rule in rules)), name)
+        content = wire("".join(f"{rule}\n" for rule in rules))
+        return logical_lines(content, name, complain)
     try:
         with open(wire(name), "rb", buffering=0) as file:
             content = file.read()
     except OSError as error:
         action = "read" if isinstance(error, IsADirectoryError) else "open"
-        raise TableError(f"{action} {name}: {error.strerror}") from None
-    return logical_lines(content, name)
+        why = f"{action} {name}: {error.strerror}"
+        raise missing_or_unusable(error, why, name) from None
+    return logical_lines(content, name, complain)
 
 
 def keyword(line: bytes) -> Literal["if", "endif", ""]:

@@ -3,17 +3,18 @@
 "$$" is a dollar sign.
 
 Parity: src/util/mac_parse.c; dict_regexp_prescan() and dict_pcre_prescan().
-Raises: ValueError; what is wrong is in the log.
+Raises: ValueError, after a complaint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from postvirt.model.text import text
-from postvirt.system import log
+from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.rules.expression import Span
+from postvirt.tables.rules.rule_file import RuleLine
 
 _NAME = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 _CLOSING = {b"(": b")", b"{": b"}"}
@@ -38,25 +39,25 @@ def _inside(span: Span) -> Span:
     return (0, 0) if span[0] < 0 else span
 
 
-def parse_result(value: bytes, warn: Callable[[str], None], range_word: str) -> Result:
-    """Take the text of a rule apart; warn logs what is wrong with a number.
+def parse_result(value: bytes, line: RuleLine, range_word: str) -> Result:
+    """Take apart the result of the rule in a line, which hears what is wrong with it.
 
     range_word is Postfix's "out of range" or "out-of-range": its types differ.
     """
     parts: list[bytes | int] = []
     groups = 0
     good = True
-    for literal, name in _macros(value):
+    for literal, name in _macros(value, line):
         if literal:
             parts.append(literal)
         if name is None:
             continue
         shown = text(name)
         if not name.isdigit():
-            warn(f'non-numeric replacement index "{shown}"')
+            line.tell(f'non-numeric replacement index "{shown}"')
             good = False
         elif int(name) < 1:
-            warn(f'{range_word} replacement index "{shown}"')
+            line.tell(f'{range_word} replacement index "{shown}"')
             good = False
         else:
             parts.append(int(name))
@@ -66,7 +67,7 @@ def parse_result(value: bytes, warn: Callable[[str], None], range_word: str) -> 
     return Result(tuple(parts), groups)
 
 
-def _macros(value: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+def _macros(value: bytes, line: RuleLine) -> Iterator[tuple[bytes, bytes | None]]:
     """Pairs of literal text and the name of the $name that follows it, if any."""
     literal = b""
     at = 0
@@ -80,28 +81,27 @@ def _macros(value: bytes) -> Iterator[tuple[bytes, bytes | None]]:
             literal += b"$"
             at += 1
         elif dollar < len(value):
-            name, at = _name(value, at)
+            name, at = _name(value, at, line)
             yield literal, name
             literal = b""
     yield literal, None
 
 
-def _name(value: bytes, at: int) -> tuple[bytes, int]:
+def _name(value: bytes, at: int, line: RuleLine) -> tuple[bytes, int]:
     """The name that begins after "$", and where the text goes on."""
     opening = value[at : at + 1]
     if opening in _CLOSING:
-        end = _closing(value, at)
+        end = _closing(value, at, line)
         name, rest = value[at + 1 : end], end + 1
     else:
         rest = at + len(value[at:]) - len(value[at:].lstrip(_NAME))
         name = value[at:rest]
     if not name:
-        log.warning(f'empty macro name: "{text(value)}"')
-        raise ValueError(text(value))
+        raise _bad_syntax(f'empty macro name: "{text(value)}"', line)
     return name, rest
 
 
-def _closing(value: bytes, at: int) -> int:
+def _closing(value: bytes, at: int, line: RuleLine) -> int:
     """Where the parenthesis that is open at `at` is closed."""
     opening = value[at : at + 1]
     level = 0
@@ -110,5 +110,10 @@ def _closing(value: bytes, at: int) -> int:
         level += (character == opening) - (character == _CLOSING[opening])
         if level == 0:
             return end
-    log.warning(f'truncated macro reference: "{text(value)}"')
-    raise ValueError(text(value))
+    raise _bad_syntax(f'truncated macro reference: "{text(value)}"', line)
+
+
+def _bad_syntax(why: str, line: RuleLine) -> ValueError:
+    """Complain in Postfix's way: the line in the log does not say where."""
+    line.complain(Complaint(Kind.LINE, why, file=line.name))
+    return ValueError(why)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -25,6 +26,10 @@ class EnvironTable(Table):
         return os.environb.get(key)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Make the table."""
+def _open_table(
+    type_: str, name: str, options: TableOptions, _context: TableContext
+) -> Table:
     return EnvironTable(type_, name, options)
+
+
+TYPE = TableType(_open_table)

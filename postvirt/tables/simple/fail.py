@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from postvirt.errors import TableError
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -24,6 +25,10 @@ class FailTable(Table):
         raise TableError(f"{self.title} always fails")
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Make the table."""
+def _open_table(
+    type_: str, name: str, options: TableOptions, _context: TableContext
+) -> Table:
     return FailTable(type_, name, options)
+
+
+TYPE = TableType(_open_table)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.simple.memory import MemoryTable
@@ -16,7 +17,9 @@ from postvirt.tables.syntax import balanced, split_pair, strip_braces
 from postvirt.tables.table import Table, TableOptions
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
+def _open_table(
+    type_: str, name: str, options: TableOptions, _context: TableContext
+) -> Table:
     """Read the pairs; the last one wins where keys are equal."""
 
     def unusable(reason: str) -> TableError:
@@ -44,3 +47,6 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
             raise unusable(str(error)) from None
         table.store(wire(key), result)
     return table
+
+
+TYPE = TableType(_open_table)

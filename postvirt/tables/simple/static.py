@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
 from postvirt.tables.syntax import strip_braces
 from postvirt.tables.table import Table, TableOptions
@@ -27,7 +28,9 @@ class StaticTable(Table):
         return self._value
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
+def _open_table(
+    type_: str, name: str, options: TableOptions, _context: TableContext
+) -> Table:
     """Take the name as the value; {...} around it allow white space inside."""
     value = name
     if name.startswith("{"):
@@ -41,3 +44,6 @@ def open_table(type_: str, name: str, options: TableOptions) -> Table:
         return StaticTable(type_, name, options, encoded_files(wire(value)))
     except ValueError as error:
         raise TableError(str(error)) from None
+
+
+TYPE = TableType(_open_table)

@@ -9,13 +9,13 @@ Raises: TableError when the file cannot be read or has a key twice.
 
 from __future__ import annotations
 
-import os
 import re
-import time
+from dataclasses import dataclass
 
-from postvirt.errors import TableError
 from postvirt.model.text import text, wire
-from postvirt.system import log
+from postvirt.system.settled_file import read_settled
+from postvirt.tables.complaint import Complaint, Kind, OpenError, missing_or_unusable
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.simple.memory import MemoryTable
@@ -23,49 +23,42 @@ from postvirt.tables.syntax import SPACE, end_of_key
 from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.text_file import logical_lines
 
-# A file that was written less than a second ago may be half of a file.
-HOT_PAUSE_SECONDS = 0.3
 
-
-def files(name: str) -> tuple[TableFile, ...]:
-    """The text."""
+def _files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
     return (TableFile(name),)
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
+def _open_table(
+    type_: str, name: str, options: TableOptions, context: TableContext
+) -> Table:
     """Read the file, again if it was being written."""
     table = MemoryTable(type_, name, options)
-    for number, line in logical_lines(_read_when_cold(name), name):
-        entry = _entry(name, number, line, options)
+    reader = _Reader(name, options, context)
+    for number, line in logical_lines(_content(name), name, context.complain):
+        entry = reader.entry(number, line)
         if entry is None:
             continue
         key, value = entry
         if key not in table:
             table.store(key, value)
             continue
-        complaint = f'{name}, line {number}: duplicate entry: "{text(key)}"'
+        duplicate = Complaint(
+            Kind.DUPLICATE, f'duplicate entry: "{text(key)}"', file=name, line=number
+        )
         if not options.warn_duplicates:
-            raise TableError(complaint)
-        log.warning(complaint)
+            raise OpenError(duplicate)
+        context.complain(duplicate)
     return table
 
 
-def _read_when_cold(path: str) -> bytes:
-    before = int(time.time())
-    while True:
-        try:
-            with open(wire(path), "rb", buffering=0) as file:
-                content = file.read()
-                mtime = int(os.fstat(file.fileno()).st_mtime)
-        except OSError as error:
-            # A directory can be opened but not read; Postfix has another word for it.
-            action = "read" if isinstance(error, IsADirectoryError) else "open database"
-            raise TableError(f"{action} {path}: {error.strerror}") from None
-        after = int(time.time())
-        if mtime < before - 1 or mtime > after:
-            return content
-        time.sleep(HOT_PAUSE_SECONDS)
-        before = after
+def _content(path: str) -> bytes:
+    try:
+        return read_settled(wire(path))
+    except OSError as error:
+        # A directory can be opened but not read; Postfix has another word for it.
+        action = "read" if isinstance(error, IsADirectoryError) else "open database"
+        why = f"{action} {path}: {error.strerror}"
+        raise missing_or_unusable(error, why, path) from None
 
 
 # A line as nearly all are: ASCII, no quotes and no backslash in the key, no colon at
@@ -75,46 +68,52 @@ _SIMPLE = re.compile(
 )
 
 
-def _entry(
-    path: str, number: int, line: bytes, options: TableOptions
-) -> tuple[bytes, bytes] | None:
-    """The key and the value of a logical line; None, with a warning, if it has none."""
-    simple = _SIMPLE.match(line)
-    if simple is not None and not options.file_values:
-        return simple[1], simple[2]
-    # Postfix stores C strings: what follows a NUL is not there. Only its UTF-8 check
-    # looks at the whole line.
-    seen = line.split(b"\0", 1)[0]
-    if options.utf8_active and not seen.isascii() and not is_utf8(line):
-        log.warning(
-            f'{path}, line {number}: non-UTF-8 input "{text(seen)}"'
-            " -- ignoring this line"
-        )
-        return None
-    shown = text(seen)
-    try:
-        end = end_of_key(shown, SPACE)
-    except ValueError as error:
-        log.warning(
-            f"{path}, line {number}: {error} in '{shown}' -- ignoring this line"
-        )
-        return None
-    key, value = shown[:end], shown[end:].strip(SPACE)
-    if not key or not value:
-        log.warning(
-            f"{path}, line {number}: expected format: key whitespace value"
-            " -- ignoring this line"
-        )
-        return None
-    if key.endswith(":"):
-        log.warning(
-            f'{path}, line {number}: record is in "key: value" format;'
-            " is this an alias file?"
-        )
-    if not options.file_values:
-        return wire(key), wire(value)
-    try:
-        return wire(key), encoded_files(wire(value))
-    except ValueError as error:
-        log.warning(f"{path}, line {number}: {error}: skipping this entry")
-        return None
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the lines of one file."""
+
+    path: str
+    options: TableOptions
+    context: TableContext
+
+    def entry(self, number: int, line: bytes) -> tuple[bytes, bytes] | None:
+        """The key and the value of a line; None, after a complaint, if it has none."""
+        simple = _SIMPLE.match(line)
+        if simple is not None and not self.options.file_values:
+            return simple[1], simple[2]
+        # Postfix stores C strings: what follows a NUL is not there. Only its UTF-8
+        # check looks at the whole line.
+        seen = line.split(b"\0", 1)[0]
+        shown = text(seen)
+        if self.options.utf8_active and not seen.isascii() and not is_utf8(line):
+            self._ignore(number, f'non-UTF-8 input "{shown}"')
+            return None
+        try:
+            end = end_of_key(shown, SPACE)
+        except ValueError as error:
+            self._ignore(number, f"{error} in '{shown}'")
+            return None
+        key, value = shown[:end], shown[end:].strip(SPACE)
+        if not key or not value:
+            why = "expected format: key whitespace value"
+            self._ignore(number, why, Kind.NO_VALUE)
+            return None
+        if key.endswith(":"):
+            why = 'record is in "key: value" format; is this an alias file?'
+            self._tell(number, why, Kind.KEY_COLON)
+        if not self.options.file_values:
+            return wire(key), wire(value)
+        try:
+            return wire(key), encoded_files(wire(value))
+        except ValueError as error:
+            self._tell(number, f"{error}: skipping this entry", Kind.LINE)
+            return None
+
+    def _ignore(self, number: int, why: str, kind: Kind = Kind.LINE) -> None:
+        self._tell(number, f"{why} -- ignoring this line", kind)
+
+    def _tell(self, number: int, why: str, kind: Kind) -> None:
+        self.context.complain(Complaint(kind, why, file=self.path, line=number))
+
+
+TYPE = TableType(_open_table, _files, is_text=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from postvirt.errors import TableError
 from postvirt.system import log
+from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -59,8 +60,12 @@ def _check(by_number: Callable[[int], object], database: str) -> None:
 _TABLES = {"passwd.byname": PasswdTable, "group.byname": GroupTable}
 
 
-def open_table(type_: str, name: str, options: TableOptions) -> Table:
-    """Make the table."""
+def _open_table(
+    type_: str, name: str, options: TableOptions, _context: TableContext
+) -> Table:
     if name not in _TABLES:
         raise TableError(f"unknown table: {type_}:{name}")
     return _TABLES[name](type_, name, options)
+
+
+TYPE = TableType(_open_table, is_slow=True)

@@ -169,7 +169,7 @@ BROKEN = (
         "PV104",
         lambda it: mailboxes(it).unlink(),
         texthash(GOOD),
-        says=["write {root}/etc/mailboxes"],
+        says=["create {root}/etc/mailboxes"],
     ),
     Broken(
         "a table for root's eyes",

@@ -11,7 +11,8 @@ from postvirt.inspection.tables.table_refs import Listed
 from postvirt.tables.table import TableOptions
 from tests.harness.child import in_child
 from tests.harness.databases import driver
-from tests.harness.installations import Installation, problems_of
+from tests.harness.installations import Installation, problems_of, subject_of
+from tests.harness.tables import opener
 
 SECRET = "s3cret/Pass"
 
@@ -32,7 +33,9 @@ def test_a_server_that_says_nothing(installation: Installation) -> None:
         table = setup(installation, silent.getsockname()[1])
 
         def ask() -> str:
-            return _Question(table, b"bob@example.com", TableOptions()).ask(0.2)
+            return _Question(opener(), table, b"bob@example.com", TableOptions()).ask(
+                0.2
+            )
 
         assert in_child(ask).startswith("no answer within")
 
@@ -52,7 +55,10 @@ def test_the_server_s_own_words_and_no_password(installation: Installation) -> N
 
 
 def test_a_password_is_taken_out(installation: Installation) -> None:
+    subject = subject_of(installation)
     table = setup(installation, 1)
     listed = Listed("virtual_mailbox_maps", table, table)
     said = f"cannot log in as mail with {SECRET}"
-    assert _without_secrets(said, listed) == "cannot log in as mail with ********"
+    assert (
+        _without_secrets(subject, said, listed) == "cannot log in as mail with ********"
+    )

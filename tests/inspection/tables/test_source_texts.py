@@ -10,7 +10,7 @@ from postvirt.inspection.problem import Problem
 from postvirt.inspection.tables.dead_keys import why_never
 from postvirt.inspection.tables.text_lines import MOST_BYTES, line_of, logical_lines_of
 from tests.harness.child import in_child
-from tests.harness.installations import Installation, problems_of
+from tests.harness.installations import Installation, problems_of, subject_of
 
 MANY = 20_000
 
@@ -113,14 +113,9 @@ def test_all_duplicates_are_found_in_bounded_memory(installation: Installation) 
 
 
 def problems_of_text(installation: Installation) -> list[Problem]:
-    from postvirt.config.load import check
-    from postvirt.inspection.subject import Process, Subject
     from postvirt.inspection.tables.source_texts import check_sources
 
-    checked = check(str(installation.etc), process_name="virtual", service_name="v")
-    assert checked.settings is not None
-    subject = Subject(Process("virtual", "v", (), {}), checked, checked.settings)
-    return list(check_sources(subject))
+    return list(check_sources(subject_of(installation)))
 
 
 def test_a_line_of_a_file_that_is_not_there() -> None:

@@ -16,10 +16,10 @@ from tests.harness.installations import Installation, problems_of
 @pytest.mark.parametrize(
     ("type_", "driver", "module", "remedy"),
     [
-        ("hash", "berkeleydb", "bdb", "postvirt[bdb]"),
-        ("lmdb", "lmdb", "lmdb", "postvirt[lmdb]"),
-        ("mysql", "pymysql", "mysql", "postvirt[mysql]"),
-        ("pgsql", "psycopg", "pgsql", "postvirt[pgsql]"),
+        ("hash", "berkeleydb", "indexes.hash_btree", "postvirt[bdb]"),
+        ("lmdb", "lmdb", "indexes.lmdb", "postvirt[lmdb]"),
+        ("mysql", "pymysql", "databases.mysql", "postvirt[mysql]"),
+        ("pgsql", "psycopg", "databases.pgsql", "postvirt[pgsql]"),
     ],
 )
 def test_a_driver_that_is_missing(

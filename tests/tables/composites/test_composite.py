@@ -8,9 +8,9 @@ import random
 import pytest
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.tables import registry
-from postvirt.tables.registry import open_table
+from postvirt.tables import table_types
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table, opener
 
 VIRTUAL = TableOptions(utf8=True, paranoid=True)
 KEYS = [
@@ -207,11 +207,13 @@ def test_a_program_with_traded_rights_does_not_trust_its_environment(monkeypatch
 def test_modules_of_members_are_prepared(monkeypatch):
     imported = []
     monkeypatch.setattr(
-        registry,
+        table_types,
         "import_module",
-        lambda name, real=registry.import_module: imported.append(name) or real(name),
+        lambda name, real=table_types.import_module: (
+            imported.append(name) or real(name)
+        ),
     )
-    registry.prepare(["unionmap:{debug:cidr:{}, pipemap:{pcre:{}}}", "unionmap:{", "x"])
+    opener().prepare(["unionmap:{debug:cidr:{}, pipemap:{pcre:{}}}", "unionmap:{", "x"])
     assert {name.rpartition(".")[2] for name in imported} == {
         "unionmap",
         "debug",

@@ -10,14 +10,13 @@ import sys
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.databases import cf_file as cf_file_module
-from postvirt.tables.databases.cf_file import CfParameters, use_main_cf
-from postvirt.tables.registry import open_table
+from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.table import TableOptions
 from tests.harness.databases import HOSTILE, KEYS, ROWS, SECRET, driver
 from tests.harness.directory import ODD_NAMES, READER, TOP
 from tests.harness.ports import free_port
-from tests.tables.test_registry import NO_IMPORTS
+from tests.harness.tables import open_table, opener
+from tests.tables.test_opener import NO_IMPORTS
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 FILTER = "(description=%s)"
@@ -170,12 +169,12 @@ def test_postmap_says_the_same(ldap, postfix):
 
 
 @pytest.mark.postfix
-def test_parameters_in_main_cf(settings, postfix, monkeypatch):
+def test_parameters_in_main_cf(settings, postfix):
     names = {f"people_{name}": value for name, value in settings().items()}
     postfix.configure(**names)
-    monkeypatch.setattr(cf_file_module, "_main_cf", None)
-    use_main_cf(names.get)
-    assert ask("ldap:people", USER) == b"user/"
+    table = opener(**names).open("ldap:people", OPTIONS)
+    assert table.lookup(USER) == b"user/"
+    table.close()
     assert postfix.query("ldap:people", USER) == b"user/"
 
 
@@ -601,8 +600,8 @@ def test_no_message_shows_the_password(ldap, logged, parameters):
 def test_no_description_shows_the_password(ldap):
     from postvirt.tables.databases.ldap_directory import Directory
 
-    parameters = CfParameters(ldap().removeprefix("ldap:"))
-    assert SECRET not in repr(Directory.of("title", parameters))
+    parameters = CfParameters(ldap().removeprefix("ldap:"), {}.get)
+    assert SECRET not in repr(Directory.of("title", parameters, opener()))
     parameters.close()
 
 
@@ -643,7 +642,9 @@ def test_a_file_that_was_rewritten(ldap):
 def test_without_the_driver_a_message_names_the_extra(ldap, monkeypatch, logged):
     spec = ldap()
     for module in ("ldap", "ldap_directory", "ldap_entries"):
-        monkeypatch.delitem(sys.modules, f"postvirt.tables.{module}", raising=False)
+        monkeypatch.delitem(
+            sys.modules, f"postvirt.tables.databases.{module}", raising=False
+        )
     monkeypatch.setitem(sys.modules, "ldap", None)
     with pytest.raises(TableError, match="is unavailable"):
         ask(spec, USER)

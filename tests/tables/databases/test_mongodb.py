@@ -12,9 +12,9 @@ import time
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table, prepare
 from postvirt.tables.table import TableOptions
 from tests.harness.databases import HOSTILE, ROWS, SECRET, driver, make_certificates
+from tests.harness.tables import open_table, opener
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 # Nothing is to find this one: what is found by a hostile address would be it.
@@ -557,7 +557,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch, logged):
 def test_nothing_is_connected_or_started_before_the_first_lookup(mongodb, mongod):
     spec = mongodb()
     threads = threading.active_count()
-    prepare([spec])
+    opener().prepare([spec])
     table = open_table(spec, OPTIONS)
     assert mongod.connections == 0
     assert threading.active_count() == threads
@@ -577,10 +577,11 @@ def test_a_changed_file_is_noticed(mongodb):
 # loopback, or nowhere.
 NO_IMPORTS = """
 import sys
-from postvirt.tables.registry import open_table, prepare
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
+tables = TableOpener({}.get)
 port, *names = sys.argv[1:]
-prepare(names)
+tables.prepare(names)
 import dns.resolver
 dns.resolver.default_resolver = dns.resolver.Resolver(configure=False)
 dns.resolver.default_resolver.nameservers = ["127.0.0.1"]
@@ -591,7 +592,7 @@ class Refuse:
         raise AssertionError("import of " + name)
 sys.meta_path.insert(0, Refuse())
 for name in names:
-    table = open_table(name, TableOptions(utf8=True))
+    table = tables.open(name, TableOptions(utf8=True))
     for key in (b"two@x", b"last@x", b"none@x"):
         try:
             print(table.lookup(key))

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
 from tests.harness.databases import HOSTILE, KEYS, ROWS, SECRET, driver
+from tests.harness.tables import open_table
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 QUERY = "SELECT path FROM users WHERE address = '%s'"

@@ -8,11 +8,9 @@ import sqlite3
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.databases.cf_file import use_main_cf
 from postvirt.tables.databases.sqlite import first_statement
-from postvirt.tables.maps import open_maps
-from postvirt.tables.registry import open_table, prepare
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_maps, open_table, opener
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 
@@ -144,11 +142,7 @@ def test_a_key_is_folded_as_postmap_does(database, cf_file, postfix):
 def test_parameters_in_main_cf(database, same_answers, postfix):
     values = {"u_dbpath": database, "u_query": "SELECT path FROM users LIMIT 1"}
     postfix.configure(**values)
-    use_main_cf(values.get)
-    try:
-        assert same_answers("sqlite:u", [b"x"]) == [b"user/"]
-    finally:
-        use_main_cf({}.get)
+    assert same_answers("sqlite:u", [b"x"], opener(**values)) == [b"user/"]
 
 
 @pytest.mark.parametrize("key", HOSTILE)
@@ -273,7 +267,7 @@ def test_what_counts_as_a_change(database, cf_file):
 def test_a_list_of_domains_that_leads_back_to_the_table(database, cf_file, logged):
     path = cf_file(dbpath=database, query="SELECT 1", domain="placeholder")
     cf_file(dbpath=database, query="SELECT 1", domain=f"sqlite:{path}")
-    prepare([f"sqlite:{path}"])
+    opener().prepare([f"sqlite:{path}"])
     table = open_table(f"sqlite:{path}", OPTIONS)
     with pytest.raises(TableError, match="refers to the table itself"):
         table.lookup(b"a@b")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 VIRTUAL = TableOptions(utf8=True, paranoid=True)
 LONG_AGO = 1_000_000_000

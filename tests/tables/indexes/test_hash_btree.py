@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 db = pytest.importorskip("berkeleydb.db")
 OPTIONS = TableOptions(paranoid=True)

@@ -9,8 +9,8 @@ import string
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 QUERY = TableOptions(utf8=True, fold=True, warn_duplicates=True)
 VIRTUAL = TableOptions(utf8=True, paranoid=True)

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 lmdb = pytest.importorskip("lmdb")
 OPTIONS = TableOptions(paranoid=True)

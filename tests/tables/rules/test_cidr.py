@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 QUERY = TableOptions(utf8=True, fold=True, warn_duplicates=True)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 QUERY = TableOptions(utf8=True, fold=True, warn_duplicates=True)
 KEYS = [b"a", b"b", b"c", b"ab", b"192.0.2.1", b"2001:db8::1"]

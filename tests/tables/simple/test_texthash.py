@@ -8,9 +8,9 @@ import time
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
-from postvirt.tables.simple import texthash
+from postvirt.system import settled_file
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 FILES = {
     "plain": b"a x\nb y\n",
@@ -102,7 +102,7 @@ def test_a_file_that_is_being_written_is_read_again(tmp_path, monkeypatch):
         path.write_bytes(b"a all\n")
         os.utime(path, (now - 100, now - 100))
 
-    monkeypatch.setattr(texthash.time, "sleep", finish_writing)
+    monkeypatch.setattr(settled_file.time, "sleep", finish_writing)
     table = open_table(f"texthash:{path}", TableOptions())
     assert table.lookup(b"a") == b"all"
 

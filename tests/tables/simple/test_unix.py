@@ -8,8 +8,8 @@ import pwd
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.registry import open_table
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table
 
 QUERY = TableOptions(utf8=True, fold=True)
 

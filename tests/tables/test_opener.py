@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.tables import registry
-from postvirt.tables.registry import (
-    TYPES,
-    OpenTables,
-    open_table,
-    prepare,
-    split_type,
-)
+from postvirt.tables import opener as opener_module
+from postvirt.tables.context import TableType
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table, opener
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
-
-
-@pytest.mark.parametrize("type_", TYPES)
-def test_every_type_has_its_module_and_its_extra(type_):
-    prepare([f"{type_}:name"])
-    module = sys.modules[f"postvirt.tables.{TYPES[type_].module}"]
-    assert callable(module.open_table)
-    if TYPES[type_].extra:
-        with open("pyproject.toml", encoding="utf-8") as project:
-            assert f"\n{TYPES[type_].extra} = [" in project.read()
-
-
-def test_everything_before_the_first_colon_is_the_type():
-    assert split_type("hash:/a:b c") == ("hash", "/a:b c")
-
-
-def test_proxy_is_dropped():
-    assert split_type("proxy:proxy:hash:/a") == ("hash", "/a")
 
 
 def test_a_missing_driver_is_one_clear_message(monkeypatch, logged):
     monkeypatch.delitem(sys.modules, "postvirt.tables.indexes.lmdb", raising=False)
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    prepare(["lmdb:/etc/table"])
+    opener().prepare(["lmdb:/etc/table"])
     assert logged.take() == []
     table = open_table("lmdb:/etc/table", OPTIONS)
     [line] = logged.take()
@@ -54,7 +30,7 @@ def test_a_missing_driver_is_one_clear_message(monkeypatch, logged):
 
 
 def test_prepare_is_silent_about_what_opening_will_report(logged):
-    prepare(["nonesuch:x", "no type", "proxy:static:x"])
+    opener().prepare(["nonesuch:x", "no type", "proxy:static:x"])
     assert logged.take() == []
 
 
@@ -72,10 +48,10 @@ def test_what_is_no_type_and_name_names_itself():
 
 
 def test_an_error_of_the_system_makes_a_table_unavailable(monkeypatch, logged):
-    def fail(type_, name, options):
+    def fail(type_, name, options, context):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(registry, "_opener", lambda type_: fail)
+    monkeypatch.setattr(opener_module, "load_type", lambda type_: TableType(fail))
     open_table("static:x", OPTIONS)
     assert logged.take() == ["error: cannot open static:x: Too many open files"]
 
@@ -84,20 +60,25 @@ def test_an_error_of_the_system_makes_a_table_unavailable(monkeypatch, logged):
 NO_IMPORTS = """
 import sys
 from postvirt.tables.local_domains import LocalDomains
-from postvirt.tables.maps import open_maps
-from postvirt.tables.registry import OpenTables, prepare
+from tests.harness.tables import open_maps
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.opener import TableOpener
 from postvirt.tables.search import find_address
+from postvirt.tables import opener as opener_module
+from postvirt.tables.context import TableType
 from postvirt.tables.table import TableOptions
+from tests.harness.tables import open_table, opener
 from postvirt.tables.match_list import DomainList, table_names
 names = sys.argv[1:]
 destinations = "dest, hash:/none"
-prepare([*names, *table_names("mydestination", destinations)])
+tables = TableOpener({}.get)
+tables.prepare([*names, *table_names("mydestination", destinations)])
 before = set(sys.modules)
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         raise AssertionError("import of " + name)
 sys.meta_path.insert(0, Refuse())
-opened = OpenTables()
+opened = OpenTables(tables)
 maps = open_maps("title", names, TableOptions(utf8=True, paranoid=True), opened)
 local = LocalDomains(
     myorigin="origin", mydestination=destinations, inet_interfaces="localhost",
@@ -144,27 +125,3 @@ def test_importing_the_package_brings_no_driver():
     )
     output = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert output == "[]\n"
-
-
-@pytest.mark.parametrize("kind", ["texthash", "regexp", "pcre", "cidr"])
-@pytest.mark.parametrize("shape", ["{0}", "proxy:{0}", "unionmap:{{{0}}}"])
-def test_a_changed_text_file_is_noticed_once_it_is_left_alone(text_table, kind, shape):
-    first = {"texthash": b"a b", "cidr": b"192.0.2.1 b"}.get(kind, b"/a/ b")
-    path = text_table(first)
-    tables = OpenTables()
-    tables.open(shape.format(f"{kind}:{path}"), TableOptions())
-    assert tables.changed() is None
-    text_table(first + b"c")
-    assert tables.changed() == f"{shape.format(f'{kind}:{path}')}(0,lock|utf8_request)"
-    os.utime(path)  # somebody is writing it
-    assert tables.changed() is None
-    os.unlink(path)
-    assert tables.changed() is None
-    tables.close()
-
-
-def test_a_text_in_the_name_never_changes():
-    tables = OpenTables()
-    tables.open("regexp:{{/a/ b}}", TableOptions())
-    assert tables.changed() is None
-    tables.close()

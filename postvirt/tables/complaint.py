@@ -1,0 +1,113 @@
+"""What is wrong with a table, as a value.
+
+A table that is opened tells its context (`context`) what is wrong with it, or raises
+OpenError when it cannot be used at all. The line in the log and the problem that
+check-config shows are both made from that value, so that a better text for one of them
+cannot lose the other.
+
+Parity: the texts are Postfix's.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Literal
+
+from postvirt.errors import TableError
+from postvirt.system import log
+
+
+class Kind(Enum):
+    """What is wrong, for programs.
+
+    UNUSABLE           the table, or a part of it, cannot be used for another reason
+    UNSUPPORTED_TYPE   there is no such type, or its driver is not installed
+    MISSING_INDEX      the index file does not exist
+    MISSING_FILE       another file does not exist
+    STALE_INDEX        the index file is older than its source
+    PARAMETER          a parameter of the table is ignored, or probably wrong
+    LINE               a line of a file, or a part of it, is ignored
+    DUPLICATE          a key that occurs twice
+    KEY_COLON          a key that ends with a colon, as in an alias file
+    NO_VALUE           a key without a value, which is ignored
+    NO_RESULT          a pattern without a result, whose result is empty
+    SUBSTITUTION       $1 in the result of a pattern, which is not allowed here
+    """
+
+    UNUSABLE = auto()
+    UNSUPPORTED_TYPE = auto()
+    MISSING_INDEX = auto()
+    MISSING_FILE = auto()
+    STALE_INDEX = auto()
+    PARAMETER = auto()
+    LINE = auto()
+    DUPLICATE = auto()
+    KEY_COLON = auto()
+    NO_VALUE = auto()
+    NO_RESULT = auto()
+    SUBSTITUTION = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong with a table.
+
+    text      what is wrong; without the line that it is in, if `line` says that
+    severity  of the line in the log
+    file      the file that this is about, "" if it is not about one
+    line      the line of the file; 0 if it is not about one
+    prefix    what the line in the log has before the file and the line
+    """
+
+    kind: Kind
+    text: str
+    severity: Literal["warning", "error"] = "warning"
+    file: str = ""
+    line: int = 0
+    prefix: str = ""
+
+    @property
+    def log_line(self) -> str:
+        """The whole text, as it is logged."""
+        place = f"{self.prefix}{self.file}, line {self.line}: " if self.line else ""
+        return place + self.text
+
+
+Complain = Callable[[Complaint], None]
+
+
+class OpenError(TableError):
+    """A table that cannot be opened; the complaint says why."""
+
+    def __init__(self, complaint: Complaint) -> None:
+        super().__init__(complaint.log_line)
+        self.complaint = replace(complaint, severity="error")
+
+
+def complaint_of(error: TableError) -> Complaint:
+    """What keeps a table from being opened."""
+    if isinstance(error, OpenError):
+        return error.complaint
+    return Complaint(Kind.UNUSABLE, str(error), "error")
+
+
+def missing_or_unusable(error: OSError, text: str, file: str) -> OpenError:
+    """What to raise when a file other than an index cannot be read."""
+    is_missing = isinstance(error, FileNotFoundError)
+    kind = Kind.MISSING_FILE if is_missing else Kind.UNUSABLE
+    return OpenError(Complaint(kind, text, file=file))
+
+
+def log_complaint(complaint: Complaint) -> None:
+    """Write the line to the log."""
+    if complaint.severity == "warning":
+        log.warning(complaint.log_line)
+    else:
+        log.error(complaint.log_line)
+
+
+def ignore_complaint(_complaint: Complaint) -> None:
+    """For a table that is opened again: what is wrong with it is known."""

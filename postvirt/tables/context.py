@@ -1,0 +1,80 @@
+"""What a type of table is given, and what it gives.
+
+A type is a module with a TableType called TYPE. It never imports what opens tables
+(`opener`), which imports the types by name: a table that consists of other tables opens
+them through its context.
+
+Raises: nothing by itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from postvirt.tables.complaint import Complaint
+from postvirt.tables.table import Table, TableFile, TableOptions
+
+
+class TableContext(ABC):
+    """What tables know of the process that opens them."""
+
+    @abstractmethod
+    def parameter(self, name: str) -> str | None:
+        """The text of a parameter of main.cf or -o, expanded; None if it is not set.
+
+        Raises: ConfigError.
+        """
+
+    @abstractmethod
+    def open(self, type_name: str, options: TableOptions) -> Table:
+        """Open "type:name"; one that cannot be opened fails when it is asked.
+
+        Raises: ConfigError if this is not "type:name"; TableError if the options say
+            that the table must open.
+        """
+
+    @abstractmethod
+    def text_files(self, type_name: str) -> Sequence[str]:
+        """The text files that this table, and all within it, read when opened."""
+
+    @abstractmethod
+    def complain(self, complaint: Complaint) -> None:
+        """Take note of something that is wrong with a table."""
+
+    @abstractmethod
+    def inside(self, type_name: str) -> TableContext:
+        """The context of tables that this one opens.
+
+        Raises: TableError if this is one of them itself.
+        """
+
+
+def _no_files(_name: str, _context: TableContext) -> tuple[TableFile, ...]:
+    return ()
+
+
+def _no_tables(_name: str, _context: TableContext) -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableType:
+    """What a type of table can do.
+
+    open      opens "type:name" with these options. Raises TableError and OSError when
+              the table cannot be used
+    files     the files that a table of this name is read from, those included that do
+              not exist yet. Raises TableError
+    within    the "type:name"s that a table of this name opens by itself. Raises
+              TableError and ConfigError
+    is_slow   a lookup may have to wait for another program
+    is_text   all of a text file is read when the table is opened
+    """
+
+    open: Callable[[str, str, TableOptions, TableContext], Table]
+    files: Callable[[str, TableContext], tuple[TableFile, ...]] = _no_files
+    within: Callable[[str, TableContext], Sequence[str]] = _no_tables
+    is_slow: bool = False
+    is_text: bool = False

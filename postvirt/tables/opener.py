@@ -1,0 +1,165 @@
+"""How "type:name" becomes an open table.
+
+Everything that this depends on is in a TableOpener: the parameters of main.cf, what
+hash: and btree: tables are opened as, and who hears what is wrong with a table.
+
+Parity: src/util/dict_open.c.
+Differs: Tables that cannot be opened. All tables that cannot be opened are logged, and
+    mail that does not need them is delivered; virtual(8) ends its process with the 13th
+    error, of whatever kind.
+Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a table
+    that cannot be opened: it is logged and replaced by one that fails when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from postvirt.config.load import Texts
+from postvirt.config.parameters import Settings
+from postvirt.errors import ConfigError, TableError
+from postvirt.system import log
+from postvirt.tables.complaint import (
+    Complain,
+    Complaint,
+    Kind,
+    complaint_of,
+    ignore_complaint,
+    log_complaint,
+)
+from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.redirection import DISABLED, Redirection
+from postvirt.tables.table import Table, TableFile, TableOptions
+from postvirt.tables.table_types import load_type, split_type
+from postvirt.tables.unavailable import unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class TableOpener(TableContext):
+    """Opens tables for a process.
+
+    texts        the parameters of main.cf and -o, for tables that have theirs there
+    redirection  what to open hash: and btree: tables as
+    tell         hears what is wrong with tables that are opened
+    outside      the "type:name"s of the tables that consist of what is opened
+    """
+
+    texts: Callable[[str], str | None]
+    redirection: Redirection = DISABLED
+    tell: Complain = log_complaint
+    outside: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, settings: Settings, texts: Texts) -> TableOpener:
+        """As main.cf and -o say."""
+        return cls(texts, Redirection.of(settings))
+
+    def open(self, type_name: str, options: TableOptions) -> Table:
+        """Open "type:name" for lookups, or as another type (see `redirection`)."""
+        own_type, name = split_type(type_name)
+        try:
+            type_ = self._actual_type(own_type, name, self.tell)
+        except TableError as error:
+            return unavailable(own_type, name, options, complaint_of(error), self.tell)
+        if type_ != own_type and self.redirection.is_logged:
+            log.info(f"redirecting {own_type}:{name} to {type_}:{name}")
+        try:
+            table_type = load_type(type_)
+        except TableError as error:
+            # Postfix has no UTF-8 rules for a type that does not exist: any key fails.
+            plain = replace(options, utf8=False)
+            return unavailable(type_, name, plain, complaint_of(error), self.tell)
+        try:
+            return table_type.open(type_, name, options, self)
+        except TableError as error:
+            complaint = complaint_of(error)
+        except OSError as error:
+            why = f"cannot open {type_}:{name}: {log.errno_text(error)}"
+            complaint = Complaint(Kind.UNUSABLE, why, "error")
+        return unavailable(type_, name, options, complaint, self.tell)
+
+    def _actual_type(self, type_: str, name: str, tell: Complain) -> str:
+        """The type to open a table as; the mapping's own tables are not redirected."""
+        as_named = replace(self, redirection=DISABLED, tell=tell)
+        return self.redirection.actual_type(type_, name, as_named.open)
+
+    def _type_and_name(self, type_name: str) -> tuple[TableType, str]:
+        """The type to open a table as. Raises: ConfigError, TableError."""
+        type_, name = split_type(type_name)
+        actual = self._actual_type(type_, name, ignore_complaint)
+        return load_type(actual), name
+
+    def prepare(self, names: Iterable[str]) -> list[str]:
+        """Import what tables of these "type:name"s need, while that is still possible.
+
+        Says nothing about types that are unknown or miss their driver: opening does.
+        The result is all names, a table before those that it opens.
+        """
+        waiting = list(names)
+        done: dict[str, None] = {}
+        while waiting:
+            type_name = waiting.pop()
+            if type_name in done:
+                continue
+            done[type_name] = None
+            try:
+                table_type, name = self._type_and_name(type_name)
+                waiting += table_type.within(name, self)
+            except (ConfigError, TableError):
+                pass  # opening it will complain, once, in the process that uses it
+        return list(done)
+
+    def _types_within(
+        self, type_names: Iterable[str]
+    ) -> Iterator[tuple[TableType, str]]:
+        """The types and names of these tables and of those that they open."""
+        for type_name in self.prepare(type_names):
+            try:
+                yield self._type_and_name(type_name)
+            except (ConfigError, TableError):
+                pass  # opening it complains
+
+    def are_slow(self, names: Iterable[str]) -> bool:
+        """Whether one of these "type:name"s, or what is in it, may have to wait."""
+        return any(one.is_slow for one, _ in self._types_within(names))
+
+    def files(self, type_name: str) -> tuple[TableFile, ...]:
+        """The files that a table is read from, those included that are not there yet.
+
+        The tables that it opens by itself have files of their own: see `prepare`.
+        """
+        try:
+            table_type, name = self._type_and_name(type_name)
+            return table_type.files(name, self)
+        except (ConfigError, TableError):
+            return ()  # opening it complains
+
+    def text_files(self, type_name: str) -> list[str]:
+        """The text files that this table, and all within it, read when opened."""
+        return [
+            file.path
+            for one, name in self._types_within([type_name])
+            if one.is_text
+            for file in one.files(name, self)
+        ]
+
+    def parameter(self, name: str) -> str | None:
+        """The text of a parameter of main.cf or -o, expanded."""
+        return self.texts(name)
+
+    def complain(self, complaint: Complaint) -> None:
+        """Tell what is wrong with a table."""
+        self.tell(complaint)
+
+    def telling(self, tell: Complain) -> TableOpener:
+        """The same, but this one hears what is wrong with tables."""
+        return replace(self, tell=tell)
+
+    def inside(self, type_name: str) -> TableOpener:
+        """The context of tables that this one opens."""
+        if type_name in self.outside:
+            raise TableError(
+                f"{type_name}: its list of domains refers to the table itself"
+            )
+        return replace(self, outside=self.outside | {type_name})

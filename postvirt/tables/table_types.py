@@ -1,0 +1,115 @@
+"""The table types: where each lives, and what has to be installed for it.
+
+The module of a type is imported when the first table of the type is opened or, in a
+process that is going to give up its privileges, before that (`TableOpener.prepare`):
+afterwards the Python installation may be out of reach.
+
+Parity: src/util/dict_open.c.
+Differs: Types without a reader. `dbm:`, `internal:`, `netinfo:`, `nis:`, `nisplus:` and
+    `sdbm:` tables are not supported; the error says which type to use instead.
+Raises: OpenError for a type that is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from postvirt.errors import ConfigError
+from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.context import TableType
+
+
+@dataclass(frozen=True, slots=True)
+class TypeModule:
+    """Where a type lives.
+
+    name     of the module in postvirt.tables
+    extra    the optional dependency of postvirt that brings the driver, "" for none
+    package  the Debian package that brings the library, "" for none
+    """
+
+    name: str
+    extra: str = ""
+    package: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """How to get what may be missing, or "" if nothing can be."""
+        if self.extra:
+            return f"pip install 'postvirt[{self.extra}]'"
+        return f"apt install {self.package}" if self.package else ""
+
+
+TYPES = {
+    "btree": TypeModule("indexes.hash_btree", extra="bdb"),
+    "cdb": TypeModule("indexes.cdb"),
+    "cidr": TypeModule("rules.cidr"),
+    "debug": TypeModule("composites.debug"),
+    "environ": TypeModule("simple.environ"),
+    "fail": TypeModule("simple.fail"),
+    "hash": TypeModule("indexes.hash_btree", extra="bdb"),
+    "inline": TypeModule("simple.inline"),
+    "ldap": TypeModule("databases.ldap", extra="ldap"),
+    "lmdb": TypeModule("indexes.lmdb", extra="lmdb"),
+    "memcache": TypeModule("unauthorized"),
+    "mongodb": TypeModule("databases.mongodb", extra="mongodb"),
+    "mysql": TypeModule("databases.mysql", extra="mysql"),
+    "pcre": TypeModule("rules.pcre", package="libpcre2-8-0"),
+    "pipemap": TypeModule("composites.pipemap"),
+    "randmap": TypeModule("composites.randmap"),
+    "regexp": TypeModule("rules.regexp"),
+    "socketmap": TypeModule("unauthorized"),
+    "pgsql": TypeModule("databases.pgsql", extra="pgsql"),
+    "sqlite": TypeModule("databases.sqlite"),
+    "static": TypeModule("simple.static"),
+    "tcp": TypeModule("unauthorized"),
+    "texthash": TypeModule("simple.texthash"),
+    "unionmap": TypeModule("composites.unionmap"),
+    "unix": TypeModule("simple.unix"),
+}
+
+# What to use in place of types of Postfix that are not here: Debian does not build them
+# (any more), or only Postfix itself can fill them.
+_INSTEAD = {
+    "dbm": "use lmdb: or hash:",
+    "internal": "use inline:",
+    "netinfo": "use ldap:",
+    "nis": "use ldap:, or lmdb: with the output of ypcat -k",
+    "nisplus": "use ldap:",
+    "sdbm": "use lmdb: or hash:",
+}
+
+
+def split_type(spec: str) -> tuple[str, str]:
+    """The type and the name of "type:name"; "proxy:" in front is dropped.
+
+    proxymap(8) exists to share tables and to reach them from a chroot jail. virtual(8)
+    does not trust it, and opens the table itself.
+    Raises: ConfigError if this is not "type:name" (Postfix: fatal).
+    """
+    type_, colon, name = spec.partition(":")
+    if not type_ or not name:
+        shown = spec if not colon else f"{type_}:{name}"
+        raise ConfigError(
+            f'open dictionary: expecting "type:name" form instead of "{shown}"'
+        )
+    return split_type(name) if type_ == "proxy" else (type_, name)
+
+
+def load_type(type_: str) -> TableType:
+    """What the module of a type can do."""
+    unsupported = f"unsupported dictionary type: {type_}"
+    if type_ not in TYPES:
+        instead = f" ({_INSTEAD[type_]})" if type_ in _INSTEAD else ""
+        raise OpenError(Complaint(Kind.UNSUPPORTED_TYPE, unsupported + instead))
+    known = TYPES[type_]
+    try:
+        module = import_module(f"postvirt.tables.{known.name}")
+    except ImportError as error:
+        if not known.remedy:
+            raise
+        why = f"{unsupported} ({error}; try: {known.remedy})"
+        raise OpenError(Complaint(Kind.UNSUPPORTED_TYPE, why)) from None
+    found: TableType = module.TYPE
+    return found

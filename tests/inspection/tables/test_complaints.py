@@ -1,0 +1,116 @@
+"""What a table complains of has a code, and its words do not matter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from postvirt.inspection.problem import Severity
+from postvirt.inspection.tables.table_problems import problem_of
+from postvirt.inspection.tables.table_refs import Listed
+from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.table import TableOptions
+from tests.harness.installations import Installation, subject_of
+from tests.harness.tables import opener
+
+MEANINGS: dict[Kind, tuple[str, Severity]] = {
+    Kind.UNUSABLE: ("PV101", "error"),
+    Kind.UNSUPPORTED_TYPE: ("PV108", "error"),
+    Kind.MISSING_INDEX: ("PV104", "error"),
+    Kind.MISSING_FILE: ("PV104", "error"),
+    Kind.STALE_INDEX: ("PV107", "warning"),
+    Kind.PARAMETER: ("PV102", "warning"),
+    Kind.LINE: ("PV102", "warning"),
+    Kind.DUPLICATE: ("PV114", "error"),
+    Kind.KEY_COLON: ("PV115", "warning"),
+    Kind.NO_VALUE: ("PV116", "warning"),
+    Kind.NO_RESULT: ("PV116", "error"),
+    Kind.SUBSTITUTION: ("PV111", "error"),
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_code_follows_from_the_kind_alone(
+    kind: Kind, installation: Installation
+) -> None:
+    listed = Listed("virtual_mailbox_maps", "hash:/none", "hash:/none")
+    complaint = Complaint(kind, "other words", file="/none.db")
+    problem = problem_of(subject_of(installation), listed, complaint)
+    assert (problem.code, problem.severity) == MEANINGS[kind]
+    assert problem.text == "hash:/none: other words"
+
+
+def test_a_line_is_shown_where_it_is_but_not_that_of_a_database(
+    installation: Installation,
+) -> None:
+    path = installation.etc / "text"
+    path.write_text("first\nsecond\n")
+    complaint = Complaint(Kind.LINE, "bad", file=str(path), line=2, prefix="x map ")
+    assert complaint.log_line == f"x map {path}, line 2: bad"
+    for type_, source in (("regexp", "second"), ("sqlite", "")):
+        listed = Listed("virtual_mailbox_maps", f"{type_}:{path}", f"{type_}:{path}")
+        found = problem_of(subject_of(installation), listed, complaint)
+        assert found.text == f"{type_}:{path}: bad"
+        assert (found.file, found.line, found.source) == (str(path), 2, source)
+
+
+def _stale(installation: Installation) -> str:
+    path = installation.etc / "stale"
+    path.write_text("a b\n")
+    index = path.with_suffix(".cdb")
+    index.write_bytes(bytes(2048))
+    for file, seconds in ((path, 2000), (index, 1000)):
+        os.utime(file, (seconds, seconds))
+    return f"cdb:{path}"
+
+
+def _text(type_: str, content: str) -> Callable[[Installation], str]:
+    def write(installation: Installation) -> str:
+        path = installation.etc / "text"
+        path.write_text(content)
+        return f"{type_}:{path}"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        (Kind.UNUSABLE, lambda _: "inline:{"),
+        (Kind.UNSUPPORTED_TYPE, lambda _: "nosuch:x"),
+        (Kind.MISSING_INDEX, lambda _: "cdb:/none"),
+        (Kind.MISSING_FILE, lambda _: "texthash:/none"),
+        (Kind.MISSING_FILE, lambda _: "regexp:/none"),
+        (Kind.MISSING_FILE, lambda _: "sqlite:/none"),
+        (Kind.MISSING_FILE, _text("sqlite", "dbpath = /none\nquery = x\n")),
+        (Kind.STALE_INDEX, _stale),
+        (Kind.PARAMETER, _text("sqlite", "a = b\na = c\ndbpath = /none\nquery = x\n")),
+        (Kind.LINE, _text("texthash", " continues nothing\n")),
+        (Kind.LINE, _text("texthash", '"a b\n')),
+        (Kind.LINE, _text("regexp", "/a/\tx\nif /b/\n")),
+        (Kind.LINE, _text("regexp", "/a/\t${\n")),
+        (Kind.LINE, _text("cidr", "192.0.2.1\n")),
+        (Kind.DUPLICATE, _text("texthash", "a b\na c\n")),
+        (Kind.KEY_COLON, _text("texthash", "a: b\n")),
+        (Kind.NO_VALUE, _text("texthash", "a\n")),
+        (Kind.NO_RESULT, _text("regexp", "/a/\n")),
+        (Kind.SUBSTITUTION, _text("regexp", "/(a)/ $1\n")),
+    ],
+)
+def test_what_tables_complain_of(
+    kind: Kind, table: Callable[[Installation], str], installation: Installation
+) -> None:
+    spec = table(installation)
+    found: list[Complaint] = []
+    opener().telling(found.append).open(spec, TableOptions(paranoid=True)).close()
+    assert kind in [one.kind for one in found]
+
+
+def test_an_error_that_must_be_raised_is_the_same_value() -> None:
+    with pytest.raises(OpenError) as error:
+        opener().open("texthash:/none", TableOptions(must_open=True))
+    complaint = error.value.complaint
+    assert complaint.kind is Kind.MISSING_FILE
+    assert complaint.log_line == str(error.value)

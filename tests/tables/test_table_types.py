@@ -1,0 +1,24 @@
+"""The table types and "type:name"."""
+
+from __future__ import annotations
+
+import pytest
+
+from postvirt.tables.context import TableType
+from postvirt.tables.table_types import TYPES, load_type, split_type
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_every_type_has_its_module_and_its_extra(type_):
+    assert isinstance(load_type(type_), TableType)
+    if TYPES[type_].extra:
+        with open("pyproject.toml", encoding="utf-8") as project:
+            assert f"\n{TYPES[type_].extra} = [" in project.read()
+
+
+def test_everything_before_the_first_colon_is_the_type():
+    assert split_type("hash:/a:b c") == ("hash", "/a:b c")
+
+
+def test_proxy_is_dropped():
+    assert split_type("proxy:proxy:hash:/a") == ("hash", "/a")
