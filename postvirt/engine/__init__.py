@@ -1,1 +1,1 @@
-"""Run many deliveries side by side, and commit what they wrote in groups."""
+"""Run many deliveries concurrently, and commit what they write in groups."""

@@ -1,15 +1,16 @@
-"""Run many deliveries side by side in one process, with one loop.
+"""Run many deliveries concurrently in one process, with one loop.
 
 A delivery is a generator that yields what it has to wait for (model.effects). The
-engine resumes every one that can go on until all of them wait, then does for all at
-once what they wait for: writes files out, commits them (engine.group_commit), asks
-services, lets time pass. It waits for events only when there is nothing left to do.
+engine resumes the deliveries that can go on until all of them wait. Then it does what
+they wait for, for all of them at once: it writes files out, commits them
+(engine.group_commit), asks services, lets time pass. It waits for events only when
+there is nothing left to do.
 
-A client that never says a word, a lock that is never given up, a database that does not
-answer or a commit keep nobody else waiting. What does is the work itself: reading and
-writing a message, and writing small ones out.
+No delivery has to wait because of another client that sends nothing, a lock that is
+never released, a database that does not answer, or a commit. Only the work itself makes
+the others wait: reading and writing a message, and writing small ones out.
 
-Raises: nothing of a delivery's; what a generator raises goes to whoever waits for it.
+Raises: what a generator raises, in the generator or the caller that waits for it.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ from postvirt.system.service_client import exchange
 
 T = TypeVar("T")
 
-# Takes a result, or the exception that came instead.
+# Called with a result, or with the exception that came instead.
 Then = Callable[[Any, BaseException | None], None]
 
 # At most this many branches of `Together` run at once, because each may have some files
 # open; the others wait for their turn.
 MOST_BRANCHES = 256
 
-# poll(2) takes no more than 24 days.
+# poll(2) accepts no more than 24 days.
 MOST_REST_SECONDS = 86_400.0
 
 # The most items in one batch: it may hold a lock that other programs wait for.
@@ -56,7 +57,7 @@ MOST_BATCHED = 64
 
 
 class StoppingError(Exception):
-    """The process is asked to stop, and what is waited for may never come."""
+    """The process is to stop, and what a delivery waits for may never come."""
 
 
 @dataclass(slots=True)
@@ -89,9 +90,9 @@ class Engine:
     """The loop.
 
     ipc_timeout          seconds that each read or write of a service may take
-    services_announce    whether services say first which protocol they speak
-    lookups              who asks tables that may take their time
-    on_commit            as that of engine.group_commit
+    services_announce    whether services announce their protocol first
+    lookups              the threads for tables that may be slow
+    on_commit            as in engine.group_commit
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Engine:
             self._watchers[file_systems.fileno()] = file_systems.forget
 
     def start(self, steps: Steps[T], then: Callable[[T | None], None]) -> None:
-        """Serve a client; `then` gets the result, None if it was abandoned."""
+        """Serve a client; `then` receives the result, None if it was abandoned."""
 
         def end(result: T | None, error: BaseException | None) -> None:
             self.clients -= 1
@@ -140,7 +141,7 @@ class Engine:
         self._runnable.append((_Task(steps, end), None, None))
 
     def run(self, steps: Steps[T]) -> T | None:
-        """Go these steps to their end; None if they were abandoned."""
+        """Run these steps to completion; None if they were abandoned."""
         results: list[T | None] = []
         self.start(steps, results.append)
         while not results:
@@ -148,7 +149,7 @@ class Engine:
         return results[0]
 
     def stop(self) -> None:
-        """Abandon what strangers may never do, and do not wait for locks any more."""
+        """Stop waiting for clients that may never send anything, and for locks."""
         self._is_stopping = True
         for wait in [*self._waits.values(), *(timer[2] for timer in self._timers)]:
             if not wait.is_over:
@@ -163,12 +164,12 @@ class Engine:
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
-        """Never again."""
+        """Do not call back any more."""
         if self._watchers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def turn(self, until: float | None) -> None:
-        """Go on with all that can; else wait for events until this time.monotonic()."""
+        """Run what can go on; else wait for events until this time.monotonic()."""
         was_at_rest = not self._runnable
         while self._runnable:
             self._advance(*self._runnable.popleft())
@@ -177,7 +178,7 @@ class Engine:
         if self._runnable:
             return
         if self._disks.has_work:
-            # Whoever has come meanwhile may have something for the same commit.
+            # A delivery that can go on by now may have something for the same commit.
             if self.clients <= 1 or not self._take_events(0):
                 self._disks.work(in_background=self.clients > 1)
         elif was_at_rest:
@@ -261,7 +262,7 @@ class Engine:
             self._resume(self._branches.popleft())
 
     def _begin_batches(self) -> None:
-        """Begin what has gathered, now that everybody had the time to join."""
+        """Begin what has gathered, now that all deliveries had the time to join."""
         for key, batches in list(self._batches.items()):
             if batches.is_under_way:
                 continue
@@ -328,7 +329,7 @@ class Engine:
         return min(max(0.0, min(ends) - time.monotonic()), MOST_REST_SECONDS)
 
     def _take_events(self, seconds: float | None) -> bool:
-        """Wait for events and resume who waited for them; False if there were none."""
+        """Wait for events, and resume what waited for them; False if nothing did."""
         events = self._epoll.poll(seconds)
         for fd, _ in events:
             wait = self._waits.get(fd)

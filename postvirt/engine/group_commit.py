@@ -1,35 +1,35 @@
 """Make the files of many deliveries durable with as few commits as is safe.
 
-Deliveries hand in files to be written out, and later to be committed; both are gathered
-for as long as the engine has anything else to run, and then done for all at once, for
-each disk by itself.
+Deliveries hand in files to be written out, and later to be committed. Both are gathered
+while the engine has anything else to run, and are then done for all files at once, for
+each disk separately.
 
 On a disk whose file system keeps one ordered log (ext4, xfs; see system.file_systems):
 
     write out the data of all files and wait for it, together
     (the deliveries move their names from tmp/ to new/)
-    commit the file that got its name last, of each owner
+    commit, for each owner, the file that received its name last
 
-Why this is safe. When a name is made, the data it leads to has left memory, and the
-change of the inode that says where it is has been logged, so no state of the log has a
-name without its message: a power cut leaves the message in tmp/, in new/ complete, or
-nowhere. The log is written in order, so the commit of the name that was made last takes
-all earlier changes with it: names, inodes, new directories. The commit makes the disk
-empty its cache, so that the data is safe as well. ext4 does so with data=ordered,
-data=writeback (the data was waited for) and data=journal (the data is in the log, in
-front of the name). A file that was only appended to changed last when its data was
-written, which need not be before the last name; it is committed by itself. An owner
-may have put another file in the place of his own, which then got no name and commits
-nothing: so nobody has to rely on another one's last file.
+Why this is safe. When a name is created, the data it leads to has left memory, and the
+change of the inode that says where the data is has been logged. So no state of the log
+has a name without its message: a power cut leaves the message in tmp/, complete in
+new/, or nowhere. The log is written in order, so the commit of the name that was
+created last includes all earlier changes: names, inodes, new directories. The commit
+makes the disk empty its cache, so that the data is safe as well. ext4 does so with
+data=ordered, data=writeback (the data was waited for) and data=journal (the data is in
+the log, before the name). A file that was only appended to changed last when its data
+was written, which need not be before the last name, so it is committed by itself.
+Owners may have replaced their file by another one, which then received no name and
+commits nothing. So no owner's mail relies on the last file of another owner.
 
 On any other disk: fsync of every file, then the names, then fsync of every directory in
-which a name changed. That is the sequence that no file system may get wrong.
+which a name changed. That is the sequence that every file system must get right.
 
-While a commit is under way in the background, what is handed in gathers for the next;
-a lone delivery does not take that detour.
+While a commit is under way in the background, what is handed in gathers for the next
+one. A delivery that is alone is committed in the foreground.
 
-Raises: nothing; a failure goes to the deliveries concerned. A commit that fails fails
-for the whole group, and is never tried again.
+Raises: nothing; an error is raised in the deliveries concerned. A commit that fails
+fails for the whole group, and is never tried again.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from postvirt.system import durability
 from postvirt.system.async_commit import AsyncCommits
 from postvirt.system.file_systems import FileSystems
 
-# Of one message. Less than that leaves memory in a few milliseconds.
+# In one message. Less than that is written out in a few milliseconds.
 MUCH_BYTES = 1_000_000
 
-# Tells a delivery the answer to its effect, or throws an error.
+# Called with the answer to a delivery's effect, or with an error.
 Tell = Callable[[object, OSError | None], None]
 Errors = dict[int, OSError | None]
 
@@ -71,7 +71,7 @@ class _Group:
 
 
 class Disks:
-    """All disks that mail is delivered to.
+    """All file systems that mail is delivered to.
 
     on_commit    is called with the number of files of each group that is committed
     """
@@ -98,7 +98,7 @@ class Disks:
     def work(self, *, in_background: bool) -> None:
         """Write everything out; for a disk where there is nothing to write, commit.
 
-        Names that are made when a file has been written out join the next commit.
+        Names that are created once a file has been written out join the next commit.
         """
         self.has_work = False
         for disk in self._disks.values():
@@ -127,7 +127,7 @@ class Disks:
         files, disk.unwritten = disk.unwritten, []
         waited_for = [] if disk.has_log else files
         if disk.has_log and in_background:
-            # To write out much takes long; only a commit does it in the background.
+            # Writing much takes long; only a commit does it in the background.
             waited_for = [one for one in files if one[0].size_bytes >= MUCH_BYTES]
             files = [one for one in files if one[0].size_bytes < MUCH_BYTES]
 

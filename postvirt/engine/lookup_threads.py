@@ -1,19 +1,19 @@
-"""Find mailboxes in threads, for tables that may take their time.
+"""Find mailboxes in threads, for tables that may be slow.
 
-A database that is slow or gone must hold up only those who wait for its answer. Each
-thread has tables of its own, as connections to a database serve one thread at a time;
-one more is started when all are busy, up to a limit.
+A database that is slow or down must delay only the deliveries that wait for its answer.
+Each thread has its own tables, because a connection to a database serves one thread at
+a time. Another thread is started when all are busy, up to a limit.
 
-A worker without such tables has no thread.
+A worker without such tables has no threads.
 
-Raises: nothing; what a thread meets goes to who asked.
-Security: the threads stay mail_owner whoever the worker acts as meanwhile (see
-system.thread_identity).
+Raises: nothing; what is raised in a thread is passed on to the delivery that asked.
+Security: the threads keep the identity of mail_owner, whatever identity the worker
+    takes meanwhile (see system.thread_identity).
 """
 
 from __future__ import annotations
 
-# What the library's threading and queue are made of: nothing more is needed.
+# What the modules threading and queue are made of; nothing more is needed.
 import _thread
 import os
 from _queue import SimpleQueue
@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from postvirt.model.mailbox import Resolution
 
-# Each has its own connections; a database server has limits, too.
+# Each has its own connections, and the number of those is limited in a database server.
 MOST_THREADS = 8
 
 # Finds the mailbox of an address; a thread has one of its own.
@@ -57,7 +57,7 @@ class Lookups:
         self._questions.put((address, tell))
 
     def take_answers(self) -> None:
-        """Tell everybody whose answer has come."""
+        """Pass on the answers that have come."""
         os.eventfd_read(self._eventfd)
         while self._answers:
             tell, found, error = self._answers.popleft()
