@@ -15,12 +15,9 @@ _NAME = "postvirt"
 
 def add_service_options(parser: argparse.ArgumentParser) -> None:
     """Add -c and --name."""
-    parser.add_argument(
-        "-c",
-        dest="config_directory",
-        metavar="DIR",
-        help="the directory of main.cf (default: $MAIL_CONFIG or /etc/postfix)",
-    )
+    from postvirt.cli.settings_options import add_directory_option
+
+    add_directory_option(parser)
     parser.add_argument(
         "--name",
         default=_NAME,

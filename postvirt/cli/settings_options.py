@@ -14,12 +14,22 @@ DAEMON = "virtual"
 
 def add_configuration_options(parser: argparse.ArgumentParser) -> None:
     """Add -c and -o, as Postfix's own commands have them."""
+    add_directory_option(parser)
+    add_overrides_option(parser)
+
+
+def add_directory_option(parser: argparse.ArgumentParser) -> None:
+    """Add -c."""
     parser.add_argument(
         "-c",
         dest="config_directory",
         metavar="DIR",
         help="directory that contains main.cf (default: $MAIL_CONFIG or /etc/postfix)",
     )
+
+
+def add_overrides_option(parser: argparse.ArgumentParser) -> None:
+    """Add -o."""
     parser.add_argument(
         "-o",
         dest="overrides",

@@ -23,16 +23,10 @@ CANNOT_RUN = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
     from postvirt.cli.running_service import add_service_options
+    from postvirt.cli.settings_options import add_overrides_option
 
     add_service_options(parser)
-    parser.add_argument(
-        "-o",
-        dest="overrides",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="override a parameter of main.cf; may be repeated",
-    )
+    add_overrides_option(parser)
     parser.add_argument(
         "--like",
         metavar="ENTRY",
