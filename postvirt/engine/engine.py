@@ -119,9 +119,9 @@ class Engine:
         self._watchers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
         if self._disks.background.fileno() >= 0:
-            self.watch(self._disks.background.fileno(), self._disks.take_done)
+            self.watch(self._disks.background.fileno(), self._disks.finish_commits)
         if lookups is not None:
-            self.watch(lookups.fileno(), lookups.take_answers)
+            self.watch(lookups.fileno(), lookups.pass_answers_on)
         file_systems = self._disks.file_systems
         if file_systems.fileno() >= 0:
             mounted = select.EPOLLPRI | select.EPOLLET
@@ -179,10 +179,10 @@ class Engine:
             return
         if self._disks.has_work:
             # A delivery that can go on by now may have something for the same commit.
-            if self.clients <= 1 or not self._take_events(0):
+            if self.clients <= 1 or not self._wait_for_events(0):
                 self._disks.work(in_background=self.clients > 1)
         elif was_at_rest:
-            self._take_events(self._rest_seconds(until))
+            self._wait_for_events(self._rest_seconds(until))
 
     def _advance(self, task: _Task, answer: Any, error: BaseException | None) -> None:
         try:
@@ -328,7 +328,7 @@ class Engine:
             return None
         return min(max(0.0, min(ends) - time.monotonic()), MOST_REST_SECONDS)
 
-    def _take_events(self, seconds: float | None) -> bool:
+    def _wait_for_events(self, seconds: float | None) -> bool:
         """Wait for events, and resume what waited for them; False if nothing did."""
         events = self._epoll.poll(seconds)
         for fd, _ in events:

@@ -108,8 +108,8 @@ class Disks:
             elif disk.uncommitted and not disk.is_committing:
                 self._commit(disk, in_background)
 
-    def take_done(self) -> None:
-        """Take the results of commits in the background."""
+    def finish_commits(self) -> None:
+        """Pass on the results of commits in the background that have ended."""
         for name, number in self.background.done():
             group, fd = self._groups.pop(name)
             group.errors[fd] = durability.error_of(number)

@@ -56,7 +56,7 @@ class Lookups:
             _thread.start_new_thread(self._answer_all, ())
         self._questions.put((address, tell))
 
-    def take_answers(self) -> None:
+    def pass_answers_on(self) -> None:
         """Pass on the answers that have come."""
         os.eventfd_read(self._eventfd)
         while self._answers:

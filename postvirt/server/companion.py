@@ -39,7 +39,7 @@ class Companion:
     """The watchdog process's end of a companion, from the first `tell` to `close`.
 
     name     its name in the log
-    take     is called with each line that it says
+    on_line  is called with each line that it says
     state    "dead", "starting" once it was told something, then what it says itself
     """
 
@@ -48,14 +48,14 @@ class Companion:
         loop: Loop,
         name: str,
         module: str,
-        take: Callable[[dict[str, Any]], None],
+        on_line: Callable[[dict[str, Any]], None],
     ) -> None:
         self.pid = 0
         self.state = "dead"
         self._loop = loop
         self._name = name
         self._module = module
-        self._take = take
+        self._on_line = on_line
         self._arguments: Sequence[str] = ()
         self._shared_fd = -1
         self._wanted = b""
@@ -173,7 +173,7 @@ class Companion:
         for line in lines:
             said = json.loads(line)
             self.state = said.get("state", self.state)
-            self._take(said)
+            self._on_line(said)
 
     def _bury(self) -> None:
         pid = self.pid

@@ -44,7 +44,7 @@ class Loop:
         # The parent may have ignored it: then no exit status would be kept.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._own = {wakeup}
-        self.add_source(self._signals, self._take_signals)
+        self.add_source(self._signals, self._handle_signals)
 
     def on_signal(self, number: signal.Signals, callback: Callback) -> None:
         """Call back when this signal has come."""
@@ -133,7 +133,7 @@ class Loop:
         rest = max(0.0, self._timers[0][0] - time.monotonic())
         return min(rest, MOST_REST_SECONDS) * 1000 + 1
 
-    def _take_signals(self) -> None:
+    def _handle_signals(self) -> None:
         came = os.read(self._signals, 1000)
         for number, callback in self._on_signal.items():
             if number in came:

@@ -154,21 +154,23 @@ class Watchdog:
         # or each worker would get its own copy of the pages.
         gc.freeze()
         try:
-            pid, says, ear = self._loop.fork_with_pipe()
+            pid, words_fd, writes = self._loop.fork_with_pipe()
         except OSError as error:
             self._scoreboard.give_back(slot)
-            self._take_no_process(error)
+            self._cannot_fork(error)
             return False
         if pid == 0:
-            os.close(says)
-            _be_worker(self._job, Parent((self._lifeline,), slot, ear))
-        os.close(ear)
-        worker = WatchedWorker(pid=pid, says=says, slot=slot, started=time.monotonic())
+            os.close(words_fd)
+            _be_worker(self._job, Parent((self._lifeline,), slot, writes))
+        os.close(writes)
+        worker = WatchedWorker(
+            pid=pid, words_fd=words_fd, slot=slot, started=time.monotonic()
+        )
         self._workers[pid] = worker
-        self._loop.add_source(says, partial(self._hear, worker))
+        self._loop.add_source(words_fd, partial(self._hear, worker))
         return True
 
-    def _take_no_process(self, error: OSError) -> None:
+    def _cannot_fork(self, error: OSError) -> None:
         why = log.errno_text(error)
         if self._is_service:
             pause = max(self._backoff.fail(), 1.0)
@@ -184,17 +186,17 @@ class Watchdog:
 
     def _hear(self, worker: WatchedWorker) -> None:
         """A worker says something, or has ended."""
-        match Word(os.read(worker.says, 1)):
+        match Word(os.read(worker.words_fd, 1)):
             case Word.READY:
-                self._take_ready(worker)
+                self._handle_ready(worker)
             case Word.WANTS_SUCCESSOR:
                 self._succeed(worker, State.STANDING_IN)
             case Word.WANTS_ANOTHER:
                 self._succeed(worker, State.LEAVING)
             case Word.END:
-                self._take_end(worker)
+                self._handle_end(worker)
 
-    def _take_ready(self, worker: WatchedWorker) -> None:
+    def _handle_ready(self, worker: WatchedWorker) -> None:
         if worker.has_successor:
             return
         worker.state = State.ACCEPTING
@@ -218,10 +220,10 @@ class Watchdog:
             worker.state = state
             self._start_worker()
 
-    def _take_end(self, worker: WatchedWorker) -> None:
+    def _handle_end(self, worker: WatchedWorker) -> None:
         """A worker has ended: replace it, or end as well."""
-        self._loop.remove_source(worker.says)
-        os.close(worker.says)
+        self._loop.remove_source(worker.words_fd)
+        os.close(worker.words_fd)
         del self._workers[worker.pid]
         code = worker.wait()
         activity = worker.slot.read()

@@ -42,13 +42,13 @@ class State(Enum):
 class WatchedWorker:
     """A worker process.
 
-    says      readable when the worker says something, or has ended
-    started   a time.monotonic()
-    reason    why it is to be replaced, if that is known before it ends
+    words_fd   readable when the worker says something, or has ended
+    started    a time.monotonic()
+    reason     why it is to be replaced, if that is known before it ends
     """
 
     pid: int
-    says: int
+    words_fd: int
     slot: Slot
     started: float
     state: State = State.STARTING
@@ -56,7 +56,7 @@ class WatchedWorker:
 
     @property
     def has_successor(self) -> bool:
-        """Whether it does not count any more among the workers that are wanted."""
+        """Whether it no longer counts as one of the workers that are wanted."""
         return self.state in (State.STANDING_IN, State.LEAVING)
 
     def dismiss(self) -> None:

@@ -86,7 +86,7 @@ class Worker:
 
     services_announce    Postfix's services announce their protocol first, and so does
                          this one
-    takes_passed         clients are passed on by another process (transport "pass")
+    clients_are_passed   another process passes clients on (transport "pass")
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class Worker:
         status_channel: StatusChannel | None = None,
         *,
         services_announce: bool,
-        takes_passed: bool = False,
+        clients_are_passed: bool = False,
     ) -> None:
-        self._takes_passed = takes_passed
+        self._clients_are_passed = clients_are_passed
         self._assembly = assembly
         self._greeting = (
             encode_announcement(DELIVERY_REQUEST) if services_announce else READY
@@ -123,7 +123,7 @@ class Worker:
         self._idle_until = 0.0
         self._alarm_at = 0.0
         self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._engine.watch(self._signals, self._take_signals)
+        self._engine.watch(self._signals, self._handle_signals)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         for number in CHILD_SIGNALS:
             signal.signal(number, lambda *_: None)
@@ -210,7 +210,7 @@ class Worker:
         if self._engine.clients + 1 >= self._limits.clients:
             self._notify(master_status.TAKEN)
             self._end_listening()
-        if self._takes_passed:
+        if self._clients_are_passed:
             steps = self._passed_conversation(client)
         else:
             steps = self._conversation(client.fileno(), client.fileno())
@@ -270,7 +270,7 @@ class Worker:
         self._engine.unwatch(lifeline)  # it stays readable
         self._leave_for_good()
 
-    def _take_signals(self) -> None:
+    def _handle_signals(self) -> None:
         if signal.SIGTERM in os.read(self._signals, 1000):
             self._stop()
         elif self._leave is None:

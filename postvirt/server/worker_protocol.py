@@ -1,8 +1,8 @@
 """What a worker and the watchdog process tell each other.
 
-The worker says words of one byte on a pipe, counts in its slot of the scoreboard what
-it does, and tells by its exit status why it left. The watchdog process tells it to stop
-(SIGTERM), or to leave because another worker goes on (SIGHUP, and its slot).
+The worker says words of one byte on a pipe, counts what it does in its slot of the
+scoreboard, and tells by its exit status why it left. The watchdog process tells it to
+stop (SIGTERM), or to leave because another worker goes on (SIGHUP, and its slot).
 
 Raises: nothing.
 """
@@ -52,12 +52,12 @@ class Parent:
     lifelines   descriptors that become readable when there is no process left to work
                 for: master(8) or the watchdog process has ended
     slot        where the worker notes what it is doing
-    ear         the descriptor to say words on; -1 is none
+    words_fd    the descriptor to say words on; -1 is none
     """
 
     lifelines: Sequence[int] = ()
     slot: Slot = field(default_factory=Slot)
-    ear: int = -1
+    words_fd: int = -1
 
     def say_ready(self) -> None:
         """This worker accepts clients."""
@@ -72,9 +72,9 @@ class Parent:
         self._say(Word.WANTS_ANOTHER)
 
     def _say(self, word: Word) -> None:
-        if self.ear < 0:
+        if self.words_fd < 0:
             return
         try:
-            os.write(self.ear, word.value)
+            os.write(self.words_fd, word.value)
         except OSError:
             pass  # the watchdog process has ended, which its lifeline tells

@@ -96,5 +96,5 @@ def set_up_worker(
         limits,
         channel,
         services_announce=prepared.announce,
-        takes_passed=options.transport.lower() == "pass",
+        clients_are_passed=options.transport.lower() == "pass",
     )

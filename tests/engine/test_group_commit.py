@@ -359,13 +359,13 @@ def test_what_comes_while_a_commit_is_under_way_is_in_the_next(
     assert [fd for fd, _ in background.under_way] == [12]
     assert first + second == [[], [], [], []]
     background.end(0)
-    disks.take_done()
+    disks.finish_commits()
     assert first == [[(None, None)]] * 2
     assert disks.has_work
     disks.work(in_background=True)
     assert [fd for fd, _ in background.under_way] == [14]
     background.end(0)
-    disks.take_done()
+    disks.finish_commits()
     assert second == [[(None, None)]] * 2
     assert not disks.has_work
 
@@ -390,7 +390,7 @@ def test_a_slow_disk_keeps_no_other_waiting(
     assert [fd for fd, _ in background.under_way] == [11, 12]
     background.under_way.reverse()
     background.end(0)
-    disks.take_done()
+    disks.finish_commits()
     assert (slow, quick) == ([], [(None, None)])
 
 
@@ -402,11 +402,11 @@ def test_a_background_commit_that_fails_fails_for_all_of_its_group(
     assert [fd for fd, _ in background.under_way] == [11, 13]
     later = add(disks, 14)
     background.end(errno.EIO, 0)
-    disks.take_done()
+    disks.finish_commits()
     assert [one[0][1].errno for one in first] == [errno.EIO] * 3  # type: ignore[union-attr]
     disks.work(in_background=True)
     background.end(0)
-    disks.take_done()
+    disks.finish_commits()
     assert later == [(None, None)]
 
 
@@ -416,10 +416,10 @@ def test_a_group_is_done_when_the_last_of_it_is(
     told = [add(disks, 11, named=False), add(disks, 12, named=False)]
     disks.work(in_background=True)
     background.end(0)
-    disks.take_done()
+    disks.finish_commits()
     assert told == [[], []]
     background.end(0)
-    disks.take_done()
+    disks.finish_commits()
     assert told == [[(None, None)]] * 2
 
 
@@ -453,7 +453,7 @@ def test_a_directory_that_cannot_be_committed_is_taken_at_its_word(
             disks.add(Durable(99, 1, False, directories=(fd,)), told[-1])
         disks.work(in_background=True)
     background.end(errno.EINVAL, errno.EOPNOTSUPP, errno.EIO)
-    disks.take_done()
+    disks.finish_commits()
     errors = [one[0][1] for one in told]
     assert errors[:2] == [None, None]
     assert errors[2] is not None
@@ -477,7 +477,7 @@ def test_a_failure_concerns_those_in_that_directory(
         ]
     assert len(failed) == 2
     background.end(*failed)
-    disks.take_done()
+    disks.finish_commits()
     assert [one[0][1] is None for one in told] == [True, False, True]
 
 

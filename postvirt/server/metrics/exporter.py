@@ -48,7 +48,7 @@ class Exporter:
         self._problem = ""
         self._has_served = False
         self._scoreboard_fd = scoreboard_fd
-        self._companion = Companion(loop, "exporter", _MODULE, self._take)
+        self._companion = Companion(loop, "exporter", _MODULE, self._hear)
 
     def export(self, address: str, owner: Owner, files: Files) -> None:
         """Serve metrics at this address, with the ages of these files; "" is none."""
@@ -89,7 +89,7 @@ class Exporter:
             "problem": self._problem,
         }
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def _hear(self, said: dict[str, Any]) -> None:
         problem = said["problem"]
         if problem:
             if problem != self._problem:

@@ -24,7 +24,7 @@ from postvirt.server.loop import Loop
 from postvirt.server.service.options import Wanted, settings_of
 from postvirt.system import log
 
-# How long it may take.
+# The time limit of the check.
 SECONDS = 60
 
 

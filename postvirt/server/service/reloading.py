@@ -2,17 +2,17 @@
 
 From the signal, or the command, to the reply:
 
-    request         it waits while another reload is under way
-    _begin          a child checks the new configuration as `postvirt check-config` does
-    _take_check     it has errors: the old configuration stays in force
-    _replace        else it is in force; new workers start, and the old ones stand in
-    take_ready      all new workers accept clients: done, and the old ones leave
-    take_failure    one of them died: the old configuration is in force again
-    _end            the log, systemd and all that asked for it are told
+    request            it waits while another reload is under way
+    _begin             a child checks the configuration as `postvirt check-config` does
+    _checked           it has errors: the old configuration stays in force
+    _replace_workers   else it is in force: new workers start, and the old ones stand in
+    workers_ready      all new workers accept clients: done, and the old ones leave
+    worker_failed      one of them died: the old configuration is in force again
+    _end               the log, systemd and all that asked for it are told
 
 So nothing that works is given up before what replaces it works.
 
-Raises: nothing; what is wrong is in the reply and in the log.
+Raises: nothing; errors are in the reply and in the log.
 """
 
 from __future__ import annotations
@@ -119,12 +119,12 @@ class Reload:
             self._loop,
             self._in_force.wanted,
             self._in_force.settings.queue_directory,
-            partial(self._take_check, attempt),
+            partial(self._checked, attempt),
         )
         limit = configuration_check.SECONDS + _READY_SECONDS
         self._loop.call_after(limit, partial(self._give_up, attempt))
 
-    def _take_check(self, attempt: _Attempt, checked: Checked | None) -> None:
+    def _checked(self, attempt: _Attempt, checked: Checked | None) -> None:
         attempt.checker = 0
         if self._attempt is not attempt:
             return
@@ -151,12 +151,12 @@ class Reload:
         self._tables.watch()
         self._watchdog.start_workers()
 
-    def take_ready(self) -> None:
+    def workers_ready(self) -> None:
         """As many workers as wanted accept clients."""
         if self.phase is Phase.REPLACING:
             self._end([])
 
-    def take_failure(self, reason: Reason) -> None:
+    def worker_failed(self, reason: Reason) -> None:
         """A worker failed: if it says something against the new configuration, go back.
 
         One that was killed says nothing about it; it is started again.

@@ -52,8 +52,8 @@ class Service:
             self._in_force,
             count=self._in_force.settings.postvirt_workers,
             is_service=True,
-            on_ready=self._take_ready,
-            on_failure=self._take_failure,
+            on_ready=self._workers_ready,
+            on_failure=self._worker_failed,
         )
         self._tables = TablesInUse(self._loop, self._watchdog, self._in_force)
         self._reload = Reload(self._loop, self._watchdog, self._in_force, self._tables)
@@ -82,9 +82,9 @@ class Service:
         self._pid_file.close()
         return 0 if self._is_started else 1
 
-    def _take_ready(self) -> None:
+    def _workers_ready(self) -> None:
         if self._is_started:
-            self._reload.take_ready()
+            self._reload.workers_ready()
             return
         self._is_started = True
         directory = self._in_force.settings.config_directory
@@ -93,9 +93,9 @@ class Service:
         systemd.notify("READY=1")
         self._reload.start()
 
-    def _take_failure(self, reason: Reason) -> None:
+    def _worker_failed(self, reason: Reason) -> None:
         if self._is_started:
-            self._reload.take_failure(reason)
+            self._reload.worker_failed(reason)
         else:
             self._watchdog.stop()
 

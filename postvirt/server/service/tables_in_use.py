@@ -35,7 +35,7 @@ class TablesInUse:
         self._loop = loop
         self._watchdog = watchdog
         self._in_force = in_force
-        self.watcher = Watcher(loop, self._take_changes)
+        self.watcher = Watcher(loop, self._files_changed)
         self.exporter = Exporter(loop, watchdog.scoreboard_fd)
 
     def watch(self) -> None:
@@ -56,7 +56,7 @@ class TablesInUse:
     def _main_cf(self) -> str:
         return f"{self._in_force.settings.config_directory}/main.cf"
 
-    def _take_changes(self, changed: Sequence[str]) -> None:
+    def _files_changed(self, changed: Sequence[str]) -> None:
         if self._loop.is_stopping:
             return
         tables = [one for one in changed if one != self._main_cf]

@@ -28,7 +28,7 @@ class Watcher:
     def __init__(self, loop: Loop, on_change: Callable[[Sequence[str]], None]) -> None:
         self._polled: list[list[str]] = []
         self._on_change = on_change
-        self._companion = Companion(loop, "watcher", _MODULE, self._take)
+        self._companion = Companion(loop, "watcher", _MODULE, self._hear)
 
     def watch(
         self, owner: Owner, files: Files, versions: Mapping[str, Version]
@@ -54,7 +54,7 @@ class Watcher:
         """End the watcher."""
         self._companion.close()
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def _hear(self, said: dict[str, Any]) -> None:
         if "state" in said:
             before, self._polled = self._polled, said["polled"]
             for directory, why in self._polled:
