@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from postvirt.model.origin import NOWHERE, Origin
+
 
 class PostvirtError(Exception):
     """Base of all errors that postvirt raises on purpose; never raised itself."""
@@ -22,10 +24,7 @@ class ConfigError(PostvirtError):
     """A mistake in the configuration, with everything a person needs to mend it.
 
     text      what is wrong, in Postfix's words where Postfix has words for it
-    file      the file it is in, or "" when it is in no file (a -o option)
-    line      1-based number of the line where the logical line begins, 0 when unknown
-    source    the offending physical line, without its newline, "" when unknown
-    column    0-based offset into source of the offending character, -1 when unknown
+    origin    the offending character, where it is known
     remedy    one sentence: what to do about it, "" when the text already says it
     severity  "warning" when the configuration can be used all the same
     warnings  what Postfix logs as warnings before it calls `text` fatal
@@ -41,20 +40,14 @@ class ConfigError(PostvirtError):
         self,
         text: str,
         *,
-        file: str = "",
-        line: int = 0,
-        source: str = "",
-        column: int = -1,
+        origin: Origin = NOWHERE,
         remedy: str = "",
         severity: Literal["error", "warning"] = "error",
         warnings: tuple[str, ...] = (),
     ) -> None:
         super().__init__(text)
         self.text = text
-        self.file = file
-        self.line = line
-        self.source = source
-        self.column = column
+        self.origin = origin
         self.remedy = remedy
         self.severity = severity
         self.warnings = warnings

@@ -6,6 +6,7 @@ Raises: nothing.
 from __future__ import annotations
 
 from postvirt.errors import ConfigError
+from postvirt.model.origin import Origin
 
 # A longer line is shown from some characters before the mistake.
 _MAX_WIDTH = 100
@@ -15,16 +16,17 @@ _LEAD = 40
 def render(error: ConfigError) -> str:
     """The lines to print, without a newline at the end."""
     prefix = "warning: " if error.severity == "warning" else ""
-    place = f"{error.file}:{error.line}: " if error.file and error.line else ""
-    lines = [f"{place}{prefix}{error.warnings[-1] if error.warnings else error.text}"]
-    lines += excerpt(error.source, error.column)
+    text = error.warnings[-1] if error.warnings else error.text
+    lines = [f"{error.origin.prefix}{prefix}{text}"]
+    lines += excerpt(error.origin)
     if error.remedy:
         lines.append(f"    {error.remedy}")
     return "\n".join(lines)
 
 
-def excerpt(source: str, column: int) -> list[str]:
-    """A line of a file, and a caret below the column unless that is -1."""
+def excerpt(origin: Origin) -> list[str]:
+    """The line of a file, and a caret below the column, as far as they are known."""
+    source, column = origin.source, origin.column
     if not source:
         return []
     begin = max(0, column - _LEAD) if len(source) > _MAX_WIDTH else 0

@@ -23,16 +23,17 @@ from postvirt.config.expansion import ExpansionError, HeldMistake, expand
 from postvirt.config.main_cf import MainCf, parse, split_nameval
 from postvirt.config.master_cf import MasterCf
 from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS, Settings
-from postvirt.config.places import Origin, Places
+from postvirt.config.places import Places
 from postvirt.config.shared_parameters import reading_order
 from postvirt.errors import ConfigError
+from postvirt.model.origin import Origin
 from postvirt.model.text import text
 from postvirt.system.log import errno_text
 
 # How long to wait before a file that changed just now is read again.
 COOL_DOWN_SECONDS = 0.3
 
-_NOWHERE: Mapping[str, Origin] = {}
+_UNKNOWN: Mapping[str, Origin] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def check(
     *,
     process_name: str,
     service_name: str,
-    origins: Mapping[str, Origin] = _NOWHERE,
+    origins: Mapping[str, Origin] = _UNKNOWN,
 ) -> Checked:
     """All problems of a configuration; raises nothing.
 
@@ -253,13 +254,14 @@ def _content(path: str, *, wait: bool) -> str:
         try:
             file = open(path, "rb")  # noqa: SIM115 (closed by "with" below)
         except OSError as error:
-            raise ConfigError(f"open {path}: {errno_text(error)}", file=path) from None
+            message = f"open {path}: {errno_text(error)}"
+            raise ConfigError(message, origin=Origin(path)) from None
         with file:
             try:
                 content = file.read()
             except OSError as error:
                 message = f"read {path}: {errno_text(error)}"
-                raise ConfigError(message, file=path) from None
+                raise ConfigError(message, origin=Origin(path)) from None
             changed = int(os.fstat(file.fileno()).st_mtime)
         if not wait or changed < before - 1 or changed > int(time.time()):
             return text(content)

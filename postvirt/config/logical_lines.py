@@ -9,10 +9,10 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postvirt.errors import ConfigError
+from postvirt.model.origin import Origin
 from postvirt.model.text import text as model_text
 from postvirt.model.text import wire
 
@@ -25,22 +25,13 @@ SPACE = " \t\n\r\f\v"
 _SHOWN_BYTES = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A character of a file: 1-based line, that line, 0-based column."""
-
-    line: int
-    source: str
-    column: int
-
-
-def place(text: str, offset: int) -> Place:
+def origin(path: str, text: str, offset: int) -> Origin:
     """The place of the character at an offset into the text of a file."""
     line = text.count("\n", 0, offset) + 1
     begin = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", begin)
     source = text[begin:] if end < 0 else text[begin:end]
-    return Place(line, source, offset - begin)
+    return Origin(path, line, source, offset - begin)
 
 
 def join(raw: str) -> str:
@@ -78,10 +69,7 @@ def orphan(token: Token, path: str) -> ConfigError:
     dots = "..." if len(wire(line)) > _SHOWN_BYTES else ""
     return ConfigError(
         f'{path}: logical line must not start with whitespace: "{start}{dots}"',
-        file=path,
-        line=token.line or 0,
-        source=token.split("\n")[0],
-        column=0,
+        origin=Origin(path, token.line or 0, token.split("\n")[0], 0),
         remedy="remove the blanks at the start of the line",
         severity="warning",
     )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postvirt.config.grammar import parser
-from postvirt.config.logical_lines import SPACE, Place, join, orphan, place, position
+from postvirt.config.logical_lines import SPACE, join, origin, orphan, position
 from postvirt.errors import ConfigError
+from postvirt.model.origin import Origin
 
 if TYPE_CHECKING:
     from lark import Token
@@ -54,12 +55,12 @@ class MainCf:
         found = [one for one in self.assignments if one.name == name]
         return found[-1] if found else None
 
-    def value_place(self, assignment: Assignment, offset: int) -> Place:
+    def value_origin(self, assignment: Assignment, offset: int) -> Origin:
         """The place of the character at an offset into an assignment's value."""
         joined = join(assignment.raw)
         blanks = len(joined) - len(joined.lstrip(SPACE))
-        start = assignment.start
-        return place(self.text, start + position(assignment.raw, blanks + offset))
+        within = position(assignment.raw, blanks + offset)
+        return origin(self.path, self.text, assignment.start + within)
 
 
 def split_nameval(line: str) -> tuple[str, str] | str:
@@ -106,10 +107,7 @@ def _assignment(tokens: list[Token]) -> Assignment:
 def _duplicate(new: Assignment, old: str, lines: list[str], path: str) -> ConfigError:
     return ConfigError(
         f"{path}, line {new.line}: overriding earlier entry: {new.name}={old}",
-        file=path,
-        line=new.line,
-        source=lines[new.line - 1],
-        column=0,
+        origin=Origin(path, new.line, lines[new.line - 1], 0),
         remedy="keep one of the two lines",
         severity="warning",
     )
@@ -133,9 +131,6 @@ def _malformed(token: Token, path: str) -> ConfigError:
         remedy = "write name = value; begin with a blank to continue the line before"
     return ConfigError(
         f'{path}, line {line}: {problem}: "{logical}"',
-        file=path,
-        line=line,
-        source=source,
-        column=name.end() if name else 0,
+        origin=Origin(path, line, source, name.end() if name else 0),
         remedy=remedy,
     )

@@ -18,9 +18,10 @@ from typing import NoReturn
 
 from postvirt.config.grammar import parser
 from postvirt.config.lists import braced
-from postvirt.config.logical_lines import SPACE, Place, join, orphan, place, position
+from postvirt.config.logical_lines import SPACE, join, origin, orphan, position
 from postvirt.config.main_cf import split_nameval
 from postvirt.errors import ConfigError
+from postvirt.model.origin import Origin
 
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
 
@@ -49,7 +50,7 @@ class Option:
 
     name: str
     value: str
-    place: Place
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Service:
     arguments       what follows, without the braces; options in the form "-o",
                     "name=value"
     options         the -o among the arguments
-    place           where the entry begins
+    origin          where the entry begins
     """
 
     name: str
@@ -79,7 +80,7 @@ class Service:
     command: str
     arguments: tuple[str, ...]
     options: tuple[Option, ...]
-    place: Place
+    origin: Origin
 
     @property
     def program(self) -> str:
@@ -197,21 +198,17 @@ class _Entry:
             command=command.text,
             arguments=tuple(self._arguments(fields[8:])),
             options=tuple(self._options),
-            place=self._place(0),
+            origin=self._origin(0),
         )
 
-    def _place(self, offset: int) -> Place:
-        return place(self._text, self._start + position(self._raw, offset))
+    def _origin(self, offset: int) -> Origin:
+        start = self._start + position(self._raw, offset)
+        return origin(self._path, self._text, start)
 
     def _refuse(self, trouble: str, offset: int, remedy: str = "") -> NoReturn:
-        first = self._place(0)
-        where = self._place(offset)
         raise ConfigError(
-            f"{self._path}: line {first.line}: {trouble}",
-            file=self._path,
-            line=where.line,
-            source=where.source,
-            column=where.column,
+            f"{self._path}: line {self._origin(0).line}: {trouble}",
+            origin=self._origin(offset),
             remedy=remedy,
         )
 
@@ -283,5 +280,5 @@ class _Entry:
         behind = field.text.index("=") + 1
         offset = field.offset + behind
         offset += len(field.text[behind:]) - len(field.text[behind:].lstrip(SPACE))
-        self._options.append(Option(name, value, self._place(offset)))
+        self._options.append(Option(name, value, self._origin(offset)))
         return f"{name}={value}" if is_braced else field.text

@@ -9,17 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from postvirt.config.logical_lines import Place
 from postvirt.config.main_cf import MainCf
 from postvirt.errors import ConfigError
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A file, and where a value begins in it."""
-
-    file: str
-    place: Place
+from postvirt.model.origin import NOWHERE, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,40 +42,33 @@ class Places:
 
         Without an item the offset is into the value.
         """
-        origin = self._origin(parameter, offset, item)
-        if origin is None:
-            return ConfigError(
-                text, remedy=remedy, severity=severity, warnings=warnings
-            )
         return ConfigError(
             text,
-            file=origin.file,
-            line=origin.place.line,
-            source=origin.place.source,
-            column=origin.place.column,
+            origin=self.origin(parameter, offset=offset, item=item),
             remedy=remedy,
             severity=severity,
             warnings=warnings,
         )
 
-    def _origin(self, parameter: str, offset: int, item: str) -> Origin | None:
+    def origin(self, parameter: str, *, offset: int = 0, item: str = "") -> Origin:
+        """The place of a value, at an offset into an item in it.
+
+        Without an item the offset is into the value.
+        """
         if parameter in self.overridden:
             return self._option(parameter, offset, item)
         found = self.main_cf.last_assignment(parameter) if self.main_cf else None
         if self.main_cf is None or found is None:
-            return None
+            return NOWHERE
         begin = found.value.find(item)
         offset = begin + offset if begin >= 0 else 0
-        return Origin(self.main_cf.path, self.main_cf.value_place(found, offset))
+        return self.main_cf.value_origin(found, offset)
 
-    def _option(self, parameter: str, offset: int, item: str) -> Origin | None:
+    def _option(self, parameter: str, offset: int, item: str) -> Origin:
         """The place in an option, as long as its value does not go on in a new line."""
-        origin = self.options.get(parameter)
-        if origin is None:
-            return None
-        place = origin.place
-        begin = place.source.find(item, place.column)
+        origin = self.options.get(parameter, NOWHERE)
+        begin = origin.source.find(item, max(origin.column, 0))
         column = begin + offset
-        if begin < 0 or column >= len(place.source):
-            column = place.column
-        return Origin(origin.file, replace(place, column=column))
+        if begin < 0 or column >= len(origin.source):
+            column = origin.column
+        return replace(origin, column=column)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from postvirt.errors import ConfigError
 from postvirt.inspection.codes import CODES
+from postvirt.model.origin import NOWHERE, Origin
 
 Severity = Literal["error", "warning", "info"]
 
@@ -21,8 +22,7 @@ class Problem:
     code        a key of CODES
     text        what is wrong, one line
     parameter   of main.cf, "" when it is about something else
-    file, line  where it is; "" and 0 when it is in no file
-    source      the line there, and column a 0-based offset into it, -1 when unknown
+    origin      where it is
     remedy      one sentence that says what to do, "" when the commands do
     commands    shell commands, for root, that mend it; copied as they are
     """
@@ -31,10 +31,7 @@ class Problem:
     text: str
     severity: Severity = "error"
     parameter: str = ""
-    file: str = ""
-    line: int = 0
-    source: str = ""
-    column: int = -1
+    origin: Origin = NOWHERE
     remedy: str = ""
     commands: tuple[str, ...] = ()
 
@@ -58,10 +55,7 @@ class Problem:
             error.warnings[-1] if error.warnings else error.text,
             error.severity,
             parameter,
-            error.file,
-            error.line,
-            error.source,
-            error.column,
+            error.origin,
             error.remedy,
             commands,
         )

@@ -15,7 +15,6 @@ from postvirt.config.expansion import TOO_DEEP
 from postvirt.config.load import check, directory_of, read_master_cf
 from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf
-from postvirt.config.places import Origin
 from postvirt.delivery.preparation import prepare, settle_as_mail_owner
 from postvirt.errors import ConfigError
 from postvirt.inspection.commands import postconf
@@ -147,13 +146,13 @@ def _inspect(
 def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Problem:
     """What the daemon's own reading found."""
     if error.severity == "error":
-        is_unread = bool(error.file) and not error.line
+        is_unread = bool(error.origin.file) and not error.origin.line
         return Problem.of("PV001" if is_unread else "PV002", error)
     found = main_cf.assignments if main_cf else ()
     names = [one.name for one in found]
     for one in found:
         # Of two lines with one name the last counts: keep what works now.
-        if one.line == error.line and names.count(one.name) > 1:
+        if one.line == error.origin.line and names.count(one.name) > 1:
             value = next(
                 last.value for last in reversed(found) if last.name == one.name
             )
@@ -165,17 +164,11 @@ def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Pro
 def _processes(master_cf: MasterCf) -> Iterator[Process]:
     """The processes that this is about."""
     for entry in master_cf.delivery_agents():
-        origins = {
-            option.name: Origin(master_cf.path, option.place)
-            for option in entry.options
-        }
+        origins = {option.name: option.origin for option in entry.options}
         yield Process(entry.program, entry.name, entry.overrides, origins, entry)
 
 
 def _distinct(problems: Iterator[Problem] | Sequence[Problem]) -> list[Problem]:
     """Two services have most problems in common."""
-    seen = {
-        (one.code, one.text, one.file, one.line, one.column): one
-        for one in reversed(list(problems))
-    }
+    seen = {(one.code, one.text, one.origin): one for one in reversed(list(problems))}
     return list(reversed(seen.values()))

@@ -19,9 +19,9 @@ from postvirt.system.log import printable
 def render(problem: Problem, *, with_why: bool = True) -> str:
     """The lines to print, without a newline at the end."""
     severity = "" if problem.severity == "error" else f"{problem.severity}: "
-    place = f"{problem.file}:{problem.line}: " if problem.file and problem.line else ""
-    lines = [_printable(f"{place}{severity}{problem.text} [{problem.code}]")]
-    lines += excerpt(problem.source, problem.column)
+    head = f"{problem.origin.prefix}{severity}{problem.text} [{problem.code}]"
+    lines = [_printable(head)]
+    lines += excerpt(problem.origin)
     if with_why:
         lines.append(f"    why: {problem.why}")
     if problem.remedy:
@@ -53,4 +53,13 @@ def _printable(line: str) -> str:
 
 def as_json(problem: Problem) -> dict[str, Any]:
     """What `json.dumps` accepts: all fields, and why it matters."""
-    return {**asdict(problem), "why": problem.why}
+    return {
+        "code": problem.code,
+        "text": problem.text,
+        "severity": problem.severity,
+        "parameter": problem.parameter,
+        **asdict(problem.origin),
+        "remedy": problem.remedy,
+        "commands": problem.commands,
+        "why": problem.why,
+    }

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from postvirt.config.load import Checked, Texts
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.config.parameters import Settings
-from postvirt.config.places import Origin, Places
+from postvirt.config.places import Places
 from postvirt.errors import ConfigError
 from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.problem import Problem, Severity
+from postvirt.model.origin import NOWHERE, Origin
 from postvirt.tables.opener import TableOpener
 
 
@@ -114,21 +115,8 @@ class Subject:
         commands: tuple[str, ...] = (),
     ) -> Problem:
         """A problem with the value of a parameter, at an offset into an item in it."""
-        error = self.places.error(
-            text, parameter, item=item, offset=offset, remedy=remedy
-        )
-        return Problem(
-            code,
-            text,
-            severity,
-            parameter,
-            error.file,
-            error.line,
-            error.source,
-            error.column,
-            remedy,
-            commands,
-        )
+        origin = self.places.origin(parameter, item=item, offset=offset)
+        return Problem(code, text, severity, parameter, origin, remedy, commands)
 
     def entry_problem(
         self,
@@ -140,22 +128,9 @@ class Subject:
         commands: tuple[str, ...] = (),
     ) -> Problem:
         """A problem with the entry in master.cf, if the process has one."""
-        entry, master_cf = self.process.entry, self.master_cf
-        if entry is None or master_cf is None:
-            return Problem(code, text, severity, remedy=remedy, commands=commands)
-        place = entry.place
-        return Problem(
-            code,
-            text,
-            severity,
-            "",
-            master_cf.path,
-            place.line,
-            place.source,
-            place.column,
-            remedy,
-            commands,
-        )
+        entry = self.process.entry
+        origin = entry.origin if entry else NOWHERE
+        return Problem(code, text, severity, "", origin, remedy, commands)
 
 
 def _without_names(settings: Settings) -> Settings:

@@ -322,9 +322,11 @@ def test_information_is_shown_when_asked_for(instance: Instance, postvirt: Run) 
     done = postvirt("check-config", "--info")
     assert done.returncode == 0
     assert b"info: no account has uid 5000 [PV214]" in done.stdout
-    assert [
-        one["severity"] for one in json.loads(postvirt("check-config", "--json").stdout)
-    ] == ["info", "info"]
+    found = json.loads(postvirt("check-config", "--json").stdout)
+    assert [one["severity"] for one in found] == ["info", "info"]
+    assert [*found[0]] == (
+        "code text severity parameter file line source column remedy commands why"
+    ).split()
 
 
 @pytest.mark.root

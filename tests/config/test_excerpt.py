@@ -2,15 +2,13 @@
 
 from postvirt.config.excerpt import render
 from postvirt.errors import ConfigError
+from postvirt.model.origin import Origin
 
 
 def test_place_line_caret_and_remedy_are_shown():
     error = ConfigError(
         "bad boolean configuration: soft_bounce = maybe",
-        file="/etc/postfix/main.cf",
-        line=12,
-        source="soft_bounce =\tmaybe",
-        column=14,
+        origin=Origin("/etc/postfix/main.cf", 12, "soft_bounce =\tmaybe", 14),
         remedy="write yes or no",
     )
     assert render(error).split("\n") == [
@@ -32,6 +30,7 @@ def test_a_warning_says_so():
 
 def test_a_long_line_is_cut_around_the_mistake():
     source = "x = " + "a" * 500 + "!" + "b" * 500
-    _, line, caret = render(ConfigError("bad", source=source, column=504)).split("\n")
+    error = ConfigError("bad", origin=Origin("main.cf", 0, source, 504))
+    _, line, caret = render(error).split("\n")
     assert line[caret.index("^")] == "!"
     assert len(line) < 120

@@ -76,16 +76,16 @@ def test_twenty_thousand_files_give_values_or_errors_with_a_place(part):
         lines = content.split("\n")
         for problem in main_cf.problems:
             assert isinstance(problem, ConfigError)
-            assert lines[problem.line - 1] == problem.source
+            assert lines[problem.origin.line - 1] == problem.origin.source
         for problem in evaluated.problems:
             name, offset = problem.place
             found = main_cf.last_assignment(name)
             if found:
-                place = main_cf.value_place(found, offset)
+                place = main_cf.value_origin(found, offset)
                 assert lines[place.line - 1] == place.source
                 assert 0 <= place.column <= len(place.source)
         for problem in parse_master_cf(content, "master.cf").problems:
-            assert lines[problem.line - 1] == problem.source
+            assert lines[problem.origin.line - 1] == problem.origin.source
         assert time.process_time() - began < LONGEST_SECONDS, content
 
 

@@ -181,7 +181,7 @@ def test_check_finds_every_problem_with_its_place(main_cf):
         "max_use = 1\nmax_use = 2\n"
     )
     checked = check(directory, process_name="virtual", service_name="name")
-    found = [(p.severity, p.line, p.column) for p in checked.problems]
+    found = [(p.severity, p.origin.line, p.origin.column) for p in checked.problems]
     assert checked.settings is None
     assert sorted(found) == [
         ("error", 2, 22),
@@ -195,7 +195,7 @@ def test_check_finds_every_problem_with_its_place(main_cf):
 def test_a_mistake_is_reported_once_however_often_it_is_used(main_cf):
     directory = main_cf(f"{BASE}bad = $\nmail_name = $bad\nsyslog_name = $bad\n")
     checked = check(directory, process_name="virtual", service_name="name")
-    assert [p.line for p in checked.problems] == [2]
+    assert [p.origin.line for p in checked.problems] == [2]
 
 
 def test_a_mistake_in_an_override_has_no_place_in_the_file(main_cf):
@@ -203,7 +203,7 @@ def test_a_mistake_in_an_override_has_no_place_in_the_file(main_cf):
     checked = check(
         directory, [("max_use", "x")], process_name="virtual", service_name="name"
     )
-    assert [(p.file, p.line) for p in checked.problems] == [("", 0)]
+    assert [(p.origin.file, p.origin.line) for p in checked.problems] == [("", 0)]
 
 
 def test_an_override_is_split():

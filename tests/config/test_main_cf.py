@@ -101,15 +101,15 @@ def test_every_character_of_a_value_is_found_in_the_file(content):
     parsed = parse(text(content), "main.cf", {})
     for assignment in parsed.assignments:
         for offset, character in enumerate(assignment.value[:1000]):
-            place = parsed.value_place(assignment, offset)
+            place = parsed.value_origin(assignment, offset)
             assert place.source[place.column] == character
             assert place.source == parsed.text.split("\n")[place.line - 1]
 
 
 def test_a_bad_line_is_reported_with_its_place():
     (problem,) = parse("a = b\n\nmail name = x\n", "/p/main.cf", {}).problems
-    assert (problem.line, problem.column) == (3, 5)
-    assert problem.source == "mail name = x"
+    assert (problem.origin.line, problem.origin.column) == (3, 5)
+    assert problem.origin.source == "mail name = x"
     assert problem.remedy
 
 

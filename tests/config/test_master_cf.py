@@ -137,9 +137,9 @@ def test_a_bad_entry_is_reported_with_master_s_words_and_its_place(
     (problem,) = parsed.problems
     assert problem.text == f"/p/master.cf: line 2: {message}"
     assert problem.severity == "error"
-    assert problem.column == column
-    assert problem.line == 2 + entry.count("\n")
-    assert problem.source == entry.split("\n")[-1]
+    assert problem.origin.column == column
+    assert problem.origin.line == 2 + entry.count("\n")
+    assert problem.origin.source == entry.split("\n")[-1]
     assert problem.remedy or "missing attribute name" in message
     assert [service.name for service in parsed.services] == ["good"]
 
@@ -188,7 +188,7 @@ def test_a_transport_is_a_service_that_the_queue_manager_can_connect_to():
 )
 def test_the_value_of_an_option_has_a_place(entry):
     (service,) = parse(f"\n{entry}\n", "m").services
-    place = service.options[0].place
+    place = service.options[0].origin
     assert place.source[place.column :].startswith("value")
     assert place.source == f"\n{entry}".split("\n")[place.line - 1]
 

@@ -113,9 +113,9 @@ def matching(problems, message):
 
 def assert_place(problem, example, first_line=2):
     line, column = place_of(example, first_line)
-    assert (problem.line, problem.column) == (line, column)
+    assert (problem.origin.line, problem.origin.column) == (line, column)
     marked = example.split("\n")[line - first_line]
-    assert problem.source == marked.replace("^", "")
+    assert problem.origin.source == marked.replace("^", "")
     assert render(problem).split("\n")[2].endswith("^")
 
 
@@ -177,10 +177,9 @@ def test_a_mistake_in_an_option_of_master_cf_is_shown_there(main_cf):
     entry = "a unix - n n - - virtual -o max_use=5 -o {max_idle = ${}"
     with open(f"{directory}/master.cf", "w") as file:
         file.write(f"{entry}}}\n")
-    from postvirt.config.places import Origin
 
     (service,) = read_master_cf(directory).services
-    origins = {one.name: Origin("master.cf", one.place) for one in service.options}
+    origins = {one.name: one.origin for one in service.options}
     problems = check(
         directory,
         service.overrides,
@@ -189,5 +188,6 @@ def test_a_mistake_in_an_option_of_master_cf_is_shown_there(main_cf):
         origins=origins,
     ).problems
     (problem,) = problems
-    assert (problem.file, problem.line) == ("master.cf", 1)
-    assert problem.column == entry.index("${") + 2
+    assert problem.origin.file == f"{directory}/master.cf"
+    assert problem.origin.line == 1
+    assert problem.origin.column == entry.index("${") + 2

@@ -13,6 +13,7 @@ from postvirt.config.main_cf import Assignment, MainCf
 from postvirt.config.master_cf import MasterCf
 from postvirt.errors import ConfigError
 from postvirt.inspection.problem import Problem, Severity
+from postvirt.model.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +59,10 @@ class Files:
 
         Without an offset the caret is below the name.
         """
-        line = assignment.line
-        source = self.main_cf.text.split("\n", line)[line - 1]
-        column = 0
         if offset >= 0:
-            place = self.main_cf.value_place(assignment, offset)
-            line, source, column = place.line, place.source, place.column
-        return Problem(
-            code,
-            text,
-            severity,
-            assignment.name,
-            self.main_cf.path,
-            line,
-            source,
-            column,
-            remedy,
-            commands,
-        )
+            origin = self.main_cf.value_origin(assignment, offset)
+        else:
+            line = assignment.line
+            source = self.main_cf.text.split("\n", line)[line - 1]
+            origin = Origin(self.main_cf.path, line, source, 0)
+        return Problem(code, text, severity, assignment.name, origin, remedy, commands)

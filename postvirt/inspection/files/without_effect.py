@@ -30,8 +30,8 @@ _LOCAL_ONLY = {
 def check_overridden(subject: Subject) -> Iterator[Problem]:
     """Values of main.cf that master.cf replaces for this service."""
     main_cf = subject.places.main_cf
-    entry, master_cf = subject.process.entry, subject.master_cf
-    if main_cf is None or entry is None or master_cf is None:
+    entry = subject.process.entry
+    if main_cf is None or entry is None:
         return
     for option in entry.options:
         assignment = main_cf.last_assignment(option.name)
@@ -43,10 +43,7 @@ def check_overridden(subject: Subject) -> Iterator[Problem]:
             f" {assignment.value} as in main.cf, line {assignment.line}",
             "info",
             option.name,
-            master_cf.path,
-            option.place.line,
-            option.place.source,
-            option.place.column,
+            option.origin,
             "if unintended, remove one of the two",
         )
 

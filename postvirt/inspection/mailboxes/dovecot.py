@@ -15,8 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postvirt.config.logical_lines import Place
-from postvirt.config.places import Origin
+from postvirt.model.origin import Origin
 
 _INCLUDE = re.compile(r"!include(_try)?\s+(\S+)")
 _SETTING = re.compile(r"([A-Za-z0-9_]+)\s*=\s*(.*)")
@@ -67,8 +66,8 @@ def _settings(path: str, files: list[str]) -> Iterator[tuple[str, Setting]]:
             continue
         setting = _SETTING.match(line)
         if setting and depth == 0:
-            place = Place(number, source, source.index(setting[1]))
+            origin = Origin(path, number, source, source.index(setting[1]))
             value = setting[2].strip().strip("\"'")
-            yield setting[1], Setting(value, Origin(path, place))
+            yield setting[1], Setting(value, origin)
             continue
         depth += line.endswith("{") - line.startswith("}")

@@ -77,7 +77,7 @@ def _nothing_in_common(subject: Subject, theirs: Setting, names: list[str]) -> P
         "PV412",
         f"virtual_mailbox_lock = {subject.settings.virtual_mailbox_lock}, but Dovecot "
         f"locks mbox files with {theirs.value} ({theirs.origin.file}, line "
-        f"{theirs.origin.place.line})",
+        f"{theirs.origin.line})",
         parameter,
         remedy=f"use a lock that both programs use, such as {value or 'fcntl'}",
         commands=(commands.assign(subject.settings, parameter, value),)
@@ -89,14 +89,4 @@ def _nothing_in_common(subject: Subject, theirs: Setting, names: list[str]) -> P
 def _at(
     setting: Setting, code: str, text: str, *, severity: Severity, remedy: str
 ) -> Problem:
-    place = setting.origin.place
-    return Problem(
-        code,
-        text,
-        severity,
-        file=setting.origin.file,
-        line=place.line,
-        source=place.source,
-        column=place.column,
-        remedy=remedy,
-    )
+    return Problem(code, text, severity, origin=setting.origin, remedy=remedy)

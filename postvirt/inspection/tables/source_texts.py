@@ -33,6 +33,7 @@ from postvirt.inspection.tables.text_lines import (
     line_of,
     logical_lines_of,
 )
+from postvirt.model.origin import Origin
 from postvirt.model.text import text, wire
 from postvirt.tables.complaint import ignore_complaint
 from postvirt.tables.folding import fold
@@ -118,8 +119,7 @@ def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
         " of its first line",
         "warning",
         listed.parameter,
-        listed.name,
-        1,
+        Origin(listed.name, 1),
         remedy="store it as UTF-8 without a byte order mark",
         commands=tuple(commands),
     )
@@ -232,15 +232,13 @@ class _Source:
         if self.listed.type in INDEXES:
             again = f", then: postmap {self.listed.table}"
         severity: Severity = "warning"
+        source = line_of(path, number) if self._counts[code] < _MOST_SHOWN else ""
         return Problem(
             code,
             f"{self.listed.table}: {what}",
             severity,
             self.listed.parameter,
-            path,
-            number,
-            line_of(path, number) if self._counts[code] < _MOST_SHOWN else "",
-            0,
+            Origin(path, number, source, 0),
             (remedy or "write the key as it is looked up") + again,
         )
 

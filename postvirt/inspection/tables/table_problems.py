@@ -17,6 +17,7 @@ from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import BERKELEY, DATABASES, Listed
 from postvirt.inspection.tables.text_lines import line_of
+from postvirt.model.origin import Origin
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.table_types import TYPES
 
@@ -127,8 +128,5 @@ def _at_its_line(listed: Listed, complaint: Complaint, problem: Problem) -> Prob
     return replace(
         problem,
         text=f"{listed.table}: {complaint.text}",
-        file=path,
-        line=number,
-        source=source,
-        column=0 if source else -1,
+        origin=Origin(path, number, source, 0 if source else -1),
     )

@@ -47,9 +47,7 @@ class Wanted:
                 raise ConfigError(
                     f"service {self.name} is in master.cf: master(8) listens on"
                     f" private/{self.name}",
-                    file=master_cf.path,
-                    line=entry.place.line,
-                    source=entry.place.source,
+                    origin=entry.origin,
                     remedy="remove this entry, or choose another --name",
                 )
         like = self.like or "virtual"

@@ -33,7 +33,7 @@ def test_a_misspelled_name(name: str, remedy: str, installation: Installation) -
     installation.set(**{name: "x"})
     found = problem(installation, "PV003")
     assert found.text == f"unused parameter: {name}=x"
-    assert (found.source, found.column) == (f"{name} = x", 0)
+    assert (found.origin.source, found.origin.column) == (f"{name} = x", 0)
     assert (found.severity, found.remedy) == ("warning", remedy)
 
 

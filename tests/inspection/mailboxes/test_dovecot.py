@@ -27,7 +27,7 @@ def test_only_what_stands_outside_of_braces(tmp_path: Path) -> None:
         "mbox_write_locks": "dotlock fcntl",
         "mail_location": "mbox:~/mail:INBOX=/var/mail/%u",
     }
-    place = settings_of(str(path))["mbox_write_locks"].origin.place
+    place = settings_of(str(path))["mbox_write_locks"].origin
     assert (place.line, place.column) == (8, 2)
 
 

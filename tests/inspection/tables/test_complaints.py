@@ -10,6 +10,7 @@ import pytest
 from postvirt.inspection.problem import Severity
 from postvirt.inspection.tables.table_problems import problem_of
 from postvirt.inspection.tables.table_refs import Listed
+from postvirt.model.origin import Origin
 from postvirt.tables.complaint import Complaint, Kind, OpenError
 from postvirt.tables.table import TableOptions
 from tests.harness.installations import Installation, subject_of
@@ -53,7 +54,7 @@ def test_a_line_is_shown_where_it_is_but_not_that_of_a_database(
         listed = Listed("virtual_mailbox_maps", f"{type_}:{path}", f"{type_}:{path}")
         found = problem_of(subject_of(installation), listed, complaint)
         assert found.text == f"{type_}:{path}: bad"
-        assert (found.file, found.line, found.source) == (str(path), 2, source)
+        assert found.origin == Origin(str(path), 2, source, 0 if source else -1)
 
 
 def _stale(installation: Installation) -> str:

@@ -77,8 +77,8 @@ def test_the_place_of_an_entry(installation: Installation) -> None:
         "texthash",
     )
     (found,) = with_code(installation, "PV115")
-    assert found.file == str(installation.etc / "mailboxes")
-    assert (found.line, found.source) == (5, "Carol@example.com c/")
+    assert found.origin.file == str(installation.etc / "mailboxes")
+    assert (found.origin.line, found.origin.source) == (5, "Carol@example.com c/")
 
 
 @pytest.mark.root
@@ -105,7 +105,7 @@ def test_all_duplicates_are_found_in_bounded_memory(installation: Installation) 
         return found, tracemalloc.get_traced_memory()[1]
 
     found, most_bytes = in_child(look)
-    assert [(one.line, one.text.rpartition(" ")[2]) for one in found] == [
+    assert [(one.origin.line, one.text.rpartition(" ")[2]) for one in found] == [
         (MANY + 1, "8"),
         (MANY + 2, str(MANY // 2 + 1)),
     ]

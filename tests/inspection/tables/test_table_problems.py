@@ -46,7 +46,11 @@ def test_a_line_of_a_table_is_shown(installation: Installation) -> None:
     path.write_text("/^a@/ a/\n/^b@/ $1/\n")
     installation.set(virtual_mailbox_maps=f"regexp:{path}")
     (found,) = [one for one in problems_of(installation) if one.code == "PV111"]
-    assert (found.file, found.line, found.source) == (str(path), 2, "/^b@/ $1/")
+    assert (found.origin.file, found.origin.line, found.origin.source) == (
+        str(path),
+        2,
+        "/^b@/ $1/",
+    )
 
 
 @pytest.mark.root
