@@ -1,34 +1,32 @@
-"""What is known about the file system that a file lies on.
+"""What committing a file does on the file system that it is on.
 
-On ext4 and xfs one log takes all changes of names and inodes, in the order in which
-they were made. So a commit of one file also commits every name that was made before,
-whatever directory it is in: `orders_names` says so. On other file systems, and where
-the kernel does not tell, every directory needs a commit of its own.
+On ext4 and xfs one log records all changes of names and inodes, in the order in which
+they were made. So a commit of one file also commits every name that was made before, in
+whatever directory: `orders_names`. On other file systems, and on unknown ones, every
+directory needs a commit of its own.
 
-An ext4 without a journal has no such order, and one whose journal lies on another
-device keeps names and data in two caches; both count as others.
-
-Raises: nothing.
+An ext4 without a journal has no such order, and one whose journal is on another device
+keeps names and data in two caches. Both are treated like other file systems.
 """
 
 from __future__ import annotations
 
 import os
 
-_MOUNTS = "/proc/self/mountinfo"
+from postvirt.system import mounts
 
 
 class FileSystems:
-    """Answers for devices, and remembers them until something is mounted.
+    """Answers for devices, cached until a mount changes.
 
     `fileno` is a descriptor that poll(2) reports (POLLPRI) when a mount changes; call
-    `forget` then. It is -1 where there is no /proc.
+    `forget` then. It is -1 if there is no /proc.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, bool] = {}
         try:
-            self._mounts = os.open(_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+            self._mounts = os.open(mounts.MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._mounts = -1
 
@@ -44,14 +42,16 @@ class FileSystems:
         return known
 
     def type_of(self, device: int) -> str:
-        """The type of the file system on a device, "" when it is not known."""
+        """The type of the file system on a device, "" if it is not mounted here."""
         if self._mounts < 0:
             return ""
-        number = f"{os.major(device)}:{os.minor(device)}"
-        return _type_of(_read_all(self._mounts), number)
+        for mount in mounts.parse(_read_all(self._mounts)):
+            if mount.device == device:
+                return mount.type
+        return ""
 
     def forget(self) -> None:
-        """Look everything up again: devices may carry other file systems now."""
+        """Clear the cache: a device may contain another file system now."""
         self._known.clear()
 
     def _look_up(self, device: int) -> bool:
@@ -64,37 +64,25 @@ class FileSystems:
 
 
 def _content(path: str) -> str:
-    # As bytes: to look up an encoding by its name may import it, and now it is too late
-    # for that.
+    # As bytes, because looking up an encoding by its name may import it, and the worker
+    # may not import anything now.
     with open(path, "rb") as file:
         return os.fsdecode(file.read()).strip()
 
 
-def _read_all(fd: int) -> str:
+def _read_all(fd: int) -> bytes:
     parts = []
     os.lseek(fd, 0, os.SEEK_SET)
     while part := os.read(fd, 65_536):
         parts.append(part)
-    return os.fsdecode(b"".join(parts))
-
-
-def _type_of(mounts: str, number: str) -> str:
-    """The type of the file system on a device, "" when it is not mounted here.
-
-    Source: proc(5), /proc/pid/mountinfo.
-    """
-    for line in mounts.splitlines():
-        place, _, kind = line.partition(" - ")
-        if place.split(" ", 3)[2] == number:
-            return kind.split(" ", 1)[0]
-    return ""
+    return b"".join(parts)
 
 
 def _has_journal_inside(number: str) -> bool:
     """Whether an ext4 has a journal, and on its own device.
 
-    Source: /sys/fs/ext4/*/journal_task holds the id of the kernel's journal thread,
-    which is called jbd2/DEVICE-INODE, or "<none>".
+    Source: /sys/fs/ext4/*/journal_task contains "<none>" or the id of the kernel's
+    journal thread, whose name is jbd2/DEVICE-INODE.
     """
     try:
         name = os.path.basename(os.readlink(f"/sys/dev/block/{number}"))
@@ -104,5 +92,5 @@ def _has_journal_inside(number: str) -> bool:
         comm = _content(f"/proc/{task}/comm")
     except OSError:
         return False
-    # The kernel cuts the name of a thread to 15 characters.
+    # The kernel truncates the name of a thread to 15 characters.
     return comm == f"jbd2/{name}-8"[:15]

@@ -1,8 +1,8 @@
-"""Who holds the kernel's locks of a file, without taking any.
+"""Which process holds the kernel's locks of a file; takes no lock.
 
 Source: fcntl(2), F_OFD_GETLK; proc(5), /proc/locks and /proc/pid/fdinfo.
-Raises: OSError from `fcntl_holder`. Where /proc does not tell (another process id
-namespace, NFS), a lock of flock(2) is not seen.
+Raises: OSError from `fcntl_holder`. A lock of flock(2) is not seen where /proc does not
+list it (another process id namespace, NFS).
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import os
 import re
 from dataclasses import dataclass
 
+from postvirt.system import mounts
 from postvirt.system.locks import FLOCK_STRUCTURE
 
-_MOUNT_ID = re.compile(r"^mnt_id:\s*(\d+)$", re.MULTILINE)
+_MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process that has the lock; pid is -1 when that is not known."""
+    """A process that holds the lock; pid is -1 if it is unknown."""
 
     pid: int
 
     def __str__(self) -> str:
-        """For a sentence: who."""
+        """The process, for use in a sentence."""
         if self.pid <= 0:
             return "a process that the kernel does not name"
         try:
@@ -36,7 +37,7 @@ class Holder:
 
 
 def fcntl_holder(fd: int) -> Holder | None:
-    """Who has a record lock on any part of the file."""
+    """The holder of a record lock on any part of the file."""
     whole_file = FLOCK_STRUCTURE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, whole_file)
     kind, _, _, _, pid = FLOCK_STRUCTURE.unpack(answer)
@@ -44,34 +45,34 @@ def fcntl_holder(fd: int) -> Holder | None:
 
 
 def flock_holder(fd: int) -> Holder | None:
-    """Who has a lock of flock(2)."""
+    """The holder of a flock(2) lock."""
     inode = os.fstat(fd).st_ino
     devices = _devices(fd)
-    for line in _lines("/proc/locks"):
+    for line in os.fsdecode(_content("/proc/locks")).splitlines():
         match line.split():
             case [_, "FLOCK", _, _, pid, file, *_]:
                 major, minor, number = file.split(":")
-                if int(number) == inode and (int(major, 16), int(minor, 16)) in devices:
+                device = os.makedev(int(major, 16), int(minor, 16))
+                if int(number) == inode and device in devices:
                     return Holder(int(pid))
     return None
 
 
-def _devices(fd: int) -> set[tuple[int, int]]:
-    """The numbers of the file's device; those of its mount may be others (btrfs)."""
+def _devices(fd: int) -> set[int]:
+    """The file's st_dev, and that of its mount, which may be another one (btrfs)."""
     device = os.fstat(fd).st_dev
-    found = {(os.major(device), os.minor(device))}
-    mount = _MOUNT_ID.search("\n".join(_lines(f"/proc/self/fdinfo/{fd}")))
-    for line in _lines("/proc/self/mountinfo") if mount else ():
-        words = line.split()
-        if mount and words[0] == mount[1]:
-            major, _, minor = words[2].partition(":")
-            found.add((int(major), int(minor)))
+    found = {device}
+    mount_id = _MOUNT_ID.search(_content(f"/proc/self/fdinfo/{fd}"))
+    if mount_id:
+        for mount in mounts.parse(_content(mounts.MOUNTINFO)):
+            if mount.id == int(mount_id[1]):
+                found.add(mount.device)
     return found
 
 
-def _lines(path: str) -> list[str]:
+def _content(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return os.fsdecode(file.read()).splitlines()
+            return file.read()
     except OSError:
-        return []
+        return b""

@@ -1,7 +1,6 @@
-"""Where a path is mounted, and how.
+"""What is mounted where, and how.
 
 Source: proc(5), /proc/pid/mountinfo.
-Raises: nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 
-_MOUNTS = "/proc/self/mountinfo"
+MOUNTINFO = "/proc/self/mountinfo"
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -18,12 +17,17 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")
 class Mount:
     """A mounted file system.
 
+    id        the number of the mount, as in /proc/pid/fdinfo
+    device    the file system's st_dev; where files have another one (btrfs), that of
+              the whole file system
     point     where it is mounted
     type      "ext4", "nfs4", "fuse.sshfs" and the like
-    source    the device, or what a network file system calls its server
+    source    the device, or the network file system's name for its server
     options   those of the mount and those of the file system, "name" or "name=value"
     """
 
+    id: int
+    device: int
     point: str
     type: str
     source: str
@@ -39,9 +43,9 @@ class Mount:
 
 
 def mount_of(path: str) -> Mount | None:
-    """The mount that a path is on; None where the kernel does not tell."""
+    """The mount that a path is on; None if there is no /proc."""
     try:
-        with open(_MOUNTS, "rb") as file:
+        with open(MOUNTINFO, "rb") as file:
             mounts = parse(file.read())
     except OSError:
         return None
@@ -49,16 +53,19 @@ def mount_of(path: str) -> Mount | None:
 
 
 def parse(mountinfo: bytes) -> list[Mount]:
-    """All mounts; of two on one place the later one counts."""
+    """All mounts; of two on one mount point the later one hides the other."""
     mounts = []
     for line in mountinfo.splitlines():
         before, separator, after = line.partition(b" - ")
         places, kind = before.split(b" "), after.split(b" ")
         if not separator or len(places) < 6 or len(kind) < 3:
             continue
+        major, _, minor = places[2].partition(b":")
         options = b",".join((places[5], *kind[2:])).split(b",")
         mounts.append(
             Mount(
+                int(places[0]),
+                os.makedev(int(major), int(minor)),
                 _plain(places[4]),
                 _plain(kind[0]),
                 _plain(kind[1]),
@@ -69,7 +76,7 @@ def parse(mountinfo: bytes) -> list[Mount]:
 
 
 def covering(mounts: list[Mount], path: str) -> Mount | None:
-    """The mount that has a path without symbolic links."""
+    """The mount that contains a path without symbolic links."""
     found = None
     for mount in mounts:
         if not is_below(path, mount.point):
@@ -85,5 +92,5 @@ def is_below(path: str, directory: str) -> bool:
 
 
 def _plain(field: bytes) -> str:
-    """A field without the kernel's escapes of blanks and backslashes."""
+    """A field with the kernel's escapes of blanks and backslashes resolved."""
     return os.fsdecode(_ESCAPED.sub(lambda m: bytes([int(m[1], 8) & 255]), field))

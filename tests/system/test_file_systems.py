@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.system import file_systems
+from postvirt.system import mounts
 from postvirt.system.file_systems import FileSystems
 from tests.harness.child import in_child
 from tests.harness.file_systems import (
@@ -89,7 +89,7 @@ def test_a_device_that_is_not_mounted_here_is_not_trusted() -> None:
 
 def test_without_proc_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a chroot jail."""
-    monkeypatch.setattr(file_systems, "_MOUNTS", "/nonexistent")
+    monkeypatch.setattr(mounts, "MOUNTINFO", "/nonexistent")
     known = FileSystems()
     assert known.fileno() == -1
     assert not known.orders_names(os.stat("/").st_dev)

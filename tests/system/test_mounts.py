@@ -33,7 +33,12 @@ def test_the_fields() -> None:
         "/srv/mail",
     ]
     assert mounts[2] == Mount(
-        "/srv/old mail", "xfs", "/dev/sdb1", frozenset({"ro", "nosuid", "rw", "attr2"})
+        40,
+        os.makedev(8, 17),
+        "/srv/old mail",
+        "xfs",
+        "/dev/sdb1",
+        frozenset({"ro", "nosuid", "rw", "attr2"}),
     )
     assert mounts[3].value("local_lock") == "none"
     assert mounts[3].value("hard") == ""

@@ -9,7 +9,7 @@ from postvirt.system.mounts import Mount
 
 
 def mount(type_: str, *options: str) -> Mount:
-    return Mount("/srv/mail", type_, "nas:/mail", frozenset(options))
+    return Mount(98, 52, "/srv/mail", type_, "nas:/mail", frozenset(options))
 
 
 @pytest.mark.parametrize(
