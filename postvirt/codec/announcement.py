@@ -1,8 +1,8 @@
-"""The first words of every Postfix service since 3.6: which protocol it speaks.
+"""The greeting of every Postfix service since 3.6: the protocol that it speaks.
 
-A client that connects to the wrong socket finds out at once instead of
-misunderstanding what follows. Older services wait in silence for their client; only a
-delivery agent says that it is ready.
+A client that connects to the wrong socket notices at once and does not misunderstand
+what follows. Older services send no greeting, except that a delivery agent says that it
+is ready.
 
 Parity: the MAIL_ATTR_PROTO lines of src/global/mail_proto.h.
 """
@@ -22,20 +22,20 @@ QUEUE_FLUSH = b"queue_flush_protocol"
 
 _FIELDS = Fields(Field(b"protocol"))
 
-# What a delivery agent says first up to Postfix 3.5.
+# The greeting of a delivery agent up to Postfix 3.5.
 READY = encode((Field(b"status", Kind.INTEGER),), (0,))
 
 
 @cache
 def encode_announcement(protocol: bytes) -> bytes:
-    """What a service sends first."""
+    """The greeting of a service."""
     return encode(_FIELDS, (protocol,))
 
 
 def decode_announcement(
     expected: bytes, buffer: bytes | bytearray, start: int, peer: str
 ) -> int | NeedData:
-    """Check that the peer speaks the expected protocol; the offset behind the list."""
+    """Check that the peer speaks the expected protocol; the offset after the list."""
     result = decode(_FIELDS, buffer, start, peer)
     if isinstance(result, NeedData):
         return result

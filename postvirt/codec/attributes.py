@@ -22,11 +22,11 @@ from postvirt.errors import ProtocolError
 from postvirt.model.text import text
 
 # Postfix documents 4 x line_length_limit (8,192 bytes) and does not enforce it. Eight
-# times that leaves room for a raised limit and bounds what a peer can make us hold.
+# times that leaves room for a raised limit and bounds the memory that a peer can take.
 MAX_STRING_BYTES = 65_536
 
-# A list that lies within so many bytes is taken apart at once, as nearly all are. No
-# string in it is too long.
+# A list of at most this many bytes, as nearly all are, is split at once. Its strings
+# cannot be too long.
 _AT_ONCE_BYTES = 4096
 
 Value = bytes | int
@@ -50,14 +50,14 @@ class Kind(Enum):
 
 
 class SurplusError(ProtocolError):
-    """All attributes are there, and one more; `values` are those that are wanted."""
+    """All attributes are there, and one more; `values` are those that are expected."""
 
     def __init__(self, text: str, values: list[Value]) -> None:
         super().__init__(text)
         self.values = values
 
 
-# Python 3.11 calls a function wherever Kind.STRING is written.
+# Names of their own, because Python 3.11 calls a function for each Kind.STRING.
 _STRING: Final = Kind.STRING
 _INTEGER: Final = Kind.INTEGER
 _LONG: Final = Kind.LONG
@@ -80,7 +80,7 @@ class Field:
 class Fields(tuple[Field, ...]):
     """The fields of a message, and what decoding them needs.
 
-    names     what every second string must be
+    names     the expected names
     numbers   index and field of those that are not strings
     into      the names of the values in the dataclass that holds the message
     """
@@ -102,7 +102,7 @@ class Fields(tuple[Field, ...]):
         return made
 
 
-# What sscanf("%u%c") and ("%lu%c") accept and nothing behind it.
+# What sscanf("%u%c") and ("%lu%c") accept, with nothing after it.
 _NUMBER = re.compile(rb"[ \t\r\n\v\f]*([+-]?)0*([0-9]+)\Z")
 _MAX_NUMBER = 2**64 - 1
 _END = "(list terminator)"
@@ -111,8 +111,8 @@ _END = "(list terminator)"
 def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
     """One attribute list.
 
-    Raises: ProtocolError when a string holds a NUL byte; ValueError for a wrong number
-    of values (a bug).
+    Raises: ProtocolError when a string contains a NUL byte; ValueError for a wrong
+    number of values (a bug).
     """
     parts: list[bytes] = []
     for field, value in zip(fields, values, strict=True):
@@ -123,7 +123,7 @@ def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
 def decode(
     fields: Fields, buffer: bytes | bytearray, start: int, peer: str
 ) -> tuple[list[Value], int] | NeedData:
-    """Decode the list that begins at `start`: its values and the offset behind it.
+    """Decode the list that starts at `start`: its values and the offset of its end.
 
     peer names the sender in error texts, as Postfix does: "virtual socket".
     """
@@ -153,7 +153,7 @@ def decode(
 def _decode_one_by_one(
     fields: Fields, buffer: bytes | bytearray, start: int, peer: str
 ) -> tuple[list[Value], int] | NeedData:
-    """Decode a list that is long, or not all there; what is there is judged already."""
+    """Decode a list that is long, or incomplete: mistakes in its start are reported."""
     values: list[Value] = []
     position = start
     for field in fields:
@@ -186,7 +186,7 @@ def end_of_input(
 ) -> ProtocolError:
     """The error for input that ends where `wanted` says; `what` may be a timeout.
 
-    Its text is empty where Postfix has nothing to say: between two lists.
+    Its text is empty between two lists, where Postfix logs nothing.
     """
     if wanted is NeedData.LIST:
         return ProtocolError("")
@@ -248,13 +248,13 @@ def _decode_value(field: Field, wire: bytes, peer: str) -> Value:
 
 
 def _decode_number(wire: bytes, bits: int, peer: str) -> int:
-    if len(wire) < 10 and wire.isdigit():  # most are small, and have no sign
+    if len(wire) < 10 and wire.isdigit():  # most are small and unsigned
         return int(wire)
     match = _NUMBER.match(wire)
     if not match:
         raise _malformed("numerical", wire, peer)
     sign, digits = match.groups()
-    number = _MAX_NUMBER  # whatever the sign, as strtoul(3)
+    number = _MAX_NUMBER  # also if it is negative, as strtoul(3)
     if len(digits) <= 20 and int(digits) <= _MAX_NUMBER:
         number = -int(digits) if sign == b"-" else int(digits)
     number &= (1 << bits) - 1

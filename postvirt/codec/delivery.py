@@ -12,8 +12,8 @@ Differs: Bad requests. A request that is wrong in any way, or names a file that 
     a fatal error or a panic, and some mistakes in the last recipient it ignores.
 Differs: One name of an attribute. The attribute sendopts, which has this name since
     Postfix 3.10, is understood with every version.
-Raises: ProtocolError. Errors in the common attributes and in a recipient's are told
-apart by `RequestDecoder.part`, because Postfix's second log line names the part.
+Raises: ProtocolError. `RequestDecoder.part` says whether it concerns the common
+attributes or those of a recipient, because Postfix's second log line names the part.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from postvirt.errors import ProtocolError
 from postvirt.model.request import DeliveryRequest, Recipient, RequestFlag
 
 # The queue manager sends at most qmgr_message_recipient_limit (20,000) recipients at
-# once; this leaves room for a raised limit and bounds what a peer can make us hold.
+# once; this leaves room for a raised limit and bounds the memory that a peer can take.
 MAX_RECIPIENTS = 100_000
 
-# Room for 20,000 recipients with the longest addresses that SMTP knows, about 1,100
+# Enough for 20,000 recipients with the longest addresses that SMTP allows, about 1,100
 # bytes each.
 MAX_REQUEST_BYTES = 33_554_432
 
@@ -177,11 +177,11 @@ class RequestDecoder:
 
 @cache
 def encode_reply(status: int) -> bytes:
-    """The agent's last word: 0 when no recipient has to be tried again, else -1."""
+    """The agent's reply: 0 if all recipients are done, -1 if any must be retried."""
     return encode(REPLY_FIELDS, (b"",) * 7 + (status,))
 
 
 def decode_reply(buffer: bytes | bytearray, start: int, peer: str) -> int | NeedData:
-    """Decode the status of the whole request, for the queue manager's side."""
+    """Decode the agent's reply: its status, for the queue manager's side."""
     result = decode(REPLY_FIELDS, buffer, start, peer)
     return result if isinstance(result, NeedData) else cast("int", result[0][7])

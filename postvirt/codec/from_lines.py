@@ -1,7 +1,6 @@
-"""The ">" before lines that an mbox reader would take for the start of a message.
+"""The ">" before lines that an mbox reader would mistake for the start of a message.
 
-What counts is the text as it is written: every line in it that begins with "From " is
-quoted.
+Every line that begins with "From " in the text as it is written is quoted.
 
 Parity: MAIL_COPY_QUOTE in src/global/mail_copy.c.
 Differs: Quoted From lines. Every line of an mbox file that begins with "From " is
@@ -21,7 +20,7 @@ _FROM = b"From "
 def quote_from_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The chunks with every line that begins with "From " quoted."""
     at_line_start = True
-    held = b""  # the beginning of a line, as far as it may become "From "
+    held = b""  # the start of a line that may become "From "
     for chunk in chunks:
         text = held + chunk
         held = b""

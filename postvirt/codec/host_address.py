@@ -1,10 +1,9 @@
 """What is wrong with a numeric host address, in Postfix's words.
 
-Addresses come from strangers, so their form is checked here before any library gets
-to see them.
+Addresses come from strangers, so their form is checked here before they are passed to
+any library.
 
 Parity: valid_ipv4_hostaddr() and valid_ipv6_hostaddr() of src/util/valid_hostname.c.
-Raises: nothing.
 """
 
 from __future__ import annotations
@@ -29,11 +28,13 @@ def ipv4_problem(address: bytes) -> str:
 
 def _ipv4_problem(address: bytes) -> str:
     octets = 0
-    octet = -1  # outside of an octet
+    octet = -1  # not in an octet
     for index, byte in enumerate(address):
         if 0x30 <= byte <= 0x39:
-            octets += octet < 0
-            octet = max(octet, 0) * 10 + byte - 0x30
+            if octet < 0:
+                octets += 1
+                octet = 0
+            octet = octet * 10 + byte - 0x30
             if octet > 255:
                 return "invalid octet value"
         elif byte == ord("."):

@@ -1,4 +1,4 @@
-"""The `time` attribute: Postfix's MSG_STATS structure as it lies in memory.
+"""The `time` attribute: Postfix's MSG_STATS structure as it is in memory.
 
 Five (seconds, microseconds) pairs of 64 bits, a 32-bit reuse count and padding, in the
 machine's own byte order: 88 bytes on every 64-bit Linux.

@@ -1,4 +1,4 @@
-"""What a delivery agent tells the bounce, defer, trace, verify and flush services.
+"""The requests to the bounce, defer, trace, verify and flush services.
 
 Parity: src/global/bounce.c, defer.c, trace.c, verify_clnt.c, flush_clnt.c.
 """
@@ -54,22 +54,22 @@ def encode_append(flags: int, queue_id: bytes, recipient: Recipient, dsn: Dsn) -
 
 
 def encode_verify_update(address: bytes, recipient_status: int, reason: str) -> bytes:
-    """What was found out about an address: status 0 ok, 1 defer, 2 bounce."""
+    """The result of an address probe: status 0 deliverable, 1 deferred, 2 bounced."""
     values = (b"update", address, recipient_status, wire(reason))
     return encode(VERIFY_FIELDS, values)
 
 
 def encode_flush_add(site: bytes, queue_id: bytes) -> bytes:
-    """There is deferred mail for this domain."""
+    """Tell the flush service that there is deferred mail for this domain."""
     return encode(FLUSH_FIELDS, (b"add", site, queue_id))
 
 
 def encode_status(status: int) -> bytes:
-    """How a service answers."""
+    """A service's answer."""
     return encode(STATUS_FIELDS, (status,))
 
 
 def decode_status(buffer: bytes | bytearray, start: int, peer: str) -> int | NeedData:
-    """Decode the service's answer."""
+    """Decode a service's answer."""
     result = decode(STATUS_FIELDS, buffer, start, peer)
     return result if isinstance(result, NeedData) else cast("int", result[0][0])

@@ -8,20 +8,20 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-# What a local part may hold without quotes; bytes above 127 pass unchanged.
+# What a local part may contain without quotes; bytes above 127 pass unchanged.
 _DOT_STRING = re.compile(
     rb"[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+(?:\.[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+)*\Z"
 )
 _SPECIAL = re.compile(rb'["\\\r]')
 
 
-# One delivery needs the same few addresses again and again.
+# One delivery quotes the same few addresses several times.
 @lru_cache(maxsize=64)
 def quote_local(address: bytes, *, bare_local_part: bool = False) -> bytes:
-    """The address in external form: the local part in quotes where it needs them.
+    """The address in external form: with quotes around a local part that needs them.
 
-    The local part ends at the last "@"; a source route ("@host:") before it is left
-    alone. bare_local_part says that there is no domain: every "@" is to be quoted.
+    The local part ends at the last "@"; a source route ("@host:") before it stays as it
+    is. bare_local_part means that there is no domain and that every "@" is quoted.
     """
     start = 0
     if address.startswith(b"@"):

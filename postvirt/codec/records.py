@@ -1,8 +1,8 @@
-"""The records of a queue file, as far as they hold message content.
+"""The records of a queue file that contain message content.
 
-A record is a type byte, the length of its data (base 128, low bits first, the high bit
-says that another byte follows) and the data. N is a line, L a piece of one, w padding,
-p sends the reader elsewhere, X is the end.
+A record is a type byte, the length of its data (base 128, low bits first; the high bit
+means that another byte follows) and the data. N is a line, L a piece of a line, w
+padding, p a pointer to where the content continues, X the end.
 
 Parity: src/global/record.c, rec_type.h, and the copy loop of mail_copy.c.
 Differs: Impossible lengths. A record that claims an impossible length is corrupt at
@@ -28,17 +28,17 @@ END_OF_CONTENT = ord("X")
 END_OF_FILE = -1
 ERROR = -2
 
-# Postfix writes a length in five bytes at most.
+# Postfix writes a length in at most five bytes.
 MAX_LENGTH_BYTES = 5
 
 # cleanup(8) writes records of at most line_length_limit bytes (2,048). A record must
-# fit into memory, so a length far above every sensible limit is taken for corruption.
+# fit into memory, so a length far above any sensible limit counts as corruption.
 MAX_RECORD_BYTES = 16_777_216
 
 _LARGEST_OFFSET = (1 << 63) - 1
 
-# The lines of an attachment are as long as each other. Where there are more than a few
-# of them, many are decoded at once, which is eight times as fast.
+# The lines of an attachment all have the same length. If there are more than a few of
+# them, many are decoded at once, which is eight times as fast.
 FEW_ALIKE = 8
 MOST_ALIKE = 256
 
@@ -52,12 +52,12 @@ class Stop(Enum):
 
 @dataclass(slots=True)
 class Decoded:
-    """What one buffer held.
+    """The content of one buffer.
 
     pieces     the content's bytes, with newlines; b"".join(pieces) is the text
-    used       bytes of the buffer that are done with
-    stop       why it stopped; None at the end of the content
-    jump       where a pointer record leads, 0 for "go on behind it"
+    used       the number of bytes that have been decoded
+    stop       why decoding stopped; None at the end of the content
+    jump       the offset in a pointer record, 0 for "continue after it"
     in_line    whether the last piece was part of a line (an L record)
     """
 
@@ -69,12 +69,12 @@ class Decoded:
 
 
 def decode_content(buffer: bytes, *, in_line: bool = False) -> Decoded:
-    """Decode records from the start of `buffer` as far as it goes."""
+    """Decode the complete records at the start of `buffer`."""
     pieces: list[bytes] = []
-    lines: list[bytes] = []  # what follows the pieces
+    lines: list[bytes] = []  # those after the pieces
     append = lines.append
     position = 0
-    previous = -1  # the length of the line before
+    previous = -1  # the length of the previous line
     size = len(buffer)
     # This loop runs once per line of every message: no calls, few lookups.
     while True:
@@ -125,12 +125,12 @@ def decode_content(buffer: bytes, *, in_line: bool = False) -> Decoded:
 
 
 def _ended(lines: list[bytes]) -> list[bytes]:
-    """One piece of the lines, with a newline behind each; no piece of no lines."""
+    """The lines as one piece, with a newline after each; nothing if there are none."""
     return [b"\n".join([*lines, b""])] if lines else []
 
 
 def _count_alike(buffer: bytes, position: int, length: int) -> int:
-    """How many lines of this length there are from `position` on, up to MOST_ALIKE."""
+    """The number of lines of this length from `position` on, at most MOST_ALIKE."""
     stride = 2 + length
     end = min(len(buffer), position + MOST_ALIKE * stride)
     kinds = buffer[position:end:stride]
@@ -143,10 +143,10 @@ def _count_alike(buffer: bytes, position: int, length: int) -> int:
 
 
 def _lines_alike(buffer: bytes, position: int, length: int, count: int) -> bytes:
-    """So many lines of the same length, without the last newline."""
+    """`count` lines of the same length, without the last newline."""
     stride = 2 + length
-    # Type and length lie between the data of one line and the next: two bytes, of which
-    # one goes and one becomes the newline.
+    # Between the data of two lines are two bytes, type and length: one is deleted, the
+    # other becomes the newline.
     text = bytearray(buffer[position + 2 : position + count * stride])
     del text[length::stride]
     text[length :: length + 1] = b"\n" * (count - 1)
@@ -172,7 +172,7 @@ def _long_length(buffer: bytes, position: int) -> tuple[int, int] | None:
 
 
 def _pointer(data: bytes) -> int:
-    """Where to go on; 0, also written as nothing at all, means "behind this record"."""
+    """The offset to continue at; 0 or an empty value means "after this record"."""
     digits = data.partition(b"\0")[0].lstrip()
     value = digits.lstrip(b"0") or b"0"
     if digits.strip(b"0123456789") or len(value) > 19 or int(value) > _LARGEST_OFFSET:
@@ -183,7 +183,7 @@ def _pointer(data: bytes) -> int:
 
 
 def cut_short(rest: bytes) -> QueueFileError:
-    """The error for a file that ends with `rest` where a whole record should be."""
+    """The error for a file that ends with `rest` instead of a complete record."""
     if not rest:
         return QueueFileError(END_OF_FILE)
     kind = rest[0]

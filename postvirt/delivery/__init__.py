@@ -1,1 +1,1 @@
-"""The story: from a recipient to a mailbox, from a request to its status."""
+"""From a recipient to a mailbox, and from a request to its status."""

@@ -1,4 +1,4 @@
-"""Write the mail: maildir and mbox, as the recipient.
+"""Write mail to maildir and mbox files, with the rights of their owner.
 
-Takes plain values, no configuration and no tables, and returns an Outcome.
+The functions accept plain values, no configuration and no tables.
 """

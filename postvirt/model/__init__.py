@@ -1,1 +1,1 @@
-"""Frozen values that the other packages pass around; no module here does anything."""
+"""Frozen values that the other packages pass around; nothing here has side effects."""

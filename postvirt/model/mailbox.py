@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-# What a Misconfigured recipient is about: a table that fails, a path that climbs out of
-# virtual_mailbox_base, no uid or gid, and a value that cannot be one.
+# Why a recipient is Misconfigured: a table fails, the path leads out of
+# virtual_mailbox_base, there is no uid or gid, or the value is not a valid one.
 Cause = Literal["", "lookup", "path", "absent", "value"]
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The identity that does all work on the recipient's side."""
+    """The identity that mail is written with."""
 
     uid: int
     gid: int
@@ -40,10 +40,10 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """The tables do not make sense for this recipient; problem is for the log.
+    """What the tables say about this recipient cannot be used.
 
-    cause, parameter and value say the same for programs that count such recipients:
-    value is what the tables of the parameter contain.
+    problem is the text for the log; cause, parameter and value say the same for
+    programs that group such recipients: value is the result of the parameter's tables.
     """
 
     problem: str

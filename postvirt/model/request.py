@@ -1,4 +1,4 @@
-"""What the queue manager asks for: one message, some of its recipients.
+"""What the queue manager requests: one message, some of its recipients.
 
 Parity: src/global/deliver_request.h, recipient_list.h, msg_stats.h.
 """
@@ -31,7 +31,7 @@ NOTIFY_FAILURE = 4
 NOTIFY_DELAY = 8
 
 
-# Named tuples, because there are six of them in every request, and they are made in a
+# Named tuples, because every request contains six of them, and creating one takes a
 # third of the time.
 class Timestamp(NamedTuple):
     """Seconds and microseconds since the epoch; 0 seconds means "not yet"."""

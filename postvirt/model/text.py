@@ -2,7 +2,7 @@
 
 Addresses, paths and table results are bytes and stay bytes. Where a person reads them
 (a log line, the reason of a bounce) they become text; bytes that are not UTF-8 survive
-the round trip as surrogates, as os.fsdecode does it.
+the round trip as surrogates, as with os.fsdecode.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def wire(text: str) -> bytes:
 def shown(text: str) -> str:
     r"""Text that is safe on a terminal, on one line.
 
-    Control characters, marks that turn the direction of writing, and bytes that are not
-    UTF-8 become escapes such as \x1b; beside these, a backslash is doubled.
+    Control characters, marks that change the direction of writing, and bytes that are
+    not UTF-8 become escapes such as \x1b; in such a text, a backslash is doubled.
     """
     if text.isprintable():
         return text

@@ -1,6 +1,6 @@
-"""Read the message content of a queue file, decoded once whatever the recipients.
+"""Read the message content of a queue file.
 
-A small message is kept decoded for the request's other recipients; a large one is read
+A small message is decoded once for all recipients of the request; a large one is read
 again for each, so that memory stays bounded.
 
 Parity: rec_get() with pointers followed and padding skipped, src/global/record.c.
@@ -23,11 +23,11 @@ from postvirt.errors import QueueFileError
 # enough that several deliveries side by side do not matter.
 BLOCK_BYTES = 262_144
 
-# What a request may keep decoded.
+# The largest message that is kept decoded.
 KEEP_BYTES = 4_194_304
 
 # Postfix's own bound (REVERSE_JUMP_LIMIT) on pointers that do not lead forward, so that
-# a circle of them comes to an end.
+# a loop of them ends.
 MAX_REVERSE_JUMPS = 10_000
 
 
@@ -41,9 +41,9 @@ class QueueFileContent:
         self._kept: list[bytes] | None = None
 
     def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
-        """The message text in pieces of moderate size; for mbox with From lines quoted.
+        """The message text in pieces of moderate size; quote_from quotes From lines.
 
-        A last line without a newline gets one.
+        A newline is added to a last line that has none.
         """
         plain = iter(self._kept) if self._kept is not None else self._decode()
         return quote_from_lines(plain) if quote_from else plain
@@ -64,7 +64,7 @@ class QueueFileContent:
         position = self._offset
         rest = b""
         in_line = False
-        reverse_jumps = last_jump = 0
+        jumps = _Jumps()
         while True:
             block = self._pread(position + len(rest))
             buffer = rest + block if rest else block
@@ -74,25 +74,20 @@ class QueueFileContent:
             if decoded.stop is None:
                 return
             in_line = decoded.in_line
+            position += decoded.used
+            rest = buffer[decoded.used :]
             if decoded.stop is Stop.JUMP:
-                position, rest = position + decoded.used, b""
+                rest = b""
                 if decoded.jump:
                     position = decoded.jump
-                    if position <= last_jump:
-                        reverse_jumps += 1
-                        if reverse_jumps > MAX_REVERSE_JUMPS:
-                            raise QueueFileError(ERROR, "too many reverse jump records")
+                    jumps.follow(position)
                     self._seek(position)
-                    last_jump = position
-                continue
-            rest = buffer[decoded.used :]
-            position += decoded.used
-            if not block:
+            elif not block:
                 raise cut_short(rest)
 
     def _seek(self, offset: int) -> None:
-        # Reading does not need it, but only here the kernel says that no file is so
-        # large.
+        # Reading does not need it, but only lseek(2) reports an offset that no file can
+        # have.
         try:
             os.lseek(self._fd, offset, os.SEEK_SET)
         except OSError as error:
@@ -100,7 +95,7 @@ class QueueFileContent:
             raise QueueFileError(ERROR, reason) from None
 
     def _pread(self, offset: int) -> bytes:
-        # Memory for a whole block costs more than to read a small message.
+        # Allocating a whole block takes longer than reading a small message.
         size = self.queue_file_bytes - offset
         if not 0 < size < BLOCK_BYTES:
             size = BLOCK_BYTES
@@ -108,3 +103,18 @@ class QueueFileContent:
             return os.pread(self._fd, size, offset)
         except OSError as error:
             raise QueueFileError(ERROR, os.strerror(error.errno or 0)) from None
+
+
+class _Jumps:
+    """Counts the pointers that do not lead forward."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._reverse_count = 0
+
+    def follow(self, offset: int) -> None:
+        if offset <= self._last:
+            self._reverse_count += 1
+            if self._reverse_count > MAX_REVERSE_JUMPS:
+                raise QueueFileError(ERROR, "too many reverse jump records")
+        self._last = offset

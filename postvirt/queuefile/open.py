@@ -42,11 +42,11 @@ class QueueFile:
         self.size_bytes = size_bytes
 
     def close(self) -> None:
-        """Close the file, which also gives up the lock."""
+        """Close the file, which also releases the lock."""
         os.close(self.fd)
 
     def cross_off(self, offset: int) -> bool:
-        """Mark the recipient record at `offset` as done; whether that succeeded.
+        """Mark the recipient record at `offset` as done; whether that has succeeded.
 
         Parity: src/global/deliver_completed.c.
         """
@@ -63,7 +63,7 @@ class QueueFile:
         return True
 
     def mark_corrupt(self) -> None:
-        """Leave it readable only: the queue manager moves such a file to corrupt/.
+        """Set mode 0400, so that the queue manager moves the file to corrupt/.
 
         Parity: src/global/mark_corrupt.c.
         """
@@ -128,7 +128,7 @@ def _locked(fd: int, path: bytes) -> bool:
 
 
 def _can_seek(fd: int, path: bytes, offset: int) -> bool:
-    """Whether the request, and not the file, is wrong about where the content is."""
+    """Whether the offset in the request is one that a file can have."""
     try:
         os.lseek(fd, offset, os.SEEK_SET)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where a queue file lies below the queue directory.
+"""Where a queue file is below the queue directory.
 
 Queues named in hash_queue_names are spread over hash_queue_depth levels of directories
 named after the first characters of the queue id, or, for a long queue id, after the
@@ -9,10 +9,10 @@ Parity: src/global/mail_queue.c, mail_queue.h, src/util/dir_forest.c, safe_ultos
 
 from __future__ import annotations
 
-# Digits of the number system that long queue ids use: no vowels, no words.
+# The digits of long queue ids; there are no vowels, so that they form no words.
 _SAFE_DIGITS = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 _MICROSECOND_DIGITS = 4
-_TIME_DIGITS = 10  # seconds and microseconds, in front of the inode number
+_TIME_DIGITS = 10  # seconds and microseconds, before the inode number
 _INODE_SEPARATOR = b"z"
 
 

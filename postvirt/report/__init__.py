@@ -1,1 +1,1 @@
-"""Tell the rest of Postfix, and the log, what became of each recipient."""
+"""Report the outcome for each recipient to the rest of Postfix and to the log."""

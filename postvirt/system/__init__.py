@@ -1,1 +1,1 @@
-"""The machine, one hazard per file."""
+"""What the kernel and the file system do, one hazard per module."""

@@ -1,11 +1,11 @@
-"""Commits that go on while this process does something else.
+"""Commits in the background.
 
-Linux commits a file in the background when it is asked for by io_submit(2) with
-IOCB_CMD_FSYNC, and counts up an eventfd when one is done. No thread is needed, which
-matters here: a process with several threads cannot change its identity safely.
+io_submit(2) with IOCB_CMD_FSYNC makes Linux commit a file in the background, and
+increment an eventfd when it is done. This needs no thread, which matters because a
+process with several threads cannot change its identity safely.
 
-Where the kernel has no such calls, or grants no more of them (fs.aio-max-nr), `submit`
-takes nothing and the caller commits by itself.
+Where the kernel has no such calls, or its limit (fs.aio-max-nr) is reached, `submit`
+returns False and the caller commits the file itself.
 
 Parity: none. Source: io_setup(2), io_submit(2), linux/aio_abi.h.
 Raises: nothing.
@@ -25,12 +25,12 @@ _CALLS = {"x86_64": (206, 208, 209), "aarch64": (0, 4, 2)}
 _FSYNC = 2
 _NOTIFY_EVENTFD = 1
 
-# struct iocb: data, key, rw_flags, opcode, priority, fd, buffer, bytes, offset,
-# reserved, flags, eventfd. struct io_event: data, iocb, result, result2.
-_IOCB = struct.Struct("=QIiHhIQQqQII")
+# struct iocb: data, opcode, fd, flags, eventfd; a commit leaves the other fields zero.
+_IOCB = struct.Struct("=Q8xH2xI32xII")
+# struct io_event: data, iocb, result, result2.
 _EVENT = struct.Struct("=QQqq")
 
-# How many may be under way at once.
+# The most commits that may be in progress at once.
 _MOST = 256
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
@@ -38,10 +38,10 @@ _syscall.restype = ctypes.c_long
 
 
 class AsyncCommits:
-    """Commits under way.
+    """Commits in progress.
 
-    `fileno` is readable when one of them is done; it is -1 if there can be none. Made
-    in the process that uses it: it does not survive a fork.
+    `fileno` is readable when one of them is done; it is -1 if the kernel has none. It
+    must be created in the process that uses it, because it does not survive a fork.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class AsyncCommits:
         self._setup, self._getevents, self._submit = calls
         self._context = ctypes.c_ulong(0)
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        # The kernel is given addresses, so the memory stays where it is.
+        # The kernel keeps addresses, so the memory must stay where it is.
         self._iocbs = ctypes.create_string_buffer(_MOST * _IOCB.size)
         self._pointer = ctypes.c_uint64(0)
         self._events = ctypes.create_string_buffer(_MOST * _EVENT.size)
@@ -64,18 +64,16 @@ class AsyncCommits:
         return self._eventfd
 
     def submit(self, fd: int, name: int) -> bool:
-        """Begin to commit a file, or the names in a directory; False if that fails.
+        """Start to commit a file, or the names in a directory; False if that fails.
 
-        name is what `done` will call it.
+        name is how `done` will refer to it.
         """
         if self._eventfd < 0 or not self._free or not self._is_set_up():
             return False
         slot = self._free[-1]
         offset = slot * _IOCB.size
-        _IOCB.pack_into(
-            *(self._iocbs, offset, slot, 0, 0, _FSYNC, 0, fd, 0, 0, 0, 0),
-            *(_NOTIFY_EVENTFD, self._eventfd),
-        )
+        iocb = (slot, _FSYNC, fd, _NOTIFY_EVENTFD, self._eventfd)
+        _IOCB.pack_into(self._iocbs, offset, *iocb)
         self._pointer.value = ctypes.addressof(self._iocbs) + offset
         if _syscall(self._submit, self._context, 1, ctypes.byref(self._pointer)) != 1:
             return False
@@ -84,18 +82,19 @@ class AsyncCommits:
         return True
 
     def _is_set_up(self) -> bool:
-        """Whether the kernel is ready; only now, for its part takes long to go away.
+        """Set it up in the kernel at the first commit; whether that has succeeded.
 
-        A process that ends waits for it, some hundredths of a second.
+        Not before, because a process that exits waits some hundredths of a second until
+        the kernel has removed it.
         """
         if not self._context.value:
             context = ctypes.byref(self._context)
             if _syscall(self._setup, _MOST, context) != 0:
-                self._free.clear()  # nor will it be later
+                self._free.clear()  # a later attempt would fail, too
         return bool(self._context.value)
 
     def done(self) -> list[tuple[int, int]]:
-        """Those that came to an end: their names, and 0 or an errno."""
+        """The commits that have ended since: their names, and 0 or an errno."""
         try:
             os.eventfd_read(self._eventfd)
         except BlockingIOError:
