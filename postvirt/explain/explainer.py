@@ -24,7 +24,7 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.preparation import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
 from postvirt.explain.lookup_trace import LocalDomain, Notebook, Question
-from postvirt.explain.mailbox_findings import Finding, mailbox_findings
+from postvirt.explain.mailbox_findings import Finding, Message, mailbox_findings
 from postvirt.explain.routing_remarks import Remark, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
@@ -119,11 +119,15 @@ class Explainer:
             if not isinstance(place, Mailbox):
                 outcome = without_mailbox(place)
             elif may_act_as(place.owner):
+                written_bytes = self._size_bytes + self._head_bytes(place, address)
+                message = Message(self._size_bytes, written_bytes)
                 with _log_lines():
                     findings = tuple(
-                        mailbox_findings(place, self._settings, self._size_bytes)
+                        mailbox_findings(
+                            place, self._settings, self._postman.locking, message
+                        )
                     )
-                outcome = self._rehearse(place, address)
+                outcome = self._rehearse(place, address, written_bytes)
             else:
                 outcome = None
             verdict, dsn = self._told(outcome)
@@ -142,13 +146,14 @@ class Explainer:
             tuple(lines),
         )
 
-    def _rehearse(self, mailbox: Mailbox, address: bytes) -> Outcome:
+    def _rehearse(
+        self, mailbox: Mailbox, address: bytes, written_bytes: int
+    ) -> Outcome:
         settings = self._settings
         refusal = too_large(self._size_bytes, settings)
         if refusal:
             return refusal
-        size_bytes = self._size_bytes + self._head_bytes(mailbox, address)
-        room = Room(size_bytes, settings.virtual_mailbox_limit)
+        room = Room(written_bytes, settings.virtual_mailbox_limit)
         if mailbox.is_maildir:
             return rehearse_maildir(mailbox, room, self._postman.hostname)
         return rehearse_mbox(

@@ -124,6 +124,19 @@ def rehearse_mbox(
     return mbox.DELIVERED
 
 
+def check_mbox_file(mailbox: Mailbox, *, strict_ownership: bool) -> None:
+    """Whether a delivery accepts an mbox file that exists; called as the owner.
+
+    Raises: DeliveryFailedError when it does not.
+    """
+    try:
+        fd, status = _open_existing(mailbox.path)
+    except OSError as error:
+        raise mbox_refusals.not_opened(error) from None
+    os.close(fd)
+    mbox_refusals.check(status, mailbox, b"", strict_ownership=strict_ownership)
+
+
 def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None:
     path = mailbox.path
     lock = locks.dot_lock_path(path)
@@ -131,11 +144,7 @@ def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None
         with acting_as(mailbox.owner):
             if not mbox.is_missing_or_regular(path):
                 return
-            # A lock that is too old is removed after any try but the last.
-            patience = int(locking.delay_seconds * max(0, locking.attempts - 2))
-            if locking.attempts > 1 and locks.is_stale_dot_lock(
-                path, locking.stale_seconds - patience
-            ):
+            if locking.attempts > 1 and is_dot_lock_stale(path, locking):
                 check_unlink(lock)
                 check_access(parent_of(path), os.W_OK | os.X_OK)
             else:
@@ -145,23 +154,39 @@ def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None
         raise mbox_refusals.not_dot_locked(error, path) from None
 
 
+def is_dot_lock_stale(path: bytes, locking: mbox.Locking) -> bool:
+    """Whether a dot lock is stale, or becomes stale in the course of the attempts.
+
+    It is removed after any attempt but the last.
+    """
+    patience = int(locking.delay_seconds * max(0, locking.attempts - 2))
+    return locks.is_stale_dot_lock(path, locking.stale_seconds - patience)
+
+
 def _open(mailbox: Mailbox, made: set[bytes]) -> tuple[int, os.stat_result | None]:
     """Open an mbox file: descriptor and status; None when it would be created."""
     path = mailbox.path
     try:
         with acting_as(mailbox.owner):
             try:
-                kind = stat.S_IFMT(os.stat(path).st_mode)
-            except FileNotFoundError:
-                _create(path, made)
-                return -1, None
+                return _open_existing(path)
             except OSError as error:
-                raise safe_open.refusal(error, safe_open.CANNOT_OPEN) from None
-            if kind in (stat.S_IFREG, stat.S_IFDIR):
-                return safe_open.open_existing(path, os.O_WRONLY | os.O_APPEND)
-            return _look_at_special(path, kind)
+                if error.errno != errno.ENOENT:
+                    raise
+            _create(path, made)
+            return -1, None
     except OSError as error:
         raise mbox_refusals.not_opened(error) from None
+
+
+def _open_existing(path: bytes) -> tuple[int, os.stat_result]:
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+    except OSError as error:
+        raise safe_open.refusal(error, safe_open.CANNOT_OPEN) from None
+    if kind in (stat.S_IFREG, stat.S_IFDIR):
+        return safe_open.open_existing(path, os.O_WRONLY | os.O_APPEND)
+    return _look_at_special(path, kind)
 
 
 def _create(path: bytes, made: set[bytes]) -> None:

@@ -30,8 +30,16 @@ _faccessat.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int
 
 def check_access(path: bytes, mode: int) -> None:
     """Ask for os.R_OK, os.W_OK and os.X_OK, as the user that this process works as."""
-    if _faccessat(_AT_FDCWD, path, mode, _AT_EACCESS) != 0:
-        _refuse(ctypes.get_errno())
+    number = refusal_of_access(path, mode)
+    if number:
+        _refuse(number)
+
+
+def refusal_of_access(path: bytes, mode: int) -> int:
+    """As `check_access`, for many questions: the errno, 0 when it is allowed."""
+    if _faccessat(_AT_FDCWD, path, mode, _AT_EACCESS) == 0:
+        return 0
+    return ctypes.get_errno()
 
 
 def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
@@ -51,7 +59,7 @@ def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
             _refuse(errno.EEXIST)
         check_access(directory, os.W_OK | os.X_OK)
     status = os.statvfs(directory)
-    if status.f_files and status.f_favail <= len(made):
+    if not has_inodes(status, len(made) + 1):
         _refuse(errno.ENOSPC)
     if quota.has_no_room(directory, inodes=len(made) + 1):
         _refuse(errno.EDQUOT)
@@ -98,18 +106,35 @@ def check_write(place: bytes, begin: int, size_bytes: int, limit_bytes: int) -> 
 
     limit_bytes is the process's limit for a file, 0 for none.
     """
-    if 0 < limit_bytes < begin + size_bytes:
+    if is_above_limit(begin + size_bytes, limit_bytes):
         _refuse(errno.EFBIG)
-    more_bytes = size_bytes
-    if begin:  # the last block has some room
-        more_bytes -= max(0, os.stat(place).st_blocks * _BLOCK_BYTES - begin)
-    if more_bytes <= 0:
-        return
-    status = os.statvfs(place)
-    if status.f_bavail * status.f_frsize < more_bytes:
+    more_bytes = bytes_to_allocate(place, begin, size_bytes)
+    if not has_space(os.statvfs(place), more_bytes):
         _refuse(errno.ENOSPC)
-    if quota.has_no_room(place, size_bytes=more_bytes):
+    if more_bytes and quota.has_no_room(place, size_bytes=more_bytes):
         _refuse(errno.EDQUOT)
+
+
+def is_above_limit(end: int, limit_bytes: int) -> bool:
+    """Whether a file may not end there; a limit of 0 is none."""
+    return 0 < limit_bytes < end
+
+
+def bytes_to_allocate(place: bytes, begin: int, size_bytes: int) -> int:
+    """How many bytes go beyond the last block of a file that ends at `begin`."""
+    if begin:
+        size_bytes -= max(0, os.stat(place).st_blocks * _BLOCK_BYTES - begin)
+    return max(0, size_bytes)
+
+
+def has_space(status: os.statvfs_result, more_bytes: int) -> bool:
+    """Whether a file system has so many bytes free."""
+    return status.f_bavail * status.f_frsize >= more_bytes
+
+
+def has_inodes(status: os.statvfs_result, more: int) -> bool:
+    """Whether a file system has so many inodes free; some do not count them."""
+    return not status.f_files or status.f_favail >= more
 
 
 def parent_of(path: bytes) -> bytes:

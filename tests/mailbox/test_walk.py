@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.mailbox.walk import Obstacle, Walked, Walker
+from postvirt.mailbox.obstacle import Obstacle
+from postvirt.mailbox.walk import Walked, Walker
 from postvirt.model.mailbox import Mailbox, Owner
 from tests.harness.child import (
     RECIPIENT,

@@ -19,7 +19,7 @@ from postvirt.config.identities import identities
 from postvirt.errors import ConfigError
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
-from postvirt.mailbox.walk import owner_and_mode
+from postvirt.mailbox.obstacle import owner_and_mode
 from postvirt.system import privileges
 
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH

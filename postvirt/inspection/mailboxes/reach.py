@@ -27,7 +27,8 @@ from postvirt.inspection.mailboxes.entry import Entry
 from postvirt.inspection.mailboxes.grouped import Same, Tally
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
-from postvirt.mailbox.walk import Obstacle, Trouble, Walked, Walker
+from postvirt.mailbox.obstacle import Obstacle, Trouble
+from postvirt.mailbox.walk import Walked, Walker
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.text import counted, text, wire
 

@@ -25,7 +25,7 @@ from postvirt.inspection.tables.table_refs import (
     different_tables,
     files_of,
 )
-from postvirt.mailbox.walk import blocked, owner_and_mode
+from postvirt.mailbox.obstacle import blocked, owner_and_mode
 from postvirt.model.text import text, wire
 from postvirt.system.log import errno_text
 
