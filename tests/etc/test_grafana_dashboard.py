@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("prometheus_client")
 
-from postvirt.server.metrics.exporter_process import Collector
+from postvirt.server.metrics.prometheus_collector import Collector
 from postvirt.server.metrics.scoreboard import Scoreboard, Spectator
 
 DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana-dashboard.json"
