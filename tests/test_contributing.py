@@ -137,8 +137,6 @@ _ALLOWED = {
     ("postvirt.1", "put right"),
     ("source_texts.py", "left out"),
     ("source_texts.py", "mend"),
-    ("postvirt-virtual.8", "nobody"),
-    ("postvirt-virtual.8", "how many"),
 }
 
 

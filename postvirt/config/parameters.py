@@ -87,9 +87,9 @@ class Settings:
 
     # What the process knows about itself.
     process_name: str = fixed(meaning="The name of the program.")
-    process_id: str = fixed(meaning="The process id.")
+    process_id: str = fixed(meaning="The process ID.")
     service_name: str = fixed(meaning="The name of the service in master.cf.")
-    config_directory: str = fixed(meaning="Where main.cf and master.cf are.")
+    config_directory: str = fixed(meaning="The directory with main.cf and master.cf.")
 
     # Read first: other defaults depend on these.
     compatibility_level: str = string(
@@ -101,43 +101,43 @@ class Settings:
     )
     inet_protocols: str = string("all", meaning="The network protocols in use.")
     multi_instance_directories: str = string(
-        "", meaning="The configuration directories of further instances."
+        "", meaning="The configuration directories of other instances."
     )
     multi_instance_group: str = string("", meaning="The group of this instance.")
     multi_instance_name: str = string("", meaning="The name of this instance.")
     maillog_file: str = string(
-        "", meaning="The log file that postlogd(8) writes instead of syslog."
+        "", meaning="The log file of postlogd(8), instead of syslog."
     )
     maillog_file_prefixes: str = string(
-        "/var, /dev/stdout", minimum=1, meaning="Where maillog_file may be."
+        "/var, /dev/stdout", minimum=1, meaning="Allowed prefixes of maillog_file."
     )
     postlog_service_name: str = string(
-        "postlog", minimum=1, meaning="The service that writes maillog_file."
+        "postlog", minimum=1, meaning="The service that writes to maillog_file."
     )
     daemon_table_open_error_is_fatal: bool = boolean(
-        "no", meaning="End the process when a table cannot be opened."
+        "no", meaning="End the process if a table cannot be opened."
     )
     smtputf8_enable: bool = boolean(
         "${{$compatibility_level} <level {1} ? {no} : {yes}}",
-        meaning="Take UTF-8 in addresses and fold tables' keys by Unicode.",
+        meaning="Accept UTF-8 in addresses, and fold keys by Unicode.",
     )
 
     # Defaults made from the name of the machine.
-    myhostname: str = computed(meaning="The name of this mail system.")
-    mydomain: str = computed(meaning="The domain of this mail system.")
+    myhostname: str = computed(meaning="The host name of this mail system.")
+    mydomain: str = computed(meaning="The domain name of this mail system.")
 
     # What nearly every Postfix program uses.
     mail_name: str = string("Postfix", minimum=1, meaning="The name of the software.")
     syslog_name: str = string(
         "${multi_instance_name?{$multi_instance_name}:{postfix}}",
         minimum=1,
-        meaning="The first part of the tag of every log line.",
+        meaning="The first part of the tag in log lines.",
     )
     mail_owner: str = string(
-        "postfix", minimum=1, meaning="The user who owns the queue and runs daemons."
+        "postfix", minimum=1, meaning="The user that owns the queue and runs daemons."
     )
     setgid_group: str = string(
-        "postdrop", minimum=1, meaning="The group of the submission commands."
+        "postdrop", minimum=1, meaning="The group of the mail submission commands."
     )
     mydestination: str = string(
         "$myhostname, localhost.$mydomain, localhost",
@@ -148,36 +148,36 @@ class Settings:
         minimum=1,
         meaning="The domain of addresses without one, or a /file that names it.",
     )
-    relayhost: str = string("", meaning="The next hop for mail to other places.")
+    relayhost: str = string("", meaning="The next hop of mail to other domains.")
     daemon_directory: str = string(
-        "/usr/lib/postfix/sbin", minimum=1, meaning="Where the daemon programs are."
+        "/usr/lib/postfix/sbin", minimum=1, meaning="Directory of the daemon programs."
     )
     data_directory: str = string(
-        "/var/lib/postfix", minimum=1, meaning="Where daemons keep their own files."
+        "/var/lib/postfix", minimum=1, meaning="Directory of the daemons' own files."
     )
     command_directory: str = string(
-        "/usr/sbin", minimum=1, meaning="Where the administrative commands are."
+        "/usr/sbin", minimum=1, meaning="The directory of the commands."
     )
     queue_directory: str = string(
-        "/var/spool/postfix", minimum=1, meaning="The top of the mail queue."
+        "/var/spool/postfix", minimum=1, meaning="The directory of the mail queue."
     )
     inet_interfaces: str = string(
         "all", meaning="The network addresses that receive mail."
     )
     proxy_interfaces: str = string(
-        "", meaning="The addresses of proxies that forward mail to this machine."
+        "", meaning="The addresses of proxies that forward mail to this host."
     )
     double_bounce_sender: str = string(
         "double-bounce", minimum=1, meaning="The sender of notices about bounces."
     )
     default_privs: str = string(
-        "nobody", minimum=1, meaning="The user for commands that belong to nobody."
+        "nobody", minimum=1, meaning="The default user of commands."
     )
     mail_release_date: str = string(
         "20240304", minimum=1, meaning="The release date of Postfix."
     )
     default_database_type: str = string(
-        "hash", minimum=1, meaning="The table type that postmap(1) makes by default."
+        "hash", minimum=1, meaning="The default table type of postmap(1)."
     )
     hash_queue_names: str = string(
         "deferred, defer", minimum=1, meaning="The queues that have subdirectories."
@@ -187,24 +187,24 @@ class Settings:
     )
     relay_domains: str = string(
         "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
-        meaning="The domains that mail is relayed to.",
+        meaning="The domains that this system relays mail to.",
     )
     fast_flush_domains: str = string(
-        "$relay_domains", meaning="The domains that the flush service remembers."
+        "$relay_domains", meaning="The domains with a fast flush logfile."
     )
     export_environment: str = string(
-        "TZ MAIL_CONFIG LANG", meaning="The environment that commands receive."
+        "TZ MAIL_CONFIG LANG", meaning="The environment passed to commands."
     )
     import_environment: str = string(
         "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C"
         " POSTLOG_SERVICE POSTLOG_HOSTNAME",
-        meaning="The environment that a Postfix program keeps.",
+        meaning="The environment that Postfix programs keep.",
     )
     default_verp_delimiters: str = string(
         "+=", minimum=2, maximum=2, meaning="The two characters of a VERP address."
     )
     verp_delimiter_filter: str = string(
-        "-=+", minimum=1, meaning="The characters that VERP accepts as delimiters."
+        "-=+", minimum=1, meaning="The characters allowed as VERP delimiters."
     )
     parent_domain_matches_subdomains: str = string(
         "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,"
@@ -215,13 +215,13 @@ class Settings:
         "bounce", minimum=1, meaning="The service that returns mail."
     )
     defer_service_name: str = string(
-        "defer", minimum=1, meaning="The service that remembers why mail waits."
+        "defer", minimum=1, meaning="The service that records why mail is deferred."
     )
     rewrite_service_name: str = string(
         "rewrite", minimum=1, meaning="The service that rewrites addresses."
     )
     flush_service_name: str = string(
-        "flush", minimum=1, meaning="The service that remembers mail per domain."
+        "flush", minimum=1, meaning="The service that records mail by destination."
     )
     address_verify_service_name: str = string(
         "verify", minimum=1, meaning="The service that keeps address probe results."
@@ -239,95 +239,93 @@ class Settings:
         "external", minimum=1, meaning="Whether logged addresses are quoted."
     )
     max_use: int = integer(
-        "100", minimum=1, meaning="How many clients a process serves before it ends."
+        "100", minimum=1, meaning="The number of clients that a process serves."
     )
     line_length_limit: int = integer(
-        "2048", minimum=512, meaning="The bytes of the longest line kept in one piece."
+        "2048", minimum=512, meaning="Longest line in one piece, in bytes."
     )
     hash_queue_depth: int = integer(
-        "1", minimum=1, meaning="How many levels of subdirectories a queue has."
+        "1", minimum=1, meaning="The number of subdirectory levels."
     )
     deliver_lock_attempts: int = integer(
-        "20", minimum=1, meaning="How often a mailbox lock is tried."
+        "20", minimum=1, meaning="Number of attempts to lock a mailbox."
     )
     berkeley_db_read_buffer_size: int = integer(
-        "131072", minimum=1, meaning="The cache of an open hash or btree table, bytes."
+        "131072", minimum=1, meaning="Cache of a hash or btree table, in bytes."
     )
     delay_logging_resolution_limit: int = integer(
-        "2", minimum=0, maximum=6, meaning="The most decimals of a logged delay."
+        "2", minimum=0, maximum=6, meaning="Maximum decimals of logged delays."
     )
     message_size_limit: int = long(
-        "10240000", meaning="The bytes of the largest message; 0 is no limit."
+        "10240000", meaning="Largest message, in bytes; 0 means no limit."
     )
     lmdb_map_size: int = long(
-        "16777216", minimum=1, meaning="The first size of an lmdb table, bytes."
+        "16777216", minimum=1, meaning="Initial size of an lmdb table, in bytes."
     )
-    soft_bounce: bool = boolean("no", meaning="Defer what would bounce.")
+    soft_bounce: bool = boolean("no", meaning="Defer mail that would bounce.")
     owner_request_special: bool = boolean(
         "yes", meaning="Keep owner-list and list-request addresses in one piece."
     )
     address_verify_negative_cache: bool = boolean(
         "yes", meaning="Remember failed address probes."
     )
-    helpful_warnings: bool = boolean("yes", meaning="Log warnings about questions.")
+    helpful_warnings: bool = boolean(
+        "yes", meaning="Log warnings about questionable settings."
+    )
     multi_instance_enable: bool = boolean(
         "no", meaning="Let postmulti(1) start this instance."
     )
     enable_original_recipient: bool = boolean(
-        "yes", meaning="Add X-Original-To and keep equal recipients apart."
+        "yes", meaning="Add X-Original-To, and keep duplicate recipients."
     )
     max_idle: int = seconds(
-        "100s", minimum=1, meaning="How long a process waits for a client."
+        "100s", minimum=1, meaning="Time limit for waiting for a client."
     )
     ipc_timeout: int = seconds(
-        "3600s", minimum=1, meaning="How long another service may be silent."
+        "3600s", minimum=1, meaning="Time limit for input from or output to a service."
     )
-    ipc_idle: int = seconds(
-        "5s", minimum=1, meaning="How long an unused client connection is kept."
-    )
+    ipc_idle: int = seconds("5s", minimum=1, meaning="Time limit for idle connections.")
     ipc_ttl: int = seconds(
-        "1000s", minimum=1, meaning="How long a client connection is used."
+        "1000s", minimum=1, meaning="Time limit for using a client connection."
     )
     deliver_lock_delay: int = seconds(
-        "1s", minimum=1, meaning="The time between two tries of a mailbox lock."
+        "1s", minimum=1, meaning="Time between attempts to lock a mailbox."
     )
     stale_lock_time: int = seconds(
         "500s", minimum=1, meaning="The age at which a lock file is removed."
     )
     daemon_timeout: int = seconds(
-        "18000s", minimum=1, meaning="The longest time for one request."
+        "18000s", minimum=1, meaning="Time limit for handling a request."
     )
     in_flow_delay: int = seconds(
-        "1s", maximum=10, meaning="The pause for input when mail arrives too fast."
+        "1s", maximum=10, meaning="Pause when mail arrives faster than it leaves."
     )
 
     # virtual(8)'s own.
-    debugger_command: str = string(
-        "", meaning="The command that -D runs for a process to be debugged."
-    )
+    debugger_command: str = string("", meaning="The debugger command of the -D option.")
     virtual_minimum_uid: int = integer(
         "100", minimum=1, meaning="The smallest uid that a mailbox may have."
     )
     virtual_mailbox_limit: int = long(
-        "51200000", meaning="The bytes of the largest mailbox file; 0 is no limit."
+        "51200000", meaning="Largest mailbox file, in bytes; 0 means no limit."
     )
     mail_spool_directory: str = string(
-        "/var/mail", meaning="Where local mailboxes are."
+        "/var/mail", meaning="The directory of local mailboxes."
     )
     virtual_mailbox_maps: str = string(
-        "", meaning="The tables from recipient to mailbox, below virtual_mailbox_base."
+        "", meaning="Tables with each recipient's path in virtual_mailbox_base."
     )
-    virtual_uid_maps: str = string("", meaning="The tables from recipient to uid.")
-    virtual_gid_maps: str = string("", meaning="The tables from recipient to gid.")
+    virtual_uid_maps: str = string("", meaning="Tables with each recipient's uid.")
+    virtual_gid_maps: str = string("", meaning="Tables with each recipient's gid.")
     virtual_mailbox_base: str = string(
-        "", minimum=1, meaning="What comes before every mailbox path."
+        "", minimum=1, meaning="The prefix of all mailbox paths."
     )
     virtual_mailbox_lock: str = string(
-        "fcntl, dotlock", minimum=1, meaning="How a mailbox file is locked."
+        "fcntl, dotlock", minimum=1, meaning="How to lock a mailbox file."
     )
     virtual_delivery_status_filter: str = string(
         "$default_delivery_status_filter",
-        meaning="As default_delivery_status_filter, for virtual(8) alone.",
+        meaning="As default_delivery_status_filter, for virtual(8) only.",
     )
     strict_mailbox_ownership: bool = boolean(
         "yes", meaning="Defer when the recipient does not own the mailbox file."
@@ -335,7 +333,7 @@ class Settings:
 
     # Of Postfix 3.11 (names.NEWER).
     default_cache_db_type: str = string(
-        "btree", minimum=1, meaning="The table type that daemons make by default."
+        "btree", minimum=1, meaning="The default table type of daemons."
     )
     non_bdb_migration_level: str = string(
         "disable", minimum=1, meaning="Open hash and btree tables as other types."
@@ -349,17 +347,17 @@ class Settings:
 
     # postvirt's own.
     postvirt_client_limit: int = integer(
-        "100", minimum=1, meaning="How many clients one worker serves at once."
+        "100", minimum=1, meaning="Number of clients per worker."
     )
     postvirt_workers: int = integer(
-        "2", minimum=1, maximum=100, meaning="How many workers the service has."
+        "2", minimum=1, maximum=100, meaning="Number of workers of the service."
     )
 
     postvirt_json_log_file: str = string(
-        "", meaning="The file for a log in JSON, beside the one in Postfix's form."
+        "", meaning="The file of a log in JSON, in addition to Postfix's log."
     )
     postvirt_metrics_address: str = string(
-        "", meaning="Where the service shows metrics: loopback or a unix socket."
+        "", meaning="Where to serve metrics: loopback or a unix socket."
     )
 
     # Used by other programs: known here, so that they can be shown and checked.
@@ -368,7 +366,7 @@ class Settings:
     )
     virtual_maps: str = string("", meaning="The old name of virtual_alias_maps.")
     virtual_alias_maps: str = string(
-        "$virtual_maps", meaning="The tables from address to other addresses."
+        "$virtual_maps", meaning="Tables from an address to other addresses."
     )
     virtual_alias_domains: str = string(
         "$virtual_alias_maps", meaning="The domains whose addresses are all aliases."
@@ -380,10 +378,10 @@ class Settings:
         "virtual", minimum=1, meaning="The transport of virtual_mailbox_domains."
     )
     default_destination_concurrency_limit: int = integer(
-        "20", meaning="The most deliveries to one destination at the same time."
+        "20", meaning="Maximum number of deliveries to one destination."
     )
     default_destination_recipient_limit: int = integer(
-        "50", meaning="The most recipients in one delivery."
+        "50", meaning="Maximum number of recipients per delivery."
     )
     virtual_destination_concurrency_limit: int = integer(
         "$default_destination_concurrency_limit",
