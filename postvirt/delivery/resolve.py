@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -33,7 +33,7 @@ from postvirt.model.mailbox import (
 from postvirt.model.text import text, wire
 from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps
-from postvirt.tables.search import find_address
+from postvirt.tables.search import Extensions, find_address
 
 # The largest uid and gid; (uid_t) -1 has a meaning of its own in many system calls.
 _MAX_ID = 2**32 - 2
@@ -50,10 +50,14 @@ class Resolver:
     uid_maps: Maps
     gid_maps: Maps
     is_local_domain: Callable[[bytes], bool]
+    extensions: Extensions = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extensions", Extensions.of(self.settings))
 
     def resolve(self, recipient: bytes) -> Resolution:
         """Find the mailbox of a recipient, given in internal form."""
-        user = fold(recipient, self.settings.smtputf8_enable)
+        user = fold(recipient, utf8=self.settings.smtputf8_enable)
         try:
             result = self.search(self.mailbox_maps, user)
         except TableError as error:
@@ -106,14 +110,4 @@ class Resolver:
 
         Raises: TableError.
         """
-        settings = self.settings
-        return find_address(
-            maps,
-            user,
-            delimiter=wire(settings.recipient_delimiter),
-            owner_request_special=settings.owner_request_special,
-            double_bounce_sender=fold(
-                wire(settings.double_bounce_sender), settings.smtputf8_enable
-            ),
-            is_local_domain=self.is_local_domain,
-        )
+        return find_address(maps, user, self.extensions, self.is_local_domain)

@@ -61,7 +61,7 @@ class RoutingRemarks:
 
     def about(self, address: bytes) -> Iterator[Remark]:
         """The remarks about an address, in the order of the mail's way."""
-        user = fold(address, self._settings.smtputf8_enable)
+        user = fold(address, utf8=self._settings.smtputf8_enable)
         if not user.rpartition(b"@")[2] or b"@" not in user:
             yield Remark(
                 "the address has no domain: Postfix would append"
@@ -90,7 +90,7 @@ class RoutingRemarks:
         if found is None:
             return
         utf8 = self._settings.smtputf8_enable
-        targets = [fold(wire(one), utf8) for one in words(text(found))]
+        targets = [fold(wire(one), utf8=utf8) for one in words(text(found))]
         yield Remark(
             f"virtual_alias_maps replaces it with {text(found)}",
             leads_here=user in targets,

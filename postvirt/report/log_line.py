@@ -68,7 +68,7 @@ def original_recipient(recipient: Recipient, style: LineFormat) -> bytes:
     address, original = recipient.address, recipient.original_recipient
     if not original or original == address:
         return b""
-    if fold(original, style.utf8) == fold(address, style.utf8):
+    if fold(original, utf8=style.utf8) == fold(address, utf8=style.utf8):
         return b""
     return original
 

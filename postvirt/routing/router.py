@@ -96,7 +96,7 @@ class Router:
 
     def route(self, address: bytes) -> Route:
         """The route of an address in internal form, which has to have a domain."""
-        domain = fold(address.rpartition(b"@")[2], self._settings.smtputf8_enable)
+        domain = fold(address.rpartition(b"@")[2], utf8=self._settings.smtputf8_enable)
         return self.overridden(self.class_route(self.classes.class_of(domain)), address)
 
     def class_route(self, domain_class: str) -> Route:
@@ -110,7 +110,7 @@ class Router:
         """The route of an address of a class, by its entry of transport_maps."""
         if route.domain_class == ALIAS_DOMAINS:
             return route  # transport_maps is not asked
-        entry = self._entry(fold(address, self._settings.smtputf8_enable))
+        entry = self._entry(fold(address, utf8=self._settings.smtputf8_enable))
         if entry is None or not entry.transport:
             return replace(route, entry=entry)
         return Route(route.domain_class, TRANSPORT_MAPS, entry.value, entry)

@@ -22,12 +22,11 @@ from dataclasses import dataclass
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
-from postvirt.model.text import text, wire
-from postvirt.tables.folding import fold
+from postvirt.model.text import text
 from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import MatchList
 from postvirt.tables.open_tables import OpenTables
-from postvirt.tables.search import without_extension
+from postvirt.tables.search import Extensions
 from postvirt.tables.table import TableOptions
 
 TRANSPORT_MAPS = "transport_maps"
@@ -53,7 +52,7 @@ class TransportMaps:
 
     def __init__(self, settings: Settings, names: str, opened: OpenTables) -> None:
         utf8 = settings.smtputf8_enable
-        self._settings = settings
+        self._extensions = Extensions.of(settings)
         options = TableOptions(utf8=utf8, fold=True)
         # A list for each table, so that the one that answers is known.
         self._maps = [
@@ -79,16 +78,8 @@ class TransportMaps:
 
     def _keys(self, address: bytes) -> Iterator[tuple[bytes, bool]]:
         """The keys in order, each with whether tables of patterns may not see it."""
-        settings = self._settings
         yield quote_local(address), False
-        bare = without_extension(
-            address,
-            delimiter=wire(settings.recipient_delimiter),
-            owner_request_special=settings.owner_request_special,
-            double_bounce_sender=fold(
-                wire(settings.double_bounce_sender), settings.smtputf8_enable
-            ),
-        )
+        bare = self._extensions.without(address)
         if bare is not None:
             yield quote_local(bare), True
         name = address.rpartition(b"@")[2]

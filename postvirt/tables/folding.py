@@ -9,7 +9,7 @@ Parity: src/util/casefold.c, src/util/valid_utf8_string.c.
 from __future__ import annotations
 
 
-def fold(address: bytes, utf8: bool) -> bytes:
+def fold(address: bytes, *, utf8: bool) -> bytes:
     """Text for a comparison that ignores case; utf8 is smtputf8_enable.
 
     Bytes that are not UTF-8 stay as they are.

@@ -45,7 +45,7 @@ class LocalDomains:
         opened: OpenTables,
         inet_protocols: str = "all",
     ) -> None:
-        self._myorigin = fold(wire(myorigin), utf8)
+        self._myorigin = fold(wire(myorigin), utf8=utf8)
         self._mydestination = mydestination
         self._inet_interfaces = inet_interfaces
         self._proxy_interfaces = proxy_interfaces
@@ -57,7 +57,7 @@ class LocalDomains:
 
     def is_local(self, domain: bytes) -> bool:
         """Whether the domain is local; one dot at its end is ignored."""
-        if fold(domain, self._utf8) == self._myorigin:
+        if fold(domain, utf8=self._utf8) == self._myorigin:
             return True
         domain = domain.removesuffix(b".")
         if not domain or domain.endswith(b"."):

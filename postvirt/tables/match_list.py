@@ -115,7 +115,7 @@ class MatchList:
             elif _is_table(item):
                 pattern = opened.open(item, options)
             else:
-                pattern = fold(wire(item), utf8)
+                pattern = fold(wire(item), utf8=utf8)
             self._patterns.append((wanted, pattern))
 
     def contains(self, subject: bytes) -> bool:
@@ -124,7 +124,7 @@ class MatchList:
 
     def decide(self, subject: bytes, matches: Callable[[bytes, Pattern], bool]) -> bool:
         """Whether the first pattern that matches is one without "!"."""
-        subject = fold(subject, self._utf8)
+        subject = fold(subject, utf8=self._utf8)
         for wanted, pattern in self._patterns:
             try:
                 if matches(subject, pattern):

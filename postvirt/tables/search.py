@@ -5,7 +5,7 @@ For user+ext@domain:
     user+ext@domain     the whole address; tables of patterns see nothing else
     user@domain         without the extension
     user+ext, user      if this machine is the domain's final destination
-    @domain             everybody in the domain
+    @domain             every address in the domain
 
 Each form goes through all tables of the list before the next one is tried. A form whose
 local part needs quotes is tried with them first, then without.
@@ -18,40 +18,76 @@ Raises: TableError when a table fails; the forms that follow are not tried.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from postvirt.codec.quoting import quote_local
+from postvirt.config.parameters import Settings
+from postvirt.model.text import wire
 from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps
-
-__all__ = ["find_address", "fold", "without_extension"]
 
 # Never split at a delimiter, as is double_bounce_sender.
 _WHOLE_NAMES = (b"postmaster", b"mailer-daemon")
 
 
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """Which part of an address is an extension.
+
+    delimiter              recipient_delimiter: each of its bytes begins an extension
+    owner_request_special  whether names of mailing lists' helpers are not split
+    whole_names            local parts, in lower case, that are not split either
+    """
+
+    delimiter: bytes
+    owner_request_special: bool
+    whole_names: frozenset[bytes] = frozenset(_WHOLE_NAMES)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Extensions:
+        """As the parameters say."""
+        bounces = wire(settings.double_bounce_sender)
+        bounces = fold(bounces, utf8=settings.smtputf8_enable).lower()
+        return cls(
+            wire(settings.recipient_delimiter),
+            settings.owner_request_special,
+            frozenset((*_WHOLE_NAMES, bounces)),
+        )
+
+    def without(self, address: bytes) -> bytes | None:
+        """user@domain for user+ext@domain; None if there is no extension to remove.
+
+        A local part that begins with the delimiter has none, nor have the names that
+        belong to the mail system.
+        """
+        local, at, domain = address.rpartition(b"@")
+        if not at:
+            local, domain = domain, b""
+        name = local.lower()
+        if name in self.whole_names:
+            return None
+        if self.owner_request_special and b"-" in self.delimiter:
+            # "-request" alone is not the name of a helper.
+            if name.startswith(b"owner-"):
+                return None
+            if name.endswith(b"-request") and name != b"-request":
+                return None
+        found = (local.find(byte) for byte in self.delimiter)
+        end = min((index for index in found if index >= 0), default=0)
+        return local[:end] + at + domain if end > 0 else None
+
+
 def find_address(
     maps: Maps,
     address: bytes,
-    *,
-    delimiter: bytes,
-    owner_request_special: bool,
-    double_bounce_sender: bytes,
+    extensions: Extensions,
     is_local_domain: Callable[[bytes], bool],
 ) -> bytes | None:
-    """The value for an address in internal (unquoted) form, or None.
-
-    The address, and double_bounce_sender with it, are expected to be folded. delimiter
-    is recipient_delimiter: any of its bytes separates the extension.
-    """
+    """The value for a folded address in internal (unquoted) form, or None."""
     value = _ask(maps, address, partial=False)
     if value is not None:
         return value
-    bare = without_extension(
-        address,
-        delimiter=delimiter,
-        owner_request_special=owner_request_special,
-        double_bounce_sender=double_bounce_sender,
-    )
+    bare = extensions.without(address)
     if bare is not None:
         value = _ask(maps, bare)
     local, at, domain = address.rpartition(b"@")
@@ -76,32 +112,3 @@ def _ask(
     if value is None and quoted != key:
         value = maps.find(key, partial=partial)
     return value
-
-
-def without_extension(
-    address: bytes,
-    *,
-    delimiter: bytes,
-    owner_request_special: bool,
-    double_bounce_sender: bytes,
-) -> bytes | None:
-    """user@domain for user+ext@domain; None if there is no extension to take away.
-
-    A local part that begins with the delimiter has none, nor have the names that
-    belong to the mail system.
-    """
-    local, at, domain = address.rpartition(b"@")
-    if not at:
-        local, domain = domain, b""
-    name = local.lower()
-    if name in _WHOLE_NAMES or name == double_bounce_sender.lower():
-        return None
-    if owner_request_special and b"-" in delimiter:
-        # Names of mailing lists' helpers; "-request" alone is not one.
-        if name.startswith(b"owner-"):
-            return None
-        if name.endswith(b"-request") and name != b"-request":
-            return None
-    found = (local.find(byte) for byte in delimiter)
-    end = min((index for index in found if index >= 0), default=0)
-    return local[:end] + at + domain if end > 0 else None

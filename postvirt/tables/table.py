@@ -102,7 +102,7 @@ class Table(ABC):
             log.warning(f'{self.title}: non-UTF-8 key "{text(key)}": {_NOT_UTF8}')
             return None
         if self.options.fold and self.fixed:
-            key = fold(key, utf8)
+            key = fold(key, utf8=utf8)
         value = self.find(key)
         if utf8 and value is not None and not is_utf8(value):
             reason = (

@@ -64,7 +64,7 @@ def _address(chance: random.Random, latin_1: bool) -> bytes:
 
 def _keys(address: bytes, utf8: bool) -> set[bytes]:
     """What somebody might write into a table for this address, sense or nonsense."""
-    address = fold(address, utf8)
+    address = fold(address, utf8=utf8)
     local, at, domain = address.rpartition(b"@")
     if not at:
         local, domain = domain, b""

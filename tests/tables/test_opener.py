@@ -63,7 +63,7 @@ from postvirt.tables.local_domains import LocalDomains
 from tests.harness.tables import open_maps
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
-from postvirt.tables.search import find_address
+from postvirt.tables.search import Extensions, find_address
 from postvirt.tables import opener as opener_module
 from postvirt.tables.context import TableType
 from postvirt.tables.table import TableOptions
@@ -87,9 +87,8 @@ domains = DomainList("fast_flush_domains", "a.b", utf8=True, opened=opened,
     parent_domain_matches_subdomains="fast_flush_domains")
 for domain in (b"b.c", b"[127.0.0.1]", b"[IPv6:::1]", b"\\xc3\\x89.c"):
     try:
-        found = find_address(maps, b"u ser+ext@" + domain, delimiter=b"+",
-            owner_request_special=True, double_bounce_sender=b"double-bounce",
-            is_local_domain=local.is_local)
+        found = find_address(
+            maps, b"u ser+ext@" + domain, Extensions(b"+", True), local.is_local)
         print(found)
     except Exception as error:
         print(type(error).__name__, error)

@@ -9,7 +9,7 @@ import pytest
 from postvirt.errors import TableError
 from postvirt.tables.folding import fold
 from postvirt.tables.local_domains import LocalDomains
-from postvirt.tables.search import find_address, without_extension
+from postvirt.tables.search import Extensions, find_address
 from postvirt.tables.table import TableOptions
 from tests.harness.tables import open_maps, open_tables
 
@@ -96,6 +96,10 @@ COMMON = {
 }
 
 
+# Those of Postfix, and double_bounce_sender.
+WHOLE_NAMES = frozenset((b"postmaster", b"mailer-daemon", b"double-bounce"))
+
+
 @pytest.mark.postfix
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("tables", TABLES)
@@ -103,7 +107,7 @@ def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
     parameters = COMMON | SETTINGS[setting]
     postfix.configure(**parameters)
     utf8 = parameters.get("smtputf8_enable", "yes") == "yes"
-    keys = [fold(address, utf8) for address in ADDRESSES]
+    keys = [fold(address, utf8=utf8) for address in ADDRESSES]
     maps_text = TABLES[tables]
     expected, _ = postfix.ask("address", keys, maps=maps_text)
 
@@ -119,16 +123,15 @@ def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
         opened=opened,
     )
 
+    extensions = Extensions(
+        parameters["recipient_delimiter"].encode(),
+        owner_request_special=parameters.get("owner_request_special") != "no",
+        whole_names=WHOLE_NAMES,
+    )
+
     def find(address: bytes) -> bytes | str | None:
         try:
-            return find_address(
-                maps,
-                address,
-                delimiter=parameters["recipient_delimiter"].encode(),
-                owner_request_special=parameters.get("owner_request_special") != "no",
-                double_bounce_sender=b"double-bounce",
-                is_local_domain=local.is_local,
-            )
+            return find_address(maps, address, extensions, local.is_local)
         except TableError:
             return "error"
 
@@ -155,21 +158,15 @@ def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
     ],
 )
 def test_an_extension_is_what_follows_the_first_delimiter(address, bare):
-    stripped = without_extension(
-        address,
-        delimiter=b"+-",
-        owner_request_special=True,
-        double_bounce_sender=b"double-bounce",
+    assert (
+        Extensions(b"+-", owner_request_special=True, whole_names=WHOLE_NAMES).without(
+            address
+        )
+        == bare
     )
-    assert stripped == bare
 
 
 def test_no_delimiter_means_no_extension():
     for delimiter in (b"", b"%"):
-        stripped = without_extension(
-            b"user+ext@example.com",
-            delimiter=delimiter,
-            owner_request_special=True,
-            double_bounce_sender=b"double-bounce",
-        )
-        assert stripped is None
+        extensions = Extensions(delimiter, owner_request_special=True)
+        assert extensions.without(b"user+ext@example.com") is None

@@ -163,7 +163,7 @@ class Domains:
 
     def _without_mailboxes(self, listed: list[bytes]) -> Iterator[Problem]:
         utf8 = self._subject.settings.smtputf8_enable
-        seen = {fold(one, utf8) for one in self._seen}
+        seen = {fold(one, utf8=utf8) for one in self._seen}
         empty = [one for one in listed if one not in seen]
         if empty:
             yield self._subject.problem(

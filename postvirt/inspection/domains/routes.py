@@ -96,12 +96,12 @@ class Routes:
             return [], False
         for item in items:
             if isinstance(item, bytes):
-                found[fold(item, self._utf8)] = None
+                found[fold(item, utf8=self._utf8)] = None
                 continue
             opened = self._subject.tables.open(item, TableOptions(utf8=self._utf8))
             is_all &= isinstance(opened, ListedTable)
             for domain in _domains_in(opened):
-                found[fold(domain, self._utf8)] = None
+                found[fold(domain, utf8=self._utf8)] = None
                 if len(found) >= _MOST_REMEMBERED:
                     is_all = False
                     break

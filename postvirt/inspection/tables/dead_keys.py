@@ -20,8 +20,10 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
     is_folded   the table has the key in lower case, however it is written
     utf8        smtputf8_enable
     """
-    if not is_folded and key != fold(key, utf8):
-        return f"recipients are looked up in lower case, as {text(fold(key, utf8))}"
+    if not is_folded and key != fold(key, utf8=utf8):
+        return (
+            f"recipients are looked up in lower case, as {text(fold(key, utf8=utf8))}"
+        )
     if key.startswith(b"<") or key.endswith(b">"):
         return f"write it without angle brackets: {text(key.strip(b'<>'))}"
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"') and b"@" in key:

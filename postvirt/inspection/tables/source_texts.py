@@ -157,7 +157,7 @@ class _Source:
                 yield from self._shown(self._never(number, key, why))
             if not is_index:
                 continue  # opening it found the first key that is there twice
-            hash_ = hash(fold(key, utf8)) % bits
+            hash_ = hash(fold(key, utf8=utf8)) % bits
             if bitmap[hash_ >> 3] >> (hash_ & 7) & 1:
                 if len(suspects) < _MOST_SUSPECTS:
                     suspects.add(hash_)
@@ -175,7 +175,7 @@ class _Source:
         """The keys whose hash occurs twice: some of them do, too."""
         first: dict[bytes, int] = {}
         for number, key, value in self._entries(size):
-            folded = fold(key, utf8)
+            folded = fold(key, utf8=utf8)
             if not value or hash(folded) % bits not in suspects:
                 continue
             if folded in first:

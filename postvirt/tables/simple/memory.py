@@ -30,7 +30,7 @@ class MemoryTable(ListedTable):
         self._values[self._stored(key)] = value
 
     def _stored(self, key: bytes) -> bytes:
-        return fold(key, self.options.utf8_active) if self.options.fold else key
+        return fold(key, utf8=self.options.utf8_active) if self.options.fold else key
 
     def find(self, key: bytes) -> bytes | None:
         """Look in the dictionary."""
