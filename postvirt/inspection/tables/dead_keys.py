@@ -27,9 +27,9 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
     if key.startswith(b"<") or key.endswith(b">"):
         return f"write it without angle brackets: {text(key.strip(b'<>'))}"
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"') and b"@" in key:
-        return f"write it without quotes: {text(key.strip(bytes([34])))}"
-    # Where keys are not folded the table says itself what it thinks of a colon.
-    if key.endswith((b",", b";", b":")[: 3 if is_folded else 2]):
+        return f"write it without quotes: {text(key[1:-1])}"
+    # Other tables than indexes complain of a colon themselves.
+    if key.endswith((b",", b";")) or (is_folded and key.endswith(b":")):
         return f"write it without the last character: {text(key[:-1])}"
     local, at, domain = key.rpartition(b"@")
     if not at:

@@ -1,8 +1,6 @@
 """The texts that tables are made of: entries that count for nothing.
 
-postmap(1) warns about some of these, once, to whoever runs it. A text of any size is
-read in bounded memory: a key that occurs twice is found by the hash of it, in a bitmap,
-and then looked for by name.
+postmap(1) warns about some of these, once. A text of any size is read in little memory.
 
 Parity: src/postmap/postmap.c for what is an entry; src/global/mail_addr_find.c for what
 is asked.
@@ -33,6 +31,7 @@ from postvirt.inspection.tables.text_lines import (
     line_of,
     logical_lines_of,
 )
+from postvirt.inspection.temporary_rows import TemporaryRows
 from postvirt.model.origin import Origin
 from postvirt.model.text import text, wire
 from postvirt.tables.complaint import ignore_complaint
@@ -43,10 +42,12 @@ from postvirt.tables.table import TableOptions
 
 # So many entries with the same mistake are shown of each text.
 _MOST_SHOWN = 5
-# Sixteen megabytes, for the largest texts.
-_MOST_BITS = 1 << 27
-_FEWEST_BITS = 1 << 16
-_MOST_SUSPECTS = 200_000
+_DUPLICATES = """
+    SELECT found.line, found.written, firsts.line FROM found
+    JOIN (SELECT key, min(line) AS line FROM found GROUP BY key HAVING count(*) > 1)
+        AS firsts ON firsts.key = found.key
+    WHERE found.line > firsts.line ORDER BY found.line
+"""
 
 _READ_LINE_BY_LINE = ("texthash", "regexp", "pcre", "cidr")
 
@@ -139,15 +140,10 @@ class _Source:
 
         Raises: OSError, ValueError.
         """
-        size = os.path.getsize(wire(self.listed.name))
-        bits = _FEWEST_BITS
-        while bits < min(size, _MOST_BITS):
-            bits *= 2
-        bitmap = bytearray(bits // 8)
-        suspects: set[int] = set()
         is_index = self.listed.type in INDEXES
         utf8 = self.subject.settings.smtputf8_enable
-        for number, key, value in self._entries(size):
+        rows = TemporaryRows("key BLOB, line INTEGER, written BLOB")
+        for number, key, value in self._entries():
             if not value:
                 if is_index:
                     yield from self._shown(self._no_value(number))
@@ -155,37 +151,27 @@ class _Source:
             why = why_never(key, is_folded=is_index, utf8=utf8)
             if why:
                 yield from self._shown(self._never(number, key, why))
-            if not is_index:
-                continue  # opening it found the first key that is there twice
-            hash_ = hash(fold(key, utf8=utf8)) % bits
-            if bitmap[hash_ >> 3] >> (hash_ & 7) & 1:
-                if len(suspects) < _MOST_SUSPECTS:
-                    suspects.add(hash_)
-            else:
-                bitmap[hash_ >> 3] |= 1 << (hash_ & 7)
-        if suspects:
-            yield from self._duplicates(size, suspects, bits, utf8=utf8)
+            if is_index:  # opening another table finds its first duplicate
+                rows.add((fold(key, utf8=utf8), number, key))
+        for number, key, first in rows.ask(_DUPLICATES):
+            yield from self._shown(self._duplicate(number, key, first))
+        rows.close()
+        if rows.trouble:
+            yield self.listed.problem(
+                self.subject,
+                "PV208",
+                f"the keys of {self.listed.table} were not compared: {rows.trouble}",
+                severity="info",
+                remedy="free some space for temporary files",
+            )
         if self._has_told:
             self.subject.extent.progress(self.listed.table, 0, 0)
         yield from self._more()
 
-    def _duplicates(
-        self, size: int, suspects: set[int], bits: int, *, utf8: bool
-    ) -> Iterator[Problem]:
-        """The keys whose hash occurs twice: some of them do, too."""
-        first: dict[bytes, int] = {}
-        for number, key, value in self._entries(size):
-            folded = fold(key, utf8=utf8)
-            if not value or hash(folded) % bits not in suspects:
-                continue
-            if folded in first:
-                yield from self._shown(self._duplicate(number, key, first[folded]))
-            else:
-                first[folded] = number
-
-    def _entries(self, size: int) -> Iterator[tuple[int, bytes, bytes]]:
-        """Line number, key and value; a line without a key is left out."""
+    def _entries(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Line number, key and value; a line without a key is skipped."""
         extent = self.subject.extent
+        size = os.path.getsize(wire(self.listed.name))
 
         def tell(done: int) -> None:
             self._has_told = True
