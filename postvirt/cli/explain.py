@@ -71,7 +71,8 @@ def _size(value: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Explain and print; the exit status."""
     from postvirt.cli.settings_options import overrides_of
-    from postvirt.delivery.preparation import accounts_of, prepare, settle
+    from postvirt.delivery.opening import prepare
+    from postvirt.delivery.settling import accounts_of, settle
     from postvirt.explain.delivery_service import process_of
     from postvirt.explain.explainer import Explainer
     from postvirt.explain.routing_remarks import tables_of_remarks

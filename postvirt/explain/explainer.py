@@ -21,7 +21,7 @@ from typing import Literal
 
 from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
-from postvirt.delivery.preparation import open_resolver, open_status_filter
+from postvirt.delivery.opening import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
 from postvirt.explain.lookup_trace import LocalDomain, Notebook, Question
 from postvirt.explain.mailbox_findings import Finding, Message, mailbox_findings

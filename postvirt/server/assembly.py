@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.agent import Agent
-from postvirt.delivery.preparation import open_resolver, open_status_filter
+from postvirt.delivery.opening import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman
 from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.report import Observer

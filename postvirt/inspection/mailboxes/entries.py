@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from postvirt.config.lists import split
-from postvirt.delivery.preparation import open_resolver
+from postvirt.delivery.opening import open_resolver
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.domains.domain_lists import Domains

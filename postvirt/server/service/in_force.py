@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from postvirt.config.parameters import Settings
-from postvirt.delivery.preparation import accounts_of
+from postvirt.delivery.settling import accounts_of
 from postvirt.errors import ConfigError
 from postvirt.model.mailbox import Owner
 from postvirt.server.current_settings import CurrentSettings

@@ -1,9 +1,9 @@
-"""What has to be done before anybody can deliver: imports, identity, open tables.
+"""Import what the tables of the configuration need, and open them.
 
-`prepare` imports the drivers of all tables. It runs while the process is still root:
-later, as mail_owner, it may not be able to read its own Python installation. Tables are
-opened after that with mail_owner's rights: no database handle may cross a fork, and a
-table that mail_owner cannot read must not work.
+`prepare` runs while the process is still root, because mail_owner may not be able to
+read the Python installation. Tables are opened after that, with mail_owner's rights: a
+database handle must not be shared across a fork, and a table that mail_owner cannot
+read must not work.
 
 Parity: post_init() in src/virtual/virtual.c.
 Raises: ConfigError.
@@ -11,15 +11,10 @@ Raises: ConfigError.
 
 from __future__ import annotations
 
-import os
-
 from postvirt.config import grammar
-from postvirt.config.identities import Identities, identities
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
-from postvirt.model.mailbox import Owner
-from postvirt.system import privileges
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import table_names
@@ -32,34 +27,6 @@ def prepare(settings: Settings, tables: TableOpener) -> None:
     """Import what the tables of these settings need."""
     grammar.prepare()
     tables.prepare(all_table_names(settings))
-
-
-def accounts_of(settings: Settings) -> Identities | None:
-    """The accounts to work with; None if this process cannot take any identity.
-
-    Raises: ConfigError when the accounts of the configuration make no sense.
-    """
-    return identities(settings) if privileges.is_root() else None
-
-
-def settle_as_mail_owner(settings: Settings) -> None:
-    """Look the accounts up, and settle.
-
-    Raises: ConfigError when the accounts of the configuration make no sense.
-    """
-    settle(accounts_of(settings))
-
-
-def settle(accounts: Identities | None, chroot: str = "") -> None:
-    """Take mail_owner's identity, if this process can take any.
-
-    chroot is the directory to lock the process into first, "" for none.
-    """
-    if chroot:
-        os.chroot(chroot)
-        os.chdir("/")
-    if accounts:
-        privileges.settle(Owner(accounts.owner_uid, accounts.owner_gid))
 
 
 def all_table_names(settings: Settings) -> list[str]:
@@ -81,7 +48,7 @@ def all_table_names(settings: Settings) -> list[str]:
 
 
 def open_resolver(settings: Settings, opened: OpenTables) -> Resolver:
-    """Who finds mailboxes, with open tables."""
+    """A Resolver with its tables open."""
     utf8 = settings.smtputf8_enable
     paranoid = TableOptions(utf8=utf8, paranoid=True)
 
@@ -107,7 +74,7 @@ def open_resolver(settings: Settings, opened: OpenTables) -> Resolver:
 
 
 def open_status_filter(settings: Settings, opened: OpenTables) -> Maps | None:
-    """virtual_delivery_status_filter with open tables; None when there is none."""
+    """virtual_delivery_status_filter with its tables open; None if it is empty."""
     value = settings.virtual_delivery_status_filter
     if not value:
         return None
