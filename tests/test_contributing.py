@@ -115,24 +115,39 @@ def _texts(node: ast.AST) -> Iterator[str]:
             yield part.value
 
 
-def _remedies() -> Iterator[tuple[str, str]]:
-    """What check-config says is wrong, and how to fix it."""
+def _calls() -> Iterator[tuple[str, ast.Call]]:
     for path in _SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            for keyword in node.keywords:
-                if keyword.arg == "remedy":
-                    yield path.name, " ".join(_texts(keyword.value))
-            first = " ".join(_texts(node.args[0])) if node.args else ""
-            if re.fullmatch(r"PV\d{3}", first):
-                for argument in node.args[1:]:
-                    yield path.name, " ".join(_texts(argument))
+            if isinstance(node, ast.Call):
+                yield path.name, node
 
 
-TEXTS = [*_documents(), *_remedies()]
+def _is_told(call: ast.Call) -> bool:
+    """Whether it logs, raises, prints, or makes a problem of check-config."""
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else ""
+    name = function.id if isinstance(function, ast.Name) else name
+    first = " ".join(_texts(call.args[0])) if call.args else ""
+    return (
+        name in ("info", "warning", "error", "fatal", "print", "Complaint")
+        or name.endswith("Error")
+        or re.fullmatch(r"PV\d{3}", first) is not None
+        or any(keyword.arg == "remedy" for keyword in call.keywords)
+    )
+
+
+def _messages() -> Iterator[tuple[str, str]]:
+    """Log lines, errors, and what check-config says."""
+    for name, call in _calls():
+        if _is_told(call):
+            for argument in (*call.args, *(one.value for one in call.keywords)):
+                yield name, " ".join(_texts(argument))
+
+
+TEXTS = [*_documents(), *_messages()]
 # Where such a word is right after all.
 _ALLOWED = {
+    ("identity.py", "nobody"),  # a user
     ("postvirt.1", "looks at"),
     ("postvirt.1", "put right"),
     ("source_texts.py", "left out"),
@@ -153,6 +168,7 @@ def test_the_texts_are_found() -> None:
         "main.cf",
         "postvirt.service",
         "reach.py",
+        "json_log.py",
     }
 
 
