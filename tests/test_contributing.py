@@ -29,9 +29,7 @@ def _rows(heading: str) -> list[tuple[str, str]]:
 
 def _paths(text: str) -> list[str]:
     """What is in backquotes and looks like a path."""
-    return re.findall(
-        r"`((?:[\w.-]+/)*[\w-]+\.(?:py|txt|md|toml|lark)|[\w./-]+/)`", text
-    )
+    return re.findall(r"`([^`\s]+\.(?:py|txt|md|toml|lark)|[\w./-]+/)`", text)
 
 
 def _exists(path: str) -> bool:
