@@ -11,7 +11,8 @@ An expected failure of a delivery is not an exception but a value (model.outcome
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from postvirt.model.origin import NOWHERE, Origin
 
@@ -20,21 +21,30 @@ class PostvirtError(Exception):
     """Base of all errors that postvirt raises on purpose; never raised itself."""
 
 
-class ConfigError(PostvirtError):
-    """A mistake in the configuration, with everything a person needs to mend it.
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A mistake in the value of a parameter.
 
-    text      what is wrong, in Postfix's words where Postfix has words for it
-    origin    the offending character, where it is known
-    remedy    one sentence: what to do about it, "" when the text already says it
-    severity  "warning" when the configuration can be used all the same
-    warnings  what Postfix logs as warnings before it calls `text` fatal
-
-    log_settings is where the log goes (config.load.LogSettings), when the mistake is in
-    a parameter that is read later; None otherwise. syslog_facility is read first.
+    text        what Postfix warns about, "" when it does not warn
+    offset      0-based, into the value
+    parameter   the one whose value contains the mistake, "" when unknown
     """
 
-    log_settings: object = None
-    syslog_facility: str = "mail"
+    text: str
+    offset: int = 0
+    parameter: str = ""
+
+
+class ConfigError(PostvirtError):
+    """A configuration that cannot be used, with all that is needed to correct it.
+
+    text      what is wrong, in Postfix's words where Postfix has words for it
+    origin    the offending character, if it is known
+    remedy    one sentence that says how to correct it, "" when the text already does
+    severity  "warning" when the configuration can be used all the same
+    mistakes  those in values, in the order in which Postfix warns about them before it
+              calls `text` fatal
+    """
 
     def __init__(
         self,
@@ -43,14 +53,24 @@ class ConfigError(PostvirtError):
         origin: Origin = NOWHERE,
         remedy: str = "",
         severity: Literal["error", "warning"] = "error",
-        warnings: tuple[str, ...] = (),
+        mistakes: tuple[Mistake, ...] = (),
     ) -> None:
         super().__init__(text)
         self.text = text
         self.origin = origin
         self.remedy = remedy
         self.severity = severity
-        self.warnings = warnings
+        self.mistakes = mistakes
+
+    @classmethod
+    def of_value(cls, parameter: str, text: str, *, warning: str = "") -> Self:
+        """A value that is wrong as a whole."""
+        return cls(text, mistakes=(Mistake(warning, parameter=parameter),))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What Postfix logs as warnings before `text`."""
+        return tuple([one.text for one in self.mistakes if one.text])
 
 
 class TableError(PostvirtError):

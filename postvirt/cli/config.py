@@ -104,8 +104,8 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _sources(arguments: argparse.Namespace) -> Sources:
+    from postvirt.config.config_files import directory_of, read_table_file
     from postvirt.config.listing import Sources
-    from postvirt.config.load import directory_of, read_table_file
     from postvirt.system import log
 
     main = None if arguments.defaults else _main(arguments)
@@ -120,7 +120,7 @@ def _sources(arguments: argparse.Namespace) -> Sources:
 
 def _main(arguments: argparse.Namespace) -> dict[str, str]:
     """What main.cf and -o set."""
-    from postvirt.config.load import directory_of, read_main_cf
+    from postvirt.config.config_files import directory_of, read_main_cf
     from postvirt.config.main_cf import split_nameval
     from postvirt.errors import ConfigError
 
@@ -141,7 +141,7 @@ def _main(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _master_cf(config_directory: str | None) -> MasterCf | None:
     """The services, None when there is no master.cf."""
-    from postvirt.config.load import read_master_cf
+    from postvirt.config.config_files import read_master_cf
     from postvirt.errors import ConfigError
     from postvirt.system import log
 

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start; the exit status."""
     from postvirt.cli.settings_options import overrides_of
-    from postvirt.config.load import directory_of
+    from postvirt.config.config_files import directory_of
     from postvirt.server.service.options import Wanted
     from postvirt.server.service.starter import start
 

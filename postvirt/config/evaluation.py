@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from postvirt.config.expansion import ExpansionError, HeldMistake, expand
+from postvirt.config.expansion import expand
 from postvirt.config.parameters import Parameter
 from postvirt.config.rules import CHECKS_AFTER, Values
 from postvirt.config.shared_parameters import reading_order
 from postvirt.config.types import Value, convert, default_unit
+from postvirt.errors import ConfigError
 
 DEFAULT_DOMAIN = "localdomain"
-MACRO_ERROR = "dictionary mail_dict: macro processing error"
 
 # The last of the parameters among which myorigin is; then its file is read.
 _LAST_WITH_MYORIGIN = "info_log_address_format"
@@ -29,37 +29,18 @@ _LAST_SHARED = "in_flow_delay"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A parameter that cannot be used.
-
-    name      the parameter
-    text      what Postfix calls fatal
-    mistakes  where the mistakes are, and what Postfix warns with before ("" when it
-              does not warn); at least one
-    """
-
-    name: str
-    text: str
-    mistakes: tuple[HeldMistake, ...]
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """The parameter whose value holds the first mistake, and the offset in it."""
-        return self.mistakes[0].name, self.mistakes[0].offset
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluated:
     """Every value that could be made, by parameter name, and what went wrong.
 
     texts      those of all parameters, set or default, unexpanded
-    only_own   nothing is wrong in what every Postfix program reads
+    problems   in the order in which Postfix finds them, each with at least one mistake
+    shared_parameters_sound   nothing is wrong in what every Postfix program reads
     """
 
     values: dict[str, Value]
     texts: Mapping[str, str]
-    problems: tuple[Problem, ...]
-    only_own: bool
+    problems: tuple[ConfigError, ...]
+    shared_parameters_sound: bool
 
 
 def evaluate(
@@ -77,8 +58,8 @@ def evaluate(
     """
     known = dict(assigned)
     values: dict[str, Value] = {}
-    problems: list[Problem] = []
-    only_own = False
+    problems: list[ConfigError] = []
+    shared_parameters_sound = False
     for row in reading_order().values():
         if row.kind == "fixed":
             values[row.name] = fixed[row.name]
@@ -89,32 +70,24 @@ def evaluate(
                 known[row.name] = expand(default, known.get, row.name)
             text = expand(known[row.name], known.get, row.name)
             values[row.name] = convert(row, text, default_unit(row.default))
-        except ExpansionError as error:
-            fatal = error.fatal or MACRO_ERROR
-            problems.append(Problem(row.name, fatal, error.mistakes))
+        except ConfigError as error:
+            problems.append(error)
         except ValueError as error:
-            problems.append(_in_value(row.name, str(error)))
+            problems.append(ConfigError.of_value(row.name, str(error)))
         if row.name == _LAST_WITH_MYORIGIN:
             problems += _origin_from_file(values, read_origin)
         problems += _checked(row.name, values)
         if row.name == _LAST_SHARED:
-            only_own = not problems
-    return Evaluated(values, known, tuple(problems), only_own)
+            shared_parameters_sound = not problems
+    return Evaluated(values, known, tuple(problems), shared_parameters_sound)
 
 
-def _in_value(name: str, text: str, warning: str = "") -> Problem:
-    return Problem(name, text, (HeldMistake(warning, 0, name),))
-
-
-def _checked(last: str, values: dict[str, Value]) -> list[Problem]:
+def _checked(last: str, values: dict[str, Value]) -> list[ConfigError]:
     """What Postfix finds when it has read everything up to a parameter."""
-    problems = []
+    problems: list[ConfigError] = []
     for check in CHECKS_AFTER.get(last, ()):
         try:
-            problems += [
-                _in_value(finding.name, finding.text, finding.warning)
-                for finding in check(Values(values))
-            ]
+            problems += check(Values(values))
         except KeyError:
             pass  # a value that it looks at is a problem already
     return problems
@@ -122,7 +95,7 @@ def _checked(last: str, values: dict[str, Value]) -> list[Problem]:
 
 def _origin_from_file(
     values: dict[str, Value], read_origin: Callable[[str], str]
-) -> list[Problem]:
+) -> list[ConfigError]:
     """Replace a myorigin that names a file, as Debian's Postfix can."""
     origin = str(values.get("myorigin", ""))
     if origin.startswith("/"):
@@ -130,7 +103,7 @@ def _origin_from_file(
             values["myorigin"] = read_origin(origin)
         except ValueError as error:
             del values["myorigin"]
-            return [_in_value("myorigin", str(error))]
+            return [ConfigError.of_value("myorigin", str(error))]
     return []
 
 

@@ -8,13 +8,13 @@ Parity: src/util/mac_expand.c.
 Differs: Endless expansion. A value of main.cf whose expansion needs too many
     references, becomes too long, or nests comparisons too deeply is an error; in
     Postfix it takes all memory or crashes the program.
-Raises: ExpansionError with the texts that Postfix warns with.
+Raises: ConfigError with the mistakes that Postfix warns about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postvirt.config.comparing import TooBigError, compare
 from postvirt.config.domain_names import FUNCTIONS
@@ -23,13 +23,15 @@ from postvirt.config.reference import (
     Comparison,
     Literal,
     Macro,
-    Mistake,
     Part,
     parts,
     reference,
 )
+from postvirt.errors import ConfigError, Mistake
 
 Lookup = Callable[[str], str | None]
+
+MACRO_ERROR = "dictionary mail_dict: macro processing error"
 
 # Postfix gives up beyond this depth; a loop is found that way too.
 MAX_NESTING = 101
@@ -41,44 +43,27 @@ MAX_CHARACTERS = 1 << 24
 _SHOWN_CHARACTERS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class HeldMistake(Mistake):
-    """A mistake, and the parameter whose value holds it."""
+def expand(
+    value: str, lookup: Lookup, name: str = "", *, fatal: str = MACRO_ERROR
+) -> str:
+    """The value of parameter `name` with every reference replaced.
 
-    name: str
-
-
-class ExpansionError(Exception):
-    """A value that cannot be expanded.
-
-    mistakes  in the order in which Postfix warns about them, at least one
-    fatal     what Postfix ends with at once, or "" for its usual text
-    """
-
-    def __init__(self, mistakes: tuple[HeldMistake, ...], fatal: str = "") -> None:
-        super().__init__(fatal or mistakes[0].text)
-        self.mistakes = mistakes
-        self.fatal = fatal
-
-
-def expand(value: str, lookup: Lookup, name: str = "") -> str:
-    """The value with every reference replaced; `name` is the parameter it is of.
-
-    Raises: ExpansionError.
+    fatal   what Postfix ends with after its warnings, for most mistakes
+    Raises: ConfigError with at least one mistake.
     """
     if "$" not in value:
         return value
-    work = _Work(lookup, is_scan=False)
+    work = _Work(lookup, fatal, is_scan=False)
     context = _Context(work, depth=0)
     context.text(Part(value, 0), name)
     if work.mistakes:
-        raise ExpansionError(tuple(work.mistakes))
+        raise ConfigError(fatal, mistakes=tuple(work.mistakes))
     return "".join(context.result)
 
 
 def scan(
     value: str, visit: Callable[[str], object], name: str = ""
-) -> tuple[HeldMistake, ...]:
+) -> tuple[Mistake, ...]:
     """Visit every name that a value refers to, in each operand; return the mistakes.
 
     Names are not followed: what they stand for is not scanned.
@@ -87,7 +72,7 @@ def scan(
     def lookup(found: str) -> None:
         visit(found)
 
-    work = _Work(lookup, is_scan=True)
+    work = _Work(lookup, "", is_scan=True)
     if "$" in value:
         _Context(work, depth=0).text(Part(value, 0), name)
     return tuple(work.mistakes)
@@ -98,8 +83,9 @@ class _Work:
     """What all contexts of one expansion share."""
 
     lookup: Lookup
+    fatal: str
     is_scan: bool
-    mistakes: list[HeldMistake] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
     references: int = 0
     characters: int = 0
 
@@ -112,8 +98,8 @@ class _Work:
         if self.references > MAX_REFERENCES or self.characters > MAX_CHARACTERS:
             shown = piece.text[:_SHOWN_CHARACTERS]
             message = f'unreasonable macro expansion size: "{shown}"'
-            mistake = HeldMistake(message, piece.offset, name)
-            raise ExpansionError((*self.mistakes, mistake))
+            mistake = Mistake(message, piece.offset, name)
+            raise ConfigError(self.fatal, mistakes=(*self.mistakes, mistake))
 
 
 class _Context:
@@ -139,8 +125,7 @@ class _Context:
                 self._piece(piece, name)
 
     def _warn(self, mistake: Mistake, name: str) -> None:
-        held = HeldMistake(mistake.text, mistake.offset, name)
-        self._work.mistakes.append(held)
+        self._work.mistakes.append(replace(mistake, parameter=name))
         self.failed = True
 
     def _piece(self, piece: Part, name: str) -> None:
@@ -167,7 +152,7 @@ class _Context:
         found = reference(macro)
         if isinstance(found.subject, str):
             value = self._work.lookup(found.subject)
-            if found.if_set is found.if_empty is found.mistake is None:
+            if found.is_bare:
                 if value:
                     self.text(Part(value, 0), found.subject)
                 return True
@@ -176,7 +161,7 @@ class _Context:
             if truth is None:
                 return False
             value = truth
-            if found.if_set is found.if_empty is found.mistake is None:
+            if found.is_bare:
                 self.result.append(value)
         elif isinstance(found.subject, Call):
             value = None
@@ -208,8 +193,9 @@ class _Context:
         try:
             truth = compare(left, comparison.operator, comparison.suffix, right)
         except TooBigError as error:
-            mistake = HeldMistake(str(error), place, name)
-            raise ExpansionError((*self._work.mistakes, mistake), str(error)) from None
+            mistake = Mistake(str(error), place, name)
+            mistakes = (*self._work.mistakes, mistake)
+            raise ConfigError(str(error), mistakes=mistakes) from None
         except ValueError as error:
             self._warn(Mistake(str(error), place), name)
             return None

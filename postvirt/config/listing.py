@@ -19,8 +19,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from postvirt.config.evaluation import DEFAULT_DOMAIN, MACRO_ERROR
-from postvirt.config.expansion import ExpansionError, expand, scan
+from postvirt.config.evaluation import DEFAULT_DOMAIN
+from postvirt.config.expansion import MACRO_ERROR, expand, scan
 from postvirt.config.legacy_tables import SUFFIXES, tables_in
 from postvirt.config.lists import words
 from postvirt.config.main_cf import MainCf
@@ -197,12 +197,12 @@ class Listing:
         self, value: str, lookup: Callable[[str], str | None], name: str, fatal: str
     ) -> str:
         try:
-            return expand(value, lookup, name)
-        except ExpansionError as error:
-            texts = [mistake.text for mistake in error.mistakes]
-            for text in texts[:-1] if error.fatal else texts:
-                self.warn(text)
-            raise ConfigError(error.fatal or fatal) from None
+            return expand(value, lookup, name, fatal=fatal)
+        except ConfigError as error:
+            for warning in error.warnings:
+                if warning != error.text:
+                    self.warn(warning)
+            raise ConfigError(error.text) from None
 
     def _find_users_names(self) -> None:
         classes: set[str] = set()

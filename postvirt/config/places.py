@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from postvirt.config.main_cf import MainCf
-from postvirt.errors import ConfigError
 from postvirt.model.origin import NOWHERE, Origin
 
 
@@ -26,29 +24,6 @@ class Places:
     main_cf: MainCf | None
     overridden: Collection[str]
     options: Mapping[str, Origin]
-
-    def error(
-        self,
-        text: str,
-        parameter: str,
-        *,
-        offset: int = 0,
-        item: str = "",
-        remedy: str = "",
-        severity: Literal["error", "warning"] = "error",
-        warnings: tuple[str, ...] = (),
-    ) -> ConfigError:
-        """A problem with a parameter's value, at an offset into an item in it.
-
-        Without an item the offset is into the value.
-        """
-        return ConfigError(
-            text,
-            origin=self.origin(parameter, offset=offset, item=item),
-            remedy=remedy,
-            severity=severity,
-            warnings=warnings,
-        )
 
     def origin(self, parameter: str, *, offset: int = 0, item: str = "") -> Origin:
         """The place of a value, at an offset into an item in it.

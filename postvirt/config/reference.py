@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from postvirt.config.grammar import parser
+from postvirt.errors import Mistake
 from postvirt.model.text import text, wire
 
 if TYPE_CHECKING:
@@ -50,11 +51,6 @@ class Macro(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake(Part):
-    """What Postfix warns with, and the place of the mistake."""
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """{left} operator {right}; the suffix is "" or "level"."""
 
@@ -86,6 +82,11 @@ class Reference:
     if_empty: Part | None = None
     mistake: Mistake | None = None
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether there are no operands and no mistake."""
+        return self.if_set is self.if_empty is None and self.mistake is None
+
 
 def head(rest: str) -> str:
     """The first 20 bytes, which is what Postfix shows of unexpected text."""
@@ -93,11 +94,12 @@ def head(rest: str) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def parts(value: Part) -> tuple[Part, ...]:
+def parts(value: Part) -> tuple[Part | Mistake, ...]:
     """The literals and macros of a value, in order; a mistake is the last one."""
     if "$" not in value.text:
         return (Literal(value.text, value.offset),) if value.text else ()
-    result: list[Part] = []
+    result: list[Part | Mistake] = []
+    part: Part | Mistake
     for child in parser("value").parse(value.text, start="text").children:
         if isinstance(child, str):
             part = _plain(child, value)
@@ -115,7 +117,7 @@ def parts(value: Part) -> tuple[Part, ...]:
     return tuple(result)
 
 
-def _plain(token: Token, value: Part) -> Part:
+def _plain(token: Token, value: Part) -> Part | Mistake:
     offset = value.offset + (token.start_pos or 0)
     if token.type == "EMPTY":
         return _no_name(value, offset)

@@ -15,7 +15,6 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from postvirt.config.comparing import compatibility_level, malformed_level
@@ -23,24 +22,11 @@ from postvirt.config.hostnames import hostname_problem
 from postvirt.config.lists import mailbox_locks, words
 from postvirt.config.metrics_address import metrics_address
 from postvirt.config.types import Value
+from postvirt.errors import ConfigError
 from postvirt.system import log
 
 _PROTOCOLS = ("all", "ipv6", "ipv4")
 _MIGRATION_LEVELS = ("disable", "enable-redirect", "enable-reindex")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A value that cannot be used.
-
-    name      the parameter to blame
-    text      what Postfix calls fatal
-    warning   what Postfix warns with before, or ""
-    """
-
-    name: str
-    text: str
-    warning: str = ""
 
 
 class Values:
@@ -61,78 +47,80 @@ class Values:
         return cast("int", self._values[name])
 
 
-Check = Callable[[Values], Iterator[Finding]]
+Check = Callable[[Values], Iterator[ConfigError]]
+
+_wrong = ConfigError.of_value
 
 
 def _in_file(values: Values, names: str, trouble: str) -> str:
     return f"file {values.text('config_directory')}/main.cf: {names}: {trouble}"
 
 
-def _level(values: Values) -> Iterator[Finding]:
+def _level(values: Values) -> Iterator[ConfigError]:
     level = values.text("compatibility_level")
     if compatibility_level(level) is None:
-        yield Finding("compatibility_level", malformed_level(level))
+        yield _wrong("compatibility_level", malformed_level(level))
 
 
-def _facility(values: Values) -> Iterator[Finding]:
+def _facility(values: Values) -> Iterator[ConfigError]:
     facility = values.text("syslog_facility")
     if not log.is_facility(facility):
         trouble = f"unrecognized value: {facility}"
         text = _in_file(values, "parameter syslog_facility", trouble)
-        yield Finding("syslog_facility", text)
+        yield _wrong("syslog_facility", text)
 
 
-def _protocols(values: Values) -> Iterator[Finding]:
+def _protocols(values: Values) -> Iterator[ConfigError]:
     protocols = values.text("inet_protocols")
     for word in words(protocols):
         if word not in _PROTOCOLS:
             text = f'unknown inet_protocols value "{word}" in "{protocols}"'
-            yield Finding("inet_protocols", text)
+            yield _wrong("inet_protocols", text)
 
 
-def _hostnames(values: Values) -> Iterator[Finding]:
+def _hostnames(values: Values) -> Iterator[ConfigError]:
     for name in ("myhostname", "mydomain"):
         value = values.text(name)
         warning = hostname_problem(value)
         if warning:
             trouble = f"bad parameter value: {value}"
             text = _in_file(values, f"parameter {name}", trouble)
-            yield Finding(name, text, warning)
+            yield _wrong(name, text, warning=warning)
 
 
-def _relayhost(values: Values) -> Iterator[Finding]:
+def _relayhost(values: Values) -> Iterator[ConfigError]:
     myhostname = values.text("myhostname")
     if myhostname.lower() == values.text("relayhost").lower():
         text = "myhostname and relayhost parameter settings must not be identical: "
-        yield Finding("relayhost", text + myhostname)
+        yield _wrong("relayhost", text + myhostname)
 
 
-def _myorigin(values: Values) -> Iterator[Finding]:
+def _myorigin(values: Values) -> Iterator[ConfigError]:
     origin = values.text("myorigin")
     if words(origin) != (origin,):
         text = f"myorigin parameter setting must not contain multiple values: {origin}"
-        yield Finding("myorigin", text)
+        yield _wrong("myorigin", text)
 
 
-def _verp_delimiters(values: Values) -> Iterator[Finding]:
+def _verp_delimiters(values: Values) -> Iterator[ConfigError]:
     delimiters = values.text("default_verp_delimiters")
     allowed = values.text("verp_delimiter_filter")
     for place, character in zip(("first", "second"), delimiters, strict=False):
         if character not in allowed:
             names = "parameters default_verp_delimiters and verp_delimiter_filter"
             text = _in_file(values, names, f"bad {place} VERP delimiter character")
-            yield Finding("default_verp_delimiters", text)
+            yield _wrong("default_verp_delimiters", text)
             return
 
 
-def _maillog_file(values: Values) -> Iterator[Finding]:
+def _maillog_file(values: Values) -> Iterator[ConfigError]:
     path = values.text("maillog_file")
     if path and not path.startswith(words(values.text("maillog_file_prefixes"))):
         text = f"maillog_file value '{path}' does not match any prefix"
-        yield Finding("maillog_file", f"{text} in maillog_file_prefixes")
+        yield _wrong("maillog_file", f"{text} in maillog_file_prefixes")
 
 
-def _mailbox_limit(values: Values) -> Iterator[Finding]:
+def _mailbox_limit(values: Values) -> Iterator[ConfigError]:
     """The mailbox limit is the process's file limit and so the queue file's too."""
     limit = values.number("virtual_mailbox_limit")
     message_limit = values.number("message_size_limit")
@@ -141,55 +129,55 @@ def _mailbox_limit(values: Values) -> Iterator[Finding]:
         return
     if message_limit <= 0:
         text = f"{name} is limited but message_size_limit is unlimited"
-        yield Finding(name, f"configuration error: {text}")
+        yield _wrong(name, f"configuration error: {text}")
     elif limit < message_limit:
         text = f"{name} is smaller than message_size_limit"
-        yield Finding(name, f"configuration error: {text}")
+        yield _wrong(name, f"configuration error: {text}")
 
 
-def _mailbox_lock(values: Values) -> Iterator[Finding]:
+def _mailbox_lock(values: Values) -> Iterator[ConfigError]:
     try:
         mailbox_locks(values.text("virtual_mailbox_lock"))
     except ValueError as error:
-        yield Finding("virtual_mailbox_lock", str(error))
+        yield _wrong("virtual_mailbox_lock", str(error))
 
 
-def _address_format(values: Values) -> Iterator[Finding]:
+def _address_format(values: Values) -> Iterator[ConfigError]:
     value = values.text("info_log_address_format")
     if value not in ("internal", "external"):
         text = f'invalid parameter setting "info_log_address_format = {value}"'
-        yield Finding("info_log_address_format", text)
+        yield _wrong("info_log_address_format", text)
 
 
-def _mailbox_base(values: Values) -> Iterator[Finding]:
+def _mailbox_base(values: Values) -> Iterator[ConfigError]:
     base = values.text("virtual_mailbox_base")
     if not base.startswith("/"):
         text = f"do not specify relative pathname: virtual_mailbox_base = {base}"
-        yield Finding("virtual_mailbox_base", text)
+        yield _wrong("virtual_mailbox_base", text)
 
 
-def _migration_level(values: Values) -> Iterator[Finding]:
+def _migration_level(values: Values) -> Iterator[ConfigError]:
     level = values.text("non_bdb_migration_level")
     if level.lower() not in _MIGRATION_LEVELS:
         text = f"invalid non-Berkeley-DB migration level: '{level}'"
-        yield Finding("non_bdb_migration_level", text)
+        yield _wrong("non_bdb_migration_level", text)
 
 
-def _json_log_file(values: Values) -> Iterator[Finding]:
+def _json_log_file(values: Values) -> Iterator[ConfigError]:
     path = values.text("postvirt_json_log_file")
     if path and not path.startswith("/"):
         text = f"do not specify relative pathname: postvirt_json_log_file = {path}"
-        yield Finding("postvirt_json_log_file", text)
+        yield _wrong("postvirt_json_log_file", text)
 
 
-def _metrics_address(values: Values) -> Iterator[Finding]:
+def _metrics_address(values: Values) -> Iterator[ConfigError]:
     value = values.text("postvirt_metrics_address")
     if value:
         try:
             metrics_address(value)
         except ValueError as error:
             text = f'bad postvirt_metrics_address "{value}": {error}'
-            yield Finding("postvirt_metrics_address", text)
+            yield _wrong("postvirt_metrics_address", text)
 
 
 # By the last parameter that Postfix reads before it checks.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postvirt.config.load import Loaded, check, load, read_master_cf
+from postvirt.config.config_files import read_master_cf
+from postvirt.config.load import Loaded, check, load
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.errors import ConfigError
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from postvirt.config.config_files import directory_of, read_master_cf
 from postvirt.config.expansion import TOO_DEEP
-from postvirt.config.load import check, directory_of, read_master_cf
+from postvirt.config.load import check
 from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf
 from postvirt.delivery.opening import prepare

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from postvirt.config.config_files import directory_of
 from postvirt.config.daemon_options import Options
-from postvirt.config.load import LogSettings, Texts, directory_of, load
+from postvirt.config.load import LoadError, Texts, load
 from postvirt.config.parameters import Settings
-from postvirt.errors import ConfigError
 from postvirt.server.json_log import JsonLog
 from postvirt.server.log_target import log_as_environment_says, log_as_settings_say
 from postvirt.system import log
@@ -42,8 +42,8 @@ class CurrentSettings:
                     process_name=self.options.process_name,
                     service_name=self.options.service_name,
                 )
-            except ConfigError as error:
-                if isinstance(error.log_settings, LogSettings):
+            except LoadError as error:
+                if error.log_settings is not None:
                     log_as_settings_say(error.log_settings, self.options)
                 elif self._settings is None and log.is_facility(error.syslog_facility):
                     process_name = self.options.process_name

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from postvirt.config.domain_names import FUNCTIONS
-from postvirt.config.expansion import ExpansionError, expand
+from postvirt.config.expansion import expand
+from postvirt.errors import ConfigError
 
 to_ascii = FUNCTIONS["domain_to_ascii"]
 to_utf8 = FUNCTIONS["domain_to_utf8"]
@@ -74,6 +75,6 @@ def test_the_argument_is_expanded_first():
     ],
 )
 def test_a_bad_call_is_a_mistake(value, message):
-    with pytest.raises(ExpansionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         expand(value, {}.get)
     assert caught.value.mistakes[0].text.startswith(message)

@@ -1,7 +1,7 @@
 """A configuration error shows where it is and what to do."""
 
 from postvirt.config.excerpt import render
-from postvirt.errors import ConfigError
+from postvirt.errors import ConfigError, Mistake
 from postvirt.model.origin import Origin
 
 
@@ -20,7 +20,9 @@ def test_place_line_caret_and_remedy_are_shown():
 
 
 def test_the_warning_is_shown_when_it_says_more_than_the_error():
-    error = ConfigError("macro processing error", warnings=('empty macro name: "$"',))
+    error = ConfigError(
+        "macro processing error", mistakes=(Mistake('empty macro name: "$"'),)
+    )
     assert render(error) == 'empty macro name: "$"'
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from postvirt.config.expansion import ExpansionError, expand, scan
+from postvirt.config.expansion import expand, scan
+from postvirt.errors import ConfigError
 
 NAMES = {
     "a": "A",
@@ -88,6 +89,12 @@ BAD += [
 ]
 
 
+def first_mistake(value, names):
+    with pytest.raises(ConfigError) as caught:
+        expand(value, names.get)
+    return caught.value.mistakes[0].text
+
+
 @pytest.mark.parametrize(("value", "expected"), GOOD)
 def test_a_good_value_expands(value, expected):
     assert expand(value, NAMES.get) == expected
@@ -95,7 +102,7 @@ def test_a_good_value_expands(value, expected):
 
 @pytest.mark.parametrize(("value", "message", "offset"), BAD)
 def test_a_bad_value_is_refused_with_postfix_text_and_its_place(value, message, offset):
-    with pytest.raises(ExpansionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         expand(value, NAMES.get, "given")
     first = caught.value.mistakes[0]
     assert (first.text, first.offset) == (message, offset)
@@ -103,10 +110,10 @@ def test_a_bad_value_is_refused_with_postfix_text_and_its_place(value, message, 
 
 def test_the_error_names_the_parameter_that_holds_the_mistake():
     names = {"a": "$b", "b": "x $"}
-    with pytest.raises(ExpansionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         expand("$a", names.get, "given")
     first = caught.value.mistakes[0]
-    assert (first.name, first.offset) == ("b", 2)
+    assert (first.parameter, first.offset) == ("b", 2)
 
 
 @pytest.mark.parametrize("depth", [100, 101, 102])
@@ -116,17 +123,16 @@ def test_nesting_is_limited_where_postfix_limits_it(depth):
     if depth <= 100:
         assert expand("$p0", names.get) == "end"
     else:
-        with pytest.raises(ExpansionError, match="unreasonable"):
-            expand("$p0", names.get)
+        assert "unreasonable macro call nesting" in first_mistake("$p0", names)
 
 
 def test_a_loop_through_a_comparison_ends():
-    with pytest.raises(ExpansionError, match="unreasonable"):
-        expand("$a", {"a": "${{$a} == {}}"}.get)
+    found = first_mistake("$a", {"a": "${{$a} == {}}"})
+    assert "unreasonable macro call nesting" in found
 
 
 def test_mistakes_are_found_in_the_order_of_postfix():
-    with pytest.raises(ExpansionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         expand("${a b} ${x?{}y} $- $", NAMES.get)
     assert [mistake.offset for mistake in caught.value.mistakes] == [3, 16]
 
@@ -134,8 +140,8 @@ def test_mistakes_are_found_in_the_order_of_postfix():
 @pytest.mark.parametrize("last", ["", "x" * 1000])
 def test_an_expansion_that_gets_too_big_is_refused(last):
     names = {f"n{number}": f"$n{number + 1}" * 2 for number in range(60)}
-    with pytest.raises(ExpansionError, match="unreasonable macro expansion size"):
-        expand("$n0", (names | {"n60": last}).get)
+    found = first_mistake("$n0", names | {"n60": last})
+    assert "unreasonable macro expansion size" in found
 
 
 def test_many_references_in_one_value_are_fine():
@@ -143,9 +149,9 @@ def test_many_references_in_one_value_are_fine():
 
 
 def test_a_number_that_ends_postfix_is_fatal():
-    with pytest.raises(ExpansionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         expand("${{1} < {99999999999999999999}}", NAMES.get)
-    assert caught.value.fatal == "mac_exp_eval: bad conversion: 99999999999999999999"
+    assert caught.value.text == "mac_exp_eval: bad conversion: 99999999999999999999"
 
 
 def test_a_scan_visits_every_operand_and_follows_no_name():
@@ -157,7 +163,7 @@ def test_a_scan_visits_every_operand_and_follows_no_name():
 
 def test_a_scan_reports_the_mistakes_of_every_operand():
     mistakes = scan("${empty?{$}}${a:{${}}}", lambda name: None, "given")
-    assert [(one.name, one.offset) for one in mistakes] == [("given", 9)]
+    assert [(one.parameter, one.offset) for one in mistakes] == [("given", 9)]
 
 
 def definitions():

@@ -78,10 +78,10 @@ def test_twenty_thousand_files_give_values_or_errors_with_a_place(part):
             assert isinstance(problem, ConfigError)
             assert lines[problem.origin.line - 1] == problem.origin.source
         for problem in evaluated.problems:
-            name, offset = problem.place
-            found = main_cf.last_assignment(name)
+            first = problem.mistakes[0]
+            found = main_cf.last_assignment(first.parameter)
             if found:
-                place = main_cf.value_origin(found, offset)
+                place = main_cf.value_origin(found, first.offset)
                 assert lines[place.line - 1] == place.source
                 assert 0 <= place.column <= len(place.source)
         for problem in parse_master_cf(content, "master.cf").problems:

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from postvirt.config import load as module
 from postvirt.config.load import check, load, parse_override
 from postvirt.config.parameter_names import NEWER
 from postvirt.config.parameters import PARAMETERS
 from postvirt.errors import ConfigError
+from postvirt.system import settled_file
 
 BASE = "virtual_mailbox_base = /v\n"
 
@@ -156,15 +156,15 @@ def test_a_hot_file_is_read_again_until_it_is_cold(main_cf, monkeypatch):
         old = time.time() - 100
         os.utime(path, (old, old))
 
-    monkeypatch.setattr(module.time, "sleep", pause)
+    monkeypatch.setattr(settled_file.time, "sleep", pause)
     assert settings(directory).max_use == 7
-    assert pauses == [module.COOL_DOWN_SECONDS]
+    assert pauses == [settled_file.PAUSE_SECONDS]
 
 
 def test_check_does_not_wait(main_cf, monkeypatch):
     directory = main_cf(BASE)
     os.utime(f"{directory}/main.cf")
-    monkeypatch.setattr(module.time, "sleep", None)
+    monkeypatch.setattr(settled_file.time, "sleep", None)
     checked = check(directory, process_name="virtual", service_name="name")
     assert checked.problems == ()
     assert checked.settings is not None

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from postvirt.config.load import read_master_cf
+from postvirt.config.config_files import read_master_cf
 from postvirt.config.master_cf import parse
 from postvirt.errors import ConfigError
 from postvirt.model.text import text

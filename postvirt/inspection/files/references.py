@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from postvirt.config.expansion import TOO_DEEP, ExpansionError, expand, scan
+from postvirt.config.expansion import TOO_DEEP, expand, scan
 from postvirt.config.main_cf import Assignment
 from postvirt.config.parameter_names import RAW
+from postvirt.errors import ConfigError
 from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.files.unused_names import defaults, known_names
 from postvirt.inspection.problem import Problem
@@ -99,7 +100,7 @@ def _is_endless(assignment: Assignment, values: Mapping[str, str]) -> bool:
     """Whether the expansion of a value does not end; "?" may skip a reference."""
     try:
         expand(assignment.value, values.get, assignment.name)
-    except ExpansionError as error:
+    except ConfigError as error:
         return any(TOO_DEEP in mistake.text for mistake in error.mistakes)
     return False
 

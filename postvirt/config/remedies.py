@@ -1,0 +1,42 @@
+"""What to write instead of a value that cannot be used.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from postvirt.config.shared_parameters import reading_order
+
+_OF_PARAMETERS = {
+    "virtual_mailbox_limit": (
+        "write a whole number that is not below message_size_limit, or 0 for no limit"
+    ),
+    "virtual_mailbox_lock": "choose from fcntl, flock, dotlock",
+    "non_bdb_migration_level": "choose from disable, enable-redirect, enable-reindex",
+    "postvirt_json_log_file": (
+        "write a path that begins with /, such as /var/log/postvirt.json"
+    ),
+    "postvirt_metrics_address": (
+        "write 127.0.0.1:9154, [::1]:9154, or unix:/run/postvirt-metrics"
+    ),
+}
+
+
+def remedy(parameter: str, *, is_set: bool) -> str:
+    """One sentence, or "" when there is nothing helpful to say.
+
+    is_set   the value is not the default
+    """
+    if parameter == "virtual_mailbox_base" and not is_set:
+        return "set virtual_mailbox_base to the directory that contains the mailboxes"
+    if parameter in _OF_PARAMETERS:
+        return _OF_PARAMETERS[parameter]
+    row = reading_order()[parameter]
+    if "$" in row.default:
+        return ""
+    return {
+        "boolean": "write yes or no",
+        "integer": f"write a whole number such as {row.default}",
+        "long": f"write a whole number such as {row.default}",
+        "time": f"write a number and one of s, m, h, d, w, such as {row.default}",
+    }.get(row.kind, "")
