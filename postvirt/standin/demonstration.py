@@ -1,7 +1,7 @@
-"""Deliver some mail on a throw-away instance and print what became of it.
+"""Deliver some mail on a temporary instance and print the result.
 
-The delivery agent is the real launcher, started as master(8) starts it. Around it are
-stand-ins, or a private genuine Postfix.
+The delivery agent is the real launcher, started as master(8) starts it. It works with
+stand-ins, or with a private genuine Postfix.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ _BOUNCES = 1
 
 
 def demonstrate(*, with_postfix: bool, keep: bool) -> int:
-    """Run the demonstration; 0 when everything arrived as it should."""
+    """Run the demonstration; 0 if everything was delivered as expected."""
     if with_postfix and not postfix.is_installed():
         print("--postfix needs root and an installed Postfix", file=sys.stderr)
         return 1
-    # Not below a directory of root's own: the recipients have to get there.
+    # Not below a directory of root's own, which the recipients could not search.
     root = Path(tempfile.mkdtemp(prefix="postvirt-demo-"))
     try:
         root.chmod(0o755)
@@ -96,7 +96,7 @@ def demonstrate(*, with_postfix: bool, keep: bool) -> int:
 
 
 def _launcher_as_virtual(root: Path) -> Path:
-    """The launcher under the name that master(8) knows it by."""
+    """The launcher, under the name of the program that it replaces."""
     program = root / "virtual"
     program.symlink_to(launcher())
     return program

@@ -1,7 +1,7 @@
-"""Who owns the files of a throw-away instance, with and without root's rights.
+"""The owners of the files of a temporary instance, with and without root's rights.
 
-As root, the instance's spool belongs to the mail system's own account and the
-mailboxes to somebody else, as they should. Anybody else can only be himself.
+If root runs it, the mail system's account owns the spool and another user owns the
+mailboxes, as on a real machine. Without root's rights, the current user owns both.
 
 Raises: KeyError when root's machine has no account that could own the mail system.
 """
@@ -14,7 +14,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-# Recipients of an instance that root runs; no account needs to exist for them.
+# The owner of the mailboxes of an instance that root runs; it needs no account.
 _RECIPIENT_ID = 5000
 
 
@@ -28,7 +28,7 @@ class Identity:
     group: str = ""
 
     def give(self, path: Path) -> None:
-        """Make this the owner of a file; without root's rights it already is."""
+        """Make this the owner of a file, if root runs this; else it is already."""
         if os.geteuid() == 0:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
@@ -54,7 +54,7 @@ def mail_owner() -> Identity:
 def setgid_group() -> Identity:
     """The group of the commands that submit mail (parameter setgid_group).
 
-    Postfix insists that it is not the mail owner's own.
+    Postfix requires that it is not the mail owner's own group.
     """
     owner = mail_owner()
     known = {entry.gr_name: entry.gr_gid for entry in grp.getgrall()}
@@ -65,7 +65,7 @@ def setgid_group() -> Identity:
 
 
 def recipient_owner() -> Identity:
-    """Who owns the mailboxes."""
+    """The owner of the mailboxes."""
     if os.geteuid() != 0:
         return _myself()
     return Identity(_RECIPIENT_ID, _RECIPIENT_ID)

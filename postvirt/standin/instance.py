@@ -1,17 +1,17 @@
-"""A throw-away Postfix instance below one directory.
+"""A temporary Postfix instance below one directory.
 
     etc/      main.cf and tables
     spool/    the queue directory
-    mail/     where mailboxes are made, owned by the recipients
+    mail/     virtual_mailbox_base, which the recipients' owner owns
     data/     data_directory
 
-It has everything a delivery agent checks at start-up, the genuine one's included, and
-nothing of it touches the machine's own Postfix. As root, owners and modes are those of
-a real installation; otherwise everything belongs to the current user.
+It contains everything that postvirt and the genuine virtual(8) check at start-up, and
+nothing touches the machine's own Postfix. If root runs it, owners and modes are those
+of a real installation; otherwise the current user owns everything.
 
 Raises: OSError; subprocess.CalledProcessError when postmap(1) fails.
-Security: every directory above `root` has to let the mail owner and the recipients
-through; tempfile's directories do not, so `root` itself is made open to all.
+Security: the mail owner and the recipients must be able to search every directory above
+`root`. Directories of tempfile do not allow that, so `root` itself is opened to all.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from postvirt.standin.queue_file import QueueFile, write_queue_file
 
 HOST = "mail.example.org"
 
-# Readers of main.cf wait until the file is "cold", so that they do not use one that is
-# being written; this one is always complete.
+# Programs that read main.cf wait until the file is "cold", so that they do not use one
+# that is being written; this one is always complete.
 _MAIN_CF_AGE_SECONDS = 10
 
 _PRIVATE_QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "incoming")
@@ -97,7 +97,7 @@ class Instance:
 
     @staticmethod
     def _write(path: Path, lines: Iterable[str]) -> None:
-        # Whoever reads it meanwhile sees the old file or the new one, both whole.
+        # A program that reads it meanwhile sees the old file or the new one.
         new = path.with_name(f"{path.name}.new")
         new.write_text("".join(lines), "utf-8", "surrogateescape")
         new.chmod(0o644)
@@ -111,7 +111,7 @@ class Instance:
         name: str,
         entries: Mapping[str, str] | Iterable[tuple[str, str]],
     ) -> str:
-        """Write a table below etc/ and index it if its type needs that: "type:path"."""
+        """Write a table below etc/, with its index file if it has one: "type:path"."""
         pairs = entries.items() if isinstance(entries, Mapping) else entries
         lines = (f"{key}\t{value}\n" for key, value in pairs)
         path = self.etc / name
@@ -130,15 +130,11 @@ class Instance:
         content_records: bytes,
     ) -> QueueFile:
         """Put a message into the active queue."""
+        path = self.spool / "active" / os.fsdecode(queue_id)
         return write_queue_file(
-            self.spool,
-            queue_id,
-            sender,
-            recipients,
-            content_records,
-            owner=self.mail_owner,
+            path, sender, recipients, content_records, self.mail_owner
         )
 
     def socket(self, name: str) -> Path:
-        """The place of a service's socket, for "private/bounce" and the like."""
+        """The path of a service's socket, for "private/bounce" and the like."""
         return self.spool / name

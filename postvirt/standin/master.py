@@ -1,9 +1,9 @@
 """The process manager, for one service.
 
 It listens on the service's socket, starts a process when a client waits and no process
-is free, and learns from the status channel which processes are free. A process that
-fails before it has served anybody closes the service, so that waiting clients
-see the end of their connection. (master(8) would try again a minute later.)
+is available, and learns from the status channel which processes are. A process that
+fails before it has served a client closes the service, so that waiting clients see the
+end of their connection. (master(8) would try again a minute later.)
 
 Parity: src/master/master_spawn.c, master_avail.c, master_status.c, master_proto.h.
 Raises: OSError when the socket cannot be made or the program cannot be started.
@@ -31,8 +31,8 @@ FLOW_WRITE_FD = 4
 STATUS_FD = 5
 LISTEN_FD = 6
 
-# Descriptors are moved here before they get their numbers in the new process, so that
-# none of them is overwritten before it has been used.
+# Descriptors are duplicated here before they get their numbers in the new process, so
+# that none of them is overwritten before it has been duplicated.
 _FIRST_SPARE_FD = 64
 _BACKLOG = 100
 _NOTHING: Mapping[str, str] = {}
@@ -42,8 +42,8 @@ _NOTHING: Mapping[str, str] = {}
 class Process:
     """A process and what is known about it.
 
-    reports       (pid, generation, availability) as it wrote them
-    exit_status   as os.waitstatus_to_exitcode gives it, None while the process runs
+    reports       (pid, generation, availability), as it has written them
+    exit_status   that of os.waitstatus_to_exitcode, None while the process runs
     """
 
     pid: int
@@ -61,10 +61,10 @@ class Process:
 class Master:
     """Manages one service, in a thread of its own, from construction until `stop`.
 
-    arguments      the process's, without argv[0], which is the program's path
-    process_limit  how many processes may work at once
-    error_output   the file that takes the processes' standard output and error
-    environment    variables over those that master(8) sets
+    arguments      of the process, without argv[0], which is the program's path
+    process_limit  the number of processes that may run at once
+    error_output   the file for the processes' standard output and error
+    environment    variables that override those of master(8)
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class Master:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Go away as master(8) does, and wait until every process has noticed.
+        """End as master(8) does, and wait until every process has ended.
 
-        A process that has not by then is killed; its exit status tells.
+        A process that takes longer is killed, which its exit status shows.
         """
         self._timeout_seconds = timeout_seconds
         self._wake.close()
@@ -138,7 +138,7 @@ class Master:
         return max(0.1, self._deadline - time.monotonic())
 
     def _leave(self) -> None:
-        # The processes see the end of the status channel and can still write to it.
+        # The processes see the end of the status channel, and can still write to it.
         self._selector.unregister(self._waking_end)
         self._deadline = time.monotonic() + self._timeout_seconds
         self._status.shutdown(socket.SHUT_WR)
@@ -188,7 +188,7 @@ class Master:
             (os.POSIX_SPAWN_DUP2, 1, 2),
             *((os.POSIX_SPAWN_DUP2, fd, number) for fd, number in spare.items()),
         ]
-        # The shell is there for the working directory, which posix_spawn cannot set.
+        # The shell sets the working directory, which posix_spawn cannot.
         change_directory = ("/bin/sh", "-c", 'cd "$0" && exec "$@"')
         try:
             return os.posix_spawn(
@@ -216,7 +216,7 @@ class Master:
     def _reap(self, process: Process, pidfd: int) -> None:
         self._selector.unregister(pidfd)
         os.close(pidfd)
-        self._take_reports()  # what it reported before it went
+        self._take_reports()  # what it has reported before it ended
         _, status = os.waitpid(process.pid, 0)
         process.exit_status = os.waitstatus_to_exitcode(status)
         del self._running[process.pid]

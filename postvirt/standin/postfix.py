@@ -1,12 +1,12 @@
-"""A private, genuine Postfix: own configuration, own queue, nothing of the machine's.
+"""A private, genuine Postfix with its own configuration and its own queue.
 
-Its daemon_directory holds copies of the installed daemons, so that one of them,
-`virtual`, can be somebody else. Mail that is not for its virtual mailbox domains is
-discarded: nothing leaves the machine, whatever the messages say.
+Its daemon_directory contains copies of the installed daemons, so that one of them,
+`virtual`, can be replaced. Mail for other domains than its virtual mailbox domains is
+discarded, so nothing leaves the machine.
 
 Needs root and an installed Postfix.
-Raises: subprocess.CalledProcessError with what the command printed; TimeoutError when
-something that must happen does not.
+Raises: subprocess.CalledProcessError with the command's output; TimeoutError when
+something expected does not happen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Self
 
 from postvirt.standin.instance import Instance
 
-# How often and how long to look for something to happen.
+# How often, and how long, to poll for something expected.
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 60.0
 
@@ -48,7 +48,7 @@ virtual    unix       - n n -    - virtual
 
 
 def is_installed() -> bool:
-    """Whether the programs are there and this process may run them."""
+    """Whether Postfix is installed and this process may run it."""
     return os.geteuid() == 0 and shutil.which("postfix", path=_PATH) is not None
 
 
@@ -68,11 +68,11 @@ def _built_in(parameter: str) -> str:
 
 
 class PrivatePostfix:
-    """A running Postfix; as a context manager it is stopped at the end.
+    """A running Postfix; a context manager that stops it at the end.
 
-    program      what runs as `virtual`
-    parameters   for main.cf, over those of the instance
-    services     further lines for master.cf
+    program      the program that runs as `virtual`
+    parameters   for main.cf; they override those of the instance
+    services     more lines for master.cf
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class PrivatePostfix:
                 "virtual_transport": "virtual",
                 "fast_flush_domains": "",
                 "minimal_backoff_time": "1s",
-                # The transport is missing for a moment when a test kills it.
+                # The transport is unavailable for a moment when a test kills it.
                 "transport_retry_time": "1s",
                 "maximal_backoff_time": "2s",
                 "queue_run_delay": "1s",
@@ -109,7 +109,7 @@ class PrivatePostfix:
         (instance.etc / "master.cf").write_text(lines)
 
     def _copy_daemons(self, program: Path) -> None:
-        # Copies, because Postfix complains about links that leave the directory.
+        # Copies, because Postfix warns about links that lead out of the directory.
         shutil.copytree(_built_in("daemon_directory"), self._daemons)
         (self._daemons / "virtual").unlink()
         (self._daemons / "virtual").symlink_to(program)
@@ -127,16 +127,16 @@ class PrivatePostfix:
         self.stop()
 
     def stop(self) -> None:
-        """Stop it, if it runs, and wait for its processes."""
+        """Stop it if it is running, and wait for its processes."""
         if self.is_running():
             self.command("postfix", "stop")
 
     def reload(self) -> None:
-        """Have it read its configuration again."""
+        """Make it read its configuration again."""
         self.command("postfix", "reload")
 
     def is_running(self) -> bool:
-        """Whether its master(8) runs."""
+        """Whether its master(8) is running."""
         try:
             self.command("postfix", "status")
         except subprocess.CalledProcessError:
@@ -152,12 +152,12 @@ class PrivatePostfix:
         )
 
     def queue(self) -> list[dict[str, object]]:
-        """The messages that are still in the queue, as postqueue(1) lists them."""
+        """The messages in the queue, as postqueue(1) lists them."""
         listing = self.command("postqueue", "-c", str(self.instance.etc), "-j")
         return [json.loads(line) for line in listing.splitlines()]
 
     def flush(self) -> None:
-        """Try everything that is deferred now."""
+        """Try to deliver all deferred mail now."""
         self.command("postqueue", "-c", str(self.instance.etc), "-f")
 
     def wait_until_queue_is_empty(self) -> None:
@@ -165,7 +165,7 @@ class PrivatePostfix:
         self.wait_until(lambda: not self.queue() and not self._has_mail_on_its_way())
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something to become true."""
+        """Wait until a condition becomes true."""
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while not condition():
             if time.monotonic() > give_up:
@@ -180,7 +180,7 @@ class PrivatePostfix:
             return ""
 
     def _has_mail_on_its_way(self) -> bool:
-        """Submitted, but not yet listed by postqueue(1)."""
+        """Whether mail has been submitted that postqueue(1) does not list yet."""
         spool = self.instance.spool
         return any(
             next(directory.iterdir(), None) is not None
@@ -189,7 +189,7 @@ class PrivatePostfix:
         )
 
     def command(self, program: str, *arguments: str, stdin: bytes = b"") -> str:
-        """Run one of Postfix's commands on this instance; what it printed.
+        """Run one of Postfix's commands on this instance; its output.
 
         It runs with setgid_group as its real group, so that the set-gid commands accept
         a configuration directory that the machine's main.cf does not know.

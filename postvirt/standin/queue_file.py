@@ -1,7 +1,7 @@
 """Write queue files as cleanup(8) does.
 
-A queue file is a sequence of records: the envelope, the message content, what was
-extracted from it. The records' types are single letters; see the constants.
+A queue file is a sequence of records: the envelope, the message content, and what was
+extracted from it. The type of a record is one letter; see the constants.
 
 Parity: src/global/record.c, rec_type.h and src/cleanup (cleanup_envelope.c,
 cleanup_message.c, cleanup_final.c). postcat(1) prints such a file.
@@ -15,13 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from postvirt.model.request import Recipient, Timestamp
+from postvirt.model.request import Recipient
 from postvirt.standin.identity import Identity
 
 SIZE = b"C"
 TIME = b"T"
 ATTRIBUTE = b"A"
-FULL_NAME = b"F"
 SENDER = b"S"
 ORIGINAL_RECIPIENT = b"O"
 RECIPIENT = b"R"
@@ -37,17 +36,19 @@ END = b"E"
 # line_length_limit: cleanup(8) stores longer lines in pieces of this size.
 LINE_LENGTH_LIMIT_BYTES = 2048
 
-# The mode of a file that cleanup(8) has finished; the queue manager insists on the
-# owner's x bit, which says that the file is complete.
+# The mode of a file that cleanup(8) has finished; the queue manager requires the x
+# bit of the owner, which means that the file is complete.
 MODE = 0o700
+
+_ARRIVAL_SECONDS = 1_700_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFile:
     """A queue file on disk.
 
-    data_offset is where the content begins, data_size how long it is (both in bytes);
-    recipients carry the offsets of their records.
+    data_offset is where the content starts, data_size its length (both in bytes); the
+    recipients have the offsets of their records.
     """
 
     path: Path
@@ -94,27 +95,22 @@ def _encode_line(line: bytes, limit_bytes: int) -> Iterable[bytes]:
 
 
 def write_queue_file(
-    spool: Path,
-    queue_id: bytes,
+    path: Path,
     sender: bytes,
     recipients: Sequence[Recipient],
     content_records: bytes,
-    *,
     owner: Identity,
-    arrival: Timestamp = Timestamp(1_700_000_000, 0),
-    queue_name: bytes = b"active",
 ) -> QueueFile:
-    """Write one queue file.
+    """Write a queue file; its path ends with the name of the queue and the queue ID.
 
     content_records are the records from the first line to the one that ends the
-    content, as encode_content makes them; a hostile case brings its own.
+    content, as encode_content makes them; tests of hostile content bring their own.
     """
-    envelope, placed = _encode_envelope(sender, recipients, arrival)
+    envelope, placed = _encode_envelope(sender, recipients)
     size_record_bytes = len(encode_record(SIZE, _sizes(0, 0, 0)))
     data_offset = size_record_bytes + len(envelope)
     # The size covers the content without the record that ends it.
     data_size = len(content_records) - len(encode_record(EXTRACTED))
-    path = spool / os.fsdecode(queue_name) / os.fsdecode(queue_id)
     path.write_bytes(
         encode_record(SIZE, _sizes(data_size, data_offset, len(recipients)))
         + envelope
@@ -125,8 +121,8 @@ def write_queue_file(
     owner.give(path)
     return QueueFile(
         path,
-        queue_name,
-        queue_id,
+        os.fsencode(path.parent.name),
+        os.fsencode(path.name),
         data_offset,
         data_size,
         sender,
@@ -146,12 +142,12 @@ def _sizes(data_size: int, data_offset: int, recipient_count: int) -> bytes:
 
 
 def _encode_envelope(
-    sender: bytes, recipients: Sequence[Recipient], arrival: Timestamp
+    sender: bytes, recipients: Sequence[Recipient]
 ) -> tuple[bytes, list[Recipient]]:
-    # The offsets given back count from the beginning of the envelope.
+    # The offsets of the recipients count from the start of the envelope.
     envelope = bytearray()
-    envelope += encode_record(TIME, b"%d %d" % (arrival.seconds, arrival.microseconds))
-    envelope += encode_record(ATTRIBUTE, b"create_time=%d" % arrival.seconds)
+    envelope += encode_record(TIME, b"%d 0" % _ARRIVAL_SECONDS)
+    envelope += encode_record(ATTRIBUTE, b"create_time=%d" % _ARRIVAL_SECONDS)
     envelope += encode_record(ATTRIBUTE, b"rewrite_context=local")
     envelope += encode_record(SENDER, sender)
     placed = []

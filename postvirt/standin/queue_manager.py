@@ -1,8 +1,8 @@
 """The queue manager's side of the delivery request protocol.
 
 Parity: src/qmgr/qmgr_deliver.c.
-Raises: OSError when there is nobody to connect to; TimeoutError when the agent takes
-too long; ProtocolError when it answers nonsense.
+Raises: OSError when no agent listens; TimeoutError when the agent takes too long;
+ProtocolError when its answer violates the protocol.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _PEER = "delivery agent socket"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the agent said after its announcement.
+    """The agent's answer.
 
-    status   0 when no recipient has to be tried again, -1 otherwise, None when the
-             agent hung up instead
-    raw      all bytes, the announcement included
+    status   0 if all recipients are done, -1 otherwise, None if the agent has closed
+             the connection instead
+    raw      all bytes, with those of the announcement
     """
 
     status: int | None
@@ -48,10 +48,10 @@ def exchange(
     hang_up: bool = False,
     timeout_seconds: float = 60.0,
 ) -> Reply:
-    """Wait for the announcement, send any bytes, wait for the status.
+    """Wait for the announcement, send the bytes, wait for the status.
 
-    hang_up says that nothing more will come, so that an agent that waits for more
-    sees the end.
+    hang_up ends the connection for writing after that, so that an agent that waits for
+    more bytes sees the end.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_seconds)
@@ -60,7 +60,7 @@ def exchange(
 
 
 def converse(connection: socket.socket, data: bytes, *, hang_up: bool = False) -> Reply:
-    """As `exchange`, on a connection that exists already."""
+    """As `exchange`, on an open connection."""
     buffer = bytearray()
     end = _receive_announcement(connection, buffer)
     if end is None:
@@ -70,7 +70,7 @@ def converse(connection: socket.socket, data: bytes, *, hang_up: bool = False) -
         if hang_up:
             connection.shutdown(socket.SHUT_WR)
     except ConnectionError:
-        pass  # the agent has seen enough; its answer may still be there
+        pass  # the agent does not read any more; its answer may still be there
     status = _receive_status(connection, buffer, end)
     return Reply(status, bytes(buffer))
 

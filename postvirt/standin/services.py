@@ -1,8 +1,8 @@
-"""The services that a delivery agent talks to, and postlogd(8).
+"""The services that a delivery agent uses, and postlogd(8).
 
-bounce, defer, trace, verify and flush take one request after the other on a connection
-and answer each with a status. Every request is recorded; what a service does
-can be chosen. postlogd's socket takes the log, a datagram for each line.
+bounce, defer, trace, verify and flush receive requests over a connection, one after the
+other, and answer each with a status. Every request is recorded, and the behaviour of a
+service can be chosen. postlogd's socket receives the log, one datagram per line.
 
 Parity: src/bounce/bounce.c, src/verify/verify.c, src/flush/flush.c, src/postlogd.
 Raises: OSError when a socket cannot be made.
@@ -47,13 +47,13 @@ class Behaviour:
 
     status            the answer
     is_down           there is no socket
-    protocol          what it announces instead of its own protocol
-    greeting          what it says instead of an announcement; b"" is nothing
-    answer            what it says instead of a status; b"" is nothing
+    protocol          the protocol that it announces, b"" for the right one
+    greeting          the bytes that it sends instead of an announcement, if any
+    answer            the bytes that it sends instead of a status, if any
     hangs_up          it closes the connection after its answer
     hangs_up_at_once  it closes the connection after its announcement
-    spoilt_clients    how many clients suffer from that, 0 all; the others are served
-                      well
+    spoilt_clients    the number of clients that it treats in this way, 0 for all; it
+                      serves the others well
     """
 
     status: int = 0
@@ -67,14 +67,14 @@ class Behaviour:
 
     @property
     def announcement(self) -> bytes:
-        """What it says first."""
+        """The first bytes that it sends."""
         if self.greeting is None:
             return encode_announcement(self.protocol)
         return self.greeting
 
     @property
     def reply(self) -> bytes:
-        """What it says when it has read a request."""
+        """The bytes that it sends when it has read a request."""
         return encode_status(self.status) if self.answer is None else self.answer
 
 
@@ -88,10 +88,10 @@ class ServiceRequest:
 
 
 def split_request(buffer: bytes | bytearray) -> tuple[tuple[bytes, ...], int] | None:
-    """The strings of the attribute list that the buffer begins with, and its end.
+    """The strings of the attribute list at the start of the buffer, and its end.
 
-    None when the list is not complete. Unlike codec.attributes this takes any
-    attributes: what an agent sends is recorded, not judged.
+    None if the list is not complete. Unlike codec.attributes, this accepts any
+    attributes, because what an agent sends is recorded and not checked.
     """
     strings: list[bytes] = []
     position = 0
@@ -114,9 +114,9 @@ class _Client:
 class Services:
     """All services, in a thread of their own, from construction until `stop`.
 
-    behaviours maps services, as "private/bounce", to what they do; the others answer
-    success. A service of another name has to have a protocol. `requests` and `log` grow
-    while the thread works; a request is there before its answer is sent.
+    behaviours maps services, as "private/bounce", to what they do; the others report
+    success. A service with another name needs a protocol. `requests` and `log` grow
+    while the thread runs; a request is recorded before its answer is sent.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Services:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, take the log lines that are left, close all sockets."""
+        """End the thread, read the remaining log lines, close all sockets."""
         self._wake.close()
         self._thread.join()
         self._take_log()
@@ -225,11 +225,11 @@ class Services:
                 return
 
     def _send(self, client: _Client, data: bytes) -> None:
-        # Never more than a few bytes: they always fit into the socket's buffer.
+        # These are only a few bytes, which always fit into the socket's buffer.
         try:
             client.connection.sendall(data)
         except ConnectionError:
-            pass  # it hung up; reading will tell
+            pass  # it has closed the connection, which reading will show
 
     def _close(self, client: _Client) -> None:
         self._selector.unregister(client.connection)
