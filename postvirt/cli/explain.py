@@ -73,14 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.cli.settings_options import overrides_of
     from postvirt.delivery.opening import prepare
     from postvirt.delivery.settling import accounts_of, settle
-    from postvirt.explain.delivery_service import process_of
+    from postvirt.explain.delivery_service import delivery_service
     from postvirt.explain.explainer import Explainer
     from postvirt.explain.routing_remarks import tables_of_remarks
     from postvirt.explain.show import as_json
     from postvirt.system import log
     from postvirt.tables.opener import TableOpener
 
-    process = process_of(
+    process = delivery_service(
         arguments.config_directory, overrides_of(arguments), arguments.service
     )
     settings = process.loaded.settings

@@ -19,7 +19,7 @@ USUAL_NAME = "virtual"
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class DeliveryService:
     """A process with its settings.
 
     service  the transport that mail reaches it by
@@ -40,11 +40,11 @@ class Process:
         return self.loaded.settings.queue_directory
 
 
-def process_of(
+def delivery_service(
     config_directory: str | None,
     overrides: Sequence[tuple[str, str]],
     wanted: str = "",
-) -> Process:
+) -> DeliveryService:
     """The process that serves a transport, by default that of virtual_transport."""
     try:
         master_cf = read_master_cf(config_directory)
@@ -75,7 +75,7 @@ def process_of(
         process_name=entry.program if entry else USUAL_NAME,
         service_name=service,
     )
-    return Process(service, entry, loaded, remark)
+    return DeliveryService(service, entry, loaded, remark)
 
 
 def _virtual_transport(

@@ -23,8 +23,8 @@ from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
 from postvirt.delivery.opening import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
-from postvirt.explain.lookup_trace import LocalDomain, Notebook, Question
-from postvirt.explain.mailbox_findings import Finding, Message, mailbox_findings
+from postvirt.explain.lookup_trace import LocalDomain, LookupTrace, Question
+from postvirt.explain.mailbox_findings import MailboxFinding, Message, mailbox_findings
 from postvirt.explain.routing_remarks import Remark, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
@@ -72,7 +72,7 @@ class Explanation:
     group: str
     lookups: tuple[Question | LocalDomain, ...]
     routing: tuple[Remark, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[MailboxFinding, ...]
     log: tuple[str, ...]
 
 
@@ -92,7 +92,7 @@ class Explainer:
     ) -> None:
         self._settings = settings
         self._size_bytes = size_bytes
-        self._notebook = Notebook()
+        self._trace = LookupTrace()
         opened = OpenTables(
             tables, all_must_open=settings.daemon_table_open_error_is_fatal
         )
@@ -102,18 +102,18 @@ class Explainer:
         self._routing = RoutingRemarks(
             settings, texts, resolver, OpenTables(tables), service
         )
-        self._resolver = self._notebook.resolver(resolver)
+        self._resolver = self._trace.resolver(resolver)
         self._postman = Postman.of(settings, self._resolver)
 
     def explain(self, address: bytes) -> Explanation:
         """Look everything up, and look at the mailbox."""
         with _log_lines():  # the remarks say it
             routing = tuple(self._routing.about(address))
-        self._notebook.take()
-        findings: tuple[Finding, ...] = ()
+        self._trace.take()
+        findings: tuple[MailboxFinding, ...] = ()
         with _log_lines() as lines:
             place = self._resolver.resolve(address)
-            lookups = self._notebook.take()
+            lookups = self._trace.take()
             mailbox = place if isinstance(place, Mailbox) else None
             outcome: Outcome | None
             if not isinstance(place, Mailbox):

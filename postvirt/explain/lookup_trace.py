@@ -47,7 +47,7 @@ class LocalDomain:
     is_local: bool | None
 
 
-class Notebook:
+class LookupTrace:
     """Notes everything that is asked, in order."""
 
     def __init__(self) -> None:
@@ -115,32 +115,32 @@ class Notebook:
 class _ObservedMaps(Maps):
     """The search of `Maps` with observed tables."""
 
-    def __init__(self, maps: Maps, notebook: Notebook) -> None:
-        tables = [_observed(table, notebook) for table in maps.tables]
+    def __init__(self, maps: Maps, trace: LookupTrace) -> None:
+        tables = [_observed(table, trace) for table in maps.tables]
         super().__init__(maps.title, tables)
-        self._notebook = notebook
+        self._trace = trace
 
     def find(self, key: bytes, *, partial: bool = False) -> bytes | None:
-        self._notebook.begin(self.title)
+        self._trace.begin(self.title)
         for table in self.tables if partial and key else ():
             if not table.fixed:
-                self._notebook.passed_over(table)
+                self._trace.passed_over(table)
         return super().find(key, partial=partial)
 
 
 class _Observed(Table):
     """A table whose questions are noted."""
 
-    def __init__(self, table: Table, notebook: Notebook) -> None:
+    def __init__(self, table: Table, trace: LookupTrace) -> None:
         super().__init__(table.type, table.name, table.options)
         self.fixed = table.fixed
         self._table = table
-        self._notebook = notebook
+        self._trace = trace
         if isinstance(table, CompositeTable):
-            table.members = tuple(_observed(one, notebook) for one in table.members)
+            table.members = tuple(_observed(one, trace) for one in table.members)
 
     def lookup(self, key: bytes) -> bytes | None:
-        return self._notebook.ask(self._table, key)
+        return self._trace.ask(self._table, key)
 
     def find(self, key: bytes) -> bytes | None:
         return self._table.find(key)
@@ -152,6 +152,6 @@ class _Observed(Table):
         self._table.close()
 
 
-def _observed(table: Table, notebook: Notebook) -> Table:
+def _observed(table: Table, trace: LookupTrace) -> Table:
     # A table that is named twice is open once.
-    return table if isinstance(table, _Observed) else _Observed(table, notebook)
+    return table if isinstance(table, _Observed) else _Observed(table, trace)

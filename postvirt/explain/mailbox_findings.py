@@ -45,7 +45,7 @@ _MOST_MAILDIRSIZE_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MailboxFinding:
     """The result of one check; one that is not sound stands against a delivery."""
 
     subject: str
@@ -63,7 +63,7 @@ class Message:
 
 def mailbox_findings(
     mailbox: Mailbox, settings: Settings, locking: Locking, message: Message
-) -> list[Finding]:
+) -> list[MailboxFinding]:
     """All findings, in the order in which a delivery meets them."""
     strict = settings.strict_mailbox_ownership
     walker = Walker(dot_lock="dotlock" in locking.styles, strict_ownership=strict)
@@ -71,15 +71,15 @@ def mailbox_findings(
     shown = f"uid {mailbox.owner.uid}, gid {mailbox.owner.gid}"
     with acting_as(mailbox.owner):
         if obstacle is None:
-            way = Finding("way", _way(mailbox, shown))
+            way = MailboxFinding("way", _way(mailbox, shown))
         else:
-            way = Finding("way", obstacle.describe(shown), is_sound=False)
+            way = MailboxFinding("way", obstacle.describe(shown), is_sound=False)
         return [way, *_behind(mailbox, settings, locking, message)]
 
 
 def _behind(
     mailbox: Mailbox, settings: Settings, locking: Locking, message: Message
-) -> Iterator[Finding]:
+) -> Iterator[MailboxFinding]:
     """What a delivery meets at the end of the way."""
     path = mailbox.path
     used_bytes = 0
@@ -109,33 +109,33 @@ def _way(mailbox: Mailbox, owner: str) -> str:
     return f"{owner} can write to it"
 
 
-def _owner(status: os.stat_result, mailbox: Mailbox, *, strict: bool) -> Finding:
+def _owner(status: os.stat_result, mailbox: Mailbox, *, strict: bool) -> MailboxFinding:
     if status.st_uid == mailbox.owner.uid:
-        return Finding("owner", "the file belongs to the recipient")
+        return MailboxFinding("owner", "the file belongs to the recipient")
     other = f"the file belongs to {_user(status.st_uid)}, not to the recipient"
     if not strict:
         other += "; strict_mailbox_ownership = no"
-    return Finding("owner", other, is_sound=not strict)
+    return MailboxFinding("owner", other, is_sound=not strict)
 
 
-def _dot_lock(path: bytes, locking: Locking) -> Finding:
+def _dot_lock(path: bytes, locking: Locking) -> MailboxFinding:
     lock = locks.dot_lock_path(path)
     try:
         status = os.lstat(lock)
     except OSError:
-        return Finding("lock", "there is no dot lock")
+        return MailboxFinding("lock", "there is no dot lock")
     age = int(time.time() - status.st_ctime)
     held = f"{text(lock)} is {age}s old, created by {_user(status.st_uid)}"
     if not is_dot_lock_stale(path, locking):
         stale = f"it becomes stale after {locking.stale_seconds}s"
-        return Finding("lock", f"{held}; {stale}", is_sound=False)
+        return MailboxFinding("lock", f"{held}; {stale}", is_sound=False)
     if locking.attempts > 1:
-        return Finding("lock", f"{held}; it is stale and would be removed")
+        return MailboxFinding("lock", f"{held}; it is stale and would be removed")
     kept = "deliver_lock_attempts = 1 does not remove it"
-    return Finding("lock", f"{held}; {kept}", is_sound=False)
+    return MailboxFinding("lock", f"{held}; {kept}", is_sound=False)
 
 
-def _kernel_locks(path: bytes, styles: AbstractSet[str]) -> Iterator[Finding]:
+def _kernel_locks(path: bytes, styles: AbstractSet[str]) -> Iterator[MailboxFinding]:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -148,9 +148,11 @@ def _kernel_locks(path: bytes, styles: AbstractSet[str]) -> Iterator[Finding]:
             if holder is None:
                 continue
             if style in styles:
-                yield Finding("lock", f"{style}: held by {holder}", is_sound=False)
+                yield MailboxFinding(
+                    "lock", f"{style}: held by {holder}", is_sound=False
+                )
             else:
-                yield Finding(
+                yield MailboxFinding(
                     "lock",
                     f"{style}: held by {holder}, which virtual_mailbox_lock ignores",
                 )
@@ -158,32 +160,32 @@ def _kernel_locks(path: bytes, styles: AbstractSet[str]) -> Iterator[Finding]:
         os.close(fd)
 
 
-def _limit(used_bytes: int, message: Message, limit_bytes: int) -> Finding:
+def _limit(used_bytes: int, message: Message, limit_bytes: int) -> MailboxFinding:
     if limit_bytes <= 0:
-        return Finding("limit", "virtual_mailbox_limit = 0: no limit")
+        return MailboxFinding("limit", "virtual_mailbox_limit = 0: no limit")
     fits = not is_above_limit(used_bytes + message.written_bytes, limit_bytes)
     what = f"{message.size_bytes:,} bytes"
     if used_bytes:
         what = f"{used_bytes:,} and {what}"
     relation = "are within" if fits else "exceed"
-    return Finding(
+    return MailboxFinding(
         "limit",
         f"{what} {relation} virtual_mailbox_limit {limit_bytes:,}",
         is_sound=fits,
     )
 
 
-def _space(place: bytes, more_bytes: int) -> Iterator[Finding]:
+def _space(place: bytes, more_bytes: int) -> Iterator[MailboxFinding]:
     status = os.statvfs(place)
     free_bytes = status.f_bavail * status.f_frsize
     free = f"{free_bytes:,} bytes are free on the file system of {text(place)}"
-    yield Finding("space", free, is_sound=has_space(status, more_bytes))
+    yield MailboxFinding("space", free, is_sound=has_space(status, more_bytes))
     if status.f_files:
         free = f"{status.f_favail:,} of {status.f_files:,} inodes are free"
-        yield Finding("inodes", free, is_sound=has_inodes(status, 1))
+        yield MailboxFinding("inodes", free, is_sound=has_inodes(status, 1))
 
 
-def _quotas(place: bytes, more_bytes: int) -> Iterator[Finding]:
+def _quotas(place: bytes, more_bytes: int) -> Iterator[MailboxFinding]:
     now = time.time()
     for quota in quotas(place):
         for use, more, what in (
@@ -191,7 +193,7 @@ def _quotas(place: bytes, more_bytes: int) -> Iterator[Finding]:
             (quota.inodes, 1, "inodes"),
         ):
             if use.hard or use.soft:
-                yield Finding(
+                yield MailboxFinding(
                     "quota",
                     f"{quota.kind}: {use.used:,} of {_most(use)} {what} are used",
                     is_sound=use.has_room(more, now),
@@ -204,14 +206,14 @@ def _most(use: Use) -> str:
     return f"{use.hard or use.soft:,}"
 
 
-def _maildirsize(maildir: bytes) -> Iterator[Finding]:
+def _maildirsize(maildir: bytes) -> Iterator[MailboxFinding]:
     """The quota that an IMAP server keeps; virtual(8) ignores it, too."""
     content = _content(maildir + b"maildirsize")
     limit = _MAILDIR_LIMIT.search(content.partition(b"\n")[0])
     if not limit:
         return
     used = sum(int(line[1]) for line in _MAILDIRSIZE.finditer(content))
-    yield Finding(
+    yield MailboxFinding(
         "quota",
         f"maildirsize reports {used:,} of {int(limit[1]):,} bytes used;"
         " delivery ignores it",

@@ -23,7 +23,7 @@ from postvirt.inspection.machine.selinux import check_label
 from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
 from postvirt.inspection.machine.systemd_sandbox import check_confinement
 from postvirt.inspection.mailboxes.base import check_mailbox_base
-from postvirt.inspection.mailboxes.entries import check_entries
+from postvirt.inspection.mailboxes.entry_checks import check_entries
 from postvirt.inspection.services.master_entries import (
     check_arguments,
     check_chroot,
@@ -33,7 +33,7 @@ from postvirt.inspection.services.master_entries import (
 from postvirt.inspection.services.metrics_library import check_metrics
 from postvirt.inspection.services.program_file import check_launcher
 from postvirt.inspection.services.transport import check_transport
-from postvirt.inspection.subject import Check, LookAtFiles
+from postvirt.inspection.subject import Check, FileCheck
 from postvirt.inspection.tables.database_answers import check_answers
 from postvirt.inspection.tables.file_access import check_writable
 from postvirt.inspection.tables.opening import check_tables
@@ -41,7 +41,7 @@ from postvirt.inspection.tables.other_programs import check_proxied, check_types
 from postvirt.inspection.tables.source_texts import check_sources
 
 # What can be said of the texts of main.cf and master.cf.
-OF_FILES: Sequence[LookAtFiles] = (
+OF_FILES: Sequence[FileCheck] = (
     check_names,
     check_vda,
     check_undefined,

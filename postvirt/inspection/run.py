@@ -1,8 +1,8 @@
-"""Look at a configuration as the daemon would, and report everything that is wrong.
+"""Read a configuration as the daemon does, and report everything that is wrong.
 
-It is the daemon's own reading of main.cf plus the daemon's own opening of every table,
-so that the two cannot disagree. Each service in master.cf that runs virtual(8) or
-postvirt is looked at with its own -o options; when there is none, main.cf alone is.
+This is the daemon's own reading of main.cf and its own opening of every table, so that
+the two cannot disagree. Each service in master.cf that runs virtual(8) or postvirt is
+checked with its own -o options; without such a service, main.cf alone is checked.
 
 Raises: nothing; problems are the result.
 """
@@ -10,10 +10,12 @@ Raises: nothing; problems are the result.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from postvirt.config import load
 from postvirt.config.config_files import directory_of, read_master_cf
 from postvirt.config.expansion import TOO_DEEP
-from postvirt.config.load import check
+from postvirt.config.load import Checked
 from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf
 from postvirt.delivery.opening import prepare
@@ -26,10 +28,10 @@ from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.master_entries import check_privileged
 from postvirt.inspection.services.metrics_library import check_metrics
 from postvirt.inspection.subject import (
+    AgentProcess,
     Check,
     Extent,
-    LookAtFiles,
-    Process,
+    FileCheck,
     Subject,
 )
 from postvirt.inspection.tables.opening import check_tables
@@ -37,11 +39,20 @@ from postvirt.routing.router import tables_of_routing
 
 _ALL = Extent()
 
+
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    """What is asked: of the files, then of each process, first with root's rights."""
+
+    of_files: Sequence[FileCheck]
+    as_root: Sequence[Check]
+    as_mail_owner: Sequence[Check]
+
+
 # What keeps a process from working at all. A mistake in one entry of a table does not,
-# and a service must not wait for a look at a million of them before it reloads.
-_VITAL: tuple[Sequence[Check], Sequence[Check]] = (
-    (check_privileged, check_metrics),
-    (check_mailbox_base, check_tables),
+# and a service must not wait for the check of a million entries before it reloads.
+_VITAL = _Checks(
+    (), (check_privileged, check_metrics), (check_mailbox_base, check_tables)
 )
 
 
@@ -54,7 +65,7 @@ def inspect(
 ) -> list[Problem]:
     """Every problem, those of the two files first.
 
-    service_name    what the daemon is called when master.cf has no such service
+    service_name    the name of the daemon when master.cf has no such service
     As root it opens the tables as mail_owner, and this process stays mail_owner.
     """
     # Not for a service that starts.
@@ -63,20 +74,13 @@ def inspect(
     try:
         master_cf = read_master_cf(config_directory)
     except ConfigError:
-        # Who delivers by hand has no master.cf and needs none.
-        master_cf = None
-    processes = list(_processes(master_cf)) if master_cf else []
-    processes = processes or [Process(service_name, service_name, (), {})]
-    problems = _inspect(
-        config_directory,
-        overrides,
-        processes,
-        master_cf,
-        (AS_ROOT, AS_MAIL_OWNER),
-        extent,
-        OF_FILES,
-    )
+        master_cf = None  # `postvirt deliver` needs none
     mistakes = master_cf.problems if master_cf else ()
+    inspection = _Inspection(config_directory, overrides, master_cf, extent)
+    problems = inspection.problems(
+        inspection.processes() or [_without_entry(service_name, service_name)],
+        _Checks(OF_FILES, AS_ROOT, AS_MAIL_OWNER),
+    )
     return _distinct([*(Problem.of("PV010", one) for one in mistakes), *problems])
 
 
@@ -87,73 +91,129 @@ def inspect_process(
 
     Otherwise as `inspect`.
     """
-    process = Process(process_name, service_name, (), {})
-    return _distinct(_inspect(None, overrides, [process], None, _VITAL, _ALL))
+    process = _without_entry(process_name, service_name)
+    return _distinct([*_Inspection(None, overrides).problems([process], _VITAL)])
 
 
-def _inspect(
-    config_directory: str | None,
-    overrides: Sequence[tuple[str, str]],
-    processes: Sequence[Process],
-    master_cf: MasterCf | None,
-    checks: tuple[Sequence[Check], Sequence[Check]],
-    extent: Extent,
-    of_files: Sequence[LookAtFiles] = (),
-) -> Iterator[Problem]:
-    directory = directory_of(config_directory)
-    subjects: list[Subject] = []
-    is_endless = False
-    for process in processes:
-        checked = check(
-            config_directory,
-            [*process.options, *overrides],
+def _without_entry(process_name: str, service_name: str) -> AgentProcess:
+    return AgentProcess(process_name, service_name, (), {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspection:
+    """A configuration, with the -o options of the command line."""
+
+    config_directory: str | None
+    overrides: Sequence[tuple[str, str]]
+    master_cf: MasterCf | None = None
+    extent: Extent = _ALL
+
+    def processes(self) -> list[AgentProcess]:
+        """The delivery agents of master.cf."""
+        entries = self.master_cf.delivery_agents() if self.master_cf else ()
+        return [
+            AgentProcess(
+                entry.program,
+                entry.name,
+                entry.overrides,
+                {option.name: option.origin for option in entry.options},
+                entry,
+            )
+            for entry in entries
+        ]
+
+    def problems(
+        self, processes: Sequence[AgentProcess], checks: _Checks
+    ) -> Iterator[Problem]:
+        """Read the settings of the processes, then ask all checks."""
+        checked = [self._read(process) for process in processes]
+        of_files = [*self._of_files(checked[0], checks.of_files)]
+        yield from of_files
+        is_endless = any(one.code == "PV008" for one in of_files)
+        for read in checked:
+            for error in read.problems:
+                # PV008 has named all of the circle, not only where it began.
+                if not (
+                    is_endless and any(TOO_DEEP in text for text in error.warnings)
+                ):
+                    yield _of_error(error, read.places.main_cf, self._directory)
+        subjects = self._subjects(processes, checked)
+        for subject in subjects:
+            for check in checks.as_root:
+                yield from check(subject)
+        try:
+            _become_mail_owner(subjects)
+        except ConfigError as error:
+            yield Problem.of("PV002", error)
+            return
+        for subject in subjects:
+            for check in checks.as_mail_owner:
+                yield from check(subject)
+
+    @property
+    def _directory(self) -> str:
+        return directory_of(self.config_directory)
+
+    def _read(self, process: AgentProcess) -> Checked:
+        return load.check(
+            self.config_directory,
+            [*process.options, *self.overrides],
             process_name=process.program,
             service_name=process.service,
             origins=process.origins,
         )
+
+    def _of_files(
+        self, checked: Checked, checks: Sequence[FileCheck]
+    ) -> Iterator[Problem]:
         main_cf = checked.places.main_cf
-        if main_cf is not None and process is processes[0]:
-            files = Files(directory, main_cf, master_cf, overrides, checked.texts)
-            for look in of_files:
-                for problem in look(files):
-                    is_endless |= problem.code == "PV008"
-                    yield problem
-        for error in checked.problems:
-            # With PV008 the whole circle is known, and not only where it began.
-            if not (is_endless and any(TOO_DEEP in one for one in error.warnings)):
-                yield _of_error(error, main_cf, directory)
-        if checked.settings is not None:
-            earlier = tuple(one.settings for one in subjects)
-            subjects.append(
-                Subject(process, checked, checked.settings, master_cf, extent, earlier)
-            )
-    as_root, as_mail_owner = checks
+        if main_cf is None:
+            return
+        files = Files(
+            self._directory, main_cf, self.master_cf, self.overrides, checked.texts
+        )
+        for check in checks:
+            yield from check(files)
+
+    def _subjects(
+        self, processes: Sequence[AgentProcess], checked: Sequence[Checked]
+    ) -> list[Subject]:
+        """The processes whose settings can be used."""
+        subjects: list[Subject] = []
+        for process, one in zip(processes, checked, strict=True):
+            if one.settings is not None:
+                earlier = tuple(subject.settings for subject in subjects)
+                subjects.append(
+                    Subject(
+                        process,
+                        one,
+                        one.settings,
+                        self.master_cf,
+                        self.extent,
+                        earlier,
+                    )
+                )
+        return subjects
+
+
+def _become_mail_owner(subjects: Sequence[Subject]) -> None:
+    """Import what the tables need, then drop root's rights."""
     for subject in subjects:
-        for ask in as_root:
-            yield from ask(subject)
-    try:
-        for subject in subjects:
-            prepare(subject.settings, subject.tables)
-            subject.tables.prepare(tables_of_routing(subject.settings, subject.texts))
-        if subjects:
-            settle_as_mail_owner(subjects[0].settings)
-    except ConfigError as error:
-        yield Problem.of("PV002", error)
-        return
-    for subject in subjects:
-        for ask in as_mail_owner:
-            yield from ask(subject)
+        prepare(subject.settings, subject.tables)
+        subject.tables.prepare(tables_of_routing(subject.settings, subject.texts))
+    if subjects:
+        settle_as_mail_owner(subjects[0].settings)
 
 
 def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Problem:
-    """What the daemon's own reading found."""
+    """The problem for a mistake that the daemon's own reading found."""
     if error.severity == "error":
         is_unread = bool(error.origin.file) and not error.origin.line
         return Problem.of("PV001" if is_unread else "PV002", error)
     found = main_cf.assignments if main_cf else ()
     names = [one.name for one in found]
     for one in found:
-        # Of two lines with one name the last counts: keep what works now.
+        # Of two lines with one name the last one takes effect: keep that value.
         if one.line == error.origin.line and names.count(one.name) > 1:
             value = next(
                 last.value for last in reversed(found) if last.name == one.name
@@ -163,14 +223,7 @@ def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Pro
     return Problem.of("PV006", error)
 
 
-def _processes(master_cf: MasterCf) -> Iterator[Process]:
-    """The processes that this is about."""
-    for entry in master_cf.delivery_agents():
-        origins = {option.name: option.origin for option in entry.options}
-        yield Process(entry.program, entry.name, entry.overrides, origins, entry)
-
-
 def _distinct(problems: Iterator[Problem] | Sequence[Problem]) -> list[Problem]:
-    """Two services have most problems in common."""
+    """Each problem once; services share most of them."""
     seen = {(one.code, one.text, one.origin): one for one in reversed(list(problems))}
     return list(reversed(seen.values()))

@@ -1,4 +1,4 @@
-"""What is inspected: the processes of master.cf, each with the settings it has.
+"""What is inspected: the processes of master.cf, each with its settings.
 
 Raises: nothing.
 """
@@ -20,8 +20,8 @@ from postvirt.tables.opener import TableOpener
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """What a process is started with: its names, and its options with their places.
+class AgentProcess:
+    """What a delivery agent is started with: its names, and its options with origins.
 
     entry is its entry in master.cf, None for a process that has none.
     """
@@ -33,35 +33,34 @@ class Process:
     entry: Service | None = None
 
 
-def _tell_nobody(what: str, done: int, total: int) -> None:
-    """Progress that nobody wants to see."""
+def _ignore(what: str, done: int, total: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much of a large table to look at, and whom to tell how far that is.
+    """How much of a large table to check, and where to report progress.
 
-    sample     so many entries, spread over the table; 0 for all of them
-    dovecot    Dovecot's configuration, to compare the locks of mbox files with; "" for
-               none
-    progress   called now and then with what is looked at, and how many of how many
-               entries are done; 0 of 0 when it is finished
+    sample     the number of entries to check, sampled evenly; 0 for all of them
+    dovecot    Dovecot's configuration, to compare mbox locks with; "" for none
+    progress   called now and then with a table, the number of entries checked, and
+               their total; 0 of 0 when it is finished
     """
 
     sample: int = 0
     dovecot: str = ""
-    progress: Callable[[str, int, int], None] = _tell_nobody
+    progress: Callable[[str, int, int], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A process whose settings can be used.
 
-    master_cf is None when there is no such file, or it does not matter. earlier has the
-    settings of the processes before this one.
+    master_cf is None when there is no such file, or it does not matter. earlier
+    contains the settings of the processes before this one.
     """
 
-    process: Process
+    process: AgentProcess
     checked: Checked
     settings: Settings
     master_cf: MasterCf | None = None
@@ -138,4 +137,4 @@ def _without_names(settings: Settings) -> Settings:
 
 
 Check = Callable[[Subject], Iterator[Problem]]
-LookAtFiles = Callable[[Files], Iterator[Problem]]
+FileCheck = Callable[[Files], Iterator[Problem]]

@@ -23,7 +23,7 @@ import pytest
 from postvirt.config.load import check
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.run import inspect
-from postvirt.inspection.subject import Extent, Process, Subject
+from postvirt.inspection.subject import AgentProcess, Extent, Subject
 from postvirt.standin.instance import Instance
 from tests.harness.child import in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others
@@ -153,7 +153,7 @@ def subject_of(installation: Installation) -> Subject:
     """The delivery agent with the settings of this installation."""
     checked = check(str(installation.etc), process_name="virtual", service_name="v")
     assert checked.settings is not None
-    return Subject(Process("virtual", "v", (), {}), checked, checked.settings)
+    return Subject(AgentProcess("virtual", "v", (), {}), checked, checked.settings)
 
 
 def prove(case: Broken, installation: Installation) -> None:

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from postvirt.inspection.domains.routes import Routes
-from postvirt.inspection.mailboxes.entry import Entry
-from postvirt.inspection.mailboxes.grouped import Same, Tally
+from postvirt.inspection.mailboxes.entries import MailboxEntry
+from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.transport import leads_to_own_service
 from postvirt.inspection.subject import Subject
@@ -38,7 +38,7 @@ _NEAR = 0.88
 _MOST_SHOWN = 5
 _MOST_REMEMBERED = 100_000
 
-_Counts = Tally[tuple[bytes, tuple[str, ...]], None]
+_Counts = Grouped[tuple[bytes, tuple[str, ...]], None]
 
 
 class Domains:
@@ -52,9 +52,9 @@ class Domains:
         self._routes = routes
         self._sees_all = sees_all
         self._seen: dict[bytes, tuple[str, ...]] = {}
-        self._elsewhere: _Counts = Tally()
+        self._elsewhere: _Counts = Grouped()
 
-    def see(self, entries: Sequence[Entry]) -> None:
+    def see(self, entries: Sequence[MailboxEntry]) -> None:
         """Count those whose mail goes elsewhere."""
         for entry in entries:
             domain = entry.domain
@@ -79,12 +79,12 @@ class Domains:
         yield from self._in_two_lists(both)
         # `postvirt deliver` needs no lists.
         if not self._routes.failures.get(MAILBOX_DOMAINS) and self._has_lists():
-            for (domain, lists), same in self._elsewhere:
-                yield self._wrong_list(domain, lists, same, listed)
-            if self._elsewhere.left_out:
+            for (domain, lists), group in self._elsewhere:
+                yield self._wrong_list(domain, lists, group, listed)
+            if self._elsewhere.ungrouped:
                 yield self._subject.problem(
                     "PV302",
-                    f"{counted(self._elsewhere.left_out, 'more entry')} in other "
+                    f"{counted(self._elsewhere.ungrouped, 'more entry')} in other "
                     f"domains that {MAILBOX_DOMAINS} does not list",
                     MAILBOX_DOMAINS,
                     remedy=f"add their domains to {MAILBOX_DOMAINS}",
@@ -139,7 +139,7 @@ class Domains:
         self,
         domain: bytes,
         lists: tuple[str, ...],
-        same: Same[None],
+        group: Group[None],
         listed: list[bytes],
     ) -> Problem:
         name = text(domain)
@@ -147,7 +147,7 @@ class Domains:
             return self._subject.problem(
                 "PV303",
                 f"{name} is in {lists[0]} and not in {MAILBOX_DOMAINS}, "
-                f"so {_INSTEAD[lists[0]]}: {same.of('entry')}",
+                f"so {_INSTEAD[lists[0]]}: {group.counted('entry')}",
                 MAILBOX_DOMAINS,
                 remedy=f"move {name} from {lists[0]} to {MAILBOX_DOMAINS}",
             )
@@ -156,7 +156,7 @@ class Domains:
         return self._subject.problem(
             "PV302",
             f"no domain class lists {name}: its mail is rejected or routed elsewhere: "
-            f"{same.of('entry')}",
+            f"{group.counted('entry')}",
             MAILBOX_DOMAINS,
             remedy=f"add {name} to {MAILBOX_DOMAINS}{hint}",
         )

@@ -24,7 +24,7 @@ _MOST_DETAILS = 10
 
 
 @dataclass(slots=True)
-class Same(Generic[Detail]):
+class Group(Generic[Detail]):
     """Occurrences of one cause.
 
     count      of all
@@ -41,35 +41,35 @@ class Same(Generic[Detail]):
         """Whether there may be no more details than those that were kept."""
         return len(self.details) < _MOST_DETAILS
 
-    def of(self, what: str) -> str:
+    def counted(self, what: str) -> str:
         """As in "3 mailboxes (bob@example.com, ann@example.com, ...)"."""
         more = ", ..." if self.count > len(self.examples) else ""
         return f"{counted(self.count, what)} ({', '.join(self.examples)}{more})"
 
 
-class Tally(Generic[Key, Detail]):
+class Grouped(Generic[Key, Detail]):
     """What was counted, by its cause, in the order of the first occurrences."""
 
     def __init__(self) -> None:
-        self._by_cause: dict[Key, Same[Detail]] = {}
-        self.left_out = 0
+        self._by_cause: dict[Key, Group[Detail]] = {}
+        self.ungrouped = 0
 
     def add(self, cause: Key, example: bytes | str, detail: Detail) -> None:
         """Count one more."""
-        same = self._by_cause.get(cause)
-        if same is None:
+        group = self._by_cause.get(cause)
+        if group is None:
             if len(self._by_cause) >= _MOST_CAUSES:
-                self.left_out += 1
+                self.ungrouped += 1
                 return
-            same = self._by_cause[cause] = Same()
-        same.count += 1
-        if len(same.examples) < _EXAMPLES_SHOWN:
+            group = self._by_cause[cause] = Group()
+        group.count += 1
+        if len(group.examples) < _EXAMPLES_SHOWN:
             shown = text(example) if isinstance(example, bytes) else example
-            same.examples.append(shown)
-        if len(same.details) < _MOST_DETAILS and detail not in same.details:
-            same.details.append(detail)
+            group.examples.append(shown)
+        if len(group.details) < _MOST_DETAILS and detail not in group.details:
+            group.details.append(detail)
 
-    def __iter__(self) -> Iterator[tuple[Key, Same[Detail]]]:
+    def __iter__(self) -> Iterator[tuple[Key, Group[Detail]]]:
         return iter(self._by_cause.items())
 
     def __bool__(self) -> bool:

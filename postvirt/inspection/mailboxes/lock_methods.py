@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from postvirt.config.lists import mailbox_locks, words
 from postvirt.inspection import commands
 from postvirt.inspection.mailboxes.dovecot import Setting, settings_of, uses_mbox
-from postvirt.inspection.mailboxes.entry import Entry
+from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox
@@ -33,8 +33,8 @@ class Locks:
         self._subject = subject
         self._has_mbox = False
 
-    def see(self, entries: Sequence[Entry]) -> None:
-        """Look for an mbox file."""
+    def see(self, entries: Sequence[MailboxEntry]) -> None:
+        """EntryCheck for an mbox file."""
         if not self._has_mbox:
             self._has_mbox = any(
                 isinstance(entry.place, Mailbox) and not entry.place.is_maildir

@@ -18,8 +18,8 @@ import pwd
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from postvirt.inspection.mailboxes.entry import Entry
-from postvirt.inspection.mailboxes.grouped import Same, Tally
+from postvirt.inspection.mailboxes.entries import MailboxEntry
+from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Misconfigured
@@ -34,11 +34,11 @@ class Owners:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._refused: Tally[tuple[str, str, bytes], str] = Tally()
+        self._refused: Grouped[tuple[str, str, bytes], str] = Grouped()
         self._uids: set[int] = set()
         self._gids: set[int] = set()
 
-    def see(self, entries: Sequence[Entry]) -> None:
+    def see(self, entries: Sequence[MailboxEntry]) -> None:
         """Count them by what is wrong."""
         for entry in entries:
             place = entry.place
@@ -56,20 +56,20 @@ class Owners:
 
     def problems(self) -> Iterator[Problem]:
         """What was refused, and who is unknown to the machine."""
-        for (cause, parameter, value), same in self._refused:
+        for (cause, parameter, value), group in self._refused:
             match cause:
                 case "path":
-                    yield self._bad_path(parameter, same)
+                    yield self._bad_path(parameter, group)
                 case "absent":
-                    yield self._absent(parameter, same)
+                    yield self._absent(parameter, group)
                 case "value":
-                    yield self._bad_value(parameter, value, same)
+                    yield self._bad_value(parameter, value, group)
                 case _:
-                    yield self._failing(parameter, same)
-        if self._refused.left_out:
+                    yield self._failing(parameter, group)
+        if self._refused.ungrouped:
             yield self._subject.problem(
                 "PV210",
-                f"{counted(self._refused.left_out, 'more entry')} with other invalid "
+                f"{counted(self._refused.ungrouped, 'more entry')} with other invalid "
                 "values",
                 "virtual_uid_maps",
                 remedy="fix the ones shown, then check again",
@@ -77,25 +77,25 @@ class Owners:
         yield from self._unknown("uid", self._uids, pwd.getpwuid)
         yield from self._unknown("gid", self._gids, grp.getgrgid)
 
-    def _bad_path(self, parameter: str, same: Same[str]) -> Problem:
+    def _bad_path(self, parameter: str, group: Group[str]) -> Problem:
         return self._subject.problem(
             "PV207",
-            f'path with "/../" refused: {same.of("mailbox")}',
+            f'path with "/../" refused: {group.counted("mailbox")}',
             parameter,
             remedy='write paths below virtual_mailbox_base, without ".."',
         )
 
-    def _absent(self, parameter: str, same: Same[str]) -> Problem:
+    def _absent(self, parameter: str, group: Group[str]) -> Problem:
         what = "uid" if parameter == "virtual_uid_maps" else "gid"
         return self._subject.problem(
             "PV213",
-            f"not found in {parameter}: {same.of('mailbox')}",
+            f"not found in {parameter}: {group.counted('mailbox')}",
             parameter,
             remedy=f"add them, or append a table with one {what} for all others, "
             "for example static:5000",
         )
 
-    def _bad_value(self, parameter: str, value: bytes, same: Same[str]) -> Problem:
+    def _bad_value(self, parameter: str, value: bytes, group: Group[str]) -> Problem:
         minimum = self._subject.settings.virtual_minimum_uid
         is_uid = parameter == "virtual_uid_maps"
         number = int(value) if _NUMBER.match(value) else -1
@@ -104,7 +104,7 @@ class Owners:
             what = "uid" if is_uid else "gid"
             return self._subject.problem(
                 "PV210",
-                f"{shown} is not a {what}: {same.of('mailbox')}",
+                f"{shown} is not a {what}: {group.counted('mailbox')}",
                 parameter,
                 remedy=self._number_of(value, what),
             )
@@ -112,14 +112,14 @@ class Owners:
             return self._subject.problem(
                 "PV211",
                 f"uid {number} is below virtual_minimum_uid = {minimum}: "
-                f"{same.of('mailbox')}",
+                f"{group.counted('mailbox')}",
                 parameter,
                 remedy=f"use a uid of at least {minimum}, or lower virtual_minimum_uid "
                 "if that account may own mail",
             )
         return self._subject.problem(
             "PV212",
-            f"gid {number} is refused: {same.of('mailbox')}",
+            f"gid {number} is refused: {group.counted('mailbox')}",
             parameter,
             remedy="use the gid of a mail group",
         )
@@ -138,10 +138,11 @@ class Owners:
             return f"write the {what} as a number; id(1) shows those of an account"
         return f"write the number: {number} is the {what} of {name}"
 
-    def _failing(self, parameter: str, same: Same[str]) -> Problem:
+    def _failing(self, parameter: str, group: Group[str]) -> Problem:
         return self._subject.problem(
             "PV216",
-            f"{parameter} lookup fails for {same.of('recipient')}: {same.details[0]}",
+            f"{parameter} lookup fails for {group.counted('recipient')}: "
+            f"{group.details[0]}",
             parameter,
             remedy="fix the table, or the entry, named above",
         )

@@ -1,13 +1,13 @@
-"""Whether the owners of the mailboxes in the tables get there, and find room.
+"""Whether owners can reach their mailboxes, and whether there is room.
 
     PV202  a directory that cannot be searched
-    PV203  a directory in which what is missing cannot be made
+    PV203  a directory in which the missing part cannot be created
     PV204  no directory for an mbox file
     PV205  a symbolic link that leads nowhere
-    PV206  what is there is no mailbox that a delivery takes
-    PV208  mailboxes that could not be looked at (information)
+    PV206  something that a delivery does not accept as a mailbox
+    PV208  mailboxes that could not be checked (information)
     PV402  an mbox file above virtual_mailbox_limit
-    PV411  no dot lock can be made beside an mbox file
+    PV411  no dot lock can be created beside an mbox file
 
 Raises: nothing.
 """
@@ -23,8 +23,8 @@ from collections.abc import Iterator, Sequence
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.inspection import commands
-from postvirt.inspection.mailboxes.entry import Entry
-from postvirt.inspection.mailboxes.grouped import Same, Tally
+from postvirt.inspection.mailboxes.entries import MailboxEntry
+from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.mailbox.obstacle import Obstacle, Trouble
@@ -49,18 +49,18 @@ _WITHOUT_DOT_LOCK = (
     "virtual_mailbox_lock if every program that reads these files uses the other locks"
 )
 
-# What makes obstacles the same: code, trouble, and the directory; files count together.
+# Obstacles with the same code, trouble and directory are one; files count together.
 _Cause = tuple[str, Trouble, bytes]
-# What is known about one of them: who met what on the way to which mailbox.
+# An occurrence: the owner, the obstacle, and the mailbox behind it.
 _Met = tuple[Owner, Obstacle, bytes]
 
 
-class Boxes:
+class Reach:
     """Walks to the mailbox of each entry.
 
-    owner   of all mailboxes, if they have the same: when no entry is shown he walks to
-            virtual_mailbox_base at least
-    sees_all   every entry will be shown, so that nobody else uses a directory
+    owner      of all mailboxes, if there is only one: when no entry is shown, at least
+               virtual_mailbox_base is checked for this owner
+    sees_all   every entry will be shown, so the owners of all mailboxes are known
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Boxes:
             dot_lock="dotlock" in mailbox_locks(settings.virtual_mailbox_lock),
             strict_ownership=settings.strict_mailbox_ownership,
         )
-        self._obstacles: Tally[_Cause, _Met] = Tally()
+        self._obstacles: Grouped[_Cause, _Met] = Grouped()
         self._owners: defaultdict[_Cause, dict[Owner, None]] = defaultdict(dict)
-        self._too_large: Tally[str, tuple[bytes, int]] = Tally()
+        self._too_large: Grouped[str, tuple[bytes, int]] = Grouped()
         self._not_looked_at = 0
         self._walked = 0
 
-    def see(self, entries: Sequence[Entry]) -> None:
+    def see(self, entries: Sequence[MailboxEntry]) -> None:
         """Walk to their mailboxes, with one change of identity for each owner."""
-        by_owner: dict[Owner, list[tuple[Entry, Mailbox]]] = defaultdict(list)
+        by_owner: dict[Owner, list[tuple[MailboxEntry, Mailbox]]] = defaultdict(list)
         for entry in entries:
             if isinstance(entry.place, Mailbox):
                 by_owner[entry.place.owner].append((entry, entry.place))
@@ -99,7 +99,7 @@ class Boxes:
                 if walked.obstacle is not None or walked.size_bytes >= 0:
                     self._note(entry, mailbox, walked)
 
-    def _note(self, entry: Entry, mailbox: Mailbox, walked: Walked) -> None:
+    def _note(self, entry: MailboxEntry, mailbox: Mailbox, walked: Walked) -> None:
         obstacle = walked.obstacle
         if obstacle is not None:
             code = _CODES.get(obstacle.trouble, _NO_MAILBOX)
@@ -131,18 +131,18 @@ class Boxes:
         """What is in the way, and what is too large."""
         if not self._walked and self._owner is not None:
             self._walk_to_base(self._owner)
-        for cause, same in self._obstacles:
-            yield self._obstacle(cause, same)
-        if self._obstacles.left_out:
+        for cause, group in self._obstacles:
+            yield self._obstacle(cause, group)
+        if self._obstacles.ungrouped:
             yield self._subject.problem(
                 "PV203",
-                f"{counted(self._obstacles.left_out, 'more mailbox')} cannot be "
+                f"{counted(self._obstacles.ungrouped, 'more mailbox')} cannot be "
                 "reached for other reasons",
                 "virtual_mailbox_maps",
                 remedy="fix the ones shown, then check again",
             )
-        for _, same_size in self._too_large:
-            yield self._large(same_size)
+        for _, large in self._too_large:
+            yield self._large(large)
         if self._not_looked_at:
             yield self._subject.problem(
                 "PV208",
@@ -152,7 +152,7 @@ class Boxes:
                 remedy="run this as root",
             )
 
-    def _obstacle(self, cause: _Cause, same: Same[_Met]) -> Problem:
+    def _obstacle(self, cause: _Cause, group: Group[_Met]) -> Problem:
         code, _, path = cause
         owners = list(self._owners[cause])
         shown = ", ".join(
@@ -160,26 +160,26 @@ class Boxes:
         )
         if len(owners) > _OWNERS_SHOWN:
             shown += ", ..."
-        _, obstacle, _ = same.details[0]
+        _, obstacle, _ = group.details[0]
         described = obstacle.describe(shown)
         of = "" if shown in described else f", owner {shown}"
         no_lock = "; no dot lock can be created" if code == _DOT_LOCK else ""
-        remedy, commands = self._mending(code, same, owners)
+        remedy, commands = self._mending(code, group, owners)
         base = wire(self._subject.settings.virtual_mailbox_base)
         is_above = path and (base + b"/").startswith(path.rstrip(b"/") + b"/")
         return self._subject.problem(
             code,
-            f"{described}{no_lock}: {same.of('mailbox')}{of}",
+            f"{described}{no_lock}: {group.counted('mailbox')}{of}",
             "virtual_mailbox_base" if is_above else "virtual_mailbox_maps",
             remedy=remedy,
             commands=commands,
         )
 
     def _mending(
-        self, code: str, same: Same[_Met], owners: Sequence[Owner]
+        self, code: str, group: Group[_Met], owners: Sequence[Owner]
     ) -> tuple[str, tuple[str, ...]]:
         """One sentence, and commands where they can be given."""
-        _, obstacle, _ = same.details[0]
+        _, obstacle, _ = group.details[0]
         if obstacle.number == errno.EROFS:
             return "mount the file system read-write", ()
         match obstacle.trouble:
@@ -189,17 +189,17 @@ class Boxes:
                     (_let_pass(obstacle, owners),),
                 )
             case "write" if code == _NO_MAILBOX:
-                return "chown the files to their owners", _give(same)
+                return "chown the files to their owners", _give(group)
             case "write":
-                return self._let_write(code, obstacle, same, owners)
+                return self._let_write(code, obstacle, group, owners)
             case "missing":
                 return "create the directories of the mbox files", _make(
-                    (os.path.dirname(path), owner) for owner, _, path in same.details
+                    (os.path.dirname(path), owner) for owner, _, path in group.details
                 )
             case "dangling" | "loop":
                 return "remove the link, or create its target", ()
             case "owner":
-                return "chown the files to their owners", _give(same)
+                return "chown the files to their owners", _give(group)
             case "kind" if obstacle.number == errno.EISDIR:
                 return 'end the path in the table with "/"', ()
             case "kind" if obstacle.number == errno.ENOTDIR:
@@ -241,7 +241,7 @@ class Boxes:
         self,
         code: str,
         obstacle: Obstacle,
-        same: Same[_Met],
+        group: Group[_Met],
         owners: Sequence[Owner],
     ) -> tuple[str, tuple[str, ...]]:
         """Give a directory to its only user, or make what is missing in it."""
@@ -252,21 +252,21 @@ class Boxes:
             return _WITHOUT_DOT_LOCK, ()
         commands = _make(
             (found.missing or os.path.dirname(mailbox), owner)
-            for owner, found, mailbox in same.details
+            for owner, found, mailbox in group.details
         )
-        if same.has_all_details:
+        if group.has_all_details:
             return "create the missing directories", commands
         return "create the missing directories, for example", commands
 
-    def _large(self, same: Same[tuple[bytes, int]]) -> Problem:
-        path, size_bytes = max(same.details, key=lambda one: one[1])
+    def _large(self, group: Group[tuple[bytes, int]]) -> Problem:
+        path, size_bytes = max(group.details, key=lambda one: one[1])
         main_cf = self._subject.places.main_cf
         is_set = main_cf and main_cf.last_assignment("virtual_mailbox_limit")
         default = "" if is_set else " (the default)"
         return self._subject.problem(
             "PV402",
             f"larger than virtual_mailbox_limit = {self._limit}{default}: "
-            f"{same.of('mbox file')}; {text(path)} has {size_bytes} bytes",
+            f"{group.counted('mbox file')}; {text(path)} has {size_bytes} bytes",
             "virtual_mailbox_limit",
             remedy="raise the limit (0 means no limit), or make the files smaller",
             commands=(
@@ -287,9 +287,9 @@ def _let_pass(obstacle: Obstacle, owners: Sequence[Owner]) -> str:
     return f"chmod {who}+x {_quoted(obstacle.path)}"
 
 
-def _give(same: Same[_Met]) -> tuple[str, ...]:
+def _give(group: Group[_Met]) -> tuple[str, ...]:
     commands = []
-    for owner, obstacle, _ in same.details:
+    for owner, obstacle, _ in group.details:
         path = _quoted(obstacle.path)
         commands.append(f"chown -h {owner.uid}:{owner.gid} {path}")
         status = obstacle.status

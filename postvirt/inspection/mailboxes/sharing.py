@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from postvirt.inspection.mailboxes.entry import Entry
-from postvirt.inspection.mailboxes.grouped import Tally
+from postvirt.inspection.mailboxes.entries import MailboxEntry
+from postvirt.inspection.mailboxes.grouped import Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.temporary_rows import TemporaryRows
@@ -31,7 +31,7 @@ class Sharing:
         self._subject = subject
         self._rows = TemporaryRows("path BLOB, owner TEXT, recipient BLOB")
 
-    def see(self, entries: Sequence[Entry]) -> None:
+    def see(self, entries: Sequence[MailboxEntry]) -> None:
         """Remember them."""
         for entry in entries:
             if isinstance(entry.place, Mailbox):
@@ -41,14 +41,14 @@ class Sharing:
 
     def problems(self) -> Iterator[Problem]:
         """The mailboxes that have several owners."""
-        shared: Tally[str, None] = Tally()
+        shared: Grouped[str, None] = Grouped()
         for path, one, other in self._rows.ask(_SHARED):
             shared.add("", f"{text(path)} of {text(one)} and {text(other)}", None)
         self._rows.close()
-        for _, same in shared:
+        for _, group in shared:
             yield self._subject.problem(
                 "PV215",
-                f"different owners for one mailbox: {same.of('mailbox')}",
+                f"different owners for one mailbox: {group.counted('mailbox')}",
                 "virtual_uid_maps",
                 severity="warning",
                 remedy="give all addresses of a mailbox the same uid and gid",

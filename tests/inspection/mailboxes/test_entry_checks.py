@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from postvirt.inspection.mailboxes.entry import recipient_of
+from postvirt.inspection.mailboxes.entries import recipient_of
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.run import inspect, inspect_process
 from postvirt.inspection.subject import Extent

@@ -1,0 +1,185 @@
+"""Check every entry of the mailbox tables with the daemon's own search.
+
+Tables that can be listed are read from the first entry to the last; the others are
+asked for one recipient. Where each entry takes a query to a server, only a sample is
+checked.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from postvirt.config.lists import split
+from postvirt.delivery.opening import open_resolver
+from postvirt.delivery.resolve import Resolver
+from postvirt.errors import ConfigError, TableError
+from postvirt.inspection.domains.domain_lists import Domains
+from postvirt.inspection.domains.routes import Routes
+from postvirt.inspection.mailboxes.entries import EntryCheck
+from postvirt.inspection.mailboxes.entry_reader import EntryReader, Sample
+from postvirt.inspection.mailboxes.lock_methods import Locks
+from postvirt.inspection.mailboxes.owners import Owners
+from postvirt.inspection.mailboxes.reach import Reach
+from postvirt.inspection.mailboxes.sharing import Sharing
+from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
+from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.text import counted
+from postvirt.system import log
+from postvirt.tables.open_tables import OpenTables
+from postvirt.tables.simple.static import StaticTable
+from postvirt.tables.table import ListedTable, Table, TableOptions
+from postvirt.tables.unavailable import Unavailable
+
+_MAPS = ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
+
+# The size of the sample where each entry takes a query to a server.
+_FEW = 1000
+
+
+def check_entries(subject: Subject) -> Iterator[Problem]:
+    """Everything that is wrong with single entries and domains."""
+    if subject.is_like_an_earlier_one:
+        return
+    opened = OpenTables(subject.tables)
+    try:
+        # What a search would log for one recipient is counted for all.
+        with log.diverted(lambda *_: None):
+            found = _found(subject, opened)
+    except ConfigError:
+        found = []  # reported with the table
+    except TableError as error:
+        found = [_unreadable(subject, str(error))]
+    finally:
+        opened.close()
+    yield from found
+
+
+def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
+    resolver = open_resolver(subject.settings, opened)
+    names = {one: split(getattr(subject.settings, one)) for one in _MAPS}
+    if not all(names.values()):
+        return []  # reported: nothing can be delivered
+    tables = resolver.mailbox_maps.tables
+    listed = [one for one in tables if isinstance(one, ListedTable)]
+    sample = _sample(subject, listed, [*chain.from_iterable(names.values())])
+    sees_all = len(listed) == len(tables) and not sample.is_partial
+    routes = Routes(subject, opened)
+    checks: list[EntryCheck] = [Domains(subject, routes, sees_all=sees_all)]
+    if not _is_any_unavailable(subject, resolver, names.values()):
+        checks += _mailbox_checks(subject, _only_owner(resolver), sees_all=sees_all)
+    reader = EntryReader(resolver, checks, subject.extent.progress)
+    problems: list[Problem] = []
+    for table, name in zip(tables, names["virtual_mailbox_maps"], strict=True):
+        if isinstance(table, ListedTable):
+            problems += _read(subject, reader, table, sample)
+        elif not isinstance(table, Unavailable):
+            problems.append(_not_listed(subject, name))
+    if len(listed) < len(tables):
+        reader.show(_probes(routes))
+    if sample.is_partial:
+        problems.append(_sampled(subject, sample))
+    for check in checks:
+        problems += check.problems()
+    return problems
+
+
+def _sample(
+    subject: Subject, listed: Sequence[ListedTable], names: Sequence[str]
+) -> Sample:
+    is_slow = subject.tables.are_slow(names)
+    wanted = subject.extent.sample
+    if is_slow:
+        wanted = min(wanted or _FEW, _FEW)
+    return Sample(wanted, {one: one.count() for one in listed}, is_slow)
+
+
+def _mailbox_checks(
+    subject: Subject, owner: Owner | None, *, sees_all: bool
+) -> Iterator[EntryCheck]:
+    """The checks of mailboxes; owner is the only one that there is, if so."""
+    yield Owners(subject)
+    yield Reach(subject, owner, sees_all=sees_all)
+    yield Locks(subject)
+    if owner is None:
+        yield Sharing(subject)
+
+
+def _read(
+    subject: Subject, reader: EntryReader, table: ListedTable, sample: Sample
+) -> Iterator[Problem]:
+    try:
+        reader.read(table, sample)
+    except TableError as error:
+        yield _unreadable(subject, str(error))
+
+
+def _probes(routes: Routes) -> list[bytes]:
+    """A recipient who may have a mailbox, for tables that cannot be listed."""
+    domains, _ = routes.listed()
+    return [b"postmaster@" + domain for domain in domains[:1]]
+
+
+def _sampled(subject: Subject, sample: Sample) -> Problem:
+    return subject.problem(
+        "PV209",
+        f"{sample.wanted} of {counted(sample.total, 'entry')} checked"
+        + (", because each takes a query to a server" if sample.is_slow else ""),
+        "virtual_mailbox_maps",
+        severity="info",
+        remedy="" if sample.is_slow else "run this without --sample",
+    )
+
+
+def _unreadable(subject: Subject, reason: str) -> Problem:
+    return subject.problem(
+        "PV216",
+        f"not all entries could be read: {reason}",
+        "virtual_mailbox_maps",
+        remedy="rebuild the index with postmap",
+    )
+
+
+def _not_listed(subject: Subject, name: str) -> Problem:
+    return subject.problem(
+        "PV209",
+        f"{name}: the entries of this table cannot be listed, so its mailboxes were "
+        "not checked",
+        "virtual_mailbox_maps",
+        severity="info",
+        item=name,
+        remedy="check single addresses with postvirt explain",
+    )
+
+
+def _is_any_unavailable(
+    subject: Subject, resolver: Resolver, names_of_maps: Iterable[Sequence[str]]
+) -> bool:
+    """Whether a table, or one within it, cannot be opened: no mail is delivered."""
+    maps = (resolver.mailbox_maps, resolver.uid_maps, resolver.gid_maps)
+    if any(isinstance(table, Unavailable) for one in maps for table in one.tables):
+        return True
+    names = [one for names in names_of_maps for one in names]
+    for name in subject.tables.prepare(names):
+        if name not in names:
+            try:
+                table = subject.tables.open(name, TableOptions(paranoid=True))
+            except ConfigError:
+                return True
+            table.close()
+            if isinstance(table, Unavailable):
+                return True
+    return False
+
+
+def _only_owner(resolver: Resolver) -> Owner | None:
+    """The owner of every mailbox, if there is only one, and a valid one."""
+    maps: tuple[Table, ...] = (*resolver.uid_maps.tables, *resolver.gid_maps.tables)
+    if not all(isinstance(table, StaticTable) for table in maps):
+        return None
+    place = replace(resolver, mailbox_maps=resolver.uid_maps).resolve(b"anybody")
+    return place.owner if isinstance(place, Mailbox) else None
