@@ -1,12 +1,12 @@
-"""Serve one delivery request: every recipient, one report each, one status for all.
+"""Serve one delivery request: deliver to each recipient, report it, return a status.
 
 Parity: local_deliver() and local_service() in src/virtual/virtual.c.
 Differs: Recipients side by side. The recipients of one message are delivered to side by
     side, those of mbox files last. Warnings about them come before their status lines,
     which may come in another order, and a locked mailbox holds up only its own mail.
     virtual(8) delivers to one recipient after the other.
-Raises: nothing. What nobody foresaw defers the recipient with 4.3.0: mail is neither
-lost nor bounced because of a mistake in this program.
+Raises: nothing. An unforeseen exception defers the recipient with 4.3.0, so that a bug
+in this program neither loses nor bounces mail.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A delivery agent, ready for any number of requests."""
+    """A delivery agent that serves any number of requests."""
 
     postman: Deliverer
     reporter: Reporter
@@ -53,15 +53,15 @@ class Agent:
 
     @classmethod
     def of(cls, settings: Settings, postman: Deliverer, reporter: Reporter) -> Agent:
-        """An agent who finds queue files where the settings say."""
+        """An agent that looks for queue files where the settings say."""
         hashed_queues = tuple(wire(name) for name in words(settings.hash_queue_names))
         return cls(postman, reporter, hashed_queues, settings.hash_queue_depth)
 
     def serve(self, request: DeliveryRequest) -> Steps[int]:
-        """Deliver to all recipients: DONE, or TRY_AGAIN when one has to wait."""
+        """Deliver to all recipients: DONE, or TRY_AGAIN if one must be tried again."""
         try:
             return (yield from self._serve(request))
-        except Exception as error:  # other clients are being served meanwhile
+        except Exception as error:  # other clients must still be served
             _log_bug(request, "", error)
             return TRY_AGAIN
 
@@ -93,7 +93,7 @@ class Agent:
     def _deliver_all(
         self, request: DeliveryRequest, queue_file: QueueFile, content: Content
     ) -> Steps[list[Outcome]]:
-        """Deliver to the recipients side by side; their outcomes in their order."""
+        """Deliver to the recipients concurrently; their outcomes in their order."""
         branches = [
             self._deliver(request, recipient, queue_file, content)
             for recipient in request.recipients
@@ -110,7 +110,7 @@ class Agent:
         queue_file: QueueFile,
         outcome: Outcome,
     ) -> Steps[bool]:
-        """Whether the recipient is done with, and crossed off where that is asked."""
+        """Report; whether the recipient is done, and crossed off if requested."""
         try:
             is_done = yield from self.reporter.report(request, recipient, outcome)
         except Exception as error:
@@ -149,7 +149,7 @@ class Agent:
 
 
 def _log_bug(request: DeliveryRequest, to: str, error: Exception) -> None:
-    """One line that says what happened and where; the mail stays queued."""
+    """Log one line that says what happened and where; the mail stays in the queue."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

@@ -4,7 +4,7 @@ Parity: src/virtual/recipient.c, unknown.c and the end of deliver_mailbox().
 Differs: Queue files above the limit. A queue file that is larger than
     virtual_mailbox_limit is a warning and defers the mail; virtual(8) panics, because
     no recipient could be crossed off in the file. The message stays queued with both.
-Raises: QueueFileError for damaged content; otherwise whatever happens is an Outcome.
+Raises: QueueFileError for damaged content. Every other failure is an Outcome.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a recipient to the mailbox, or to the reason why there is none.
 
-Three searches with the same order of keys: the mailbox, its uid, its gid. The recipient
-is folded first, so that case does not matter.
+There are three searches with the same order of keys: for the mailbox, its uid and its
+gid. The recipient is folded first, so that case does not matter.
 
 Parity: deliver_mailbox() in src/virtual/mailbox.c.
 Differs: Strict uid and gid. The values of virtual_uid_maps and virtual_gid_maps must be
@@ -9,8 +9,8 @@ Differs: Strict uid and gid. The values of virtual_uid_maps and virtual_gid_maps
     Postfix. Older versions read 5000x as 5000 and 4294967296 as 0, which is root.
 Differs: Paths that climb. A mailbox path must not contain /../, as Postfix 3.12
     requires, with every version of Postfix.
-Raises: nothing. What the tables get wrong is a Misconfigured value.
-Security: a path that climbs out of virtual_mailbox_base is refused, and so are uid and
+Raises: nothing. What is wrong in the tables is returned as Misconfigured.
+Security: a path that leads out of virtual_mailbox_base is refused, and so are uid and
 gid 0.
 """
 
@@ -35,7 +35,7 @@ from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps
 from postvirt.tables.search import Extensions, find_address
 
-# The largest uid and gid; (uid_t) -1 has a meaning of its own in many system calls.
+# The largest uid and gid; (uid_t) -1 has a special meaning in many system calls.
 _MAX_ID = 2**32 - 2
 # Ten digits hold every number in range.
 _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")

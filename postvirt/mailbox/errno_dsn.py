@@ -14,12 +14,12 @@ from types import TracebackType
 
 from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
 
-# Trouble with the place: somebody can mend it, so try again.
+# A problem with the path of the mailbox, which can be fixed: try again.
 PLACE = "4.2.0"
-# Trouble while writing: virtual(8) gives up at once.
+# A problem while writing: virtual(8) gives up at once.
 WRITE = "5.3.0"
-# The disk could not keep what was written. That is never the recipient's fault, and a
-# later try may reach a healthy disk.
+# The disk failed to commit what was written. That is never the recipient's fault, and a
+# later attempt may find a healthy disk.
 COMMIT = "4.3.0"
 
 _CODES = {
@@ -30,19 +30,19 @@ _CODES = {
     errno.EFBIG: "5.2.2",  # virtual_mailbox_limit
 }
 
-# What fails when a message cannot be written, or kept.
+# What has failed when a message cannot be written, or committed.
 WRITING = "error writing message"
 
-# What sysexits(3) calls EX_IOERR; the bounce service puts it into the notification.
+# The text of EX_IOERR in sysexits(3); the bounce service puts it into the notification.
 _INPUT_OUTPUT_ERROR = "input/output error"
 
 CONFIGURATION = Dsn("4.3.5", "mail system configuration error")
 
 
 class DeliveryFailedError(Exception):
-    """A step of a delivery failed as such steps do; carries what to tell the sender.
+    """A step of a delivery has failed; `dsn` is what to report to the sender.
 
-    number is the errno, or 0; default the code for one that is not in the table.
+    number is the errno, or 0; default is the code for one that is not in the table.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DeliveryFailedError(Exception):
         self.dsn = Dsn(_CODES.get(number, default), reason, diagnostic=diagnostic)
 
     def told_as(self, prefix: str) -> Deferred | Bounced:
-        """The outcome, with the place in front of the reason."""
+        """The outcome, with a prefix to the reason."""
         return undelivered(replace(self.dsn, reason=prefix + self.dsn.reason))
 
 

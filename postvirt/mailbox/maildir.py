@@ -2,16 +2,16 @@
 
 The message is written to tmp/ as its owner, so that quotas count, and linked into new/
 under a name that cannot repeat on this host: device, inode and time. Missing
-directories are made once. The recipient is reported as delivered only when the file and
+directories are created. The recipient is reported as delivered only when the file and
 its name in new/ are on disk.
 
 Parity: src/virtual/maildir.c.
 Differs: Durable names. A recipient of a maildir is reported as delivered when the file
     and its name in new/ are on disk; virtual(8) does not wait for the name, so a power
     cut may lose mail that it has reported as delivered.
-Raises: QueueFileError when the content is damaged, with nothing left behind. A delivery
-that fails is an Outcome.
-Security: every step on the recipient's side is made as the owner.
+Raises: QueueFileError when the content is damaged; nothing is left in the maildir then.
+Every other failure is an Outcome.
+Security: every step on the recipient's side is made with the owner's rights.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
 
-# Tells this process's deliveries of one second apart.
+# Distinguishes this process's deliveries within one second.
 _deliveries = itertools.count(1)
 
 
 def deliver_to_maildir(
     mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
 ) -> Steps[Result]:
-    """Deliver; hostname becomes the last part of the file's name."""
+    """Deliver; hostname is the last part of the file's name."""
     owner = mailbox.owner
     file = MaildirFile(mailbox, hostname)
     try:
@@ -92,7 +92,7 @@ def deliver_to_maildir(
 
 
 def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
-    """What a failed step means for the message; the log gets a hint if there is one."""
+    """The outcome of a failed step; a hint is logged if there is one."""
     if failed.errno == errno.EACCES:
         owner = mailbox.owner
         log.warning(
@@ -104,7 +104,7 @@ def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
 
 
 def creating(path: bytes) -> str:
-    """What fails when a name in tmp/ or new/ cannot be made."""
+    """What has failed when a name in tmp/ or new/ cannot be created."""
     return f"create maildir file {text(path)}"
 
 
@@ -118,7 +118,7 @@ class MaildirFile:
         self._hostname = hostname
         self._seconds = seconds
         self._microseconds = nanoseconds // 1000
-        # The process id is this process's alone for as long as the file is in tmp/.
+        # No other process has this process ID while the file is in tmp/.
         name = (maildir, seconds, os.getpid(), next(_deliveries), hostname)
         self.tmp = b"%btmp/%d.P%dQ%d.%b" % name
         self.new = b""
@@ -131,7 +131,7 @@ class MaildirFile:
         self._everything = False
 
     def create(self) -> None:
-        """Create the file in tmp/, with the directories it needs, and name it for new/.
+        """Create the file in tmp/ and missing directories, and choose its name in new/.
 
         Raises: OSError.
         """
@@ -146,7 +146,7 @@ class MaildirFile:
         self.new = self.name_in_new(status.st_dev, status.st_ino)
 
     def name_in_new(self, device: int, inode: int) -> bytes:
-        """The path in new/ of a file with these numbers."""
+        """The path in new/ of a file with this device and inode."""
         return b"%bnew/%d.V%xI%xM%d.%b" % (
             self._maildir,
             self._seconds,
@@ -159,9 +159,9 @@ class MaildirFile:
     def publish(self, *, has_its_names: bool) -> None:
         """Move the file to new/.
 
-        has_its_names is Written's answer: the directories whose names changed are
-        opened unless they are committed with the file.
-        Raises: OSError when the name in new/ cannot be made.
+        has_its_names is Written's answer: the directories in which names have changed
+        are opened, unless they are committed with the file.
+        Raises: OSError when the name in new/ cannot be created.
         """
         move = self._rename if has_its_names else self._link
         try:
@@ -170,7 +170,7 @@ class MaildirFile:
             try:
                 self._make(b"cur")
             except OSError:
-                pass  # nothing is put there: the mail can be delivered all the same
+                pass  # a delivery puts nothing there
             self._make(b"new")
             move()
         self._has_its_names = has_its_names
@@ -180,7 +180,7 @@ class MaildirFile:
                 self._open_directory(os.path.dirname(path) or b"/")
 
     def durable(self) -> Durable:
-        """What to wait for before the message may be reported as delivered."""
+        """The commit to wait for before the message may be reported as delivered."""
         return Durable(
             self.fd,
             self.device,
@@ -191,7 +191,7 @@ class MaildirFile:
         )
 
     def remove(self) -> None:
-        """Take back a file that must not be delivered."""
+        """Remove a file that must not be delivered."""
         if self._is_in_new:
             try:
                 os.unlink(self.new)
@@ -215,7 +215,7 @@ class MaildirFile:
         self._made += make_directories(self._maildir + name, _DIRECTORY_MODE)
 
     def _rename(self) -> None:
-        """Move in one step, where the file system can."""
+        """Move in one step, if the file system can."""
         if rename_to_new_name(self.tmp, self.new):
             self._is_in_tmp, self._is_in_new = False, True
         else:
@@ -225,8 +225,8 @@ class MaildirFile:
         try:
             os.link(self.tmp, self.new)
         except OSError:
-            # Over NFS a link may be made and its answer be lost: it is there when both
-            # names are the same file.
+            # Over NFS a link may be created and the answer be lost: both names lead to
+            # the same file then.
             if not _is_same_file(self.tmp, self.new):
                 raise
             log.info(

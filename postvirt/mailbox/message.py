@@ -1,4 +1,4 @@
-"""The message as it is written: the lines in front, then the content.
+"""The message as it is written: envelope headers, then the content.
 
 Parity: the first half of src/global/mail_copy.c.
 """
@@ -15,9 +15,9 @@ from postvirt.codec.quoting import quote_local
 
 
 class Content(Protocol):
-    """Message content that can be read once for every recipient.
+    """Message content that can be read once for each recipient.
 
-    queue_file_bytes is the size of the file that holds it, 0 when there is none.
+    queue_file_bytes is the size of the file that contains it, 0 if there is none.
     """
 
     queue_file_bytes: int
@@ -25,15 +25,15 @@ class Content(Protocol):
     def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
         """The text, ending with a newline; quote_from puts ">" before From lines.
 
-        Raises: QueueFileError when it turns out to be damaged.
+        Raises: QueueFileError when it is damaged.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What the lines in front of the message say; addresses in internal form.
+    """The addresses in the lines before the message, in internal form.
 
-    original_recipient is empty when no X-Original-To line is wanted.
+    original_recipient is empty if there must not be an X-Original-To line.
     """
 
     sender: bytes
@@ -51,7 +51,7 @@ def envelope_headers(envelope: Envelope) -> bytes:
 
 
 def from_line(envelope: Envelope, now: float) -> bytes:
-    """The line that starts a message in an mbox file, in local time."""
+    """The line that starts a message in an mbox file, with the local time."""
     sender = _quoted_sender(envelope) or b"MAILER-DAEMON"
     return b"From %b  %b\n" % (sender, time.asctime(time.localtime(now)).encode())
 
@@ -61,9 +61,9 @@ def _quoted_sender(envelope: Envelope) -> bytes:
 
 
 def write_message(fd: int, head: bytes, content: Iterable[bytes], tail: bytes) -> None:
-    """Write everything, the head together with the first of the content.
+    """Write everything; the head goes out together with the first chunk.
 
-    Raises: OSError; what was written so far stays for the caller to undo.
+    Raises: OSError; the caller has to remove what has been written.
     """
     pending = head
     for chunk in content:
@@ -77,10 +77,10 @@ def write_message(fd: int, head: bytes, content: Iterable[bytes], tail: bytes) -
 
 
 def hand_over(fd: int) -> None:
-    """Have the file system say now what it would say when the file is closed.
+    """Make the file system report now the errors that it reports on close(2).
 
-    Some network and FUSE file systems hand data over, or refuse it, only then. Every
-    close of a descriptor counts for them, and this one leaves the file open.
+    Some network and FUSE file systems send data, or refuse it, only then. For them the
+    close of any descriptor of the file counts; this one leaves the file open.
 
     Raises: OSError.
     """
@@ -88,7 +88,10 @@ def hand_over(fd: int) -> None:
 
 
 def close(fd: int) -> None:
-    """Close a file whose data is on disk, or given up: errors mean nothing any more."""
+    """Close a file; errors do not matter any more.
+
+    Its data is on disk, or will not be used.
+    """
     try:
         os.close(fd)
     except OSError:
@@ -100,8 +103,8 @@ def _write_all(fd: int, parts: tuple[bytes, ...]) -> None:
     written = os.writev(fd, parts)
     if written == size:
         return
-    # A short write: the file reached its size limit or the disk is full. The next
-    # write says which.
+    # A short write: the file has reached its size limit, or the disk is full. The next
+    # write reports which.
     rest = memoryview(b"".join(parts))[written:]
     while rest:
         rest = rest[os.write(fd, rest) :]

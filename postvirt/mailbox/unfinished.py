@@ -1,24 +1,25 @@
-"""Find what a process that was killed has left of a message in an mbox file.
+"""Find the incomplete message that a killed process has left in an mbox file.
 
-While a message is being appended, an attribute of the file notes where it begins and
-what its first line is. It is removed when the message is complete, and that before
-anybody is told: a message that was reported as delivered is never noted. Whoever locks
-the file next can cut off what is noted.
+While a message is being appended, an extended attribute of the file notes where the
+message starts and what its first line is. The note is removed when the message is
+complete, before the delivery is reported, so a message that was reported as delivered
+is never noted. The next delivery, once it has locked the file, truncates it where a
+noted message starts.
 
-What somebody else has touched since then is left alone: what is noted must still be at
-its place, up to its last byte if the file ends before, and nothing that looks like the
-begin of another message may follow. (In our own messages every From_ line is quoted.)
-Where the file system has no such attributes, or no room, an unfinished message stays
-where it is; so does a very large one.
+A file that another program has changed since then is not truncated: the noted first
+line must still be there, or as much of it as the file holds, and nothing that looks
+like the start of another message may follow. (In messages that postvirt writes, every
+From_ line is quoted.) If the file system has no such attributes, or no room for one, an
+incomplete message stays in the file; so does a very large one.
 
 Parity: none.
 Differs: Unfinished messages. An incomplete message that a killed process has left in an
     mbox file is truncated by the next delivery, if the file system has extended
     attributes (user.*); virtual(8) leaves it there, in front of the next message.
 Raises: OSError from `forget`; a message that stays noted must not be reported.
-Security: called while acting as the owner, who may have written note and file himself.
-Who forges a note can cut only his own file. How much is read is bounded, and the time
-grows with that and not with its square, whatever it is.
+Security: called while acting as the owner, who may have forged both the note and the
+file; a forged note can truncate only the owner's own file. The amount of data that is
+read is bounded, and the time is linear in it, whatever the data are.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ import re
 _NAME = "user.postvirt.unfinished"
 _NOTE = re.compile(rb"(\d{1,18}) (From [^\n]{1,9000}\n)")
 
-# Another From_ line: at the begin of a line whatever it is like, and in the middle of
-# one, behind what has no newline at its end, if there is a time in it.
+# Another From_ line: at the start of a line in any form; in the middle of a line, after
+# text without a newline at its end, only if there is a time in it.
 _LINE_WITH_TIME = re.compile(rb"^[^\n]*\d\d:\d\d", re.MULTILINE)
 _UNQUOTED = re.compile(rb"(?<!>)From ")
 _LONGEST_FROM_LINE = 10_000
 
 _CHUNK_BYTES = 1_000_000
-# More than that would keep others waiting.
+# Reading more would hold the lock for too long.
 _MOST_BYTES = 32_000_000
 
 
 def note(fd: int, begin: int, from_line: bytes) -> bool:
-    """Note that a message is about to be appended; False if that is impossible."""
+    """Note that a message is about to be appended; False if that fails."""
     try:
         os.setxattr(fd, _NAME, b"%d %b" % (begin, from_line))
     except OSError:
@@ -50,15 +51,15 @@ def note(fd: int, begin: int, from_line: bytes) -> bool:
 
 
 def forget(fd: int) -> None:
-    """The message that was noted is complete."""
+    """Remove the note: the message is complete."""
     os.removexattr(fd, _NAME)
 
 
 def find(fd: int) -> int:
-    """Where an unfinished message begins; -1 if there is none, or somebody touched it.
+    """Where an incomplete message starts; -1 if there is none, or the file has changed.
 
-    The file is opened once more, for reading: locks have to be those of system.locks,
-    which survive that.
+    The file is opened once more, for reading. The locks of system.locks survive that;
+    classical fcntl locks would not.
     """
     try:
         found = _NOTE.fullmatch(os.getxattr(fd, _NAME))
@@ -80,7 +81,7 @@ def find(fd: int) -> int:
 
 
 def _has_from_line(reader: int, begin: int) -> bool:
-    """Whether anything from there on looks like the begin of a message."""
+    """Whether anything from there on looks like the start of a message."""
     rest = b"\n"
     while data := os.pread(reader, _CHUNK_BYTES, begin):
         seen = rest + data
@@ -88,7 +89,7 @@ def _has_from_line(reader: int, begin: int) -> bool:
             _UNQUOTED.search(line[0]) for line in _LINE_WITH_TIME.finditer(seen)
         ):
             return True
-        # A From_ line may go on in what follows.
+        # A From_ line may continue in the next chunk.
         rest = seen[max(seen.rfind(b"\n"), len(seen) - _LONGEST_FROM_LINE, 0) :]
         begin += len(data)
     return False

@@ -9,12 +9,11 @@ r"""The log as JSON: an object on a line for each recipient, and for each proble
      "text": "virtual_mailbox_maps lookup error"}
 
 Names and values are those of the line in Postfix's form, which is written as well; the
-delays are in seconds, to the microsecond. A queue file that turns out to be corrupt has
-a line, too, with "corrupt" as its status and no "dsn". Where a byte is not UTF-8 it is
-shown as \xff; everything outside of printable ASCII is escaped as JSON escapes it.
+delays are in seconds, to the microsecond. A corrupt queue file also has a line, with
+the status "corrupt" and no "dsn". A byte that is not UTF-8 is shown as \xff; everything
+else that is not printable ASCII is escaped as in JSON.
 
-Raises: nothing.
-Security: whatever addresses and paths hold, a line is one line and valid JSON.
+Security: whatever addresses and paths contain, a line is one line and valid JSON.
 """
 
 from __future__ import annotations
@@ -73,5 +72,5 @@ def _line(now: Timestamp, pid: int, **values: Any) -> bytes:
 
 
 def _clean(value: str) -> str:
-    """Without the surrogates that stand for bytes: many readers refuse them."""
+    """Without the surrogates that mean bytes, which many JSON readers reject."""
     return value if value.isascii() else wire(value).decode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
 """virtual_delivery_status_filter: rewrite a status code and its text.
 
-The key is "CODE TEXT", the value replaces both, or the code alone. A filter may turn 4
-into 5 and back, never a success into a failure or a failure into a success.
+The key is "CODE TEXT"; the value replaces both, or the code alone. A filter may change
+4 to 5 and 5 to 4, but not a success to a failure or a failure to a success.
 
 Parity: src/global/dsn_filter.c, dsn_util.c.
 Differs: Filters that change the code only. When a delivery status filter replaces a
@@ -25,7 +25,7 @@ _ACTIONS = {"4": "delayed", "5": "failed"}
 
 
 def filtered(maps: Maps | None, dsn: Dsn) -> Dsn:
-    """What the filter makes of a status; the same one when it has nothing to say."""
+    """The status that the filter replaces this one with; the same one by default."""
     if maps is None:
         return dsn
     try:

@@ -8,7 +8,6 @@ Where the kernel has no such calls, or its limit (fs.aio-max-nr) is reached, `su
 returns False and the caller commits the file itself.
 
 Parity: none. Source: io_setup(2), io_submit(2), linux/aio_abi.h.
-Raises: nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Make directories on demand, and open directories to make names in them durable.
+"""Create directories on demand, and open directories to make names in them durable.
 
 Parity: src/util/make_dirs.c.
 Raises: OSError, with the errno that Postfix would report.
-Security: called while acting as the owner, so that nothing is made where the owner
-could not make it.
+Security: called while acting as the owner, so that nothing is created where the owner
+could not create it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 
 
 def make_directories(path: bytes, mode: int) -> list[bytes]:
-    """Make `path` and whatever is missing above it; the directories that are new.
+    """Create `path` and missing directories above it; the directories that are new.
 
-    A new directory gets the group that this process acts as, also below a directory
-    that would hand down its own.
+    A new directory gets the effective group of this process, also below a directory
+    whose set-gid bit would give it another one.
     """
     made: list[bytes] = []
     for place in places_on_the_way(path):
@@ -27,7 +27,7 @@ def make_directories(path: bytes, mode: int) -> list[bytes]:
 
 
 def places_on_the_way(path: bytes) -> Iterator[bytes]:
-    """The directories that have to be there, from the top down to `path` itself."""
+    """The directories that are needed, from the top down to `path` itself."""
     end = 0
     while end < len(path):
         end = path.find(b"/", end + 1)
@@ -46,7 +46,7 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
             os.mkdir(place, mode)
             made.append(place)
         except FileExistsError:
-            pass  # somebody else was faster
+            pass  # another process was faster
         status = os.stat(place)
         if stat.S_ISDIR(status.st_mode) and status.st_gid != os.getegid():
             os.chown(place, -1, os.getegid())
@@ -55,10 +55,10 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
 
 
 def open_directory(path: bytes) -> int | None:
-    """Open a directory in order to sync it; None when its owner may not read it.
+    """Open a directory in order to sync it; None if its owner may not read it.
 
     A directory that may be searched and written but not read (mode 0300) cannot be
-    opened, and so not be synced by itself.
+    opened, so it cannot be synced by itself.
     """
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
-"""Make data survive a power cut: the kernel's calls, one by one.
+"""The system calls that make data survive a power cut.
 
-A failed fsync is never tried again: the kernel has dropped the dirty pages by then, and
-a second call would report success for data that is lost.
+A failed fsync is never tried again, because the kernel has dropped the dirty pages by
+then, and a second call would report success for data that is lost.
 
 Raises: OSError, or returns it where several files are concerned.
 """
@@ -27,13 +27,13 @@ _sync_file_range.argtypes = (
 
 
 def write_out(fds: Sequence[int]) -> list[OSError | None]:
-    """Wait until the data of all files have left memory for the disk, all at once.
+    """Wait until the kernel has sent the data of all files to the disk, all at once.
 
-    The disk may still have them in its cache, and the inodes are not committed.
+    The data may still be in the disk's cache, and the inodes are not committed.
     """
     if len(fds) > 1:
         for fd in fds:
-            _sync_file_range(fd, 0, 0, _WRITE)  # a failure shows up again below
+            _sync_file_range(fd, 0, 0, _WRITE)  # a failure is reported below
     return [_write_out(fd) for fd in fds]
 
 
@@ -54,15 +54,15 @@ def commit(fd: int) -> OSError | None:
 
 
 def error_of(number: int) -> OSError | None:
-    """What the errno of a commit means; 0 is success."""
+    """The error for the errno of a commit; 0 is success."""
     return OSError(number, os.strerror(number)) if number else None
 
 
 def is_unsupported(error: OSError | None) -> bool:
     """Whether the file system cannot commit a directory.
 
-    Some network and FUSE file systems cannot: there the server decides when a name is
-    durable.
+    Some network and FUSE file systems cannot, because their server decides when a name
+    is durable.
     """
     return error is not None and error.errno in (errno.EINVAL, errno.EOPNOTSUPP)
 

@@ -1,7 +1,7 @@
 """The network addresses of this machine.
 
-Python has no getifaddrs(3); the kernel is asked over netlink, which is what the C
-library does, and needs no privileges. Interfaces that are down do not count.
+Python has no getifaddrs(3), so the kernel is asked over netlink, as the C library does;
+this needs no privileges. Interfaces that are down are ignored.
 
 Parity: src/util/inet_addr_local.c, src/util/inet_addr_host.c.
 Raises: OSError when the kernel does not answer, or a name cannot be resolved.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from postvirt.model.text import wire
 
-# An address as inet_pton(3) makes it: 4 bytes for IPv4, 16 for IPv6.
+# An address as from inet_pton(3): 4 bytes for IPv4, 16 for IPv6.
 Address = bytes
 
 # linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h, linux/if.h
@@ -36,7 +36,7 @@ _DATAGRAM_BYTES = 65536
 
 
 def _dump(request: int, answer: int) -> Iterator[bytes]:
-    """The bodies of all messages with which the kernel answers a request."""
+    """The bodies of all messages in the kernel's answer to a request."""
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
     ) as kernel:
@@ -63,7 +63,7 @@ def _aligned(length: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An address, and how many of its bits all neighbours have in common."""
+    """An address, and the number of bits in the prefix of its network."""
 
     address: Address
     bits: int
@@ -108,7 +108,7 @@ def host_addresses(host: str) -> frozenset[Address]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     try:
-        # As bytes, because Python would import a codec for a name that is text.
+        # As bytes, because Python imports a codec to encode a host name that is text.
         answers = socket.getaddrinfo(wire(host), None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise OSError(errno.ENOENT, error.strerror) from None

@@ -9,10 +9,10 @@ import resource
 
 
 def limit_file_size(limit_bytes: int) -> None:
-    """Let a write that would make a file larger fail with EFBIG; 0 is no limit.
+    """Make a write fail with EFBIG that would make a file larger; 0 is no limit.
 
-    Python ignores SIGXFSZ, which would end the process instead. The limit may be taken
-    back: it is not for log files (system.log_file).
+    Python ignores SIGXFSZ, which would end the process instead. The hard limit stays
+    higher, because log files are exempt (system.log_file).
     """
     if limit_bytes > 0:
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -22,6 +22,6 @@ def limit_file_size(limit_bytes: int) -> None:
 
 
 def allow_many_files() -> None:
-    """Let this process have as many files open as it may: it serves many at a time."""
+    """Raise the limit on open files to the hard limit, for many clients at a time."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

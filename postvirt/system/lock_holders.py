@@ -27,7 +27,7 @@ class Holder:
     def __str__(self) -> str:
         """The process, for use in a sentence."""
         if self.pid <= 0:
-            return "a process that the kernel does not name"
+            return "an unknown process"
         try:
             with open(f"/proc/{self.pid}/comm", "rb") as file:
                 name = os.fsdecode(file.read()).strip()

@@ -1,12 +1,12 @@
-"""One attempt at each kind of lock; whoever needs the lock decides when to try again.
+"""One attempt at each kind of lock; the caller decides when to try again.
 
 Parity: src/util/myflock.c, src/global/dot_lockfile.c.
 Differs: Locks of the open file. The fcntl locks belong to the open file (F_OFD_SETLK)
     and not to the process. They exclude the classical fcntl locks of every other
     program all the same, and also other deliveries of this process; closing another
     descriptor of the same file does not release them.
-Raises: OSError; BlockingIOError (EAGAIN) when somebody else holds the kernel's lock,
-FileExistsError when the dot lock is taken.
+Raises: OSError; BlockingIOError (EAGAIN) when another process holds the kernel's lock,
+FileExistsError when there is a dot lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def try_fcntl_lock(fd: int) -> None:
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, whole_file)
     except PermissionError:
-        # Some systems say EACCES for "taken", POSIX allows both.
+        # POSIX allows EACCES instead of EAGAIN for a lock that is held.
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
 
 
@@ -37,7 +37,7 @@ def try_flock(fd: int) -> None:
 
 
 def try_shared_flock(fd: int) -> None:
-    """Lock the open file for reading, as the queue manager expects of us."""
+    """Lock the open file for reading, as the queue manager expects."""
     fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
@@ -47,15 +47,15 @@ def dot_lock_path(path: bytes) -> bytes:
 
 
 def try_dot_lock(path: bytes) -> None:
-    """Create PATH.lock; it is the lock, its content and mode mean nothing."""
+    """Create PATH.lock; that it exists is the lock, whatever its content and mode."""
     lock = dot_lock_path(path)
     os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
 
 
 def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:
-    """Remove PATH.lock when nobody touched it for so long that its owner must be dead.
+    """Remove PATH.lock if it is so old that the process that created it must be dead.
 
-    Whole seconds count, as in Postfix.
+    Its age counts in whole seconds, as in Postfix.
 
     Raises: OSError when it is stale and cannot be removed.
     """
@@ -67,7 +67,7 @@ def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:
 
 
 def is_stale_dot_lock(path: bytes, stale_seconds: int) -> bool:
-    """Whether there is a PATH.lock that nobody touched for so long."""
+    """Whether there is a PATH.lock that has not changed for stale_seconds."""
     try:
         changed = os.stat(dot_lock_path(path)).st_ctime_ns // 1_000_000_000
     except OSError:
@@ -76,7 +76,7 @@ def is_stale_dot_lock(path: bytes, stale_seconds: int) -> bool:
 
 
 def remove_dot_lock(path: bytes) -> None:
-    """Give the dot lock back; one that is gone already is none of our business."""
+    """Remove the dot lock; it does not matter if that fails."""
     try:
         os.unlink(dot_lock_path(path))
     except OSError:

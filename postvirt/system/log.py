@@ -1,8 +1,8 @@
 """The mail log, exactly as Postfix writes it.
 
 A process has one log. Until `start` is called, lines go to standard error. The
-severities have Postfix's meaning: info is normal, a warning does not stop the program,
-an error is a problem that it goes on with, fatal ends it.
+severities have Postfix's meaning: info is normal, a warning is a problem that does not
+stop the program, an error one that it continues with, and fatal ends it.
 
 Parity: src/util/msg.c, msg_logger.c, msg_syslog.c, printable.c and
 src/global/maillog_client.c.
@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from postvirt.model.text import wire
 
-# Postfix cuts the text of a line here (MSG_LOGGER_RECLEN), so that a datagram suffices.
+# Postfix truncates the text of a line here (MSG_LOGGER_RECLEN) to fit into a datagram.
 MAX_TEXT_BYTES = 2000
 
 # A fatal daemon waits before it exits, so that master(8) does not restart it in a loop.
@@ -41,7 +41,7 @@ _FACILITIES = {
         " LOCAL0 LOCAL1 LOCAL2 LOCAL3 LOCAL4 LOCAL5 LOCAL6 LOCAL7"
     ).split()
 }
-_FACILITIES["ftp"] = 11 << 3  # which Python's module does not name
+_FACILITIES["ftp"] = 11 << 3  # missing in Python's module
 _PRIORITIES = {
     "": syslog.LOG_INFO,
     "warning": syslog.LOG_WARNING,
@@ -71,8 +71,8 @@ def to_syslog(tag: str, facility: str) -> Sink:
 
     Raises: KeyError for a facility that syslog(3) does not have.
     """
-    # At once: later /dev/log may be out of reach (chroot). And "kern" is 0, which
-    # syslog(3) takes for "as opened": such lines are mail's, too.
+    # At once, because later /dev/log may be out of reach (chroot). LOG_MAIL, because
+    # "kern" is number 0, which syslog(3) replaces by the facility given here.
     syslog.openlog(tag, syslog.LOG_PID | syslog.LOG_NDELAY, syslog.LOG_MAIL)
     number = _FACILITIES[facility]
 
@@ -105,7 +105,7 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
             connection = None
 
     try:
-        connect()  # now: later the path may be out of reach (chroot)
+        connect()  # now, because later the path may be out of reach (chroot)
     except OSError:
         disconnect()
 
@@ -121,15 +121,15 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
             assert connection is not None
             connection.send(wire(head) + text[:MAX_TEXT_BYTES])
         except OSError:
-            # As Postfix: a line that postlogd does not take is lost; the next one
-            # tries a new connection, because postlogd may have been restarted.
+            # As with Postfix, a line that postlogd(8) does not receive is lost. For the
+            # next one there is a new connection: postlogd(8) may have been restarted.
             disconnect()
 
     return write
 
 
 def to_both(one: Sink, other: Sink) -> Sink:
-    """Every line to two places."""
+    """Every line to both sinks."""
 
     def write(severity: str, text: bytes) -> None:
         one(severity, text)
@@ -150,8 +150,8 @@ def start(
 ) -> None:
     """Send all further lines to `sink`.
 
-    utf8 lets UTF-8 pass unchanged (smtputf8_enable), verbose is the number of -v
-    options, daemon makes `fatal` wait a second before the process ends.
+    utf8 leaves UTF-8 unchanged (smtputf8_enable), verbose is the number of -v options,
+    daemon makes `fatal` wait a second before the process ends.
     """
     global _sink, _utf8, _verbose, _is_daemon
     _sink, _utf8, _verbose, _is_daemon = sink, utf8, verbose, daemon
@@ -159,7 +159,7 @@ def start(
 
 @contextmanager
 def diverted(sink: Sink) -> Iterator[None]:
-    """Send what is logged in the block to `sink`, and nowhere else."""
+    """Send what is logged in the block to `sink` only."""
     global _sink
     before, _sink = _sink, sink
     try:
@@ -169,7 +169,7 @@ def diverted(sink: Sink) -> Iterator[None]:
 
 
 def tell_also(sink: Sink | None) -> None:
-    """Send all further lines to this one as well; None ends that."""
+    """Send all further lines to this sink as well; None ends that."""
     global _also
     _also = sink
 
@@ -180,7 +180,7 @@ def is_facility(name: str) -> bool:
 
 
 def printable(line: str, *, utf8: bool) -> bytes:
-    """The line with "?" in place of every byte that a terminal should not see."""
+    """The line with "?" instead of every byte that is not safe on a terminal."""
     if line.isascii() and line.isprintable():
         return line.encode("ascii")
     pattern = _UTF8 if utf8 else _ASCII_ONLY
@@ -196,18 +196,18 @@ def _write(severity: str, line: str) -> None:
 
 
 def info(line: str) -> None:
-    """Log what is normal."""
+    """Log a normal event."""
     _write("", line)
 
 
 def debug(line: str) -> None:
-    """Log what only -v asks for."""
+    """Log a line that is for -v only."""
     if _verbose:
         _write("", line)
 
 
 def warning(line: str) -> None:
-    """Log a problem that somebody should look at."""
+    """Log a problem that should be checked."""
     _write("warning", line)
 
 
@@ -217,7 +217,7 @@ def error(line: str) -> None:
 
 
 def fatal(line: str) -> NoReturn:
-    """Log why the program cannot go on and end it with status 1."""
+    """Log why the program cannot continue, and end it with status 1."""
     _write("fatal", line)
     if _is_daemon:
         time.sleep(FATAL_PAUSE_SECONDS)

@@ -1,13 +1,14 @@
-"""A log file that this system's users have no hand in.
+"""A log file that users of this machine cannot replace.
 
-It is opened with root's rights and written to by processes that have given them up, so
-it must not lead anywhere else: every directory on the way belongs to root, or to the
-mail system, and is not for everybody to write; the file is a regular one of the same
-owners with one name. Symbolic links on the way are followed once, and what they lead to
-is looked at; the file itself must not be one.
+It is opened with root's rights and written by processes that have given them up, so its
+path must lead where root wants: root or mail_owner owns every directory on the path,
+and other users cannot write to it; the file is a regular file with the same owners and
+one hard link. Symbolic links to directories are followed once, and their target is
+checked; the file itself must not be a symbolic link.
 
 Raises: UnsafeFileError, whose reason says what is wrong.
-Security: open first, look then. Each directory is opened in the one before it.
+Security: files are opened first and checked then. Each directory is opened relative to
+its parent.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _DIRECTORY_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def open_log_file(path: str, mail_owner: Owner) -> int:
-    """A descriptor to append to the file, which is made if it is not there.
+    """A descriptor to append to the file, which is created if it is missing.
 
-    mail_owner may own the file, and its group may read one that is made.
+    mail_owner may own the file, and its group may read a new file.
     """
     trusted = {0, os.geteuid(), mail_owner.uid}
     place, name = os.path.split(os.path.abspath(wire(path)))
@@ -52,9 +53,9 @@ def open_log_file(path: str, mail_owner: Owner) -> int:
 
 
 def append(fd: int, data: bytes) -> int:
-    """Write with one write(2); how many bytes were written.
+    """Write with one write(2); the number of bytes that were written.
 
-    The limit for the size of mailbox files is not meant for log files.
+    The limit on the size of mailbox files does not apply to log files.
     Raises: OSError.
     """
     now, most = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -68,7 +69,7 @@ def append(fd: int, data: bytes) -> int:
 
 
 def _open_directory(path: bytes, trusted: set[int]) -> int:
-    """The directory, when nobody who is not trusted can put another one there."""
+    """The directory, if no untrusted user can replace it."""
     at = b"/"
     fd = os.open(at, _DIRECTORY_FLAGS)
     for name in [part for part in path.split(b"/") if part]:
@@ -85,7 +86,7 @@ def _open_directory(path: bytes, trusted: set[int]) -> int:
         if status.st_uid not in trusted or is_for_all:
             os.close(fd)
             shown = at.decode("utf-8", "surrogateescape")
-            reason = f"directory {shown} is not root's alone"
+            reason = f"untrusted users can change directory {shown}"
             raise UnsafeFileError(errno.EPERM, reason)
     return fd
 
@@ -97,7 +98,7 @@ def _open_or_create(name: bytes, directory: int, gid: int) -> int:
         pass
     try:
         fd = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=directory)
-    except FileExistsError:  # another process has made it
+    except FileExistsError:  # another process has created it
         return os.open(name, _FLAGS, dir_fd=directory)
     if os.geteuid() == 0:
         os.fchown(fd, -1, gid)
@@ -111,7 +112,7 @@ def _examine(status: os.stat_result, trusted: set[int]) -> None:
     if status.st_nlink != 1:
         raise UnsafeFileError(errno.EPERM, f"it has {status.st_nlink} hard links")
     if status.st_uid not in trusted:
-        reason = f"it belongs to user {status.st_uid}"
+        reason = f"uid {status.st_uid} owns it"
         raise UnsafeFileError(errno.EPERM, reason)
 
 

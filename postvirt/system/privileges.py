@@ -1,18 +1,18 @@
-"""The one door through which this process changes its identity.
+"""The only module that changes the identity of the process.
 
 A process that master(8) starts as root keeps root as its real user and works as
-mail_owner. All file work on the recipient's side happens inside `acting_as(owner)`,
-so that the kernel applies the recipient's rights and quota, and nobody can lure the
-mail system into writing where the recipient may not.
+mail_owner. All file operations on the recipient's side happen inside
+`acting_as(owner)`, so that the kernel applies the owner's rights and quota, and mail is
+not written where the owner could not write.
 
-The effective identity belongs to the whole process: the block must not wait for
-anything (no yield inside), as other deliveries would go on as somebody else. Where
-there are threads, see `separate_threads`.
+The effective identity is that of the whole process, so the block must not wait for
+anything (no yield inside): other deliveries would run with the wrong identity. For
+processes with threads, see `separate_threads`.
 
 Parity: src/util/set_eugid.c: group, that one supplementary group, then user.
 Raises: PermissionError when the identity cannot be taken.
-Security: refuses uid 0 and gid 0. A process that cannot come back ends at once,
-without running any handler as somebody else.
+Security: refuses uid 0 and gid 0. A process that cannot return to mail_owner's identity
+exits at once, without running any handler with the wrong one.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from postvirt.system import log
 
 try:
     from postvirt.system import thread_identity
-except ImportError:  # a machine whose system calls are not known
+except ImportError:  # a machine whose system call numbers are unknown
     thread_identity = None  # type: ignore[assignment]
 
-# What the process works as between deliveries; None: it was not started as root and
-# cannot be anybody else.
+# The identity between deliveries; None: the process was not started as root and cannot
+# change its identity.
 _home: Owner | None = None
 
-# What changes the identity: `os`, or system.thread_identity with the same functions.
+# The functions that change the identity: those of `os`, or those of the same names in
+# system.thread_identity.
 _calls: Any = os
 
 
 def separate_threads() -> bool:
-    """Have `acting_as` change the calling thread alone; False where that cannot be."""
+    """Let `acting_as` change only the calling thread; False if that is impossible."""
     global _calls
     if thread_identity is None:
         return False
@@ -48,7 +49,7 @@ def separate_threads() -> bool:
 
 
 def is_root() -> bool:
-    """Whether the process may take other identities."""
+    """Whether the process may change its identity."""
     return os.getuid() == 0
 
 
@@ -64,7 +65,7 @@ def settle(owner: Owner) -> None:
 
 
 def become(owner: Owner) -> None:
-    """Be this user for good; for a process that was started as root."""
+    """Become this user for good, if the process was started as root."""
     if is_root():
         os.setgroups(())
         os.setresgid(owner.gid, owner.gid, owner.gid)
@@ -77,7 +78,7 @@ def may_act_as(owner: Owner) -> bool:
 
 
 class acting_as:  # noqa: N801 - used like a function
-    """Do the work of the block with the owner's rights and nobody else's."""
+    """Run the block with the owner's rights."""
 
     __slots__ = ("_owner",)
 
@@ -126,6 +127,6 @@ def _come_home(home: Owner) -> None:
 
 def _end(problem: BaseException) -> NoReturn:
     try:
-        log.error(f"cannot return to the identity of the mail system: {problem}")
+        log.error(f"cannot return to the identity of mail_owner: {problem}")
     finally:
         os._exit(1)

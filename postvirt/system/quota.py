@@ -1,10 +1,8 @@
-"""How much of its disk quota a user has used, as far as the kernel tells.
+"""How much of its disk quota a user has used, according to the kernel.
 
-Quotas that are kept elsewhere (of btrfs subvolumes, of an NFS server, of an IMAP
-server) are not seen.
+Other quotas (of btrfs subvolumes, of an NFS server, of an IMAP server) are not seen.
 
 Source: quotactl(2) and quotactl_fd of Linux 5.14; struct if_dqblk of linux/quota.h.
-Raises: nothing; where the kernel does not tell, there is nothing to tell.
 """
 
 from __future__ import annotations
@@ -21,9 +19,9 @@ _QUOTACTL_FD = 443
 _GET_QUOTA = 0x80_0007
 _KINDS = (("user", 0), ("group", 1))
 
-# Two limits and what is used of blocks, the same of inodes, two ends of grace.
+# Two limits and the use of blocks, the same of inodes, the ends of two grace times.
 _DQBLK = struct.Struct("=8QI4x")
-_BLOCK_BYTES = 1024  # of the limits
+_BLOCK_BYTES = 1024  # the unit of the limits
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc["syscall"]
@@ -39,10 +37,10 @@ _syscall.argtypes = (
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What is used of bytes or inodes; a limit of 0 is none.
+    """How many bytes or inodes are used; a limit of 0 is none.
 
-    soft_until   when the soft limit becomes a hard one, in seconds since 1970; 0 when
-                 it is not exceeded
+    soft_until   when the soft limit becomes a hard one, in seconds since 1970; 0 if it
+                 is not exceeded
     """
 
     used: int
@@ -51,7 +49,7 @@ class Use:
     soft_until: int
 
     def has_room(self, more: int, now: float) -> bool:
-        """Whether so much more would be allowed."""
+        """Whether `more` would still be allowed."""
         after = self.used + more
         if self.hard and after > self.hard:
             return False
@@ -69,7 +67,7 @@ class Quota:
 
 
 def quotas(place: bytes) -> Iterator[Quota]:
-    """The quotas that whoever this process works as has where this place is."""
+    """The quotas of this process's effective user and group at this path."""
     try:
         fd = os.open(place, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -85,7 +83,7 @@ def quotas(place: bytes) -> Iterator[Quota]:
 
 
 def has_no_room(place: bytes, *, size_bytes: int = 0, inodes: int = 0) -> bool:
-    """Whether a quota stands against so much more."""
+    """Whether a quota forbids this many more bytes or inodes."""
     now = time.time()
     return any(
         not quota.size.has_room(size_bytes, now)

@@ -1,15 +1,16 @@
 """Open a file that a hostile user may have put in place.
 
-The file is opened first and examined then: it must have exactly one name, must not be
-a directory, and the name must still lead to the opened file. A symbolic link counts
-only when root owns it and the directory it is in, and nobody else can write there.
-Opening never blocks, whatever is behind the name.
+The file is opened first and examined then: it must have exactly one name, must not be a
+directory, and the name must still lead to the opened file. A symbolic link is accepted
+only if root owns it and its directory, and no other user can write to that directory.
+Opening never blocks, whatever the name leads to.
 
 Parity: src/util/safe_open.c.
 Raises: UnsafeFileError, an OSError with the errno that decides the delivery status and
 Postfix's words in `reason`.
-Security: a hard link could lead us into somebody else's file, a link owned by a user
-anywhere; a link in a directory that root alone can write was put there on purpose.
+Security: a hard link could lead to another user's file, and a symbolic link that a user
+owns could lead anywhere; a link in a directory that only root can write was put there
+on purpose.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def open_or_create(
 ) -> tuple[int, os.stat_result, bool]:
     """Open an existing file, or create it: descriptor, status, and whether it is new.
 
-    Only "no such file" leads from opening to creating, and only "file exists" back.
+    Only ENOENT leads from opening to creating, and only EEXIST leads back.
     """
     try:
         return (*open_existing(path, flags), False)
@@ -62,7 +63,7 @@ def _create(path: bytes, flags: int, mode: int) -> tuple[int, os.stat_result]:
 
 
 def open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
-    """Open a file that is there: descriptor and status."""
+    """Open an existing file: descriptor and status."""
     try:
         fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -75,7 +76,7 @@ def open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
 
 
 def examined(fd: int, path: bytes) -> os.stat_result:
-    """The status of an open file, if mail may be put into it."""
+    """The status of an open file, if mail may be written to it."""
     opened = os.fstat(fd)
     if opened.st_nlink != 1:
         raise UnsafeFileError(errno.EPERM, f"file has {opened.st_nlink} hard links")
@@ -109,6 +110,6 @@ def _only_root_writes(directory: bytes) -> bool:
 
 
 def refusal(error: OSError, what: str) -> UnsafeFileError:
-    """The system's error, with what was tried."""
+    """The system's error, with what has failed."""
     number = error.errno or errno.EIO
     return UnsafeFileError(number, f"{what}: {os.strerror(number)}")

@@ -1,6 +1,6 @@
-"""Ask another Postfix service one thing, over its socket below the queue directory.
+"""Send one request to another Postfix service, over its socket in the queue directory.
 
-Parity: src/global/mail_command_client.c, mail_connect.c; the texts logged are theirs.
+Parity: src/global/mail_command_client.c, mail_connect.c; the log lines are theirs.
 Differs: Services that do not announce themselves. A bounce, defer, trace, verify or
     flush service that does not announce its protocol is told nothing; virtual(8) warns
     and tells it all the same, or complains that it cannot write.
@@ -36,9 +36,9 @@ def exchange(
 ) -> Steps[int | None]:
     """Connect, check the announcement, send the request, return the status.
 
-    service is class and name ("private/bounce"), protocol what it announces, b"" when
-    it waits in silence, timeout the seconds that each single read or write may take
-    (ipc_timeout). Without an answer there is no status: None.
+    service is class and name ("private/bounce"); protocol is what it announces, b"" if
+    it has no greeting; timeout is the time limit in seconds for each read or write
+    (ipc_timeout). The status is None if there is no valid answer.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
@@ -69,7 +69,7 @@ def exchange(
 
 
 def _status(buffer: bytearray, start: int, peer: str) -> int | NeedData:
-    """The answer. It counts when more follows: the service did what was asked of it."""
+    """The answer; it is valid even if more follows: the service has done its work."""
     try:
         return decode_status(buffer, start, peer)
     except SurplusError as error:
@@ -83,8 +83,8 @@ def _connect(connection: socket.socket, service: str, timeout: float) -> Steps[N
         try:
             return connection.connect(service)
         except BlockingIOError:
-            # Too many others are waiting to be accepted; the kernel does not tell when
-            # there is room.
+            # The service's backlog is full; the kernel does not report when it has room
+            # again.
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)
@@ -93,7 +93,7 @@ def _connect(connection: socket.socket, service: str, timeout: float) -> Steps[N
 
 
 class _Talk:
-    """A connection, and what came over it."""
+    """A connection, and what has been received over it."""
 
     def __init__(self, connection: socket.socket, timeout: float, peer: str) -> None:
         self.buffer = bytearray()
@@ -102,7 +102,7 @@ class _Talk:
         self._peer = peer
 
     def receive(self, decode: Callable[[], int | NeedData]) -> Steps[int]:
-        """Read until the decoder has what it needs."""
+        """Read until the decoder has a result."""
         while isinstance(result := decode(), NeedData):
             try:
                 yield from self._wait(writes=False)

@@ -1,14 +1,15 @@
-"""Change the identity of the calling thread, and of no other.
+"""Change the identity of the calling thread only.
 
-Linux keeps an identity for each thread. The C library hides that: its seteuid() makes
-every thread of the process follow, by a signal to each. A thread that asks a database
-must stay mail_owner while another one acts as a recipient, so here the kernel is called
-directly. It takes twice the time, so it is for processes that have such threads.
+On Linux each thread has its own identity. The C library hides that: its seteuid()
+changes all threads of the process, with a signal to each. A thread that queries a
+database must stay mail_owner while another one acts as a recipient, so this module
+calls the kernel directly. That takes twice the time, so only processes with such
+threads use it.
 
 The functions have the names of those in `os`.
 
 Source: setresuid(2), credentials(7), "C library/kernel differences".
-Raises: ImportError on a machine whose call numbers are not known; OSError.
+Raises: ImportError on a machine whose system call numbers are unknown; OSError.
 """
 
 from __future__ import annotations
@@ -58,15 +59,15 @@ def _check(result: int) -> None:
 
 
 def seteuid(uid: int) -> None:
-    """Work as this user; real and saved user stay."""
+    """Change the effective user; the real and saved user stay."""
     _check(_setresuid(_SAME, uid, _SAME))
 
 
 def setegid(gid: int) -> None:
-    """Work as this group; real and saved group stay."""
+    """Change the effective group; the real and saved group stay."""
     _check(_setresgid(_SAME, gid, _SAME))
 
 
 def setgroups(groups: Sequence[int]) -> None:
-    """Have these supplementary groups."""
+    """Set the supplementary groups."""
     _check(_setgroups(len(groups), struct.pack(f"={len(groups)}I", *groups)))

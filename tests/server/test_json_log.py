@@ -214,7 +214,7 @@ def test_a_place_that_is_not_safe_is_one_warning(
         agent.ask(request(instance, BOB))
     found = [agent.log_line().text for _ in range(3)]
     assert [" status=sent " in line for line in found] == [False, True, True]
-    assert f"directory {open_to_all} is not root's alone" in found[0]
+    assert f"untrusted users can change directory {open_to_all}" in found[0]
     assert not list(open_to_all.iterdir())
 
 

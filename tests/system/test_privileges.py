@@ -206,7 +206,7 @@ def test_a_process_that_cannot_come_back_ends_at_once(
 
     assert exit_status_of(work) == 1
     assert (ground / "log").read_text() == (
-        "error: cannot return to the identity of the mail system: "
+        "error: cannot return to the identity of mail_owner: "
         "[Errno 1] Operation not permitted"
     )
     assert not (ground / "handler-ran").exists()
