@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-SUMMARY = "put postvirt in the place of Postfix's virtual(8)"
+SUMMARY = "replace Postfix's virtual(8) by postvirt"
 DESCRIPTION = """\
-Put postvirt's launcher into daemon_directory under the name `virtual`, so that Postfix
-runs it without any change of main.cf or master.cf. The genuine program is kept beside
-it as virtual.genuine. If that belongs to a package of dpkg's it is diverted, so that an
-upgrade of Postfix neither undoes this nor is hindered by it; elsewhere, repeat this
-after an upgrade. All instances that share the daemon_directory are concerned.
+Install postvirt's launcher in daemon_directory under the name `virtual`, so that
+Postfix runs it without changes to main.cf or master.cf. The genuine program is kept
+beside it as virtual.genuine. If a dpkg package owns that program, it is diverted, so
+that Postfix upgrades neither undo nor break the installation; elsewhere, run this again
+after each upgrade. This affects all Postfix instances that share the daemon_directory.
 
-The launcher is tried before it is put in place, and at every moment there is a program
-that works under the name `virtual`. Processes that run go on until `postfix reload`.
-Repeating this does no harm, and `postvirt uninstall` undoes it. Exit status: 0 when it
-is in place; 1 when something has to be put right first.
+The launcher is tried before it is put in place, and a working program has the name
+`virtual` at every moment. Running processes continue until `postfix reload`. This can
+be repeated safely, and `postvirt uninstall` undoes it. Exit status: 0 when the launcher
+is in place; 1 when something must be corrected first.
 """
 
 CANNOT_RUN = 1
@@ -27,19 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_configuration_options(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be done"
+        "--dry-run", action="store_true", help="only print what would be done"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Install, saying what is done; the exit status."""
+    """Install and report each step; the exit status."""
     from postvirt.cli.settings_options import load_settings
-    from postvirt.installation.drop_in import DropIn, hints, take
+    from postvirt.installation.drop_in import DropIn, carry_out
+    from postvirt.installation.hints import hints
 
     settings = load_settings(arguments)
     place = DropIn(settings.daemon_directory, settings.config_directory)
-    if not take(place.install(), dry_run=arguments.dry_run):
-        print(f"{place.virtual} is postvirt already")
+    if not carry_out(place.install(), dry_run=arguments.dry_run):
+        print(f"{place.virtual} is already postvirt")
         return 0
     for hint in hints(place.virtual):
         print(f"note: {hint}")

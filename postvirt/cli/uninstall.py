@@ -1,4 +1,4 @@
-"""postvirt uninstall: bring the genuine virtual(8) back."""
+"""postvirt uninstall: restore the genuine virtual(8)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import argparse
 
 SUMMARY = "undo `postvirt install`"
 DESCRIPTION = """\
-Put the genuine program, kept as virtual.genuine, back in its place in daemon_directory,
-and end the diversion if there is one. At every moment there is a program that works
-under the name `virtual`. Processes that run go on until `postfix reload`. Mailboxes,
-tables and queue stay as they are, and so does postvirt itself. Repeating this does no
-harm. Exit status: 0 when the genuine program is in place; 1 when something has to be
-put right first.
+Restore the genuine program, kept as virtual.genuine, in daemon_directory, and remove
+the diversion if there is one. A working program has the name `virtual` at every moment.
+Running processes continue until `postfix reload`. Mailboxes, tables, the queue and
+postvirt itself are not changed. This can be repeated safely. Exit status: 0 when the
+genuine program is in place; 1 when something must be corrected first.
 """
 
 CANNOT_RUN = 1
@@ -23,19 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_configuration_options(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be done"
+        "--dry-run", action="store_true", help="only print what would be done"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Uninstall, saying what is done; the exit status."""
+    """Uninstall and report each step; the exit status."""
     from postvirt.cli.settings_options import load_settings
-    from postvirt.installation.drop_in import DropIn, take
+    from postvirt.installation.drop_in import DropIn, carry_out
 
     settings = load_settings(arguments)
     place = DropIn(settings.daemon_directory, settings.config_directory)
-    if not take(place.uninstall(), dry_run=arguments.dry_run):
-        print(f"{place.virtual} is Postfix's own already")
+    if not carry_out(place.uninstall(), dry_run=arguments.dry_run):
+        print(f"{place.virtual} is already Postfix's own")
         return 0
     if not arguments.dry_run:
         print(f"next: postfix -c {settings.config_directory} reload")

@@ -1,7 +1,7 @@
-"""What lies under the name of a program that master(8) starts as `virtual`.
+"""Which program is installed under a name that master(8) starts as `virtual`.
 
-Every program of Postfix carries its release; a launcher of postvirt is a script that
-imports its main function.
+Every program of Postfix contains its release; postvirt's launcher is a script that
+imports the main function.
 
 Raises: nothing.
 """
@@ -13,14 +13,16 @@ from enum import Enum, auto
 from pathlib import Path
 
 _OF_POSTFIX = b"\0mail_version="
-_OF_A_LAUNCHER = b"\nfrom postvirt.server.launcher import main\n"
+# The line by which a launcher is known.
+LAUNCHER_IMPORT = "from postvirt.server.launcher import main"
+_OF_A_LAUNCHER = f"\n{LAUNCHER_IMPORT}\n".encode()
 
-# A script names its interpreter within so many bytes (the kernel's BINPRM_BUF_SIZE).
+# The kernel reads a script's interpreter from so many bytes (BINPRM_BUF_SIZE).
 _FIRST_LINE_BYTES = 256
 
 
 class Program(Enum):
-    """What lies under a name."""
+    """The kinds of programs that may be there."""
 
     NOTHING = auto()
     GENUINE = auto()
@@ -29,7 +31,7 @@ class Program(Enum):
 
 
 def program_at(path: Path) -> Program:
-    """What is there; a symbolic link to a launcher counts as what it leads to."""
+    """Which program is there; a symbolic link counts as its target."""
     if not os.path.exists(path):
         return Program.NOTHING
     content = content_of(path)
@@ -38,8 +40,13 @@ def program_at(path: Path) -> Program:
     return Program.LAUNCHER if _OF_A_LAUNCHER in content else Program.SOMETHING_ELSE
 
 
+def kept_genuine(virtual: Path) -> Path:
+    """Where `postvirt install` keeps the genuine program that it replaces."""
+    return virtual.with_name(f"{virtual.name}.genuine")
+
+
 def interpreter_of(path: Path) -> str:
-    """The program that runs a script; "" when it names none."""
+    """The interpreter of a script; "" when it names none."""
     first = content_of(path)[:_FIRST_LINE_BYTES].split(b"\n", 1)[0]
     if not first.startswith(b"#!"):
         return ""
@@ -48,7 +55,7 @@ def interpreter_of(path: Path) -> str:
 
 
 def content_of(path: Path) -> bytes:
-    """All of a file; nothing when it cannot be read."""
+    """The content of a file; b"" when it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:

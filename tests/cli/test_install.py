@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.installation import drop_in
+from postvirt.installation import drop_in, hints
 from postvirt.installation.drop_in import DropIn
 from postvirt.standin.instance import Instance
 from tests.cli.conftest import Run
@@ -44,7 +44,7 @@ def place(instance: Instance, daemons: Path) -> DropIn:
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The launcher is not tried, which takes the most time."""
-    monkeypatch.setattr(drop_in, "_serve_nobody", lambda *_: None)
+    monkeypatch.setattr(drop_in, "try_launcher", lambda *_: None)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -117,10 +117,10 @@ def test_there_and_back(instance: Instance, daemons: Path, postvirt: Run) -> Non
 
 def test_a_second_time_there_is_nothing_to_do(daemons: Path, postvirt: Run) -> None:
     virtual = daemons / "virtual"
-    assert output(postvirt("uninstall")) == [f"{virtual} is Postfix's own already"]
+    assert output(postvirt("uninstall")) == [f"{virtual} is already Postfix's own"]
     postvirt("install")
     before = look(daemons)
-    assert output(postvirt("install")) == [f"{virtual} is postvirt already"]
+    assert output(postvirt("install")) == [f"{virtual} is already postvirt"]
     assert look(daemons) == before
 
 
@@ -183,10 +183,10 @@ def test_an_upgrade_with_dpkg_neither_undoes_nor_breaks_it(
     package(instance, "3.7.12", NEWER)
     assert virtual.read_bytes() == launcher
     assert genuine.read_bytes() == NEWER
-    assert output(postvirt("install")) == [f"{virtual} is postvirt already"]
+    assert output(postvirt("install")) == [f"{virtual} is already postvirt"]
     assert output(postvirt("uninstall"))[:2] == [
         f"move {genuine} to {virtual}",
-        f"end the diversion of {virtual} (dpkg-divert)",
+        f"remove the diversion of {virtual} (dpkg-divert)",
     ]
     assert look(daemons).keys() == {"virtual"}
     assert virtual.read_bytes() == NEWER
@@ -349,11 +349,11 @@ def test_notes_of_what_the_machine_may_have_against_it(
     python.touch(mode=0o775)
     python.chmod(0o775)
     enforce, profiles = instance.root / "enforce", instance.root / "profiles"
-    monkeypatch.setattr(drop_in, "_SELINUX", enforce)
-    monkeypatch.setattr(drop_in, "_APPARMOR", profiles)
+    monkeypatch.setattr(hints, "_SELINUX", enforce)
+    monkeypatch.setattr(hints, "_APPARMOR", profiles)
 
     def notes() -> str:
-        return "\n".join(drop_in.hints(Path("/d/virtual")))
+        return "\n".join(hints.hints(Path("/d/virtual")))
 
     assert "SELinux" not in notes()
     assert "AppArmor" not in notes()
@@ -366,10 +366,10 @@ def test_notes_of_what_the_machine_may_have_against_it(
     assert "AppArmor" not in notes()
     enforce.write_text("1")
     profiles.write_text("postfix-virtual (enforce)\nother (enforce)\n")
-    assert "SELinux is enforcing: run restorecon -v /d/virtual, " in notes()
+    assert "SELinux is enforcing: run restorecon -v /d/virtual; " in notes()
     assert notes().count("AppArmor") == 1
     assert "by the profile postfix-virtual: " in notes()
 
     assert str(python) not in notes()
-    monkeypatch.setattr(drop_in.sys, "executable", str(python))
-    assert f"{python} runs as root, but others than root can change it" in notes()
+    monkeypatch.setattr(hints.sys, "executable", str(python))
+    assert f"{python} runs as root, but users other than root can change it" in notes()

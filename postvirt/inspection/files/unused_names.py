@@ -9,7 +9,6 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 
 from postvirt.config.expansion import scan
@@ -28,6 +27,7 @@ from postvirt.inspection.commands import postconf
 from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
+from postvirt.system.run_program import output_of
 
 _VIRTUAL = "virtual_"
 # A name this similar to a known one can only be a typing error.
@@ -128,18 +128,10 @@ def _nearest(name: str, known: set[str]) -> tuple[str, float]:
 def _installed_names(files: Files) -> set[str]:
     """The names that the installed Postfix knows, none without a Postfix."""
     command = os.path.join(files.expanded("command_directory"), "postconf")
-    try:
-        done = subprocess.run(
-            [command, "-c", files.directory, "-d"],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return set()
-    lines = done.stdout.decode(errors="replace").splitlines()
+    output = output_of(
+        [command, "-c", files.directory, "-d"], patience_seconds=_PATIENCE_SECONDS
+    )
+    lines = output.decode(errors="replace").splitlines()
     return {line.partition(" =")[0] for line in lines}
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.system.mounts import is_below
+from postvirt.system.run_program import output_of
 
 RUNNING = Path("/run/systemd/system")
 PROCESSES = Path("/proc")
@@ -102,18 +102,11 @@ def unit_of(cgroup: str) -> str:
 
 
 def _show(unit: str) -> str:
-    try:
-        done = subprocess.run(
-            ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", unit],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return os.fsdecode(done.stdout)
+    output = output_of(
+        ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", unit],
+        patience_seconds=_PATIENCE_SECONDS,
+    )
+    return os.fsdecode(output)
 
 
 def parse(shown: str) -> dict[str, str]:

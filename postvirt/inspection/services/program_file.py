@@ -15,7 +15,12 @@ from pathlib import Path
 from postvirt.config.parameters import PARAMETERS
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
-from postvirt.installation.programs import Program, interpreter_of, program_at
+from postvirt.installation.programs import (
+    Program,
+    interpreter_of,
+    kept_genuine,
+    program_at,
+)
 from postvirt.system import privileges
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -57,7 +62,7 @@ def _is_set(subject: Subject) -> bool:
 
 def _missing(subject: Subject, path: Path) -> Problem:
     commands: tuple[str, ...] = ()
-    kept = _kept(path)
+    kept = kept_genuine(path)
     if program_at(kept) is Program.GENUINE:
         commands = (shlex.join(("cp", "-p", str(kept), str(path))), _install(subject))
     is_link = path.is_symlink()
@@ -139,11 +144,11 @@ def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
 
 def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
     """The genuine program, although postvirt was installed before."""
-    if program_at(_kept(path)) is Program.GENUINE:
+    if program_at(kept_genuine(path)) is Program.GENUINE:
         yield subject.entry_problem(
             "PV508",
             f"{path} is Postfix's own program again, although postvirt was installed"
-            f" there ({_kept(path)} still exists)",
+            f" there ({kept_genuine(path)} still exists)",
             severity="warning",
             remedy="a Postfix upgrade has replaced postvirt; install it again, or"
             " remove it completely with: postvirt uninstall",
@@ -159,11 +164,6 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             remedy="install postvirt there as well, or correct daemon_directory",
             commands=(_install(subject),),
         )
-
-
-def _kept(path: Path) -> Path:
-    """Where `postvirt install` keeps the genuine program."""
-    return path.with_name(f"{path.name}.genuine")
 
 
 def _install(subject: Subject) -> str:

@@ -12,7 +12,6 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 
 from postvirt.config.lists import split, words
@@ -21,6 +20,7 @@ from postvirt.inspection.commands import assign, postmap
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import BERKELEY, Listed, different_tables
+from postvirt.system.run_program import output_of
 from postvirt.tables.match_list import table_names
 from postvirt.tables.table_types import TYPES, load_type
 
@@ -67,18 +67,11 @@ def _shared_tables(subject: Subject) -> Iterator[Listed]:
 def _types_of_postfix(subject: Subject) -> frozenset[str]:
     """What `postconf -m` prints; nothing when there is no Postfix."""
     command = os.path.join(subject.settings.command_directory, "postconf")
-    try:
-        done = subprocess.run(
-            [command, "-c", subject.settings.config_directory, "-m"],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return frozenset()
-    return frozenset(done.stdout.decode("ascii", "replace").split())
+    output = output_of(
+        [command, "-c", subject.settings.config_directory, "-m"],
+        patience_seconds=_PATIENCE_SECONDS,
+    )
+    return frozenset(output.decode("ascii", "replace").split())
 
 
 def _without_berkeley_db(
