@@ -65,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     from tempfile import SpooledTemporaryFile
 
     from postvirt.cli.settings_options import load_configuration
-    from postvirt.delivery.opening import prepare
     from postvirt.delivery.settling import settle_as_mail_owner
+    from postvirt.delivery.table_setup import prepare
     from postvirt.engine.engine import Engine
     from postvirt.model.outcome import CorruptQueueFile, Delivered
     from postvirt.model.request import Recipient

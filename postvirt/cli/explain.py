@@ -71,8 +71,8 @@ def _size(value: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Explain and print; the exit status."""
     from postvirt.cli.settings_options import overrides_of
-    from postvirt.delivery.opening import prepare
     from postvirt.delivery.settling import accounts_of, settle
+    from postvirt.delivery.table_setup import prepare
     from postvirt.explain.delivery_service import delivery_service
     from postvirt.explain.explainer import Explainer
     from postvirt.explain.routing_remarks import tables_of_remarks

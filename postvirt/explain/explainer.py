@@ -21,8 +21,8 @@ from typing import Literal
 
 from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
-from postvirt.delivery.opening import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
+from postvirt.delivery.table_setup import open_resolver, open_status_filter
 from postvirt.explain.lookup_trace import LocalDomain, LookupTrace, Question
 from postvirt.explain.mailbox_findings import MailboxFinding, Message, mailbox_findings
 from postvirt.explain.routing_remarks import Remark, RoutingRemarks

@@ -18,8 +18,8 @@ from postvirt.config.expansion import TOO_DEEP
 from postvirt.config.load import Checked
 from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf
-from postvirt.delivery.opening import prepare
 from postvirt.delivery.settling import settle_as_mail_owner
+from postvirt.delivery.table_setup import prepare
 from postvirt.errors import ConfigError
 from postvirt.inspection.commands import postconf
 from postvirt.inspection.files.source_files import Files

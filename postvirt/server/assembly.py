@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.agent import Agent
-from postvirt.delivery.opening import open_resolver, open_status_filter
 from postvirt.delivery.recipient import Postman
+from postvirt.delivery.table_setup import open_resolver, open_status_filter
 from postvirt.engine.lookup_threads import Lookups
 from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter

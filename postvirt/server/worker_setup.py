@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from postvirt.config.daemon_options import Options
 from postvirt.config.identities import Identities
 from postvirt.config.parameters import Settings
-from postvirt.delivery.opening import prepare
 from postvirt.delivery.settling import accounts_of, settle
+from postvirt.delivery.table_setup import prepare
 from postvirt.model.mailbox import Owner
 from postvirt.report.log_line import LineFormat
 from postvirt.server.assembly import Assembly

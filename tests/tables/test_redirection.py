@@ -206,7 +206,7 @@ def test_the_level_must_be_one_of_three(postfix):
 DAEMON = """
 import sys
 from postvirt.config.load import load
-from postvirt.delivery.opening import prepare
+from postvirt.delivery.table_setup import prepare
 from postvirt.server.assembly import Assembly
 from postvirt.tables.opener import TableOpener
 name = "virtual"

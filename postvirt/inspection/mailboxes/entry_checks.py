@@ -14,8 +14,8 @@ from dataclasses import replace
 from itertools import chain
 
 from postvirt.config.lists import split
-from postvirt.delivery.opening import open_resolver
 from postvirt.delivery.resolve import Resolver
+from postvirt.delivery.table_setup import open_resolver
 from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.domains.domain_lists import Domains
 from postvirt.inspection.domains.routes import Routes

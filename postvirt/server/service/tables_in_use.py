@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from postvirt.delivery.opening import all_table_names
+from postvirt.delivery.table_setup import all_table_names
 from postvirt.errors import ConfigError
 from postvirt.server.loop import Loop
 from postvirt.server.metrics.exporter import Exporter
