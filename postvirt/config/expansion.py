@@ -13,7 +13,7 @@ Raises: ConfigError with the mistakes that Postfix warns about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from postvirt.config.comparing import TooBigError, compare
@@ -118,7 +118,11 @@ class _Context:
 
     def text(self, value: Part, name: str) -> None:
         """Expand a value, or an operand of one, that parameter `name` holds."""
-        for piece in parts(value):
+        pieces = parts(value)
+        for index, piece in enumerate(pieces):
+            is_over = self.failed and not self._work.is_scan
+            if is_over and _ends(value, pieces[index:]):
+                return
             if isinstance(piece, Mistake):
                 self._warn(piece, name)
             else:
@@ -211,3 +215,14 @@ class _Context:
             self.result.append(FUNCTIONS[call.function](argument))
         except ValueError as error:
             self._warn(Mistake(str(error), call.argument.offset), name)
+
+
+def _ends(value: Part, rest: Sequence[Part | Mistake]) -> bool:
+    """Whether Postfix stops reading a value here after a mistake.
+
+    It does at a reference in braces, and skips literal text at the end.
+    """
+    first = rest[0]
+    if isinstance(first, Macro):
+        return value.text[first.offset - value.offset - 1] in "{("
+    return all(isinstance(piece, Literal) for piece in rest)

@@ -133,8 +133,14 @@ def test_a_loop_through_a_comparison_ends():
 
 def test_mistakes_are_found_in_the_order_of_postfix():
     with pytest.raises(ConfigError) as caught:
-        expand("${a b} ${x?{}y} $- $", NAMES.get)
-    assert [mistake.offset for mistake in caught.value.mistakes] == [3, 16]
+        expand("${a b} $x $- $", NAMES.get)
+    assert [mistake.offset for mistake in caught.value.mistakes] == [3, 10]
+
+
+def test_after_a_mistake_a_reference_in_braces_ends_the_value_as_in_postfix():
+    with pytest.raises(ConfigError) as caught:
+        expand("${a b} ${x} $- $", NAMES.get)
+    assert [mistake.offset for mistake in caught.value.mistakes] == [3]
 
 
 @pytest.mark.parametrize("last", ["", "x" * 1000])

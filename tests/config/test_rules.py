@@ -43,6 +43,11 @@ BAD = [
     "trigger_timeout = 1y",
     "respectful_logging = x\ninet_protocols = x",
     "dnssec_probe = $\nsyslog_facility = x",
+    "mail_name = $mail_name x",
+    "mail_name = ${a b} ${x} $- $",
+    "mail_name = ${a b} $x $- $",
+    "mail_name = a $mail_name b $mail_name c ${mail_name} d",
+    "mail_name = ${mail_name?{a $mail_name b} c} d",
     "daemon_table_open_error_is_fatal = perhaps",
     "smtputf8_enable = ${mail_name}",
 ]
