@@ -1,4 +1,4 @@
-"""Assigned texts and defaults become typed values, in the order of the table.
+"""Assigned texts and defaults become typed values, in `reading_order`.
 
 A parameter that is not assigned gets its default, expanded; from then on $name means
 that text. So a default that is read later is still unknown, as in virtual(8).
@@ -14,18 +14,12 @@ from dataclasses import dataclass
 
 from postvirt.config.expansion import expand
 from postvirt.config.parameters import Parameter
-from postvirt.config.rules import CHECKS_AFTER, Values
-from postvirt.config.shared_parameters import reading_order
+from postvirt.config.reading_order import Mark, reading_order
+from postvirt.config.rules import Check, Values
 from postvirt.config.types import Value, convert, default_unit
 from postvirt.errors import ConfigError
 
 DEFAULT_DOMAIN = "localdomain"
-
-# The last of the parameters among which myorigin is; then its file is read.
-_LAST_WITH_MYORIGIN = "info_log_address_format"
-
-# The last of the parameters that every Postfix program reads.
-_LAST_SHARED = "in_flow_delay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +54,48 @@ def evaluate(
     values: dict[str, Value] = {}
     problems: list[ConfigError] = []
     shared_parameters_sound = False
-    for row in reading_order().values():
-        if row.kind == "fixed":
-            values[row.name] = fixed[row.name]
-            continue
-        try:
-            if row.name not in known:
-                default = _default(row, known, values, hostname)
-                known[row.name] = expand(default, known.get, row.name)
-            text = expand(known[row.name], known.get, row.name)
-            values[row.name] = convert(row, text, default_unit(row.default))
-        except ConfigError as error:
-            problems.append(error)
-        except ValueError as error:
-            problems.append(ConfigError.of_value(row.name, str(error)))
-        if row.name == _LAST_WITH_MYORIGIN:
+    for step in reading_order():
+        if isinstance(step, Parameter):
+            try:
+                values[step.name] = _value(step, known, fixed, values, hostname)
+            except ConfigError as error:
+                problems.append(error)
+            except ValueError as error:
+                problems.append(ConfigError.of_value(step.name, str(error)))
+        elif step is Mark.MYORIGIN_FILE:
             problems += _origin_from_file(values, read_origin)
-        problems += _checked(row.name, values)
-        if row.name == _LAST_SHARED:
+        elif step is Mark.SHARED_END:
             shared_parameters_sound = not problems
+        else:
+            problems += _checked(step, values)
     return Evaluated(values, known, tuple(problems), shared_parameters_sound)
 
 
-def _checked(last: str, values: dict[str, Value]) -> list[ConfigError]:
-    """What Postfix finds when it has read everything up to a parameter."""
-    problems: list[ConfigError] = []
-    for check in CHECKS_AFTER.get(last, ()):
-        try:
-            problems += check(Values(values))
-        except KeyError:
-            pass  # a value that it looks at is a problem already
-    return problems
+def _value(
+    row: Parameter,
+    known: dict[str, str],
+    fixed: Mapping[str, str],
+    values: Mapping[str, Value],
+    hostname: str,
+) -> Value:
+    """The value of a parameter; its default becomes known.
+
+    Raises: ConfigError, ValueError.
+    """
+    if row.kind == "fixed":
+        return fixed[row.name]
+    if row.name not in known:
+        default = _default(row, known, values, hostname)
+        known[row.name] = expand(default, known.get, row.name)
+    text = expand(known[row.name], known.get, row.name)
+    return convert(row, text, default_unit(row.default))
+
+
+def _checked(check: Check, values: Mapping[str, Value]) -> list[ConfigError]:
+    try:
+        return list(check(Values(values)))
+    except KeyError:
+        return []  # a value that it needs is a problem already
 
 
 def _origin_from_file(

@@ -1,9 +1,7 @@
 """The table of parameters: names, types, defaults, bounds and meanings.
 
-Every field of `Settings` is one row. The rows stand in the order in which virtual(8)
-reads its parameters. The order counts: a value can refer to $name when main.cf or -o
-sets it, or when its default was read before; else $name expands to nothing.
-A default is text as Postfix writes it, not yet expanded. A bound of 0 means no bound.
+Every field of `Settings` is one row; `reading_order` says when each is read. A default
+is text as Postfix writes it, not yet expanded. A bound of 0 means no bound.
 
 Parity: src/global/mail_params.c, src/virtual/virtual.c (Postfix 3.7, Debian's build).
 Raises: nothing.

@@ -5,7 +5,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from postvirt.config.shared_parameters import reading_order
+from postvirt.config.reading_order import parameters_read
 
 _OF_PARAMETERS = {
     "virtual_mailbox_limit": (
@@ -31,7 +31,7 @@ def remedy(parameter: str, *, is_set: bool) -> str:
         return "set virtual_mailbox_base to the directory that contains the mailboxes"
     if parameter in _OF_PARAMETERS:
         return _OF_PARAMETERS[parameter]
-    row = reading_order()[parameter]
+    row = parameters_read()[parameter]
     if "$" in row.default:
         return ""
     return {

@@ -1,7 +1,6 @@
 """What a value must be beyond its type, and which values must fit together.
 
-Postfix makes each check when it has read a certain group of parameters; which mistake
-it names first depends on that, so `CHECKS_AFTER` says it.
+`reading_order` says when Postfix makes each check.
 
 Parity: src/global/mail_params.c, maillog_client.c, verp_sender.c, nbdb_util.c (3.11),
 src/util/inet_proto.c, pre_init and post_init in src/virtual/virtual.c.
@@ -56,13 +55,15 @@ def _in_file(values: Values, names: str, trouble: str) -> str:
     return f"file {values.text('config_directory')}/main.cf: {names}: {trouble}"
 
 
-def _level(values: Values) -> Iterator[ConfigError]:
+def check_compatibility_level(values: Values) -> Iterator[ConfigError]:
+    """compatibility_level is a number such as 3.6."""
     level = values.text("compatibility_level")
     if compatibility_level(level) is None:
         yield _wrong("compatibility_level", malformed_level(level))
 
 
-def _facility(values: Values) -> Iterator[ConfigError]:
+def check_syslog_facility(values: Values) -> Iterator[ConfigError]:
+    """syslog_facility is one that syslog(3) has."""
     facility = values.text("syslog_facility")
     if not log.is_facility(facility):
         trouble = f"unrecognized value: {facility}"
@@ -70,7 +71,8 @@ def _facility(values: Values) -> Iterator[ConfigError]:
         yield _wrong("syslog_facility", text)
 
 
-def _protocols(values: Values) -> Iterator[ConfigError]:
+def check_inet_protocols(values: Values) -> Iterator[ConfigError]:
+    """inet_protocols names known protocols."""
     protocols = values.text("inet_protocols")
     for word in words(protocols):
         if word not in _PROTOCOLS:
@@ -78,7 +80,8 @@ def _protocols(values: Values) -> Iterator[ConfigError]:
             yield _wrong("inet_protocols", text)
 
 
-def _hostnames(values: Values) -> Iterator[ConfigError]:
+def check_hostnames(values: Values) -> Iterator[ConfigError]:
+    """Myhostname and mydomain are valid host names."""
     for name in ("myhostname", "mydomain"):
         value = values.text(name)
         warning = hostname_problem(value)
@@ -88,21 +91,24 @@ def _hostnames(values: Values) -> Iterator[ConfigError]:
             yield _wrong(name, text, warning=warning)
 
 
-def _relayhost(values: Values) -> Iterator[ConfigError]:
+def check_relayhost(values: Values) -> Iterator[ConfigError]:
+    """Relayhost is not this host."""
     myhostname = values.text("myhostname")
     if myhostname.lower() == values.text("relayhost").lower():
         text = "myhostname and relayhost parameter settings must not be identical: "
         yield _wrong("relayhost", text + myhostname)
 
 
-def _myorigin(values: Values) -> Iterator[ConfigError]:
+def check_myorigin(values: Values) -> Iterator[ConfigError]:
+    """Myorigin is one word."""
     origin = values.text("myorigin")
     if words(origin) != (origin,):
         text = f"myorigin parameter setting must not contain multiple values: {origin}"
         yield _wrong("myorigin", text)
 
 
-def _verp_delimiters(values: Values) -> Iterator[ConfigError]:
+def check_verp_delimiters(values: Values) -> Iterator[ConfigError]:
+    """default_verp_delimiters are in verp_delimiter_filter."""
     delimiters = values.text("default_verp_delimiters")
     allowed = values.text("verp_delimiter_filter")
     for place, character in zip(("first", "second"), delimiters, strict=False):
@@ -113,14 +119,15 @@ def _verp_delimiters(values: Values) -> Iterator[ConfigError]:
             return
 
 
-def _maillog_file(values: Values) -> Iterator[ConfigError]:
+def check_maillog_file(values: Values) -> Iterator[ConfigError]:
+    """maillog_file begins with one of maillog_file_prefixes."""
     path = values.text("maillog_file")
     if path and not path.startswith(words(values.text("maillog_file_prefixes"))):
         text = f"maillog_file value '{path}' does not match any prefix"
         yield _wrong("maillog_file", f"{text} in maillog_file_prefixes")
 
 
-def _mailbox_limit(values: Values) -> Iterator[ConfigError]:
+def check_mailbox_limit(values: Values) -> Iterator[ConfigError]:
     """The mailbox limit is the process's file limit and so the queue file's too."""
     limit = values.number("virtual_mailbox_limit")
     message_limit = values.number("message_size_limit")
@@ -135,42 +142,48 @@ def _mailbox_limit(values: Values) -> Iterator[ConfigError]:
         yield _wrong(name, f"configuration error: {text}")
 
 
-def _mailbox_lock(values: Values) -> Iterator[ConfigError]:
+def check_mailbox_lock(values: Values) -> Iterator[ConfigError]:
+    """virtual_mailbox_lock names known methods."""
     try:
         mailbox_locks(values.text("virtual_mailbox_lock"))
     except ValueError as error:
         yield _wrong("virtual_mailbox_lock", str(error))
 
 
-def _address_format(values: Values) -> Iterator[ConfigError]:
+def check_address_format(values: Values) -> Iterator[ConfigError]:
+    """info_log_address_format is internal or external."""
     value = values.text("info_log_address_format")
     if value not in ("internal", "external"):
         text = f'invalid parameter setting "info_log_address_format = {value}"'
         yield _wrong("info_log_address_format", text)
 
 
-def _mailbox_base(values: Values) -> Iterator[ConfigError]:
+def check_mailbox_base(values: Values) -> Iterator[ConfigError]:
+    """virtual_mailbox_base is an absolute path."""
     base = values.text("virtual_mailbox_base")
     if not base.startswith("/"):
         text = f"do not specify relative pathname: virtual_mailbox_base = {base}"
         yield _wrong("virtual_mailbox_base", text)
 
 
-def _migration_level(values: Values) -> Iterator[ConfigError]:
+def check_migration_level(values: Values) -> Iterator[ConfigError]:
+    """non_bdb_migration_level is a known level."""
     level = values.text("non_bdb_migration_level")
     if level.lower() not in _MIGRATION_LEVELS:
         text = f"invalid non-Berkeley-DB migration level: '{level}'"
         yield _wrong("non_bdb_migration_level", text)
 
 
-def _json_log_file(values: Values) -> Iterator[ConfigError]:
+def check_json_log_file(values: Values) -> Iterator[ConfigError]:
+    """postvirt_json_log_file is an absolute path."""
     path = values.text("postvirt_json_log_file")
     if path and not path.startswith("/"):
         text = f"do not specify relative pathname: postvirt_json_log_file = {path}"
         yield _wrong("postvirt_json_log_file", text)
 
 
-def _metrics_address(values: Values) -> Iterator[ConfigError]:
+def check_metrics_address(values: Values) -> Iterator[ConfigError]:
+    """postvirt_metrics_address has the form of an address."""
     value = values.text("postvirt_metrics_address")
     if value:
         try:
@@ -178,22 +191,3 @@ def _metrics_address(values: Values) -> Iterator[ConfigError]:
         except ValueError as error:
             text = f'bad postvirt_metrics_address "{value}": {error}'
             yield _wrong("postvirt_metrics_address", text)
-
-
-# By the last parameter that Postfix reads before it checks.
-CHECKS_AFTER: dict[str, tuple[Check, ...]] = {
-    "compatibility_level": (_level,),
-    "known_tcp_ports": (_facility,),
-    "respectful_logging": (_protocols,),
-    "mydomain": (_hostnames,),
-    "in_flow_delay": (_relayhost, _myorigin, _verp_delimiters, _maillog_file),
-    "strict_mailbox_ownership": (
-        _mailbox_limit,
-        _mailbox_lock,
-        _address_format,
-        _mailbox_base,
-    ),
-    "non_bdb_migration_log_redirect": (_migration_level,),
-    "postvirt_json_log_file": (_json_log_file,),
-    "postvirt_metrics_address": (_metrics_address,),
-}

@@ -4,22 +4,24 @@ from itertools import pairwise
 
 import pytest
 
-from postvirt.config.parameters import PARAMETERS
-from postvirt.config.shared_parameters import reading_order
+from postvirt.config.parameters import PARAMETERS, Parameter
+from postvirt.config.reading_order import parameters_read, reading_order
+from postvirt.config.shared_parameters import shared_parameters
 
-SHARED = [name for name in reading_order() if name not in PARAMETERS]
+SHARED = [name for name in parameters_read() if name not in PARAMETERS]
 BAD = {"string": "", "integer": "0", "boolean": "maybe", "time": "0"}
 
 
-def test_the_table_s_own_order_is_kept():
-    order = list(reading_order())
-    assert [name for name in order if name in PARAMETERS] == list(PARAMETERS)
+def test_every_parameter_is_read_once():
+    names = [step.name for step in reading_order() if isinstance(step, Parameter)]
+    assert sorted(names) == sorted([*PARAMETERS, *shared_parameters()])
+    assert [name for name in names if name in PARAMETERS] == list(PARAMETERS)
 
 
 @pytest.mark.postfix
 def test_postfix_has_the_same_bounds(main_cf, complaints, our_complaints):
     directories = [
-        main_cf(f"{name} = {BAD[reading_order()[name].kind]}\n") for name in SHARED
+        main_cf(f"{name} = {BAD[parameters_read()[name].kind]}\n") for name in SHARED
     ]
     for name, directory, theirs in zip(
         SHARED, directories, complaints(directories), strict=True
@@ -30,7 +32,7 @@ def test_postfix_has_the_same_bounds(main_cf, complaints, our_complaints):
 @pytest.mark.postfix
 def test_postfix_has_the_same_order(main_cf, complaints, our_complaints):
     """Two neighbours are bad; the first of them is named."""
-    order = [row for row in reading_order().values() if row.kind in BAD]
+    order = [row for row in parameters_read().values() if row.kind in BAD]
     last = next(n for n, row in enumerate(order) if row.name == "in_flow_delay")
     broken = [row.name for row in order[: last + 1]]
     cases = [
