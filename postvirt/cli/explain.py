@@ -1,4 +1,4 @@
-"""postvirt explain: what would become of mail for an address, and why."""
+"""postvirt explain: what would happen to mail for an address, and why."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from postvirt.explain.explainer import Explanation
 
-SUMMARY = "say what would become of mail for an address, and why"
+SUMMARY = "show what would happen to mail for an address, and why"
 DESCRIPTION = """\
-Say for each ADDRESS whether mail would be delivered, where to and with whose rights,
-and what the sender would be told if not, for example
+Show for each ADDRESS whether mail would be delivered, to which mailbox and as which
+user, and if not, what the sender would be told. For example:
 
     postvirt explain user@example.com
 
-It shows each lookup, the mailbox and its owner, and looks at the mailbox as the owner:
-the way to it, locks, room. Lines with "!" are what stands in the way. Nothing is
-delivered, made or locked. As root the tables are opened as mail_owner, as the daemon
-opens them; others can look only at mailboxes of their own.
+It shows how Postfix routes the mail, each lookup, the mailbox and its owner, and checks
+access, locks and free space as the owner. Lines with "!" show what prevents delivery.
+Nothing is delivered, created or locked. When run as root, this command opens tables as
+mail_owner, like the daemon; other users can check only their own mailboxes.
 
 The settings are those of the service that virtual_transport names, with its -o options
-in master.cf. An ADDRESS is written without the quotes that a strange local part needs
-in a message.
+in master.cf. Give ADDRESS unquoted, as in a table.
 
-Exit status: 0 mail for every ADDRESS would be delivered; 1 some would be deferred, or
-bounce; 2 that cannot be told.
+Exit status: 0 mail for every ADDRESS would be delivered; 1 some would be deferred or
+bounce; 2 the command could not find out.
 """
 
 DELIVERED = 0
@@ -56,15 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         type=_size,
         default=_SIZE_BYTES,
-        help=f"how large the message would be (default: {_SIZE_BYTES})",
+        help=f"size of the message (default: {_SIZE_BYTES})",
     )
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("addresses", metavar="ADDRESS", nargs="+")
 
 
 def _size(value: str) -> int:
     if not value.isascii() or not value.isdigit():
-        raise argparse.ArgumentTypeError(f"{value} is no number of bytes")
+        raise argparse.ArgumentTypeError(f"{value} is not a number of bytes")
     return int(value)
 
 

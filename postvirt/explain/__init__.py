@@ -1,1 +1,1 @@
-"""What would become of a message for an address, and why."""
+"""What would happen to a message for an address, and why."""

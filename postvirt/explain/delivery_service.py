@@ -1,4 +1,4 @@
-"""The process that would deliver: an entry of master.cf and what it is started with.
+"""The process that would deliver: an entry of master.cf with its settings.
 
 Raises: ConfigError when there is no such entry.
 """
@@ -13,8 +13,8 @@ from postvirt.config.load import Loaded, check, load
 from postvirt.config.master_cf import MasterCf, Service
 from postvirt.errors import ConfigError
 
-# The name in an installation where nobody has changed it; the service that postvirt
-# runs by itself takes the options of this entry, too.
+# The default name of the entry. The service that postvirt runs by itself uses the
+# options of this entry, too.
 USUAL_NAME = "virtual"
 
 
@@ -22,9 +22,9 @@ USUAL_NAME = "virtual"
 class DeliveryService:
     """A process with its settings.
 
-    service  the transport that mail reaches it by
+    service  the transport through which mail reaches it
     entry    its entry in master.cf, None when it has none
-    remark   what is strange about that, "" for nothing
+    remark   a warning about that, "" for none
     """
 
     service: str
@@ -34,7 +34,7 @@ class DeliveryService:
 
     @property
     def chroot(self) -> str:
-        """The directory that it is locked into, "" for none."""
+        """The directory of its chroot jail, "" for none."""
         if self.entry is None or not self.entry.chroot:
             return ""
         return self.loaded.settings.queue_directory
@@ -51,24 +51,24 @@ def delivery_service(
     except ConfigError:
         if wanted:
             raise
-        master_cf = None  # who delivers by hand needs none
+        master_cf = None  # `postvirt deliver` needs none
     service = wanted or _virtual_transport(config_directory, overrides)
     entry = master_cf.entry(service) if master_cf else None
     remark = ""
     if entry is not None and not entry.is_delivery_agent:
         if wanted:
             raise ConfigError(
-                f"service {wanted} of {_path(master_cf)} runs {entry.command}, and not"
+                f"service {wanted} in {_path(master_cf)} runs {entry.command}, not"
                 " virtual"
             )
-        remark = f"service {service} runs {entry.command}: mail does not come here"
+        remark = f"service {service} runs {entry.command}: no mail is routed here"
         entry = _agent(master_cf)
     elif entry is None and wanted:
-        raise ConfigError(f"{_path(master_cf)}: there is no service {wanted}")
+        raise ConfigError(f"{_path(master_cf)} has no service {wanted}")
     elif entry is None:
         entry = _agent(master_cf)
         if master_cf is not None:
-            remark = f"master.cf has no service {service}: that takes `postvirt start`"
+            remark = f"master.cf has no service {service}; `postvirt start` provides it"
     loaded = load(
         config_directory,
         [*(entry.overrides if entry else ()), *overrides],

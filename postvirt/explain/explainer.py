@@ -1,13 +1,10 @@
-"""Explain what would become of a message for an address, without delivering one.
+"""Explain what would happen to a message for an address, without delivering one.
 
-Who finds the mailbox is the daemon's own resolver, with tables that tell what they are
-asked; what would become of the message is rehearsed by the functions that deliver.
-Nothing is made, written or locked.
+The daemon's own resolver finds the mailbox, with tables whose lookups are recorded; the
+delivery is rehearsed with the functions that deliver. Nothing is created, written or
+locked.
 
-It is here, above delivery and beside check-config, because it needs what both have: the
-settings of a service of master.cf, and the way to a mailbox.
-
-Raises: OSError, when a mailbox cannot be looked at at all.
+Raises: OSError when a mailbox cannot be checked at all.
 """
 
 from __future__ import annotations
@@ -51,16 +48,16 @@ Verdict = Literal["delivered", "deferred", "bounced", "unknown"]
 class Explanation:
     """Everything about one address.
 
-    verdict   what would become of a message; "unknown" when this process may not look
-              at the mailbox as its owner
-    dsn       what Postfix would be told, and the sender; None when it is unknown
+    verdict   what would happen to a message; "unknown" when this process may not act
+              as the owner of the mailbox
+    dsn       the status for Postfix and the sender; None when it is unknown
     unfiltered  the same before virtual_delivery_status_filter and soft_bounce
     mailbox   None when there is none
     user, group  the names of its owner, "" when there are none
-    lookups   what was asked, in order
-    routing   how mail comes here, or why not
-    findings  what there is to say about the mailbox
-    log       the lines that a delivery would log besides
+    lookups   all lookups, in order
+    routing   how mail reaches this agent, or why not
+    findings  the checks of the mailbox
+    log       the other lines that a delivery would log
     """
 
     address: bytes
@@ -79,7 +76,7 @@ class Explanation:
 class Explainer:
     """Explains addresses by the settings of one service; opens its tables.
 
-    To be made with mail_owner's rights, as those of the daemon are.
+    Create it with mail_owner's rights, like those of the daemon.
     """
 
     def __init__(
@@ -98,7 +95,7 @@ class Explainer:
         )
         resolver = open_resolver(settings, opened)
         self._filter = open_status_filter(settings, opened)
-        # Its tables are not observed, and their questions not shown.
+        # The lookups of routing are not recorded.
         self._routing = RoutingRemarks(
             settings, texts, resolver, OpenTables(tables), service
         )
@@ -106,7 +103,7 @@ class Explainer:
         self._postman = Postman.of(settings, self._resolver)
 
     def explain(self, address: bytes) -> Explanation:
-        """Look everything up, and look at the mailbox."""
+        """Look the address up, and check its mailbox."""
         with _log_lines():  # the remarks say it
             routing = tuple(self._routing.about(address))
         self._trace.take()
@@ -165,7 +162,7 @@ class Explainer:
         )
 
     def _head_bytes(self, mailbox: Mailbox, address: bytes) -> int:
-        """The lines in front of a message that has no sender."""
+        """The size of the lines in front of a message from the null sender."""
         has_original = self._settings.enable_original_recipient
         envelope = Envelope(b"", address if has_original else b"", address)
         head = envelope_headers(envelope)
@@ -174,7 +171,7 @@ class Explainer:
         return len(head)
 
     def _told(self, outcome: Outcome | None) -> tuple[Verdict, Dsn | None]:
-        """What Postfix would be told.
+        """The verdict, and the status that Postfix would receive.
 
         Parity: report.reporter, for mail that is no probe.
         """
@@ -209,7 +206,7 @@ def _names(owner: Owner) -> tuple[str, str]:
 
 @contextmanager
 def _log_lines() -> Iterator[list[str]]:
-    """What is logged meanwhile, without what is normal."""
+    """The warnings and errors logged in the block."""
     lines: list[str] = []
 
     def note(severity: str, line: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Tables that tell what they are asked, and what they answer.
+"""Tables whose lookups are recorded: keys, answers and errors.
 
-The searches stay those of the daemon (delivery.resolve, tables.search, tables.maps):
-only the tables at the end of them are wrapped. Tables within tables are wrapped, too.
+The searches are the daemon's own (delivery.resolve, tables.search, tables.maps); only
+the tables at the end of them are wrapped, and so are tables within tables.
 
 Raises: what the tables raise.
 """
@@ -20,11 +20,11 @@ from postvirt.tables.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing that was asked, and the answer.
+    """One lookup, and the answer.
 
-    parameter  whose list the table is in
-    key        as the table got it; None when the table was passed over, as it may not
-               see a part of an address
+    parameter  the parameter that lists the table
+    key        as the table received it; None when the table was skipped, because it
+               must not see a part of an address
     table      "type:name"
     value      None when there is no such key
     problem    why the table could not answer, "" when it did
@@ -41,14 +41,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class LocalDomain:
-    """Whether this machine is a domain's final destination; None: cannot be told."""
+    """Whether this machine is a domain's final destination; None if unknown."""
 
     domain: bytes
     is_local: bool | None
 
 
 class LookupTrace:
-    """Notes everything that is asked, in order."""
+    """Records all lookups, in order."""
 
     def __init__(self) -> None:
         self._notes: list[Question | LocalDomain] = []
@@ -56,12 +56,12 @@ class LookupTrace:
         self._depth = 0
 
     def take(self) -> tuple[Question | LocalDomain, ...]:
-        """What has been noted since the last call."""
+        """What has been recorded since the last call."""
         notes, self._notes = tuple(self._notes), []
         return notes
 
     def resolver(self, resolver: Resolver) -> Resolver:
-        """The same resolver, observed."""
+        """The same resolver, with its lookups recorded."""
         return replace(
             resolver,
             mailbox_maps=self.maps(resolver.mailbox_maps),
@@ -71,7 +71,7 @@ class LookupTrace:
         )
 
     def maps(self, maps: Maps) -> Maps:
-        """The same tables, observed."""
+        """The same tables, with their lookups recorded."""
         return _ObservedMaps(maps, self)
 
     def _local(self, is_local: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
@@ -87,15 +87,15 @@ class LookupTrace:
         return ask
 
     def begin(self, parameter: str) -> None:
-        """What comes is about the tables of this parameter."""
+        """The next lookups are in the tables of this parameter."""
         self._parameter = parameter
 
     def passed_over(self, table: Table) -> None:
-        """The table was not asked."""
+        """The table was skipped."""
         self._notes.append(Question(self._parameter, None, table.title))
 
     def ask(self, table: Table, key: bytes) -> bytes | None:
-        """Ask, and note; the tables within come behind the table."""
+        """Look up and record; the lookups of tables within follow that of the table."""
         place = len(self._notes)
         depth = self._depth
         value, problem = None, ""
@@ -129,7 +129,7 @@ class _ObservedMaps(Maps):
 
 
 class _Observed(Table):
-    """A table whose questions are noted."""
+    """A table whose lookups are recorded."""
 
     def __init__(self, table: Table, trace: LookupTrace) -> None:
         super().__init__(table.type, table.name, table.options)

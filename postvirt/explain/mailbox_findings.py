@@ -139,7 +139,7 @@ def _kernel_locks(path: bytes, styles: AbstractSet[str]) -> Iterator[MailboxFind
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return  # the way says why
+        return  # "way" has reported it
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return

@@ -41,7 +41,7 @@ def tables_of_remarks(settings: Settings, texts: Texts) -> list[str]:
 
 
 class RoutingRemarks:
-    """Tells whether mail reaches a service, and how; opens the tables."""
+    """Explains whether mail reaches a service, and how; opens the tables."""
 
     def __init__(
         self,

@@ -22,12 +22,12 @@ _WORDS: dict[Verdict, str] = {
     "bounced": "would bounce",
     "unknown": "cannot tell",
 }
-_ONLY_ROOT = "only root, or the owner, can look at the mailbox as its owner"
+_ONLY_ROOT = "only root or the owner can check the mailbox"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows below a title; every row has as many cells as the others.
+    """Rows below a title; all rows have the same number of cells.
 
     moods  of the rows
     """
@@ -42,7 +42,7 @@ def headline(explanation: Explanation) -> tuple[str, Mood]:
     words = _WORDS[explanation.verdict]
     dsn = explanation.dsn
     if not all(one.leads_here for one in explanation.routing):
-        words += ", if it came here"
+        words += ", if it were routed here"
     reason = _ONLY_ROOT if dsn is None else f"{dsn.status} {shown(dsn.reason)}"
     mood: Mood = "good" if explanation.verdict == "delivered" else "bad"
     return f"{shown(text(explanation.address))}: {words}: {reason}", mood
@@ -63,7 +63,7 @@ def sections(explanation: Explanation) -> Iterator[Section]:
             for one in explanation.findings
         ],
     )
-    yield _section("told", [(row, True) for row in _told(explanation)])
+    yield _section("status", [(row, True) for row in _told(explanation)])
     yield _section("log", [((shown(one),), True) for one in explanation.log])
 
 
@@ -88,7 +88,7 @@ def _lookup(note: Question | LocalDomain) -> tuple[tuple[str, ...], bool]:
         ), note.is_local is not None
     table = shown(note.table)
     if note.key is None:
-        cells = (note.parameter, "-", table, "not asked: it sees whole addresses only")
+        cells = (note.parameter, "-", table, "skipped: receives only whole addresses")
         return cells, True
     answer = f"error: {note.problem}"
     if not note.problem:
@@ -110,17 +110,17 @@ def _mailbox(explanation: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _with_name(number: int, name: str) -> str:
-    return f"{number} ({name or 'no account of this number, and none is needed'})"
+    return f"{number} ({name or 'no account has this number, and none is needed'})"
 
 
 def _told(explanation: Explanation) -> Iterator[tuple[str, str]]:
-    """What the sender would be told, if that is not what the delivery said."""
+    """The status for the sender, if it differs from that of the delivery."""
     dsn, before = explanation.dsn, explanation.unfiltered
     if dsn is None or before is None:
         return
     if (dsn.status, dsn.reason) != (before.status, before.reason):
-        yield "by the delivery", f"{before.status} {shown(before.reason)}"
-        yield "by Postfix", f"{dsn.status} {shown(dsn.reason)}"
+        yield "by delivery", f"{before.status} {shown(before.reason)}"
+        yield "to the sender", f"{dsn.status} {shown(dsn.reason)}"
 
 
 def plain(explanation: Explanation) -> str:
@@ -140,7 +140,7 @@ def plain(explanation: Explanation) -> str:
 
 
 def as_json(explanation: Explanation) -> dict[str, Any]:
-    """What `json.dumps` takes; bytes that are not UTF-8 are surrogates."""
+    """What `json.dumps` accepts; bytes that are not UTF-8 are surrogates."""
     mailbox = explanation.mailbox
     return {
         "address": text(explanation.address),

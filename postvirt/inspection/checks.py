@@ -1,9 +1,9 @@
 """All checks.
 
-A check is a generator of problems. Those of the files are asked first: they need no
-value that can be used. Those of a Subject are asked for each process of master.cf: some
-with root's rights, then the others with mail_owner's and, in a process that root
-started, the power to act as others (system.privileges).
+A check is a generator of problems. The checks of the files come first: they need no
+valid settings. Those of a Subject are made for each process of master.cf: some with
+root's rights, then the others with mail_owner's and, in a process that root started,
+the right to act as other users (system.privileges).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from postvirt.inspection.tables.opening import check_tables
 from postvirt.inspection.tables.other_programs import check_proxied, check_types
 from postvirt.inspection.tables.source_texts import check_sources
 
-# What can be said of the texts of main.cf and master.cf.
+# Of the texts of main.cf and master.cf.
 OF_FILES: Sequence[FileCheck] = (
     check_names,
     check_vda,

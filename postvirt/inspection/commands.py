@@ -1,4 +1,4 @@
-"""The shell commands that mend a problem, ready to be copied.
+"""The shell commands that fix a problem, ready to be copied.
 
 Raises: nothing.
 """
@@ -12,16 +12,16 @@ from postvirt.config.parameters import Settings
 
 
 def postconf(directory: str, *arguments: str) -> str:
-    """The command that has postconf work on the configuration in a directory."""
+    """Run postconf on the configuration in a directory."""
     return shlex.join(("postconf", "-c", os.path.abspath(directory), *arguments))
 
 
 def assign(settings: Settings, name: str, value: str) -> str:
-    """Give a parameter of main.cf another value."""
+    """Set a parameter in main.cf."""
     return postconf(settings.config_directory, "-e", f"{name} = {value}")
 
 
 def postmap(settings: Settings, table: str) -> str:
-    """Make the index of a table."""
+    """Build the index of a table."""
     directory = os.path.abspath(settings.config_directory)
     return shlex.join(("postmap", "-c", directory, table))

@@ -1,4 +1,4 @@
-"""One thing that is wrong, with all that a person needs to mend it.
+"""One thing that is wrong, with all that a person needs to fix it.
 
 Raises: nothing.
 """
@@ -24,7 +24,7 @@ class Problem:
     parameter   of main.cf, "" when it is about something else
     origin      where it is
     remedy      one sentence that says what to do, "" when the commands do
-    commands    shell commands, for root, that mend it; copied as they are
+    commands    shell commands for root that fix it, ready to be copied
     """
 
     code: str

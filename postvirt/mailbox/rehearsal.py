@@ -1,12 +1,12 @@
-"""What would become of a message, without delivering one.
+"""What would happen to a message, without delivering one.
 
-Each step of maildir.py and mbox.py is asked about, in their order and under the names
-that they have there, so that what fails has the same code and the same words. Nothing
-is made, written or locked; an mbox file is opened as for a delivery, and closed again.
+Each step of maildir.py and mbox.py is rehearsed, in their order and with their names,
+so that a failure has the same code and the same words. Nothing is created, written or
+locked; an mbox file is opened as for a delivery, and closed again.
 
-A lock that somebody holds counts as if it were held until the last try. What only a
-real write can tell (a disk that breaks, a quota that the kernel does not know of) is
-not known here.
+A lock that another process holds counts as held until the last attempt. What only a
+real write can show (a failing disk, a quota that the kernel does not know) stays
+unknown.
 
 Raises: nothing; what would fail is an Outcome.
 Security: every question is asked as the owner.
@@ -36,20 +36,20 @@ from postvirt.system.dry_run import (
 from postvirt.system.lock_holders import fcntl_holder, flock_holder
 from postvirt.system.privileges import acting_as
 
-# Opening these says ENXIO when there is nobody at the other end.
+# Opening these fails with ENXIO when no process has opened the other end.
 _NOBODY_THERE = (stat.S_IFIFO, stat.S_IFSOCK)
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a message takes: its size, and the largest file that there may be (or 0)."""
+    """The size of a message, and of the largest file that is allowed (0: any size)."""
 
     size_bytes: int
     limit_bytes: int
 
 
 def rehearse_maildir(mailbox: Mailbox, room: Room, hostname: bytes) -> Outcome:
-    """As `maildir.deliver_to_maildir`; the inode in the name of a file is not known."""
+    """As `maildir.deliver_to_maildir`; the inode in a file's name is not known yet."""
     owner = mailbox.owner
     file = maildir.MaildirFile(mailbox, hostname)
     made: set[bytes] = set()
@@ -70,9 +70,9 @@ def rehearse_maildir(mailbox: Mailbox, room: Room, hostname: bytes) -> Outcome:
 
 
 def _file_in(path: bytes, directory: bytes, name: bytes, made: set[bytes]) -> bytes:
-    """Make a name in a directory of the maildir: the nearest place that is there.
+    """Create a name in a directory of the maildir: the nearest place that exists.
 
-    made has what former steps would have made, and gets what this one would make.
+    made contains what earlier steps would have created; this one adds to it.
     Raises: OSError.
     """
     try:
@@ -201,7 +201,7 @@ def _create(path: bytes, made: set[bytes]) -> None:
 
 
 def _look_at_special(path: bytes, kind: int) -> tuple[int, os.stat_result]:
-    """A device, a pipe or a socket: opening it might do something to somebody."""
+    """A device, a pipe or a socket: opening one may have effects."""
     status = os.stat(path)
     try:
         check_access(path, os.W_OK)

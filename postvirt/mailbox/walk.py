@@ -1,9 +1,9 @@
 """Walk to a mailbox as its owner, and find the first place that stops a delivery.
 
-The judges are those of a rehearsal: the kernel, asked as the owner, and the rules for
-mbox files. Here is only which places a delivery needs, each asked once, and then
-`obstacle` explains a refusal. Room and locks of others are no part of the way. Nothing
-is created or changed.
+Refusals come from the judges of a rehearsal: the kernel, asked as the owner, and the
+rules for mbox files. This module only knows which places a delivery needs, and asks
+about each of them once; `obstacle` explains a refusal. Free space and the locks of
+others are not considered. Nothing is created or changed.
 
     maildir  tmp/ and new/ must be directories in which the owner can create names, or
              the deepest existing directory must be, so that the rest can be created
@@ -43,7 +43,7 @@ _NAMES_CAN_BE_CREATED = os.W_OK | os.X_OK
 class Walked:
     """What was found at the end of the way.
 
-    obstacle    None when a delivery would get there
+    obstacle    None when a delivery would reach the mailbox
     size_bytes  of an mbox file that is there, otherwise -1
     """
 
@@ -54,7 +54,7 @@ class Walked:
 class Walker:
     """Walks to many mailboxes, and to each directory once.
 
-    dot_lock          a lock file is made beside an mbox file
+    dot_lock          a lock file is created beside an mbox file
     strict_ownership  as strict_mailbox_ownership
     """
 

@@ -76,7 +76,7 @@ def tables_of_routing(settings: Settings, texts: Texts) -> list[str]:
 
 
 def text_of(texts: Texts, parameter: str) -> str:
-    """The text of a parameter, its default included, whoever reads it in Postfix."""
+    """The expanded text of a parameter of any Postfix program, or of its default."""
     value = texts(parameter)
     if value is None:
         default = builtin_defaults().get(parameter, "")
@@ -95,7 +95,7 @@ class Router:
         self.classes = DomainClasses(settings, opened)
 
     def route(self, address: bytes) -> Route:
-        """The route of an address in internal form, which has to have a domain."""
+        """The route of an address in internal form, which must have a domain."""
         domain = fold(address.rpartition(b"@")[2], utf8=self._settings.smtputf8_enable)
         return self.overridden(self.class_route(self.classes.class_of(domain)), address)
 

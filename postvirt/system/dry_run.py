@@ -1,12 +1,12 @@
-"""What the kernel would say to an attempt, without making it.
+"""How the kernel would answer an attempt, without making it.
 
-The kernel is asked with faccessat(2), which knows of access control lists, read-only
-file systems and immutable directories, too. On a full disk it is not known which step
+The kernel is asked with faccessat(2), which considers access control lists, read-only
+file systems and immutable directories, too. On a full disk it is unknown which step
 fails first: here it is the one that needs an inode or writes data.
 
 Raises: OSError, with the errno that the attempt would have.
 Security: called while acting as the owner. What is true now may be wrong a moment
-later; nobody may rely on it where it matters.
+later, so no delivery relies on it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def refusal_of_access(path: bytes, mode: int) -> int:
 
 
 def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
-    """Make a new file or directory, or another name for a file.
+    """Create a new file or directory, or another name for a file.
 
-    made is what former steps would have made, without slashes at the end.
+    made is what earlier steps would have created, without slashes at the end.
     """
     directory = parent_of(path)
-    if directory in made:  # by us, so that we could make names in it
+    if directory in made:  # it would be ours, and writable
         directory = nearest(directory, made)
     else:
         try:
@@ -66,7 +66,7 @@ def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
 
 
 def check_make_directories(path: bytes, made: set[bytes]) -> None:
-    """Make a directory and what is missing above it; `made` gets what would be made."""
+    """Create a directory and the missing ones above it; `made` receives them."""
     for place in (one.rstrip(b"/") for one in places_on_the_way(path)):
         if place in made:
             continue
@@ -102,7 +102,7 @@ def check_unlink(path: bytes) -> None:
 
 
 def check_write(place: bytes, begin: int, size_bytes: int, limit_bytes: int) -> None:
-    """Write so many bytes from `begin` on into a file at this place, or in it.
+    """Write size_bytes at the offset `begin` to this file, or to one in this directory.
 
     limit_bytes is the process's limit for a file, 0 for none.
     """
@@ -143,7 +143,7 @@ def parent_of(path: bytes) -> bytes:
 
 
 def nearest(place: bytes, made: Collection[bytes]) -> bytes:
-    """The place, or what is above it and need not be made."""
+    """The place, or the nearest one above it that exists already."""
     while place in made:
         place = parent_of(place)
     return place

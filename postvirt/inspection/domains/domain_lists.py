@@ -1,4 +1,4 @@
-"""Whether mail for the recipients in the mailbox tables comes to the delivery agent.
+"""Whether mail for the recipients in the mailbox tables reaches the delivery agent.
 
     PV301  a domain in virtual_mailbox_domains and in another list
     PV302  a domain in no list at all
@@ -31,9 +31,9 @@ _INSTEAD = {
     "virtual_alias_domains": "mail for addresses without an alias bounces",
     "relay_domains": "its mail is relayed to another host",
 }
-# So many domains are compared with a misspelled one.
+# The number of domains that are compared with a misspelled one.
 _MOST_COMPARED = 2000
-# So much alike is a misspelled one; example.org and example.com are less.
+# The similarity of a misspelled domain; that of example.org and example.com is lower.
 _NEAR = 0.88
 _MOST_SHOWN = 5
 _MOST_REMEMBERED = 100_000

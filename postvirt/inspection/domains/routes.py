@@ -1,4 +1,4 @@
-"""Whether mail for the domains in the mailbox tables comes to this delivery agent.
+"""Whether mail for the domains in the mailbox tables reaches this delivery agent.
 
 The router answers; here its answers are remembered, and what keeps it from answering is
 kept in `failures`, once for each parameter: a list that fails contains no domain.

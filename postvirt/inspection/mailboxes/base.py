@@ -1,4 +1,4 @@
-"""Whether there is a place for mailboxes."""
+"""Whether virtual_mailbox_base exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATIC = re.compile(r"static:([0-9]+)\s*\Z")
 
 
 def check_mailbox_base(subject: Subject) -> Iterator[Problem]:
-    """virtual_mailbox_base has to be a directory."""
+    """virtual_mailbox_base must be a directory."""
     base = subject.settings.virtual_mailbox_base
     try:
         if stat.S_ISDIR(os.stat(base).st_mode):

@@ -1,8 +1,8 @@
-"""How Dovecot locks mbox files, as far as its configuration can be read.
+"""How Dovecot locks mbox files, according to its configuration.
 
-Only what stands outside of all braces counts, the last value of a name wins, and files
-that are included are read where they are named. Nothing else is looked at: the files
-may hold passwords.
+Only settings outside of all braces count, the last value of a name wins, and included
+files are read where they are named. All other settings are skipped, because the files
+may contain passwords.
 
 Raises: nothing.
 """
@@ -32,12 +32,12 @@ class Setting:
 
 
 def settings_of(path: str) -> dict[str, Setting]:
-    """The settings that have to do with mbox files; {} when the file cannot be read."""
+    """The settings about mbox files; {} when the file cannot be read."""
     return {name: setting for name, setting in _settings(path, []) if name in _WANTED}
 
 
 def uses_mbox(settings: dict[str, Setting]) -> bool:
-    """Whether Dovecot may be reading mbox files."""
+    """Whether Dovecot may use mbox files."""
     driver = settings.get("mail_driver") or settings.get("mail_location")
     if driver is None:
         return True

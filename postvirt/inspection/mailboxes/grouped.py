@@ -1,6 +1,6 @@
-"""Count what has the same cause, and keep some examples of it.
+"""Count occurrences by their cause, and keep some examples.
 
-A table may have a million entries that are all wrong in the same way: that is one
+A table may contain a million entries that are all wrong in the same way: that is one
 problem, with a number.
 
 Raises: nothing.
@@ -18,7 +18,7 @@ Key = TypeVar("Key")
 Detail = TypeVar("Detail")
 
 _EXAMPLES_SHOWN = 3
-# So many different causes are told one by one; the others are only counted.
+# The number of causes that are reported one by one; the others are only counted.
 _MOST_CAUSES = 20
 _MOST_DETAILS = 10
 
@@ -28,7 +28,7 @@ class Group(Generic[Detail]):
     """Occurrences of one cause.
 
     count      of all
-    examples   what the first of them are called
+    examples   the names of the first of them
     details    what is known about the first of them, each once
     """
 

@@ -1,10 +1,10 @@
 """Whether virtual_mailbox_lock suits the other program that locks mbox files.
 
-    PV412  no lock that Dovecot takes, too
-    PV413  the same locks in another order (information)
+    PV412  no lock that Dovecot uses, too
+    PV413  the same locks in a different order (information)
 
-The delivery agent takes a dot lock first, then flock, then fcntl, in whatever order
-virtual_mailbox_lock names them.
+The delivery agent creates a dot lock first, then locks with flock, then with fcntl, in
+whatever order virtual_mailbox_lock names them.
 
 Raises: nothing.
 """

@@ -1,7 +1,7 @@
-"""Whether the recipients in the mailbox tables have owners that a mailbox can have.
+"""Whether the recipients in the mailbox tables have valid owners.
 
-    PV207  a path that climbs out of virtual_mailbox_base
-    PV210  a uid or gid that is no number
+    PV207  a path that leads out of virtual_mailbox_base
+    PV210  a uid or gid that is not a number
     PV211  a uid below virtual_minimum_uid
     PV212  gid 0
     PV213  a mailbox without uid or gid
@@ -55,7 +55,7 @@ class Owners:
                 self._gids.add(place.owner.gid)
 
     def problems(self) -> Iterator[Problem]:
-        """What was refused, and who is unknown to the machine."""
+        """What was refused, and which owners have no account."""
         for (cause, parameter, value), group in self._refused:
             match cause:
                 case "path":

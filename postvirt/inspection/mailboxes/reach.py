@@ -221,7 +221,7 @@ class Reach:
     def _let_own(
         self, obstacle: Obstacle, owners: Sequence[Owner]
     ) -> tuple[str, tuple[str, ...]] | None:
-        """Give a directory of root to its only user; None if it is not that simple."""
+        """Chown a directory of root to its only user; None if it is not that simple."""
         path, status = obstacle.path, obstacle.status
         base = wire(self._subject.settings.virtual_mailbox_base).rstrip(b"/")
         is_below = (path + b"/").startswith(base + b"/")
@@ -244,7 +244,7 @@ class Reach:
         group: Group[_Met],
         owners: Sequence[Owner],
     ) -> tuple[str, tuple[str, ...]]:
-        """Give a directory to its only user, or make what is missing in it."""
+        """Chown a directory to its only user, or create what is missing in it."""
         mending = self._let_own(obstacle, owners)
         if mending:
             return mending
@@ -276,7 +276,7 @@ class Reach:
 
 
 def _let_pass(obstacle: Obstacle, owners: Sequence[Owner]) -> str:
-    """The smallest right that helps."""
+    """Grant search permission to as few users as possible."""
     status = obstacle.status
     who = "o"
     if status is not None:
