@@ -1,7 +1,7 @@
-"""What table types there are, for a person who wants to know.
+"""The table types, for `postvirt lookup --types`.
 
-The summary of a type is the first line of its module, which need not be imported for
-that: its driver may be missing.
+The summary of a type is the first line of its module, which is not imported for that,
+because its driver may be missing.
 
 Parity: `postconf -m`.
 Raises: nothing.
@@ -25,7 +25,7 @@ class Entry:
 
     state    "built in", "installed" or "missing" for its driver, or "refused"
     summary  one line
-    remedy   how to install a driver that is missing, else ""
+    remedy   how to install a missing driver, else ""
     """
 
     type: str

@@ -1,8 +1,8 @@
-"""What a type of table is given, and what it gives.
+"""What a table type receives, and what it provides.
 
-A type is a module with a TableType called TYPE. It never imports what opens tables
-(`opener`), which imports the types by name: a table that consists of other tables opens
-them through its context.
+A type is a module with a TableType called TYPE. It never imports `opener`, which
+imports the types by name: a table that consists of other tables opens them through its
+context.
 
 Raises: nothing by itself.
 """
@@ -18,7 +18,7 @@ from postvirt.tables.table import Table, TableFile, TableOptions
 
 
 class TableContext(ABC):
-    """What tables know of the process that opens them."""
+    """What a table may use of the process that opens it."""
 
     @abstractmethod
     def parameter(self, name: str) -> str | None:
@@ -29,7 +29,7 @@ class TableContext(ABC):
 
     @abstractmethod
     def open(self, type_name: str, options: TableOptions) -> Table:
-        """Open "type:name"; one that cannot be opened fails when it is asked.
+        """Open "type:name"; if it cannot be opened, its lookups fail.
 
         Raises: ConfigError if this is not "type:name"; TableError if the options say
             that the table must open.
@@ -41,7 +41,7 @@ class TableContext(ABC):
 
     @abstractmethod
     def complain(self, complaint: Complaint) -> None:
-        """Take note of something that is wrong with a table."""
+        """Report something that is wrong with a table."""
 
     @abstractmethod
     def inside(self, type_name: str) -> TableContext:
@@ -61,16 +61,16 @@ def _no_tables(_name: str, _context: TableContext) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TableType:
-    """What a type of table can do.
+    """The functions and properties of a table type.
 
     open      opens "type:name" with these options. Raises TableError and OSError when
               the table cannot be used
-    files     the files that a table of this name is read from, those included that do
+    files     the files that a table of this name is read from, including those that do
               not exist yet. Raises TableError
     within    the "type:name"s that a table of this name opens by itself. Raises
               TableError and ConfigError
     is_slow   a lookup may have to wait for another program
-    is_text   all of a text file is read when the table is opened
+    is_text   the whole of a text file is read when the table is opened
     """
 
     open: Callable[[str, str, TableOptions, TableContext], Table]

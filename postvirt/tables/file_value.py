@@ -1,8 +1,8 @@
-"""Values that are names of files, as `postmap -F` has them.
+"""Values that are file names, as with `postmap -F`.
 
-In place of the names, separated by commas or blanks, a table then holds what is in the
-files, in base64 (an index has it from postmap). Only a person with `lookup -F` asks for
-that: virtual(8) does not.
+In place of the names, separated by commas or white space, a table then contains the
+contents of the files, in base64 (which postmap stores in an index). Only `postvirt
+lookup -F` uses this: virtual(8) does not.
 
 Parity: src/util/dict_file.c.
 Raises: ValueError with Postfix's text.
@@ -35,7 +35,7 @@ def encoded_files(names: bytes) -> bytes:
 
 
 def decoded(value: bytes) -> bytes:
-    """What base64 stands for."""
+    """The bytes that base64 encodes."""
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error:

@@ -1,7 +1,7 @@
 """Case folding and UTF-8 checks of addresses, domains and keys.
 
-Postfix folds text to compare it, never to show it. With smtputf8_enable it folds all of
-Unicode, without it the letters A to Z only.
+Postfix folds text to compare it, never to display it. It folds all of Unicode with
+smtputf8_enable, and only the letters A to Z without.
 
 Parity: src/util/casefold.c, src/util/valid_utf8_string.c.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 def fold(address: bytes, *, utf8: bool) -> bytes:
     """Text for a comparison that ignores case; utf8 is smtputf8_enable.
 
-    Bytes that are not UTF-8 stay as they are.
+    Bytes that are not UTF-8 are left unchanged.
     """
     if not utf8 or address.isascii():
         return address.lower()

@@ -1,13 +1,13 @@
 """Whether this machine is a domain's final destination.
 
-Such a domain is myorigin, is in mydestination, or is the address of an own interface
-in [brackets].
+Such a domain is myorigin, is in mydestination, or is the address of one of this
+machine's interfaces in [brackets].
 
 Parity: src/global/resolve_local.c.
 Differs: Unknown interfaces. An address in inet_interfaces that this machine does not
     have makes lookups that need it fail, and the mail is deferred; virtual(8) ends its
     process.
-Raises: TableError when that cannot be found out.
+Raises: TableError if that cannot be determined.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
 class LocalDomains:
-    """Answers for the parameters that it is made of, which are given as text.
+    """The local domains by these parameters, which are given as text.
 
-    Nothing is opened or looked up before the first question that needs it.
+    Nothing is opened or looked up before it is first needed.
     """
 
     def __init__(
@@ -91,8 +91,7 @@ class LocalDomains:
         proxies = listed_addresses("proxy_interfaces", self._proxy_interfaces, sizes)
         found = [*(one.address for one in interfaces), *proxies]
         if sizes == {4}:
-            # Where there is only IPv4, the C library takes ::ffff:127.0.0.1 for
-            # 127.0.0.1.
+            # With IPv4 only, the C library treats ::ffff:127.0.0.1 as 127.0.0.1.
             found += [_MAPPED_PREFIX + address for address in found]
         return frozenset(found)
 
@@ -100,8 +99,8 @@ class LocalDomains:
 def _literal(inside: bytes) -> Address | None:
     """The address in [1.2.3.4] or [IPv6:1::4]; None, with a warning, if it is not one.
 
-    Postfix lets the C library read an IPv4 address, which takes a leading zero for the
-    sign of an octal number.
+    Postfix has the C library read an IPv4 address, to which a leading zero means an
+    octal number.
     """
     is_ipv6 = inside[: len(_IPV6_PREFIX)].lower() == _IPV6_PREFIX
     if is_ipv6:

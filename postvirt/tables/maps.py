@@ -1,7 +1,7 @@
-"""A list of tables that are asked one after the other.
+"""A list of tables that are queried one after the other.
 
-The first table that knows the key answers. A table that fails ends the search: the
-answer that it would have given is unknown, and a later table must not stand in for it.
+The first table that has the key decides. A table that fails ends the search: its value
+is unknown, and the value of a later table must not replace it.
 
 Parity: src/global/maps.c.
 Raises: TableError for a table that fails and for an empty value.
@@ -33,8 +33,8 @@ class Maps:
     def find(self, key: bytes, *, partial: bool = False) -> bytes | None:
         """The value of the key, or None.
 
-        partial says that the key is a part of an address, which only tables of fixed
-        keys may see.
+        partial says that the key is a part of an address, which is looked up only in
+        tables with fixed keys.
         """
         if not key:
             return None

@@ -1,10 +1,10 @@
 """Lists of domains: which are local, and which flush(8) keeps a log for.
 
-A list has patterns, "type:name" tables and "/files" of more patterns. "!" in front
-means that what matches is not in the list. The first match decides.
+A list contains patterns, "type:name" tables and "/files" with more patterns. "!" before
+an item excludes from the list what matches it. The first match decides.
 
 Parity: src/util/match_list.c, src/util/match_ops.c.
-Raises: TableError when a table fails; ConfigError for "!" with nothing behind.
+Raises: TableError when a table fails; ConfigError for "!" without a pattern.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def table_names(title: str, value: str) -> list[str]:
 
 
 def patterns(title: str, value: str) -> list[bytes | str]:
-    """What puts a domain into a list: patterns as bytes, and "type:name"s of tables.
+    """The items that add a domain: patterns as bytes, and "type:name"s of tables.
 
-    What is behind "!" and in files that cannot be read is left out.
+    Items after "!" and files that cannot be read are skipped.
     Raises: ConfigError.
     """
     return [
@@ -143,10 +143,10 @@ def _is_equal(subject: bytes, pattern: Pattern) -> bool:
 
 
 class DomainList:
-    """fast_flush_domains: a domain matches itself and what is below it.
+    """fast_flush_domains: a domain matches itself and its subdomains.
 
-    parent_domain_matches_subdomains lists the parameters in which "example.com" stands
-    for its subdomains, too; in the others, ".example.com" does.
+    parent_domain_matches_subdomains lists the parameters in which "example.com" also
+    matches its subdomains; in the others, ".example.com" does.
 
     Parity: src/global/domain_list.c, src/global/match_parent_style.c.
     """

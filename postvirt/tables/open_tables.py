@@ -28,8 +28,8 @@ _QUIET_SECONDS = 1.0
 class _Text:
     """The text file of a table, as it was when the table was opened.
 
-    Parity: none. A file that is gone is no change: what has been read is better than
-    nothing.
+    Parity: none. A file that was removed is not a change, because what has been read
+    is better than nothing.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,7 +37,7 @@ class _Text:
         self._version, _ = self._look()
 
     def has_changed(self) -> bool:
-        """Whether there is another text now, which is no longer being written."""
+        """Whether the text is another one, and no longer being written."""
         version, changed_at = self._look()
         if version in (None, self._version):
             return False
@@ -84,7 +84,7 @@ class OpenTables:
             raise ConfigError(str(error)) from None
 
     def unavailable(self, type_: str, name: str, complaint: Complaint) -> Table:
-        """The stand-in for something else that cannot be opened."""
+        """The stand-in for a file of a list that cannot be opened."""
         if self._all_must_open:
             raise ConfigError(complaint.log_line)
         tell = self._context.complain

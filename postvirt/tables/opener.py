@@ -1,14 +1,14 @@
 """How "type:name" becomes an open table.
 
-Everything that this depends on is in a TableOpener: the parameters of main.cf, what
-hash: and btree: tables are opened as, and who hears what is wrong with a table.
+A TableOpener contains everything that this depends on: the parameters of main.cf, the
+types to open hash: and btree: tables as, and where complaints about tables go.
 
 Parity: src/util/dict_open.c.
 Differs: Tables that cannot be opened. All tables that cannot be opened are logged, and
     mail that does not need them is delivered; virtual(8) ends its process with the 13th
     error, of whatever kind.
 Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a table
-    that cannot be opened: it is logged and replaced by one that fails when it is asked.
+    that cannot be opened: it is logged and replaced by one whose lookups fail.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TableOpener(TableContext):
 
     texts        the parameters of main.cf and -o, for tables that have theirs there
     redirection  what to open hash: and btree: tables as
-    tell         hears what is wrong with tables that are opened
+    tell         is told what is wrong with tables that are opened
     outside      the "type:name"s of the tables that consist of what is opened
     """
 
@@ -52,7 +52,7 @@ class TableOpener(TableContext):
 
     @classmethod
     def of(cls, settings: Settings, texts: Texts) -> TableOpener:
-        """As main.cf and -o say."""
+        """An opener with the parameters of main.cf and -o."""
         return cls(texts, Redirection.of(settings))
 
     def open(self, type_name: str, options: TableOptions) -> Table:
@@ -93,7 +93,7 @@ class TableOpener(TableContext):
     def prepare(self, names: Iterable[str]) -> list[str]:
         """Import what tables of these "type:name"s need, while that is still possible.
 
-        Says nothing about types that are unknown or miss their driver: opening does.
+        Types that are unknown or lack their driver are reported when they are opened.
         The result is all names, a table before those that it opens.
         """
         waiting = list(names)
@@ -107,7 +107,7 @@ class TableOpener(TableContext):
                 table_type, name = self._type_and_name(type_name)
                 waiting += table_type.within(name, self)
             except (ConfigError, TableError):
-                pass  # opening it will complain, once, in the process that uses it
+                pass  # reported once, by the process that opens it
         return list(done)
 
     def _types_within(
@@ -118,14 +118,14 @@ class TableOpener(TableContext):
             try:
                 yield self._type_and_name(type_name)
             except (ConfigError, TableError):
-                pass  # opening it complains
+                pass  # reported when it is opened
 
     def are_slow(self, names: Iterable[str]) -> bool:
-        """Whether one of these "type:name"s, or what is in it, may have to wait."""
+        """Whether a lookup in one of these, or in its members, may have to wait."""
         return any(one.is_slow for one, _ in self._types_within(names))
 
     def files(self, type_name: str) -> tuple[TableFile, ...]:
-        """The files that a table is read from, those included that are not there yet.
+        """The files that a table is read from, including those that do not exist yet.
 
         The tables that it opens by itself have files of their own: see `prepare`.
         """
@@ -133,7 +133,7 @@ class TableOpener(TableContext):
             table_type, name = self._type_and_name(type_name)
             return table_type.files(name, self)
         except (ConfigError, TableError):
-            return ()  # opening it complains
+            return ()  # reported when it is opened
 
     def text_files(self, type_name: str) -> list[str]:
         """The text files that this table, and all within it, read when opened."""
@@ -149,11 +149,11 @@ class TableOpener(TableContext):
         return self.texts(name)
 
     def complain(self, complaint: Complaint) -> None:
-        """Tell what is wrong with a table."""
+        """Report what is wrong with a table."""
         self.tell(complaint)
 
     def telling(self, tell: Complain) -> TableOpener:
-        """The same, but this one hears what is wrong with tables."""
+        """The same, but this function is told what is wrong with tables."""
         return replace(self, tell=tell)
 
     def inside(self, type_name: str) -> TableOpener:

@@ -1,6 +1,6 @@
 """hash: and btree: tables that are opened as another type, without Berkeley DB.
 
-    non_bdb_migration_level  disable, the default: every table is what its name says.
+    non_bdb_migration_level  disable, the default: every table has the type in its name.
                              enable-redirect: hash:/path is opened as another type.
                              enable-reindex: the same; see below
     non_bdb_custom_mapping   a table, not hash: or btree:, which says for hash:/path or
@@ -13,7 +13,7 @@
 With the default nothing changes; where the driver for Berkeley DB is not installed
 hash: and btree: tables then cannot be opened.
 
-The mapping is asked as mail_owner, whenever a table is opened. Its own tables are not
+The mapping is queried as mail_owner, whenever a table is opened. Its own tables are not
 opened as other types.
 
 Parity: src/global/nbdb_util.c, nbdb_redirect.c of Postfix 3.11; older versions do not
@@ -21,7 +21,7 @@ Parity: src/global/nbdb_util.c, nbdb_redirect.c of Postfix 3.11; older versions 
 Differs: Missing index files. With `non_bdb_migration_level = enable-reindex`, Postfix
     3.11 has nbdb_reindexd(8) create an index file that is missing; postvirt reports an
     error until another Postfix program, or postmap(1), has created it.
-Raises: TableError when there is no type to open; ConfigError for a mapping that is not
+Raises: TableError if there is no type to open; ConfigError for a mapping that is not
     "type:name" (Postfix: fatal).
 """
 
@@ -49,7 +49,7 @@ OpenTable = Callable[[str, TableOptions], Table]
 
 @dataclass(frozen=True, slots=True)
 class Redirection:
-    """What the parameters say; those that are not given change nothing.
+    """The parameters; by default, nothing is redirected.
 
     level      non_bdb_migration_level, in lower case
     mapping    non_bdb_custom_mapping
@@ -115,7 +115,7 @@ class Redirection:
         return found
 
     def _custom(self, type_: str, name: str, open_table: OpenTable) -> str | None:
-        """What non_bdb_custom_mapping says about the table, or about its type."""
+        """The type in non_bdb_custom_mapping for the table, or for its type."""
         if not self.mapping:
             return None
         mapping_type = self.mapping.partition(":")[0]
@@ -135,5 +135,5 @@ class Redirection:
         return None if found is None else text(found)
 
 
-# Every table is what its name says.
+# Every table has the type in its name.
 DISABLED = Redirection()

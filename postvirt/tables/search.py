@@ -2,13 +2,13 @@
 
 For user+ext@domain:
 
-    user+ext@domain     the whole address; tables of patterns see nothing else
+    user+ext@domain     the whole address; tables of patterns are given nothing else
     user@domain         without the extension
     user+ext, user      if this machine is the domain's final destination
     @domain             every address in the domain
 
-Each form goes through all tables of the list before the next one is tried. A form whose
-local part needs quotes is tried with them first, then without.
+Each form is looked up in all tables of the list before the next form is tried. A form
+whose local part needs quotes is tried with quotes first, then without.
 
 Parity: mail_addr_find() of src/global/mail_addr_find.c, src/global/strip_addr.c,
     src/global/split_addr.c.

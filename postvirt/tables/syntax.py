@@ -1,4 +1,4 @@
-"""The small syntax of names that tables share: braces, keys, pairs.
+"""The syntax that the names of tables share: braces, keys, pairs.
 
 Parity: src/util/balpar.c, extpar.c, split_qnameval.c.
 Raises: ValueError with Postfix's text for what is wrong.
@@ -14,7 +14,7 @@ SPACE = " \t\r\n\v\f"
 
 
 def balanced(text: str) -> int:
-    """How many characters the {...} at the start takes; 0 when it is not closed."""
+    """The length of the {...} at the start; 0 if it is not closed."""
     if not text.startswith("{"):
         return 0
     level = 0
@@ -29,7 +29,7 @@ def balanced(text: str) -> int:
 
 
 def strip_braces(text: str) -> str:
-    """What is inside {...}, without white space around it."""
+    """The text inside {...}, without white space around it."""
     if not text.startswith("{"):
         raise ValueError(f"no '{{' at start of text in \"{text}\"")
     length = balanced(text)
@@ -42,7 +42,7 @@ def strip_braces(text: str) -> str:
 
 @cache
 def _plain(stop: str) -> re.Pattern[str]:
-    """What comes before a character of `stop`, a quote or a backslash."""
+    """The text before a character of `stop`, a quote or a backslash."""
     return re.compile(rf'[^"\\{re.escape(stop)}]*')
 
 

@@ -1,12 +1,12 @@
-"""A lookup table: a key goes in, a value or nothing comes out.
+"""A lookup table: it returns a value for a key, or none.
 
-What all types have in common is here: the rules for UTF-8, case folding of the key, and
-how a table file shows that it has changed. A type adds `find`.
+This is what all types have in common: the rules for UTF-8, case folding of the key, and
+how to notice that a table file has changed. A type adds `find`.
 
 Parity: src/util/dict.h, src/util/dict_utf8.c, dict_changed_name() of src/util/dict.c.
 Differs: Changes within a second. Two versions of an index file are told apart by
     nanoseconds; Postfix compares whole seconds, and misses a second change within one.
-Raises: TableError when a table cannot answer.
+Raises: TableError if a lookup fails.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class TableOptions:
     paranoid         refuse what its owner does not control (virtual(8)'s three maps)
     lock             lock the file while it is read
     fold             fold the key, and the keys of a table that is made in memory
-    utf8_request     whether this user of the table cares for utf8 at all
+    utf8_request     whether this caller wants UTF-8 checked at all
     warn_duplicates  a duplicate key in a text file is a warning, not an error
     must_open        a table that cannot be opened is an error at once, and not only
-                     when it is asked (Postfix: dict_allow_surrogate is off)
+                     at the first lookup (Postfix: dict_allow_surrogate is off)
     file_values      values are names of files (`postmap -F`); see `file_value`
 
     virtual(8) does not fold, because the recipient already is. `postmap -q` folds, and
@@ -77,7 +77,7 @@ class Table(ABC):
     type   what is before the colon, "hash"
     name   what is after it; some types append the suffix of the file that they read
     fixed  keys are compared as a whole, so that a part of an address is a sensible key;
-           tables of patterns must not see parts
+           parts must not be looked up in tables of patterns
     """
 
     fixed = True
@@ -115,33 +115,33 @@ class Table(ABC):
 
     @abstractmethod
     def find(self, key: bytes) -> bytes | None:
-        """Answer for `lookup`, which has seen to UTF-8 and case."""
+        """The value, for `lookup`, which has checked UTF-8 and folded the key."""
 
     def changed(self) -> bool:
         """Whether the file is not the one that was opened; False without a file."""
         return False
 
     def close(self) -> None:  # noqa: B027 - most types have nothing to close
-        """Give back descriptors; the table answers no more."""
+        """Close descriptors; there are no lookups after this."""
 
 
 class ListedTable(Table):
-    """A table that can tell what is in it.
+    """A table whose entries can be listed.
 
-    Delivery never asks for that; who checks a configuration does.
+    Delivery never does that; check-config does.
     """
 
     @abstractmethod
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
-        """All keys and values as they are stored, a part of them in memory at a time.
+        """All keys and values as they are stored, only some in memory at a time.
 
-        Lookups may go on meanwhile, and so may postmap.
-        Raises: TableError when that cannot go on.
+        Lookups and postmap may run meanwhile.
+        Raises: TableError if the next entries cannot be read.
         """
 
     @abstractmethod
     def count(self) -> int:
-        """How many entries there are, or about so many.
+        """The number of entries, which may be an estimate.
 
         Raises: TableError.
         """
@@ -151,7 +151,7 @@ class ListedTable(Table):
 class TableFile:
     """A file that a table is read from.
 
-    is_read_live    what is written to the file is seen at once, so that only another
+    is_read_live    lookups see at once what is written to the file, so only another
                     file in its place is a change
     """
 
@@ -161,7 +161,7 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """What tells one version of an open table file from the next."""
+    """Distinguishes one version of an open table file from the next."""
 
     fd: int
     mtime_ns: int

@@ -1,13 +1,13 @@
-"""The table types: where each lives, and what has to be installed for it.
+"""The table types: the module of each, and what has to be installed for it.
 
 The module of a type is imported when the first table of the type is opened or, in a
-process that is going to give up its privileges, before that (`TableOpener.prepare`):
-afterwards the Python installation may be out of reach.
+process that will give up its privileges, before that (`TableOpener.prepare`): later it
+may not be able to read the Python installation.
 
 Parity: src/util/dict_open.c.
 Differs: Types without a reader. `dbm:`, `internal:`, `netinfo:`, `nis:`, `nisplus:` and
     `sdbm:` tables are not supported; the error says which type to use instead.
-Raises: OpenError for a type that is not there.
+Raises: OpenError for an unknown type, or one without its driver.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from postvirt.tables.context import TableType
 
 @dataclass(frozen=True, slots=True)
 class TypeModule:
-    """Where a type lives.
+    """The module of a type.
 
     name     of the module in postvirt.tables
     extra    the optional dependency of postvirt that brings the driver, "" for none
@@ -35,7 +35,7 @@ class TypeModule:
 
     @property
     def remedy(self) -> str:
-        """How to get what may be missing, or "" if nothing can be."""
+        """How to install what may be missing, "" if nothing may be."""
         if self.extra:
             return f"pip install 'postvirt[{self.extra}]'"
         return f"apt install {self.package}" if self.package else ""
@@ -98,7 +98,7 @@ def split_type(spec: str) -> tuple[str, str]:
 
 
 def load_type(type_: str) -> TableType:
-    """What the module of a type can do."""
+    """The record of a type, from its module."""
     unsupported = f"unsupported dictionary type: {type_}"
     if type_ not in TYPES:
         instead = f" ({_INSTEAD[type_]})" if type_ in _INSTEAD else ""

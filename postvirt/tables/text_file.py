@@ -1,4 +1,4 @@
-"""Logical lines of a text file: comments gone, continuation lines joined.
+"""Logical lines of a text file: without comments, continuation lines joined.
 
 Parity: readllines() of src/util/readlline.c.
 """
@@ -19,10 +19,10 @@ def logical_lines(
 ) -> Iterator[tuple[int, bytes]]:
     """Pairs of a 1-based line number and the logical line that begins there.
 
-    Blank lines and lines whose first character is "#" are dropped, also between a line
-    and its continuation. A line that begins with white space continues the one before;
-    only the newline between them goes. A continuation of nothing is dropped, which is
-    complained of; path is for that complaint.
+    Empty lines and lines whose first character that is not white space is "#" are
+    skipped, also between a line and its continuation. A line that begins with white
+    space continues the line before; only the newline between them is removed. A
+    continuation without a line before it is skipped with a complaint, which names path.
     """
     physical_lines = content.split(b"\n")
     if not physical_lines[-1]:
@@ -33,7 +33,7 @@ def logical_lines(
 def joined(
     physical_lines: Iterable[bytes], path: str, complain: Complain
 ) -> Iterator[tuple[int, bytes]]:
-    """The same of lines without their newlines, for a file that is not read at once."""
+    """The same for lines without their newlines, for a file that is read in pieces."""
     begin = 0
     pending = b""
     for number, line in enumerate(physical_lines, start=1):
@@ -53,7 +53,7 @@ def joined(
 
 
 def _is_whole(line: bytes, path: str, complain: Complain) -> bool:
-    """Whether the beginning is there; a complaint if it is not."""
+    """Whether this does not begin with a continuation; a complaint if it does."""
     if line[:1] not in _SPACE:
         return True
     shown = text(line[:30]) + ("..." if len(line) > 30 else "")

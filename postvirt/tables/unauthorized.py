@@ -1,7 +1,7 @@
-"""tcp:, socketmap: and memcache: ask a server that has no say in who owns mail.
+"""tcp:, socketmap: and memcache: query a server that may not decide who owns mail.
 
-Whoever answers on that port would choose mailboxes and their owners. virtual(8) refuses
-these tables, and so does postvirt, which has no other use for them.
+Any program that answers on that port could choose mailboxes and their owners.
+virtual(8) refuses these tables, and so does postvirt, which has no other use for them.
 
 Parity: DICT_FLAG_NO_UNAUTH in src/util/dict_tcp.c, src/util/dict_sockmap.c and
     src/global/dict_memcache.c.

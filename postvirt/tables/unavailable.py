@@ -1,7 +1,7 @@
 """The stand-in for a table that could not be opened.
 
-A table may never be needed, so a table that cannot be opened is an error only when it
-is asked. Each question then fails, and says why.
+A table may never be needed, so one that cannot be opened is an error only when a key is
+looked up. Each lookup then fails, and logs the reason.
 
 Parity: src/util/dict_surrogate.c.
 Differs: Reason of a failed lookup. The warning about a table that cannot answer ends
@@ -21,7 +21,7 @@ from postvirt.tables.table import Table, TableOptions
 
 
 class Unavailable(Table):
-    """Answers no question; never asked with a part of an address (as Postfix)."""
+    """Fails at every lookup; parts of addresses are not looked up (as in Postfix)."""
 
     fixed = False
 
@@ -31,8 +31,8 @@ class Unavailable(Table):
         super().__init__(type_, name, options)
         self.reason = reason
 
-    def find(self, key: bytes) -> NoReturn:  # noqa: ARG002 - no key makes a difference
-        """Fail, with the reason in the log."""
+    def find(self, key: bytes) -> NoReturn:  # noqa: ARG002 - the same for all keys
+        """Fail, and log the reason."""
         complaint = f"{self.title} is unavailable. {self.reason}"
         log.warning(complaint)
         raise TableError(complaint)
@@ -45,7 +45,7 @@ def unavailable(
     complaint: Complaint,
     tell: Complain,
 ) -> Unavailable:
-    """Tell what is wrong, and give the stand-in; OpenError if the table must open."""
+    """Report what is wrong; the stand-in, or OpenError if the table must open."""
     if options.must_open:
         raise OpenError(complaint)
     tell(complaint)

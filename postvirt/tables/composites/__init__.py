@@ -1,1 +1,1 @@
-"""Tables that are made of other tables."""
+"""Tables that consist of other tables."""

@@ -1,9 +1,10 @@
-"""Tables that are made of other tables, written "{type:name, type:name}".
+"""Tables that consist of other tables, written "{type:name, type:name}".
 
-Members may be of any type, also unionmap and pipemap again; "proxy:" in front of one is
-dropped. A member that cannot be opened fails when it is asked.
+Members may have any type, including unionmap and pipemap; "proxy:" before a member is
+ignored. A lookup in a member that cannot be opened fails.
 
-A key is folded, and parts of addresses are asked for, as the first member has it.
+The first member decides whether keys are folded, and whether parts of addresses are
+looked up.
 
 Parity: what src/util/dict_union.c and src/util/dict_pipe.c have in common.
 Differs: Changed members. When a member of a `unionmap:` or `pipemap:` table has
@@ -24,7 +25,7 @@ from postvirt.tables.table import Table, TableOptions
 
 
 def items(type_: str, name: str, form: str) -> tuple[str, ...]:
-    """What is between the braces of a name; form is how it should look."""
+    """The items between the braces of a name; form describes one for the message."""
     found: tuple[str, ...] = ()
     if name and balanced(name) == len(name):
         found = split(name[1:-1])
@@ -34,7 +35,7 @@ def items(type_: str, name: str, form: str) -> tuple[str, ...]:
 
 
 def bad_syntax(type_: str, name: str, form: str) -> TableError:
-    """Postfix's complaint about a name."""
+    """Postfix's error for a name that it cannot parse."""
     return TableError(f'bad syntax: "{type_}:{name}"; need "{type_}:{{{form}...}}"')
 
 
@@ -52,7 +53,7 @@ def members(name: str, _context: TableContext) -> tuple[str, ...]:
 
 
 class CompositeTable(Table):
-    """Open members; a type adds `find`."""
+    """Open members; a subclass adds `find`."""
 
     def __init__(
         self, type_: str, name: str, options: TableOptions, context: TableContext

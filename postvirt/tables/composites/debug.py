@@ -1,4 +1,4 @@
-"""debug:TYPE:NAME is the table TYPE:NAME, and logs every lookup with its answer.
+"""debug:TYPE:NAME is the table TYPE:NAME, with every lookup and its result logged.
 
 Parity: src/util/dict_debug.c of Postfix 3.11.
 Raises: what the table raises.
@@ -14,7 +14,7 @@ from postvirt.tables.table import Table, TableOptions
 
 
 class DebugTable(Table):
-    """A table and its witness; all rules for keys are those of the table."""
+    """A table and its log; the table's own rules for keys apply."""
 
     def __init__(
         self, type_: str, name: str, options: TableOptions, context: TableContext
@@ -26,7 +26,7 @@ class DebugTable(Table):
         self.fixed = self._table.fixed
 
     def find(self, key: bytes) -> bytes | None:
-        """Ask the table, and log."""
+        """Look the key up, and log the result."""
         answer = "error"
         try:
             value = self._table.lookup(key)
@@ -36,7 +36,7 @@ class DebugTable(Table):
         return value
 
     def changed(self) -> bool:
-        """Whether the table has."""
+        """Whether the table has changed."""
         return self._table.changed()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""pipemap:{type:name, ...} asks its tables in turn, each for the value of the last.
+"""pipemap:{type:name, ...} looks up the value from each table in the next one.
 
-The value of the last one is the value. When a table does not know its key, the key is
-not there and later tables are not asked; when a table fails, the lookup fails.
+The result is the value from the last table. If a table does not have its key, the key
+is not found and later tables are not queried; if a table fails, the lookup fails.
 
 Parity: src/util/dict_pipe.c; see `composite`.
 Raises: TableError.
@@ -14,10 +14,10 @@ from postvirt.tables.context import TableType
 
 
 class PipeTable(CompositeTable):
-    """The members one behind the other."""
+    """The members in sequence."""
 
     def find(self, key: bytes) -> bytes | None:
-        """Ask every member with the value of the one before."""
+        """Look up the key in the first member, and each value in the next."""
         for member in self.members:
             value = member.lookup(key)
             if value is None:

@@ -1,7 +1,7 @@
-"""randmap:{VALUE, VALUE, ...} answers every key with one of its values, by chance.
+"""randmap:{VALUE, VALUE, ...} returns one of its values for every key, at random.
 
-Braces around a value belong to it. virtual(8) asks about whole addresses only; mail for
-one address then goes to one mailbox now and to another one the next time.
+Braces around a value are part of it. virtual(8) looks up whole addresses only; mail for
+one address then goes to a different mailbox from one message to the next.
 
 Parity: src/util/dict_random.c.
 Raises: TableError when there is no value between the braces.
@@ -35,8 +35,8 @@ class RandomTable(Table):
             except ValueError as error:
                 raise TableError(str(error)) from None
 
-    def find(self, key: bytes) -> bytes:  # noqa: ARG002 - every key is as good
-        """Choose."""
+    def find(self, key: bytes) -> bytes:  # noqa: ARG002 - the same for all keys
+        """Choose a value."""
         return random.choice(self._values)
 
 

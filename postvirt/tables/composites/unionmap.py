@@ -1,8 +1,7 @@
-"""unionmap:{type:name, ...} asks all its tables and joins the values with commas.
+"""unionmap:{type:name, ...} queries all its tables and joins the values with commas.
 
-A value that is empty adds nothing but the comma after those before it. When no table
-has a value, or all are empty, the key is not there. One table that fails makes the
-lookup fail.
+An empty value adds only the comma after the values before it. If no table has a value,
+or all values are empty, the key is not found. If one table fails, the lookup fails.
 
 Parity: src/util/dict_union.c; see `composite`.
 Raises: TableError.
@@ -18,7 +17,7 @@ class UnionTable(CompositeTable):
     """The values of all members."""
 
     def find(self, key: bytes) -> bytes | None:
-        """Ask every member with the same key."""
+        """Look the key up in every member."""
         values = [member.lookup(key) for member in self.members]
         joined = b""
         for value in values:

@@ -1,1 +1,1 @@
-"""Tables that a database or a directory server answers."""
+"""Tables that query a database or a directory server."""

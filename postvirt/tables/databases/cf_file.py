@@ -1,11 +1,11 @@
 """The parameters of a table whose name says where they are.
 
     type:/path/to/file.cf   a file of its own, in the syntax of main.cf; $name in a
-                            value means nothing. The path may begin with a dot.
+                            value is not expanded. The path may begin with a dot.
     type:NAME               NAME_parameter in main.cf, where $name is expanded
 
-A file may hold a password: no message shows one of its lines, and none shows the value
-of a parameter that can be secret.
+A file may contain a password: no message shows one of its lines, or the value of a
+parameter that can be secret.
 
 Parity: src/global/cfg_parser.c, dict_load_file_xt() of src/util/dict.c.
 Differs: Mistakes in .cf files. A `.cf` file that cannot be used makes its table
@@ -47,7 +47,7 @@ _INT_MAX = (1 << 31) - 1
 class CfParameters:
     """The parameters of one table; name is what follows the type.
 
-    main_cf looks parameters up in main.cf, complain hears what is strange in the file.
+    main_cf looks up parameters of main.cf; complain is told what is odd in the file.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class CfParameters:
         return f"{self.name}: {name}", self._values.get(name)
 
     def text(self, name: str, default: str = "", *, minimum: int = 0) -> str:
-        """A text; minimum is its shortest length in bytes."""
+        """A text; minimum is its least length in bytes."""
         shown, value = self._get(name)
         if value is None:
             value = default
@@ -133,7 +133,7 @@ class CfParameters:
         return number
 
     def boolean(self, name: str, *, default: bool) -> bool:
-        """Either yes or no."""
+        """Yes or no."""
         shown, value = self._get(name)
         if value is None:
             return default

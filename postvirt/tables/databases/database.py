@@ -1,19 +1,19 @@
-"""What the tables that ask a database have in common.
+"""What the tables that query a database have in common.
 
 These parameters mean the same for all of them:
 
     domain            list of domains, /files of domains, and type:name tables of
-                      domains: only user@domain with a domain in it is looked up
-    result_format     template of each value that is found (%s)
-    expansion_limit   how many values a key may have; 0 is no limit
+                      domains: only user@domain with such a domain is looked up
+    result_format     template for each value that is found (%s)
+    expansion_limit   maximal number of values of a key; 0 means no limit
 
-Values are joined with commas. A database that cannot answer is an error; only its own
-word that there is no such key is "not found".
+Values are joined with commas. A database that does not answer is an error; a key is
+"not found" only if the database says so.
 
 Parity: the common part of src/global/dict_sqlite.c, dict_mysql.c, dict_pgsql.c and
     dict_ldap.c, and of dict_mongodb.c in Postfix 3.9.
 Raises: TableError.
-Security: an address is written by strangers; see `template` for how it is quoted.
+Security: an address comes from strangers; see `template` for how it is quoted.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _WHOLE_NUMBER = re.compile(rb"[0-9]+")
 
 
 class DatabaseTable(Table):
-    """A table that is set up by parameters; a type adds `answer`.
+    """A table that is configured by parameters; a type adds `answer`.
 
-    queries      texts of the templates of queries, which become `self.queries`
-    result       text of the template of results
-    utf8_keys    the database has text in UTF-8: another key cannot be in it
+    queries      templates of queries, which become `self.queries`
+    result       template of results
+    utf8_keys    the database contains text in UTF-8, so it cannot have another key
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class DatabaseTable(Table):
             raise TableError(str(error)) from None
 
     def find(self, key: bytes) -> bytes | None:
-        """Ask the database, unless the key cannot be in it."""
+        """Query the database, unless it cannot have the key."""
         if not key:
             log.warning(f'table "{self.title}": empty query string -- ignored')
             return None
@@ -101,7 +101,7 @@ class DatabaseTable(Table):
 
     @abstractmethod
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
-        """Ask the database about a key that can be in it.
+        """Query the database for a key that it can have.
 
         fields are for `Template.fill`. Raises TableError, with the reason in the log.
         """
@@ -109,7 +109,7 @@ class DatabaseTable(Table):
     def joined(
         self, key: bytes, fields: Fields, values: Iterable[bytes | None]
     ) -> bytes | None:
-        """The values as results; None if none is left. A null is None."""
+        """The results of these values; None if there are none. A null is None."""
         results: list[bytes] = []
         for value in values:
             result = None if value is None else self.result(key, fields, value)
@@ -119,7 +119,7 @@ class DatabaseTable(Table):
         return b",".join(results) or None
 
     def result(self, key: bytes, fields: Fields, value: bytes) -> bytes | None:
-        """A value as the template of results shows it, None if that is nothing."""
+        """A value in the template of results; None if it is empty or does not fit."""
         seen = value.split(b"\0", 1)[0]
         if not seen:
             log.warning(
@@ -135,23 +135,23 @@ class DatabaseTable(Table):
             raise self.failure(f"Expansion limit exceeded for key '{text(key)}'")
 
     def failure(self, reason: str) -> TableError:
-        """An error to raise, with its reason in the log."""
+        """An error to raise; its reason is logged."""
         reason = f"{self.title}: {reason}"
         log.warning(reason)
         return TableError(reason)
 
     def changed(self) -> bool:
-        """Whether the file of parameters, or a table of domains, is another now."""
+        """Whether the parameter file, or a table of domains, has changed."""
         return self._parameters.changed() or self._opened.changed() is not None
 
     def close(self) -> None:
-        """Close the tables of domains, and the file of parameters."""
+        """Close the tables of domains, and the parameter file."""
         self._opened.close()
         self._parameters.close()
 
 
 def sql_query(parameters: CfParameters) -> str:
-    """The template of the query, made of the parameters of old if need be."""
+    """The template of the query, or one made from the older parameters."""
     query = parameters.text("query")
     if query:
         return query
@@ -177,9 +177,9 @@ def check_quotes(title: str, query: Template, context: TableContext) -> None:
 
 
 def bare(value: bytes) -> bytes:
-    """A part of an address that is to stand outside of quotes: digits only.
+    """A part of an address that is used outside quotes: digits only.
 
-    There no quoting helps: even a single word could be the name of a column.
+    Quoting does not help there, because even a single word could name a column.
     Raises: ValueError for anything else.
     """
     if not _WHOLE_NUMBER.fullmatch(value):
@@ -199,12 +199,11 @@ def tables_within(name: str, context: TableContext) -> list[str]:
 
 
 def files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
-    """The file of parameters, unless they are in main.cf."""
+    """The parameter file, unless the parameters are in main.cf."""
     return (TableFile(name),) if name.startswith(("/", ".")) else ()
 
 
-# Makes a table of its type, its parameters, and the options and the context to open it
-# with.
+# Makes a table from its type, its parameters, and the options and the context.
 MakeTable = Callable[[str, CfParameters, TableOptions, TableContext], DatabaseTable]
 
 
@@ -214,7 +213,7 @@ def database_type(
     files: Callable[[str, TableContext], tuple[TableFile, ...]] = files,
     is_slow: bool = True,
 ) -> TableType:
-    """A type of tables that are set up by parameters; the first lookup may connect."""
+    """A type of tables with parameters; the first lookup may connect."""
 
     def open_table(
         type_: str, name: str, options: TableOptions, context: TableContext

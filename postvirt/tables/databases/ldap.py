@@ -1,4 +1,4 @@
-"""ldap:/path.cf asks an LDAP directory.
+"""ldap:/path.cf queries an LDAP directory.
 
     server_host, server_port
                     hosts, host:port, or ldap://, ldaps:// and ldapi:// URLs, which are
@@ -10,7 +10,7 @@
     start_tls, tls_ca_cert_file, tls_ca_cert_dir, tls_cert, tls_key, tls_require_cert,
     tls_random_file, tls_cipher_suite
     search_base, query_filter
-                    templates of where to search for what:
+                    templates of the base and the filter of a search:
                     query_filter = (mailacceptinggeneralid=%s)
     scope           sub (default), base or one
     dereference, chase_referrals, size_limit, recursion_limit
@@ -19,15 +19,15 @@
                     see `ldap_entries`
 
 and `domain`, `result_format` (or result_filter) and `expansion_limit`, see `database`.
-A search base that depends on the key need not exist; another one must.
+A search base that depends on the key need not exist; any other must.
 
-The driver is python-ldap: it is the library that Postfix uses, so that URLs, TLS,
-referrals and the order of servers mean the same.
+The driver is python-ldap, which is based on the library that Postfix uses, so URLs,
+TLS, referrals and the order of servers have the same meaning.
 
-Nothing remembers a server that is down: each lookup tries the servers in order. One
-that accepts a connection and then says nothing costs `timeout`, and the lookup fails.
-Known trouble, of Postfix as well: Debian's libldap 2.5 waits for the TLS handshake of
-such a server without limit.
+A server that is down is not remembered: each lookup tries the servers in order. With a
+server that accepts a connection and then does not answer, the lookup fails after
+`timeout`. Known problem, also of Postfix: Debian's libldap 2.5 waits for the TLS
+handshake of such a server without a time limit.
 
 Parity: src/global/dict_ldap.c.
 Differs: Parameters of ldap tables. `ldap:` tables do not share connections, debuglevel
@@ -69,12 +69,12 @@ _IN_BASE = re.compile(rb'[ \t"#+,;<>\\]')
 _IN_FILTER = re.compile(rb"[*()\\]")
 
 
-def quote_base(value: bytes, around: str) -> bytes:  # noqa: ARG001 - no matter where
+def quote_base(value: bytes, around: str) -> bytes:  # noqa: ARG001 - the same inside and outside quotes
     """A part of an address in a search base."""
     return _IN_BASE.sub(lambda match: b"\\%02X" % match[0][0], value)
 
 
-def quote_filter(value: bytes, around: str) -> bytes:  # noqa: ARG001 - no matter where
+def quote_filter(value: bytes, around: str) -> bytes:  # noqa: ARG001 - the same inside and outside quotes
     """A part of an address in a filter."""
     return _IN_FILTER.sub(lambda match: b"\\%02X" % match[0][0], value)
 
@@ -136,7 +136,7 @@ class LdapTable(DatabaseTable):
         return int(_SCOPES.get(name.lower(), ldap.SCOPE_SUBTREE))
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
-        """Ask with the key in its place."""
+        """Query with the key filled in."""
         return self.joined(key, fields, self._values(fields))
 
     def _values(self, fields: Fields) -> Iterator[bytes]:
@@ -149,7 +149,7 @@ class LdapTable(DatabaseTable):
             raise self.failure(f"Search error: {reason(error)}") from None
 
     def _first(self, fields: Fields) -> Sequence[Entry]:
-        """The entries that the key leads to."""
+        """The entries that the query finds."""
         base_template, filter_template = self.queries
         base = base_template.fill(fields, quote_base).decode()
         filter_ = filter_template.fill(fields, quote_filter).decode()
@@ -167,11 +167,11 @@ class LdapTable(DatabaseTable):
             try:
                 return self._search(search)
             except ldap.SERVER_DOWN:
-                self._disconnect()  # since the last lookup; it may be back
+                self._disconnect()  # since the last lookup; it may be up again
         try:
             self._connection = self._directory.connect()
         except (ldap.LDAPError, ValueError) as error:
-            # Not to be mistaken for an answer: this, too, may be "no such object".
+            # This may be "no such object", too, but is not the result of a search.
             where = f"server {self._directory.urls}"
             name = self._directory.bind_dn or "empty or implicit"
             why = f"Unable to bind to {where} with dn {name}: {reason(error)}"
@@ -202,8 +202,8 @@ class LdapTable(DatabaseTable):
                     message, all=0, timeout=self._directory.timeout_seconds
                 )
             except ldap.PARTIAL_RESULTS:
-                break  # how version 2 says that there are referrals
-            # What has no name is a referral.
+                break  # version 2 reports referrals this way
+            # An entry without a name is a referral.
             entries += [(name, values) for name, values in answer if name is not None]
         return entries
 
@@ -213,7 +213,7 @@ class LdapTable(DatabaseTable):
             self._connection = None
 
     def close(self) -> None:
-        """Close the connection and the file of parameters."""
+        """Close the connection and the parameter file."""
         self._disconnect()
         super().close()
 

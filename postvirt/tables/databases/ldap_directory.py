@@ -37,7 +37,7 @@ _TLS_TEXTS = {
 
 
 def is_url(host: str) -> bool:
-    """Whether this is an LDAP URL, and not the name of a host or of an entry."""
+    """Whether this is an LDAP URL, and not the name of a host or an entry."""
     return host.lower().startswith(("ldap://", "ldaps://", "ldapi://"))
 
 
@@ -64,7 +64,7 @@ class Directory:
     def of(
         cls, title: str, parameters: CfParameters, context: TableContext
     ) -> Directory:
-        """What the parameters say; the context hears what is strange in them."""
+        """As the parameters say; the context is told what is odd in them."""
         urls = _urls(title, parameters, context)
         bind = parameters.text("bind", "yes", minimum=1)
         if bind.lower() not in _BINDS:
@@ -134,9 +134,9 @@ def disconnect(connection: Any) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The library's words, and the server's."""
+    """The message of the library, and that of the server."""
     if isinstance(error, ldap.TIMEOUT):
-        return "Timed out"  # the library has no words
+        return "Timed out"  # the library has no message
     details = error.args[0] if error.args else None
     if not isinstance(details, dict):
         return str(error) or type(error).__name__
@@ -153,7 +153,7 @@ def _urls(title: str, parameters: CfParameters, context: TableContext) -> list[s
             urls.append(f"ldap://{host}" if ":" in host else f"ldap://{host}:{port}")
             continue
         try:
-            ldap.initialize(host)  # asks nobody yet
+            ldap.initialize(host)  # does not connect yet
             urls.append(host)
         except ldap.LDAPError:
             why = f"{title}: error parsing URL {host}; skipping"
@@ -205,6 +205,6 @@ def _tls_options(parameters: CfParameters) -> list[tuple[int, str | int]]:
     return [
         *((option, value) for option, value in given if value),
         (ldap.OPT_X_TLS_REQUIRE_CERT, demand),
-        # The last one makes the others count.
+        # The last one makes the others take effect.
         (ldap.OPT_X_TLS_NEWCTX, 0),
     ]

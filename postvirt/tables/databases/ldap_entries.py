@@ -1,12 +1,12 @@
-"""From the entries of a directory to the values of a lookup.
+"""The values of a lookup, from the entries of a directory.
 
     result_attribute             the attributes whose values are results
     special_result_attribute     attributes whose values are names of other entries, or
                                  LDAP URLs, which are searched for further values
     leaf_result_attribute        results only if an entry has no special attribute
-    terminal_result_attribute    if an entry has one, its values are all that counts
+    terminal_result_attribute    if an entry has one, only its values are results
 
-An attribute with options ("mail;lang-de") counts as the one without.
+An attribute with options ("mail;lang-de") is treated as the one without.
 
 Parity: dict_ldap_get_values() of src/global/dict_ldap.c.
 Differs: Terminal LDAP entries. Each entry of an LDAP answer is judged by itself; in
@@ -49,7 +49,7 @@ Entry = tuple[str, Mapping[str, Sequence[bytes]]]
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """Names of attributes, by what their values are for."""
+    """Names of attributes, by the purpose of their values."""
 
     terminal: tuple[str, ...]
     leaf: tuple[str, ...]
@@ -58,13 +58,13 @@ class Attributes:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """What the directory is asked for."""
+        """The attributes to ask the directory for."""
         return self.terminal + self.leaf + self.regular + self.special
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A question to the directory; scope is libldap's number."""
+    """A search in the directory; scope is libldap's number."""
 
     base: str
     scope: int
@@ -72,7 +72,7 @@ class Search:
     attributes: tuple[str, ...]
 
 
-# Answers a search; None is for a base that does not exist.
+# Performs a search; None means that the base does not exist.
 Answer = Callable[[Search], Sequence[Entry] | None]
 
 
@@ -85,10 +85,10 @@ class Link:
 
 
 class Entries:
-    """Takes entries apart.
+    """Extracts values from entries.
 
-    size_limit        how many entries a search may find, 0 for any number
-    recursion_limit   how many searches may lead from one to the next
+    size_limit        maximal number of entries that a search may find, 0 for no limit
+    recursion_limit   maximal number of searches that lead from one to the next
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class Entries:
         self._recursion_limit = recursion_limit
 
     def values(self, entries: Sequence[Entry], search: Answer) -> Iterator[bytes]:
-        """The values in entries, and in those that they lead to.
+        """The values in entries, and in the entries that they lead to.
 
-        search answers a further question.
+        search performs a further search.
         """
         unread = [self._parts(entries)]
         while unread:
@@ -125,7 +125,7 @@ class Entries:
                 unread.append(self._parts(self._follow(part.value, search)))
 
     def _parts(self, entries: Sequence[Entry]) -> Iterator[bytes | Link]:
-        """The values in entries, and where they lead to."""
+        """The values in entries, and the links to other entries."""
         if 0 < self._size_limit < len(entries):
             raise self._failure(f"Query size limit ({self._size_limit}) exceeded")
         for _, found in entries:
@@ -143,7 +143,7 @@ class Entries:
                     yield from values
 
     def _kind(self, name: str) -> str | None:
-        """The first list of attributes that this one, or its base, is in."""
+        """The first list of attributes that contains this one, or its base."""
         for kind in ("terminal", "leaf", "regular", "special"):
             if any(_is_subtype(one, name) for one in getattr(self.attributes, kind)):
                 return kind
@@ -168,7 +168,7 @@ class Entries:
         return found
 
     def _of_url(self, url: str) -> Search:
-        """The search that a URL stands for, whatever its host; see RFC 4516."""
+        """The search that a URL means, whatever its host; see RFC 4516."""
         parts = url.split("://", 1)[1].partition("/")[2].split("?")
         if len(parts) > 5 or parts[4:] == [""]:
             raise ValueError("bad extensions")
@@ -180,7 +180,7 @@ class Entries:
             raise ValueError(f"bad scope {scope}")
         attributes = self.attributes.all
         if names:
-            # Of "mail" and "mail;lang-de" the one that says more is asked for.
+            # Of "mail" and "mail;lang-de", ask for the more specific one.
             pairs = [(one, ours) for one in names.split(",") for ours in attributes]
             attributes = tuple(
                 ours if _is_subtype(one, ours) else one
@@ -202,6 +202,6 @@ def _lower(names: Sequence[str]) -> list[str]:
 
 
 def _is_subtype(base: str, name: str) -> bool:
-    """Whether an attribute is another one, or that one with options."""
+    """Whether an attribute is this base, or the base with options."""
     base, name = base.lower(), name.lower()
     return name == base or name.startswith(f"{base};")

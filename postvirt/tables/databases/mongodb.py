@@ -1,18 +1,18 @@
-"""mongodb:/path.cf asks MongoDB servers.
+"""mongodb:/path.cf queries MongoDB servers.
 
     uri               of the servers, mongodb://... or mongodb+srv://...
     dbname, collection
     query_filter      template of the query, in JSON: {"address": "%s"}
     result_attribute  names of the fields that are results
-    projection        in place of it, what is to come of a document, in JSON
+    projection        in place of it, the parts of a document to return, in JSON
 
 and `domain`, `result_format` and `expansion_limit`, see `database`; here, the limit is
-at most 100, and 10 if nothing is said. Fields with text, whole numbers, and lists of
-these are results, others are left out with a warning. If several documents match the
-last one counts.
+at most 100, and 10 by default. Fields with text, whole numbers, and lists of these are
+results; others are skipped with a warning. If several documents match, the last one
+counts.
 
-With the first lookup the driver starts threads, which watch the servers: in the worker,
-which does not fork. They do nothing but talk to servers.
+At the first lookup the driver starts threads that monitor the servers. This happens in
+the worker, which does not fork, and the threads only talk to servers.
 
 Parity: src/global/dict_mongodb.c of Postfix 3.12 (there is no such type before 3.9).
 Differs: MongoDB servers that are down. A MongoDB server that does not answer defers
@@ -36,7 +36,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# What pymongo imports only when it first has a password, or a mongodb+srv URI.
+# What pymongo imports only when it first needs a password, or a mongodb+srv URI.
 import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.SRV
 import dns.resolver
@@ -73,18 +73,18 @@ _RESULTS = (str, int, Int64)
 
 # Operators whose texts are programs.
 _PROGRAMS = frozenset({"$where", "$function", "$accumulator"})
-# What a template is filled with to see where in a query an address would be; also right
-# outside of quotes.
+# Fills a template to find where in a query an address would be; also valid outside
+# quotes.
 _MARKER = b"9081726354"
 
-# What a URI may have in it that nobody should read in a log.
+# Signs of a secret in a URI, which must not be logged.
 _SECRET = re.compile(r"@|password|token", re.IGNORECASE)
 
 _SPECIAL = re.compile(rb'[\x00-\x1f\x7f"\\]')
 
 
 def quote(value: bytes, around: str) -> bytes:
-    """A part of an address inside of a JSON string."""
+    """A part of an address inside a JSON string."""
     if not around:
         return bare(value)
     return _SPECIAL.sub(lambda match: b"\\u%04X" % match[0][0], value)
@@ -102,7 +102,7 @@ def from_json(document: str) -> dict[str, Any]:
 
 
 def misuses(query: object, marker: str) -> Iterator[str]:
-    """Where in a query the marker is more than text: "" is the name of a field."""
+    """Where in a query the marker is not only text: "" means the name of a field."""
     if isinstance(query, dict):
         for name, inside in query.items():
             if marker in name:
@@ -168,7 +168,7 @@ class MongodbTable(DatabaseTable):
             raise TableError(f"{self.title}: {error}") from None
 
     def _check_query(self) -> bool:
-        """Whether an address is going to be in $expr. TableError for a bad query."""
+        """Whether an address would be in $expr. TableError for a bad query."""
         query = self.queries[0]
         fields = dict.fromkeys(query.letters, _MARKER)
         try:
@@ -185,7 +185,7 @@ class MongodbTable(DatabaseTable):
         return bool(places)
 
     def _new_client(self, uri: str, context: TableContext) -> Any:
-        """A client, which connects when it is first asked."""
+        """A client, which connects at the first query."""
         limits: dict[str, Any] = {
             name: value
             for name, value in LIMITS_MS.items()
@@ -202,7 +202,7 @@ class MongodbTable(DatabaseTable):
             TypeError,
             dns.exception.DNSException,
         ) as error:
-            # The text may show half of a password that has a slash in it.
+            # The text may show half of a password that contains a slash.
             shown = type(error).__name__ if _SECRET.search(uri) else error
             raise TableError(f"{self.title}: failed to parse URI: {shown}") from None
         for warning in said:
@@ -226,7 +226,7 @@ class MongodbTable(DatabaseTable):
             for document in self._collection.find(query, self._projection):
                 found = self._text(document.items(), key, fields, counter)
         except (PyMongoError, BSONError, OverflowError) as error:
-            # What follows the reason is a description of all servers.
+            # After the reason follows a description of all servers.
             reason = str(error).partition(", Timeout: ")[0]
             raise self.failure(f"query >{shown}< failed: {reason}") from None
         return found
@@ -250,7 +250,7 @@ class MongodbTable(DatabaseTable):
             elif type(value) in _RESULTS:
                 counter.values += 1
                 self.check_limit(key, counter.values)
-                # A value that is left out has been found all the same.
+                # A value that is skipped has been found all the same.
                 result = self.result(key, fields, wire(str(value))) or b""
                 joined = b",".join([one for one in (joined, result) if one])
             else:
@@ -262,13 +262,13 @@ class MongodbTable(DatabaseTable):
         return joined
 
     def close(self) -> None:
-        """Close the connections and the file of parameters."""
+        """Close the connections and the parameter file."""
         self._client.close()
         super().close()
 
 
 class _Counter:
-    """How many values a lookup has found."""
+    """The number of values that a lookup has found."""
 
     values = 0
 

@@ -1,4 +1,4 @@
-"""mysql:/path.cf asks MySQL or MariaDB servers.
+"""mysql:/path.cf queries MySQL or MariaDB servers.
 
     hosts           unix:/socket, inet:host:port, host:port; "localhost" is the default,
                     and means the server's own socket
@@ -8,15 +8,15 @@
     table, select_field, where_field, additional_conditions
                     in place of query, as it was before Postfix 2.2
     require_result_set
-                    a query without any result is an error (yes)
+                    a query without a result set is an error (yes)
     charset         of the client: utf8mb4 (default), utf8mb3, utf8, latin1 or ascii
     option_file, option_group
-                    where user, the server's address and the settings of TLS are taken
-                    from if they are not set here, see `mysql_options` (client)
+                    where to read the user, the server's address and the TLS settings
+                    if they are not set here, see `mysql_options` (client)
     tls_CAfile, tls_CApath, tls_cert_file, tls_key_file, tls_ciphers
-                    any of them makes TLS mandatory; one of the first two has the
-                    server's certificate checked
-    tls_verify_cert the name in the certificate is checked, too (no)
+                    any of them makes TLS mandatory; with one of the first two, the
+                    server's certificate is verified
+    tls_verify_cert verify the name in the certificate, too (no)
     retry_interval, idle_interval
                     seconds until a server is tried again or a connection closed (60)
 
@@ -72,12 +72,12 @@ DEFAULT_PORT = "3306"
 
 _UTF8 = ("utf8mb4", "utf8mb3", "utf8")
 CHARSETS = (*_UTF8, "latin1", "ascii")
-# Python imports an encoding when it is first used: let that be now. The last one is for
-# names of hosts.
+# Python imports an encoding when it is first used: do that now. The last one is for
+# host names.
 for _encoding in (*(charset_by_name(name).encoding for name in CHARSETS), "idna"):
     "".encode(_encoding)
 
-# The parameters of TLS, and what they are called in option files.
+# The TLS parameters, and their names in option files.
 _TLS = {
     "tls_CAfile": "ssl-ca",
     "tls_CApath": "ssl-capath",
@@ -104,7 +104,7 @@ class MysqlServers(Servers[Connection]):
         self._charset = charset
         self._login = {
             "user": parameters.text("user") or self._options.get("user", ""),
-            # The password of an option file is not used, as by Postfix.
+            # As in Postfix, the password of an option file is not used.
             "password": parameters.text("password"),
             "database": parameters.text("dbname", minimum=1),
         }
@@ -139,8 +139,8 @@ class MysqlServers(Servers[Connection]):
         place: dict[str, object] = {"unix_socket": server.address}
         if server.kind == "inet":
             place = {"host": server.address, "port": int(server.port)}
-        # Without settings TLS is used if the server offers it; not on this machine's
-        # own sockets, where it has no use.
+        # Without settings, TLS is used if the server offers it, but not on a local
+        # socket, where it has no use.
         if self._tls:
             place["ssl"] = self._tls
         elif server.kind == "unix":
@@ -167,7 +167,7 @@ class MysqlServers(Servers[Connection]):
 
 
 def _tls(parameters: CfParameters, options: dict[str, str]) -> ssl.SSLContext | None:
-    """How to encrypt; None when nothing is set. Raises OSError and ValueError."""
+    """The TLS settings; None if there are none. Raises OSError and ValueError."""
     given = {
         name: parameters.text(name) or options.get(other, "")
         for name, other in _TLS.items()
@@ -194,16 +194,16 @@ def _tls(parameters: CfParameters, options: dict[str, str]) -> ssl.SSLContext | 
 
 
 def _reason(error: Exception) -> str:
-    """The server's words, without the number in front."""
+    """The message of the server, without the number before it."""
     if isinstance(error, MySQLError) and len(error.args) > 1:
         return str(error.args[1])
     return str(error) or type(error).__name__
 
 
 def quoting(connection: Connection) -> Quote:
-    """The function that quotes for a connection, whose SQL mode counts.
+    """The function that quotes for a connection, by its SQL mode.
 
-    Doubled quotes are understood in every mode, inside of strings and of names.
+    Doubled quotes are valid in every mode, inside strings and names.
     """
     status = connection.server_status
     is_escape = not status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
@@ -284,7 +284,7 @@ class MysqlTable(DatabaseTable):
         check_quotes(self.title, self.queries[0], context)
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
-        """Ask with the key in its place."""
+        """Query with the key filled in."""
         return self.joined(key, fields, self._values(fields))
 
     def _values(self, fields: Fields) -> list[bytes | None]:
@@ -300,7 +300,7 @@ class MysqlTable(DatabaseTable):
         return self._servers.ask(question)
 
     def close(self) -> None:
-        """Close the connections and the file of parameters."""
+        """Close the connections and the parameter file."""
         self._servers.close()
         super().close()
 

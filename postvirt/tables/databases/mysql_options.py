@@ -1,12 +1,12 @@
 """The option files of MySQL and MariaDB clients (my.cnf).
 
-Who to log in as, and how to connect, may be in a file that all clients share. Groups
-are read in this order: [client], the groups of MariaDB clients, and one of the caller's
-choice.
+The user and how to connect may be in a file that all clients share. Groups are read in
+this order: [client], the groups of MariaDB clients, and the group that the caller
+names.
 
 Parity: ma_default.c of MariaDB's client library, which Debian's Postfix uses.
-Raises: OSError when the file that was asked for cannot be read.
-Security: the file may hold a password; it is read with the rights of this process.
+Raises: OSError if the file that the caller names cannot be read.
+Security: the file may contain a password; it is read with the rights of this process.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _ESCAPE = re.compile(r"\\([btnrs\\])")
 
 
 def read_options(file: str, group: str) -> dict[str, str]:
-    """Option names, with "-" and in small letters, and their values.
+    """Option names, with "-" and in lower case, and their values.
 
-    Without a file the usual ones are read; without a group, too, nothing is.
+    Without a file, the default files are read; without a file and a group, none.
     """
     found: dict[str, dict[str, str]] = {}
     if file:
@@ -40,7 +40,7 @@ def read_options(file: str, group: str) -> dict[str, str]:
             try:
                 _read(os.path.expanduser(path), found, depth=0)
             except OSError:
-                pass  # there need not be one
+                pass  # it need not exist
     merged: dict[str, str] = {}
     for name in (*GROUPS, group):
         merged |= found.get(name, {})

@@ -1,9 +1,9 @@
-"""pgsql:/path.cf asks PostgreSQL servers.
+"""pgsql:/path.cf queries PostgreSQL servers.
 
     hosts           unix:/directory, inet:host:port, host:port, postgresql://... URIs
                     (localhost)
     user, password, dbname
-                    of all hosts that are not URIs
+                    for all hosts that are not URIs
     query           template of the query: SELECT path FROM users WHERE name = '%s'
     select_function, or table, select_field, where_field, additional_conditions
                     in place of query, as it was before Postfix 2.2
@@ -95,10 +95,12 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
         if not address or address.startswith("/"):
             return Server(name, "unix", address)
         host, colon, port = address.rpartition(":")
-        return Server(name, "inet", *((host, port) if colon else (address,)))
+        if not colon:
+            return Server(name, "inet", address)
+        return Server(name, "inet", host, port)
 
     def _conninfo(self, server: Server[pq.abc.PGconn]) -> bytes:
-        """What libpq wants to know. Raises what make_conninfo does, and ValueError."""
+        """The settings for libpq. Raises what make_conninfo does, and ValueError."""
         settings = {"client_encoding": self._encoding}
         if server.kind == "uri":
             base = server.address
@@ -111,7 +113,7 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
         parsed = pq.Conninfo.parse(make_conninfo(base, **given).encode())
         known = {one.keyword: one.val for one in parsed}
         if not _PORTS.fullmatch(known[b"port"] or b""):
-            raise ValueError("bad port")  # it may be a password that was not encoded
+            raise ValueError("bad port")  # may be part of an unencoded password
         if not known[b"connect_timeout"]:
             given["connect_timeout"] = str(CONNECT_SECONDS)
         return bytes(make_conninfo(base, **given).encode())
@@ -131,7 +133,7 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
 
 
 def _host_of(uri: str) -> str:
-    """A URI without what may be secret."""
+    """A URI without its secrets."""
     scheme = uri.split(":", 1)[0]
     try:
         options = {one.keyword: one.val for one in pq.Conninfo.parse(uri.encode())}
@@ -145,7 +147,7 @@ def _one_line(message: bytes) -> str:
 
 
 def quoting(connection: pq.abc.PGconn) -> Quote:
-    """The function that quotes for a connection, whose encoding and settings count."""
+    """The function that quotes for a connection, by its encoding and settings."""
     escaping = pq.Escaping(connection)
 
     def quote(value: bytes, around: str) -> bytes:
@@ -186,7 +188,7 @@ def run(connection: pq.abc.PGconn, query: bytes) -> list[bytes | None]:
 
 
 def _answers(connection: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
-    """The results of all statements of a query; OSError when they take too long."""
+    """The results of all statements of a query; OSError if they take too long."""
     deadline = time.monotonic() + ANSWER_SECONDS
     readable = select.poll()
     readable.register(connection.socket, select.POLLIN)
@@ -201,7 +203,7 @@ def _answers(connection: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
             return
         yield answer
         if answer.status not in (*_ANSWERED, pq.ExecStatus.FATAL_ERROR):
-            return  # such as COPY, which would go on forever
+            return  # such as COPY, which would never end
 
 
 class PgsqlTable(DatabaseTable):
@@ -238,7 +240,7 @@ class PgsqlTable(DatabaseTable):
         check_quotes(self.title, self.queries[0], context)
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
-        """Ask with the key in its place."""
+        """Query with the key filled in."""
         return self.joined(key, fields, self._values(fields))
 
     def _values(self, fields: Fields) -> list[bytes | None]:
@@ -255,7 +257,7 @@ class PgsqlTable(DatabaseTable):
         return self._servers.ask(question)
 
     def close(self) -> None:
-        """Close the connections and the file of parameters."""
+        """Close the connections and the parameter file."""
         self._servers.close()
         super().close()
 

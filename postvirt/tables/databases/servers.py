@@ -1,13 +1,13 @@
-"""The servers of an SQL table: which one is asked, and what happens when one is down.
+"""The servers of an SQL table: which one is queried, and what if one is down.
 
-A server that is connected is preferred, then one on this machine's own sockets, then
-one that is reached over the network; equals are taken at random. A server that fails is
-left alone for a while, and the next one is asked the same question. A connection that
-was idle for long is closed before it is used again, because the server may have closed
-it without our knowing.
+A server that is connected is preferred, then one on a local socket, then one that is
+reached over the network; among equals, one is chosen at random. A server that fails is
+not used for a while, and the query is sent to the next one. A connection that was idle
+for long is closed before it is used again, because the server may have closed it
+unnoticed.
 
-If only one server is named it is taken for a front of many, and gets a second chance at
-once. So a server that was restarted is found again by the next lookup.
+If only one server is named, it may be the front end of many, so it is tried twice at
+once. So the next lookup finds a server that was restarted.
 
 Parity: the common part of src/global/dict_mysql.c and dict_pgsql.c of Postfix 3.12.
 Differs: SQL servers that refuse a query. An SQL server that works but refuses a query
@@ -15,7 +15,7 @@ Differs: SQL servers that refuse a query. An SQL server that works but refuses a
     odd address could stop all lookups.
 Differs: SQL servers that do not answer. The wait for an answer of an SQL server has a
     time limit; Postfix waits without limit.
-Raises: TableError when no server has answered.
+Raises: TableError if no server answers.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Answer = TypeVar("Answer")
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 
-# So many connections are tried for one question, should the servers that failed first
-# have had their rest meanwhile.
+# Maximal number of attempts for one query, because servers that failed first may be due
+# again meanwhile.
 MAX_ATTEMPTS = 100
 
 # In this order servers are tried.
@@ -47,21 +47,21 @@ _KINDS: tuple[Kind, ...] = ("unix", "inet", "uri")
 
 
 class ServerError(Exception):
-    """A server cannot be used; the text, which is for the log, says why."""
+    """A server cannot be used; the text is the reason, for the log."""
 
 
 class RefusedError(ServerError):
-    """A server does not answer this question, but may answer others."""
+    """A server rejects this query, but may accept others."""
 
 
 @dataclass(slots=True)
 class Server(Generic[Connection]):
-    """One server, and what is known about it.
+    """One server and its state.
 
     shown       its name for the log, without secrets
-    address     path of a socket, name of a host, or URI, as `kind` says; "" is the
-                driver's choice
-    port        "" is the driver's choice
+    address     path of a socket, host name, or URI, as `kind` says; "" for the
+                driver's default
+    port        "" for the driver's default
     retry_at    when it may be tried again after a failure
     """
 
@@ -75,7 +75,7 @@ class Server(Generic[Connection]):
 
 
 class Servers(ABC, Generic[Connection]):
-    """The servers of one table; a driver says how to connect and how to close."""
+    """The servers of one table; a driver adds how to connect and disconnect."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Servers(ABC, Generic[Connection]):
     def ask(self, question: Callable[[Connection], Answer]) -> Answer:
         """The answer of the first server that has one.
 
-        A question raises ServerError when the server does not answer it.
+        question raises ServerError if the server does not answer.
         """
         reason = "no server can be asked now"
         refused: set[tuple[str, str]] = set()

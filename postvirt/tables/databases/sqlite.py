@@ -1,4 +1,4 @@
-"""sqlite:/path.cf asks a file of the SQLite library.
+"""sqlite:/path.cf queries a file of the SQLite library.
 
     dbpath                path of the database
     query                 template of the query: SELECT path FROM t WHERE user = '%s'
@@ -46,7 +46,7 @@ LOCK_SECONDS = 5.0
 
 
 def quote(value: bytes, around: str) -> bytes:
-    """A part of an address inside of quotes: these are doubled."""
+    """A part of an address inside quotes, which are doubled."""
     if not around:
         return bare(value)
     mark = around[-1:].encode()
@@ -54,7 +54,7 @@ def quote(value: bytes, around: str) -> bytes:
 
 
 def first_statement(query: str) -> str:
-    """The query without what follows its first statement; the driver refuses that."""
+    """The first statement of a query; the driver refuses more than one."""
     end = query.find(";")
     while end >= 0:
         if sqlite3.complete_statement(query[: end + 1]):
@@ -109,7 +109,7 @@ class SqliteTable(DatabaseTable):
         return status.st_dev, status.st_ino
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
-        """Ask with the key in its place."""
+        """Query with the key filled in."""
         return self.joined(key, fields, self._values(fields))
 
     def _values(self, fields: Fields) -> Iterator[bytes | None]:
@@ -126,7 +126,7 @@ class SqliteTable(DatabaseTable):
             raise self.failure(f"query >{shown}< failed: {error}") from None
 
     def _as_text(self, value: bytes | float | None) -> bytes | None:
-        """A value as the library shows it."""
+        """A value as the library converts it to text."""
         if value is None or isinstance(value, bytes):
             return value
         cast = self._database.execute("SELECT CAST(? AS TEXT)", (value,))
@@ -134,20 +134,20 @@ class SqliteTable(DatabaseTable):
         return shown
 
     def changed(self) -> bool:
-        """Whether the file of parameters is another, or the database; not its data."""
+        """Whether the parameter file or the database was replaced; not its data."""
         try:
             return super().changed() or self._identity() != self._file
         except OSError:
             return True
 
     def close(self) -> None:
-        """Close the database and the file of parameters."""
+        """Close the database and the parameter file."""
         self._database.close()
         super().close()
 
 
 def _files(name: str, context: TableContext) -> tuple[TableFile, ...]:
-    """The file of parameters, and the database."""
+    """The parameter file, and the database."""
     found = database.files(name, context)
     try:
         parameters = CfParameters(name, context.parameter)

@@ -1,22 +1,22 @@
-"""Templates of queries and results: %s and the like become parts of an address.
+"""Templates of queries and results: %s and others become parts of an address.
 
     %%           a percent sign
     %s %u %d     the key of a lookup, its local part, its domain; in a template of
-                 results the value that was found, and its parts
+                 results, the value that was found, and its parts
     %S %U %D     the key and its parts, in both kinds of templates
     %1 ... %9    a label of the key's domain; %1 is the last one, "com"
 
-A key that lacks what a template asks for is not looked up, and not found.
+A key that lacks what a template needs is not looked up, and not found.
 
-Security: an address is written by strangers. Whoever fills a template for a database
-    gives a function that quotes each part, and learns inside which quotes of the
-    template it is going to stand.
+Security: an address comes from strangers. A template for a database is filled with a
+    function that quotes each part, and is told which quotes of the template surround
+    the part.
 
 Parity: src/global/db_common.c.
 Differs: Unquoted parts of SQL queries. A part of an address that stands without quotes
     in the query of a `mysql:`, `pgsql:` or `sqlite:` table must be a number, because
     quoting cannot protect it there; Postfix accepts anything.
-Raises: ValueError for a template that Postfix would not take.
+Raises: ValueError for a template that Postfix would not accept.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from dataclasses import dataclass
 
 from postvirt.model.text import wire
 
-# What a letter stands for.
+# The values of the letters.
 Fields = Mapping[str, bytes]
 
-# A part of an address made harmless; the text says in which quotes it is going to
-# stand: "'", '"', "E'" (PostgreSQL), or "" outside of quotes.
+# Makes a part of an address harmless; the text is the quotes that surround it: "'",
+# '"', "E'" (PostgreSQL), or "" outside quotes.
 Quote = Callable[[bytes, str], bytes]
 
 _DIGITS = "123456789"
@@ -39,14 +39,14 @@ _LETTERS = frozenset("sudSUD" + _DIGITS)
 
 @dataclass(frozen=True, slots=True)
 class _Expansion:
-    """A letter, and the quotes that it stands in."""
+    """A letter, and the quotes that surround it."""
 
     letter: str
     around: str
 
 
 class Template:
-    """A template, taken apart."""
+    """A parsed template."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -76,7 +76,7 @@ class Template:
         self._pieces.append(wire(literal))
 
     def fill(self, fields: Fields, quote: Quote | None = None) -> bytes:
-        """The text with the fields in it, quoted if a function for that is given."""
+        """The text with the fields, quoted if there is a function for that."""
         filled = []
         for piece in self._pieces:
             if isinstance(piece, bytes):
@@ -88,7 +88,7 @@ class Template:
 
 
 def _quotes(around: str, literal: str) -> str:
-    """Where we are once the last character of literal is read."""
+    """The surrounding quotes after the last character of literal."""
     last = literal[-1]
     if around:
         return "" if last == around[-1] else around
@@ -98,7 +98,7 @@ def _quotes(around: str, literal: str) -> str:
 
 
 class Templates:
-    """The templates of one table, which say together what a key must have."""
+    """The templates of one table, which together say what a key must have."""
 
     def __init__(self, queries: Iterable[Template], result: Template) -> None:
         self.result = result
@@ -110,7 +110,7 @@ class Templates:
         self._key_user = "u" in asked or "U" in anywhere
 
     def of_key(self, key: bytes) -> Fields | None:
-        """What a template of queries is filled with; None if the key lacks something.
+        """The fields for a template of queries; None if the key lacks something.
 
         The key is not empty.
         """
@@ -126,7 +126,7 @@ class Templates:
         return fields
 
     def of_value(self, value: bytes, key_fields: Fields) -> bytes | None:
-        """A value as the template of results shows it; None if it lacks something.
+        """A value in the template of results; None if it lacks something.
 
         The value is not empty.
         """
@@ -138,6 +138,6 @@ class Templates:
 
 
 def _split(address: bytes) -> tuple[bytes, bytes]:
-    """Local part and domain; without "@" all of it is the local part."""
+    """Local part and domain; without "@", all of it is the local part."""
     user, at, domain = address.rpartition(b"@")
     return (user, domain) if at else (address, b"")

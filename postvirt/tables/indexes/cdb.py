@@ -1,9 +1,9 @@
-"""cdb:/path reads /path.cdb, an index that is never changed but only replaced.
+"""cdb:/path reads /path.cdb, an index that is replaced as a whole, never changed.
 
-The file begins with 256 pointers to hash tables. A slot in such a table has a hash and
-the place of a record; a record has two lengths, the key and the value. postmap writes
-keys and values without a NUL at the end; those with one are found, too. An empty table
-is 2,048 zero bytes. No lock is needed.
+The file begins with 256 pointers to hash tables. A slot in such a table contains a hash
+and the offset of a record; a record contains two lengths, the key and the value.
+postmap writes keys and values without a NUL at the end; those with one are found, too.
+An empty table is 2,048 zero bytes. No lock is needed.
 
 Parity: src/util/dict_cdb.c, and the library tinycdb.
 Differs: Truncated cdb files. A truncated `cdb:` file is an error when it is opened;
@@ -24,12 +24,12 @@ from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.indexes.index import IndexTable, cannot_open, warn_if_older
 from postvirt.tables.table import Table, TableFile, TableOptions
 
-# Two little-endian numbers: place and length, hash and place, or two lengths.
+# Two little-endian numbers: offset and length, hash and offset, or two lengths.
 _PAIR = struct.Struct("<II")
 _TABLES = 256
 _HEADER = struct.Struct(f"<{2 * _TABLES}I")
 
-# So much is read at once when all records are.
+# Size of a block when all records are read.
 _BLOCK_BYTES = 1 << 16
 
 # The hash function of cdb.
@@ -45,7 +45,7 @@ def _hash(key: bytes) -> int:
 
 
 def _no_lock(fd: int, operation: int) -> None:
-    """Nobody writes to a file that has its final name."""
+    """No program writes to the file once it has its final name."""
 
 
 class CdbTable(IndexTable):
@@ -106,7 +106,7 @@ class CdbTable(IndexTable):
                 middle = start + key_bytes
                 entries.append((block[start:middle], block[middle:after]))
                 at = after
-            if not entries:  # longer than a block
+            if not entries:  # the next record is longer than a block
                 entries.append(self._record(place))
                 at = _PAIR.size + sum(map(len, entries[0]))
             yield entries

@@ -1,17 +1,17 @@
 """hash:/path and btree:/path read /path.db, an index of Berkeley DB.
 
-Where Berkeley DB is no more, non_bdb_migration_level has these tables opened as lmdb:
-or cdb: tables, which read /path.lmdb or /path.cdb; see `redirection`.
+On systems without Berkeley DB, non_bdb_migration_level makes these tables lmdb: or cdb:
+tables, which read /path.lmdb or /path.cdb; see `redirection`.
 
-This module imports the driver: `table_types` imports it only when it is needed.
+This module imports the driver; `table_types` imports it only if it is needed.
 
 Parity: src/util/dict_db.c.
 Differs: Truncated Berkeley DB files. A `hash:` or `btree:` file that has lost its last
     pages is an error, and mail is deferred; virtual(8) does not find what was in them,
     and mail bounces.
-Raises: TableError.
-Security: Berkeley DB reads a file DB_CONFIG from its home directory, which would be the
-    working directory if none were given. As in Postfix, it is the table's directory.
+Raises: TableError. Security: Berkeley DB reads a file DB_CONFIG from its home
+directory, which is the working
+    directory by default. As in Postfix, it is the directory of the table.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _as_oserror(error: db.DBError) -> OSError:
 class BerkeleyTable(IndexTable):
     """An open .db file.
 
-    fd is for the lock and for changes. The library opens the file once more, by its
-    name; should it be replaced in between, fd shows that its file was removed.
+    fd is for the lock and to notice changes. The library opens the file once more, by
+    name; if it is replaced in between, fd shows that its own file was removed.
     """
 
     def __init__(self, type_: str, path: str, options: TableOptions, fd: int) -> None:
@@ -87,9 +87,9 @@ class BerkeleyTable(IndexTable):
     def get(self, key: bytes) -> bytes | None:
         """Read one entry.
 
-        The library keeps pages in memory. Once postmap has rewritten the file these do
-        not fit together with new ones, and keys go missing: start afresh. The lock is
-        held, and `changed` remembers.
+        The library keeps pages in memory. Once postmap has rewritten the file, they do
+        not match new pages, and keys would be lost: open it again. The lock is held,
+        and `changed` still reports the change.
         """
         if os.fstat(self.fd).st_mtime_ns != self._mtime_ns:
             self._close_library()
@@ -101,7 +101,7 @@ class BerkeleyTable(IndexTable):
         return value
 
     def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Move a cursor on, as long as nobody has rewritten the file."""
+        """Advance a cursor, unless the file has been rewritten."""
         database = self._open() if self._database is None else self._database
         mtime_ns = self._mtime_ns
         try:
@@ -122,7 +122,7 @@ class BerkeleyTable(IndexTable):
             raise _as_oserror(error) from None
 
     def count(self) -> int:
-        """Count them, which the library does in one go."""
+        """Have the library count them."""
         database = self._open() if self._database is None else self._database
         with self._locked():
             try:
@@ -143,7 +143,7 @@ def _files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
 def _open_table(
     type_: str, name: str, options: TableOptions, context: TableContext
 ) -> Table:
-    """Open the index of a hash: or btree: table, once nobody is writing it."""
+    """Open the index of a hash: or btree: table, once it is not being written."""
     path = f"{name}.db"
     fd = -1
     try:
@@ -168,7 +168,7 @@ def _refuse_truncated(fd: int) -> None:
         meta = struct.Struct(order + _META)
         head = os.pread(fd, meta.size, 0)
         if len(head) < meta.size:
-            return  # the library says what it is
+            return  # the library reports the error
         magic, page_bytes, last_page = meta.unpack(head)
         if magic in _MAGICS and os.fstat(fd).st_size < (last_page + 1) * page_bytes:
             raise OSError(errno.EINVAL, "the file is truncated")

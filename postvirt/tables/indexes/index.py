@@ -1,8 +1,8 @@
 """What the table types that read an index file have in common.
 
-postmap may be rewriting the file at any time, in place: it is read under the lock that
-postmap takes. Keys and values may have been written with a NUL at their end (Postfix
-does) or without (other programs do).
+postmap may rewrite the file in place at any time, so it is read under the lock that
+postmap uses. Keys and values may have a NUL at their end (as Postfix writes them) or
+not (as other programs do).
 
 Parity: the common part of src/util/dict_db.c and src/util/dict_lmdb.c.
 Differs: Index files that cannot be read. A read error in an index file makes the lookup
@@ -26,10 +26,10 @@ from postvirt.tables.complaint import Complaint, Kind, OpenError
 from postvirt.tables.context import TableContext
 from postvirt.tables.table import FileVersion, ListedTable, TableOptions
 
-# A source file that changed this recently is probably being indexed.
+# A source file that changed this recently is probably being indexed now.
 GRACE_SECONDS = 100
 
-# So many entries are read at a time when all are: postmap waits for no longer.
+# Number of entries to read under one lock, so that postmap does not wait for long.
 _ENTRIES_AT_ONCE = 1000
 
 Lock = Callable[[int, int], None]  # fcntl.flock or fcntl.lockf
@@ -39,7 +39,7 @@ class IndexTable(ListedTable):
     """Keys and values in a file; a type adds `get`, `read_on`, `count` and `close`.
 
     fd is an open descriptor of the file. With multi_writer the file may be written
-    while it is open, so that only its removal counts as a change.
+    while it is open, so only its removal is a change.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class IndexTable(ListedTable):
         self._version = FileVersion.of(fd)
         self._lock = lock
         self._multi_writer = multi_writer
-        # What to append to a key. Once an entry is found, all others are taken to be
+        # What to append to a key. Once an entry is found, all others are assumed to be
         # like it (DICT_FLAG_TRY1NULL and DICT_FLAG_TRY0NULL).
         self._endings: tuple[bytes, ...] = (b"\0", b"")
 
     @abstractmethod
     def get(self, key: bytes) -> bytes | None:
-        """Read one entry of the file; OSError when that fails."""
+        """Read one entry of the file; OSError if that fails."""
 
     def find(self, key: bytes) -> bytes | None:
         """Try the key with its NUL, then without; the value ends at its first NUL."""
@@ -77,10 +77,10 @@ class IndexTable(ListedTable):
 
     @abstractmethod
     def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
-        """All entries of the file, some at a time and at most so many.
+        """All entries of the file, at most this many at a time.
 
-        The file is locked while the next are asked for, and not in between. OSError
-        when it cannot be read on.
+        The file is locked while the next entries are read, and not in between. OSError
+        if they cannot be read.
         """
 
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
@@ -96,7 +96,7 @@ class IndexTable(ListedTable):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Read the file while nobody writes it; an error is logged, and a TableError.
+        """Hold the lock while the file is read; log an error.
 
         Raises: TableError.
         """
@@ -119,7 +119,7 @@ class IndexTable(ListedTable):
 
 
 def cannot_open(path: str, error: OSError) -> OpenError:
-    """What to raise when an index file cannot be opened."""
+    """The error for an index file that cannot be opened."""
     is_missing = isinstance(error, FileNotFoundError)
     kind = Kind.MISSING_INDEX if is_missing else Kind.UNUSABLE
     text = f"open database {path}: {error.strerror}"
@@ -129,7 +129,7 @@ def cannot_open(path: str, error: OSError) -> OpenError:
 def warn_if_older(
     index: str, source: str, index_fd: int, context: TableContext
 ) -> None:
-    """Tell people who forgot to run postmap; a missing source is no reason to."""
+    """Complain if postmap has not been run; a missing source does not matter."""
     try:
         written = os.stat(wire(source)).st_mtime
     except OSError:

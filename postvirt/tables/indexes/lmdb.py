@@ -1,6 +1,6 @@
 """lmdb:/path reads /path.lmdb, an index of the Lightning Memory-Mapped Database.
 
-This module imports the driver: `table_types` imports it only when it is needed.
+This module imports the driver; `table_types` imports it only if it is needed.
 
 Parity: src/util/dict_lmdb.c, src/util/slmdb.c.
 Raises: TableError.
@@ -28,7 +28,7 @@ _META_PAGES = 2
 
 
 # Some versions of the driver import a part of themselves when they first open a file:
-# let that be now, while it is possible, with a file that cannot exist.
+# do that now, while it is possible, with a file that cannot exist.
 try:
     lmdb.open(f"{os.devnull}/none", subdir=False, readonly=True, create=False)
 except lmdb.Error:
@@ -37,7 +37,7 @@ except lmdb.Error:
 
 @dataclass(slots=True)
 class _Shared:
-    """An environment and how many tables use it."""
+    """An environment, and the number of tables that use it."""
 
     environment: lmdb.Environment
     users: int = 0
@@ -51,8 +51,8 @@ _shared: dict[tuple[int, int], _Shared] = {}
 class LmdbTable(IndexTable):
     """An open .lmdb file.
 
-    fd is for the lock and for changes. The library opens the file once more, by its
-    name; should it be replaced in between, fd shows that its file was removed.
+    fd is for the lock and to notice changes. The library opens the file once more, by
+    name; if it is replaced in between, fd shows that its own file was removed.
     """
 
     def __init__(self, type_: str, name: str, options: TableOptions, fd: int) -> None:
@@ -68,14 +68,14 @@ class LmdbTable(IndexTable):
         self._environment = _shared[self._id].environment
 
     def get(self, key: bytes) -> bytes | None:
-        """Read one entry in a transaction of its own: the lock ends with it."""
+        """Read one entry in a transaction of its own, which ends before the lock."""
         if not 0 < len(key) <= self._environment.max_key_size():
             return None  # cannot have been written
         try:
             try:
                 return self._get(key)
             except lmdb.MapResizedError:
-                # A writer made the file larger than we expected; 0 takes over its size.
+                # A writer has enlarged the file; 0 adopts its size.
                 self._environment.set_mapsize(0)
                 return self._get(key)
         except lmdb.Error as error:
@@ -87,9 +87,9 @@ class LmdbTable(IndexTable):
         return value
 
     def read_on(self, most: int) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Read on behind the last key, each time in a transaction of its own.
+        """Continue after the last key, each time in a transaction of its own.
 
-        A writer may use the pages of an old transaction again.
+        A writer may reuse the pages of an old transaction.
         """
         key = b""
         while True:
@@ -110,7 +110,7 @@ class LmdbTable(IndexTable):
             key = entries[-1][0]
 
     def count(self) -> int:
-        """What the file says."""
+        """The number that the file contains."""
         try:
             return int(self._environment.stat()["entries"])
         except lmdb.Error as error:
@@ -127,7 +127,7 @@ class LmdbTable(IndexTable):
 
 
 def _open_environment(path: bytes, fd: int) -> lmdb.Environment:
-    """Open the file for reading; OSError when that cannot be done safely."""
+    """Open the file for reading; OSError if that cannot be done safely."""
     try:
         environment = lmdb.open(
             path, subdir=False, readonly=True, lock=False, create=False
@@ -166,7 +166,7 @@ def _open_table(
 def _is_truncated(environment: lmdb.Environment, fd: int) -> bool:
     """Whether the file is too short for the pages in use.
 
-    Reading a page that is not there would end the process with SIGBUS.
+    Reading a missing page would kill the process with SIGBUS.
     """
     use = environment.stat()
     pages = (

@@ -1,14 +1,14 @@
-"""cidr:/path or cidr:{{RULE}, ...} finds networks by address.
+"""cidr:/path or cidr:{{RULE}, ...} looks up addresses in networks.
 
-    192.0.2.0/24 RESULT    the first network that holds the address gives the result
+    192.0.2.0/24 RESULT    the first network that contains the address decides
     !2001:db8::/32 RESULT  matches any other address of the same family
     if 192.0.2.0/24        rules up to "endif" count for this network;
-    endif                  "if !NETWORK" for all others of the same family
+    endif                  "if !NETWORK" for other addresses of the same family
 
-A network may be written [ADDRESS]/LENGTH or [ADDRESS/LENGTH], and an address without
-length is a network of one. `rule_file` says where rules come from.
+A network may be written [ADDRESS]/LENGTH or [ADDRESS/LENGTH]; an address without a
+length is a network of one address. `rule_file` says where rules are read from.
 
-virtual(8) asks about whole addresses of mail, which match no network.
+virtual(8) looks up mail addresses, which match no network.
 
 Parity: src/util/dict_cidr.c, src/util/cidr_match.c.
 Raises: TableError when the file or the text between the braces cannot be read.
@@ -50,7 +50,7 @@ class Address:
 
     @classmethod
     def of(cls, shown: bytes) -> Address:
-        """The address that is written there; ValueError when there is none."""
+        """The address in a text; ValueError if it is not one."""
         family = socket.AF_INET6 if b":" in shown else socket.AF_INET
         try:
             packed = socket.inet_pton(family, shown.decode("ascii"))
@@ -70,7 +70,7 @@ class _Network:
     negated: bool
 
     def matches(self, address: Address) -> bool:
-        """Whether the rule is about this address; never if its family is another."""
+        """Whether the rule matches; never an address of another family."""
         if address.family != self.base.family:
             return False
         return (address.number & self.mask == self.base.number) != self.negated
@@ -99,7 +99,7 @@ def _rule_or_none(
 def _rule(
     line: RuleLine, *, file_values: bool
 ) -> Rule[Address] | Block[Address] | EndIf:
-    """Make a rule of a line; ValueError says what is wrong with it."""
+    """The rule in a line; ValueError says what is wrong with it."""
     word = keyword(line.text)
     if word == "endif":
         if line.text[len(b"endif") :].strip(_SPACE):
@@ -179,7 +179,7 @@ class CidrTable(Table):
         self._rules = read_rules(type_, name, parse, context.complain)
 
     def find(self, key: bytes) -> bytes | None:
-        """Go through the networks; a key that is no address is not there."""
+        """Try the networks in order; a key that is not an address is not found."""
         try:
             address = Address.of(key)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What a library of regular expressions has to offer to a table of patterns.
+"""What tables of patterns need from a library of regular expressions.
 
 Parity: none; Postfix calls its two libraries directly.
 """
@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
-# Where a group begins and ends in the subject; (-1, -1) if it took no part.
+# Where a group begins and ends in the subject; (-1, -1) if it did not take part.
 Span = tuple[int, int]
 
 
 class ExpressionError(Exception):
-    """A pattern that cannot be compiled, or a match that was given up."""
+    """A pattern that cannot be compiled, or a match that was abandoned."""
 
 
 class Expression(Protocol):
-    """A compiled pattern; groups is how many parentheses it has."""
+    """A compiled pattern; groups is its number of groups."""
 
     groups: int
 
     def search(self, subject: bytes, groups: int) -> tuple[Span, ...] | None:
-        """The places of the match and of its first groups, or None.
+        """The spans of the match and of its first groups; None if nothing matches.
 
-        Without groups, only whether the tuple is there counts.
+        Without groups, the contents of the tuple have no meaning.
         Raises: ExpressionError.
         """
 

@@ -1,19 +1,19 @@
 """The rules of regexp: and pcre: tables.
 
-    /PATTERN/FLAGS RESULT         the first rule that matches gives the result
+    /PATTERN/FLAGS RESULT         the first rule that matches decides
     !/PATTERN/FLAGS RESULT        matches when the pattern does not
-    /PATTERN/!/PATTERN2/ RESULT   regexp: only: one matches, the other one does not
+    /PATTERN/!/PATTERN2/ RESULT   regexp: only; the first matches, the second does not
     if /PATTERN/FLAGS             rules up to "endif" count when it matches;
     endif                         "if !/PATTERN/" when it does not
 
-Any character that is no letter and no digit can stand in place of "/". A flag letter
-changes its option to the opposite. An expression that fails during a match, because it
-takes too long, counts as a rule that does not match, with a warning.
+Any character other than a letter or a digit may be used in place of "/". A flag letter
+toggles its option. An expression that fails during a match, because it takes too long,
+is treated as a rule that does not match, with a warning.
 
 Parity: what src/util/dict_regexp.c and src/util/dict_pcre.c have in common.
-Raises: nothing; a bad rule is left out with a warning.
-Security: with the option paranoid, rules with $1 in the result are left out: who writes
-    to an address would choose the mailbox.
+Raises: nothing; a bad rule is skipped with a complaint.
+Security: with the option paranoid, rules with $1 in the result are skipped, because
+    the sender would choose the mailbox.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SPACE = SPACE.encode()
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one kind of expressions does differently.
+    """How one kind of regular expressions differs from the other.
 
     type         "regexp" or "pcre"
     compile      makes an Expression of a pattern and its options
@@ -51,7 +51,7 @@ class Dialect:
     flags        flag letters and the options that they change
     ignored      flag letters that are accepted with a warning
     second       whether a rule may have a second pattern
-    unclosed     what is done with a rule whose pattern has no end
+    unclosed     what happens to a rule whose pattern has no end, for the warning
     range_word   "out of range", as the type spells it
     """
 
@@ -81,7 +81,7 @@ class _Condition:
     line: RuleLine
 
     def match(self, subject: bytes, groups: int = 0) -> tuple[Span, ...] | None:
-        """The places of groups (none if negated) when the condition holds, or None."""
+        """The spans of groups (none if negated) if the condition holds, or None."""
         try:
             spans = self.expression.search(subject, groups)
         except ExpressionError as error:
@@ -126,7 +126,7 @@ class PatternParser:
         self._options = options
 
     def __call__(self, line: RuleLine) -> Rule[bytes] | Block[bytes] | EndIf | None:
-        """Make a rule of a line; None if it is not one, with a complaint."""
+        """The rule in a line; None, after a complaint, if there is none."""
         if not line.text:
             return None
         try:
@@ -187,7 +187,7 @@ class PatternParser:
         return Block(line, self._compile(line, pattern).holds)
 
     def _pattern(self, line: RuleLine, at: int) -> tuple[_Pattern, int]:
-        """The pattern that is at a place in the line, and where the flags end."""
+        """The pattern at an offset into the line, and where its flags end."""
         rule = line.text
         negated, at = skip_negations(rule, at)
         if at == len(rule):

@@ -1,15 +1,15 @@
 """pcre:/path or pcre:{{RULE}, ...} are Perl-compatible regular expressions (PCRE2).
 
-`pattern_rules` says what a rule is, `rule_file` where rules come from. Flags: "i" off
-makes A to Z differ from a to z, "s" off makes "." match no newline, "m" on lets ^ and $
-match at newlines, "x" on allows blanks and comments in the pattern, "A" on anchors it,
-"E" on lets $ match at the very end only, "U" on makes it not greedy; "X" is obsolete.
-Keys are compared as bytes and as they are written.
+`pattern_rules` says what a rule is, `rule_file` where rules are read from. Flags: "i"
+off makes A to Z differ from a to z, "s" off makes "." match no newline, "m" on lets ^
+and $ match at newlines, "x" on allows blanks and comments in the pattern, "A" on
+anchors it, "E" on lets $ match at the very end only, "U" on makes it not greedy; "X" is
+obsolete. Keys are compared as bytes and as they are written.
 
-virtual(8) asks about whole addresses only. A rule with $1 in its result is left out.
+virtual(8) looks up whole addresses only, and skips rules with $1 in the result.
 
 Parity: src/util/dict_pcre.c.
-Raises: TableError when the file or the text between the braces cannot be read.
+Raises: TableError if the file or the text between the braces cannot be read.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PcreTable(Table):
         self._rules = read_rules(type_, name, parser, context.complain)
 
     def find(self, key: bytes) -> bytes | None:
-        """Go through the rules."""
+        """Try the rules in order."""
         return first_answer(self._rules, key)
 
 

@@ -1,14 +1,14 @@
 """Perl-compatible regular expressions, by the system's own libpcre2.
 
-This is the very library that Debian's postfix-pcre uses, so that the answers are the
-same; and every Debian system has it, because libselinux needs it. A binding from PyPI
-would bring a copy of another version that nobody updates with the system.
+This is the library that Debian's postfix-pcre uses, so the results are the same; every
+Debian system has it, because libselinux needs it. A binding from PyPI would bring a
+copy of another version, which is not updated with the system.
 
-Patterns and subjects are bytes. There is no just-in-time compiler, as in Postfix, whose
-limits would differ.
+Patterns and subjects are bytes. As in Postfix, the just-in-time compiler, whose limits
+differ, is not used.
 
 Parity: the calls in src/util/dict_pcre.c.
-Raises: ExpressionError for a bad pattern and for a match that fails. ImportError when
+Raises: ExpressionError for a bad pattern and for a match that fails. ImportError if
     the library is missing.
 """
 
@@ -75,7 +75,7 @@ _lib.pcre2_get_error_message_8.argtypes = (
 
 
 class Pcre2:
-    """A compiled pattern; groups is how many parentheses it has."""
+    """A compiled pattern; groups is its number of groups."""
 
     def __init__(self, pattern: bytes, options: int) -> None:
         self._code: int | None = None
@@ -101,7 +101,7 @@ class Pcre2:
         self.groups = count.value
 
     def search(self, subject: bytes, groups: int) -> tuple[Span, ...] | None:
-        """The places of the match and of its first groups, or None."""
+        """The spans of the match and of its first groups, or None."""
         status = _lib.pcre2_match_8(
             self._code, subject, len(subject), 0, 0, self._match_data, None
         )

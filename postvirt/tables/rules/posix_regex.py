@@ -1,14 +1,14 @@
 """POSIX regular expressions, by the C library: regcomp(3) and regexec(3).
 
-Python's own `re` has another syntax, and chooses otherwise among several matches: POSIX
-wants the longest one. Only the C library gives the answers that Postfix gives.
+Python's own `re` has another syntax, and chooses differently among several matches:
+POSIX requires the longest one. Only the C library returns the results of Postfix.
 
-Patterns and subjects are bytes and end at their first NUL. They are handled in the C
-locale, in which Postfix runs: "." is one byte, and only A to Z have another case.
+Patterns and subjects are bytes and end at their first NUL. They are processed in the C
+locale, in which Postfix runs: "." matches one byte, and only A to Z have two cases.
 
 Parity: the calls in src/util/dict_regexp.c.
-Raises: ExpressionError for a bad pattern and for a match that fails. ImportError where
-    the C library is not known to lay out a regex_t as glibc does.
+Raises: ExpressionError for a bad pattern and for a match that fails. ImportError if
+    the C library does not lay out a regex_t as glibc does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_MESSAGE_BYTES = 256
 
 
 class _RegexT(ctypes.Structure):
-    """regex_t; what follows re_nsub is not looked at, and has room to spare."""
+    """regex_t; the members after re_nsub are not used, and have room to spare."""
 
     _fields_ = (
         ("buffer", ctypes.c_void_p),
@@ -76,7 +76,7 @@ _c_locale = _libc.newlocale(_LC_ALL_MASK, b"C", None)
 
 @contextmanager
 def in_c_locale() -> Iterator[None]:
-    """Let this thread be in the C locale; around all other calls of this module."""
+    """Use the C locale in this thread; for all other calls of this module."""
     before = _libc.uselocale(_c_locale)
     try:
         yield
@@ -85,7 +85,7 @@ def in_c_locale() -> Iterator[None]:
 
 
 class PosixRegex:
-    """A compiled pattern; groups is how many parentheses it has."""
+    """A compiled pattern; groups is its number of groups."""
 
     def __init__(self, pattern: bytes, options: int) -> None:
         self._regex = _RegexT()
@@ -97,9 +97,9 @@ class PosixRegex:
         self.groups = int(self._regex.re_nsub)
 
     def search(self, subject: bytes, groups: int) -> tuple[Span, ...] | None:
-        """The places of the match and of its first groups, or None.
+        """The spans of the match and of its first groups, or None.
 
-        Without groups the tuple is empty. A group that took no part is (-1, -1).
+        Without groups the tuple is empty. A group that did not take part is (-1, -1).
         """
         count = groups + 1 if groups else 0
         places = (_RegmatchT * count)()
@@ -121,7 +121,7 @@ class PosixRegex:
 
 
 def _check_layout() -> None:
-    """Refuse a C library that has other structures, before it is asked in earnest."""
+    """Refuse a C library with other structures before it is used."""
     try:
         with in_c_locale():
             regex = PosixRegex(b"x(a|(b))(c)", EXTENDED)
@@ -129,7 +129,9 @@ def _check_layout() -> None:
     except ExpressionError as error:
         raise ImportError(str(error)) from None
     if regex.groups != 3 or found != ((1, 4), (2, 3), (-1, -1), (3, 4)):
-        raise ImportError("the regular expressions of this C library are not known")
+        raise ImportError(
+            "the regular expressions of this C library are not those of glibc"
+        )
 
 
 _check_layout()

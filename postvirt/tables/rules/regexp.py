@@ -1,13 +1,13 @@
 """regexp:/path or regexp:{{RULE}, ...} are POSIX extended regular expressions.
 
-`pattern_rules` says what a rule is, `rule_file` where rules come from. Flags: "i" off
-makes A to Z differ from a to z, "m" on lets ^ and $ match at newlines, "x" off makes it
-a basic expression. Keys are compared as bytes and as they are written.
+`pattern_rules` says what a rule is, `rule_file` where rules are read from. Flags: "i"
+off makes A to Z differ from a to z, "m" on lets ^ and $ match at newlines, "x" off
+makes it a basic expression. Keys are compared as bytes and as they are written.
 
-virtual(8) asks about whole addresses only. A rule with $1 in its result is left out.
+virtual(8) looks up whole addresses only, and skips rules with $1 in the result.
 
 Parity: src/util/dict_regexp.c.
-Raises: TableError when the file or the text between the braces cannot be read.
+Raises: TableError if the file or the text between the braces cannot be read.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RegexpTable(Table):
             self._rules = read_rules(type_, name, parser, context.complain)
 
     def find(self, key: bytes) -> bytes | None:
-        """Go through the rules."""
+        """Try the rules in order."""
         with in_c_locale():
             return first_answer(self._rules, key)
 

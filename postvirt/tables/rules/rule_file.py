@@ -1,20 +1,20 @@
-"""Tables that are lists of rules: where rules come from, and blocks of them.
+"""Tables that are lists of rules: where they are read from, and blocks of rules.
 
 The rules are the logical lines of a file, or are written into the name of the table:
 
     regexp:/etc/postfix/rules
     regexp:{{/^a@/ x}, {/^b@/ y}}
 
-The first rule that matches gives the result. "if CONDITION" and "endif" on lines of
-their own enclose rules that count only when the condition holds; blocks nest, and one
-that is not closed reaches to the end. A rule that is wrong is left out with a warning.
+The first rule that matches decides. "if CONDITION" and "endif" on lines of their own
+enclose rules that count only if the condition holds; blocks nest, and a block that is
+not closed extends to the end. A bad rule is skipped with a complaint.
 
 Parity: src/util/dict_stream.c; what dict_regexp.c, dict_pcre.c and dict_cidr.c have in
     common.
 Differs: Directories as rule files. A directory in place of the file of a `regexp:` or
     `pcre:` table is an error, and mail is deferred; virtual(8) reads it as a table
     without rules, and mail bounces.
-Raises: TableError when the rules cannot be read.
+Raises: TableError if the rules cannot be read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Rule(Protocol[Subject_contra]):
 
 @dataclass(slots=True)
 class Block(Generic[Subject]):
-    """What is between "if" and "endif"; line is that of the "if"."""
+    """The rules between "if" and "endif"; line is that of the "if"."""
 
     line: RuleLine
     holds: Callable[[Subject], bool]
@@ -74,7 +74,7 @@ class RuleLine:
     type, name   of the table
     number       of the line, from 1
     text         without white space at its end
-    level        how many blocks are open
+    level        number of open blocks
     """
 
     type: str
@@ -97,7 +97,7 @@ class RuleLine:
         )
 
 
-# Makes a rule of a line; None when that cannot be done, of which it has complained.
+# The rule in a line; None, after a complaint, if there is none.
 Parser = Callable[[RuleLine], Rule[Subject] | Block[Subject] | EndIf | None]
 
 
@@ -122,7 +122,7 @@ def read_rules(
     rules: list[Rule[Subject]] = []
     blocks: list[Block[Subject]] = []
     for number, line in _lines(type_, name, complain):
-        # Postfix stores C strings: what follows a NUL is not there.
+        # Postfix stores C strings, which end at a NUL.
         seen = line.split(b"\0", 1)[0].rstrip(_SPACE)
         rule = parse(RuleLine(type_, name, number, seen, len(blocks), complain))
         if rule is None:
@@ -157,7 +157,7 @@ def _lines(type_: str, name: str, complain: Complain) -> Iterator[tuple[int, byt
 
 
 def keyword(line: bytes) -> Literal["if", "endif", ""]:
-    """The word that a line begins with, in any case, if it is one of these."""
+    """The word at the start of a line, in any case, if it is one of these."""
     if _is_word(line, b"if"):
         return "if"
     return "endif" if _is_word(line, b"endif") else ""
@@ -169,7 +169,7 @@ def _is_word(line: bytes, word: bytes) -> bool:
 
 
 def skip_negations(line: bytes, at: int) -> tuple[bool, int]:
-    """Whether an odd number of "!" is there, and where they and blanks end."""
+    """Whether the number of "!" there is odd, and where they and white space end."""
     rest = line[at:].lstrip(_SPACE + b"!")
     end = len(line) - len(rest)
     return line.count(b"!", at, end) % 2 == 1, end

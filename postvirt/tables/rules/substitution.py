@@ -1,4 +1,4 @@
-"""The result of a pattern: text with $1, ${1} or $(1) for what parentheses matched.
+"""The result of a pattern: text with $1, ${1} or $(1) for what a group matched.
 
 "$$" is a dollar sign.
 
@@ -28,7 +28,7 @@ class Result:
     groups: int
 
     def expand(self, subject: bytes, spans: tuple[Span, ...]) -> bytes:
-        """The text with the groups filled in; one that took no part is empty."""
+        """The text with the groups filled in; one that did not take part is empty."""
         return b"".join(
             part if isinstance(part, bytes) else subject[slice(*_inside(spans[part]))]
             for part in self.parts
@@ -40,7 +40,7 @@ def _inside(span: Span) -> Span:
 
 
 def parse_result(value: bytes, line: RuleLine, range_word: str) -> Result:
-    """Take apart the result of the rule in a line, which hears what is wrong with it.
+    """Parse the result of the rule in a line, which is told what is wrong with it.
 
     range_word is Postfix's "out of range" or "out-of-range": its types differ.
     """
@@ -88,7 +88,7 @@ def _macros(value: bytes, line: RuleLine) -> Iterator[tuple[bytes, bytes | None]
 
 
 def _name(value: bytes, at: int, line: RuleLine) -> tuple[bytes, int]:
-    """The name that begins after "$", and where the text goes on."""
+    """The name after "$", and where the text continues."""
     opening = value[at : at + 1]
     if opening in _CLOSING:
         end = _closing(value, at, line)
@@ -102,7 +102,7 @@ def _name(value: bytes, at: int, line: RuleLine) -> tuple[bytes, int]:
 
 
 def _closing(value: bytes, at: int, line: RuleLine) -> int:
-    """Where the parenthesis that is open at `at` is closed."""
+    """Where the parenthesis at `at` is closed."""
     opening = value[at : at + 1]
     level = 0
     for end in range(at, len(value)):
@@ -114,6 +114,6 @@ def _closing(value: bytes, at: int, line: RuleLine) -> int:
 
 
 def _bad_syntax(why: str, line: RuleLine) -> ValueError:
-    """Complain in Postfix's way: the line in the log does not say where."""
+    """Complain as Postfix does: without the number of the line."""
     line.complain(Complaint(Kind.LINE, why, file=line.name))
     return ValueError(why)

@@ -1,1 +1,1 @@
-"""Tables without a library: constants, text files, system databases."""
+"""Tables without a library: constants, text files, system accounts."""

@@ -1,8 +1,8 @@
-"""environ:NAME has the variables of the environment; NAME is for the log.
+"""environ:NAME contains the environment variables; NAME is for the log.
 
-A program that trades privileges does not trust its environment: virtual(8), which is
-root at heart and mail_owner in effect, finds nothing here. `postmap -q` and `postvirt
-lookup` fold the key and find variables without capitals only.
+A process whose effective identity is not its real one does not trust its environment:
+virtual(8), which is root running as mail_owner, finds nothing here. `postmap -q` and
+`postvirt lookup` fold the key, so they find only variables without capitals.
 
 Parity: src/util/dict_env.c, src/util/safe_getenv.c, src/util/unsafe.c.
 Raises: nothing.
@@ -17,7 +17,7 @@ from postvirt.tables.table import Table, TableOptions
 
 
 class EnvironTable(Table):
-    """The environment as it is when asked."""
+    """The environment at the time of the lookup."""
 
     def find(self, key: bytes) -> bytes | None:
         """The variable's value, if this process may trust it."""

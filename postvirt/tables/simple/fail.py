@@ -1,6 +1,6 @@
-"""fail:NAME cannot answer any question: for tests of what happens then.
+"""fail:NAME fails at every lookup, to test what happens then.
 
-NAME is for the log. virtual(8) asks about whole addresses only, and defers the mail.
+NAME is for the log. virtual(8) looks up whole addresses only, and defers the mail.
 
 Parity: src/util/dict_fail.c.
 Raises: TableError at every lookup.
@@ -16,7 +16,7 @@ from postvirt.tables.table import Table, TableOptions
 
 
 class FailTable(Table):
-    """Fails."""
+    """A table whose lookups fail."""
 
     fixed = False
 

@@ -1,4 +1,4 @@
-"""inline:{key=value, {key = value with blanks}} is a table within main.cf.
+"""inline:{key=value, {key = value with spaces}} is a table within main.cf.
 
 Parity: src/util/dict_inline.c.
 Raises: TableError when the text between the braces cannot be used.
@@ -20,7 +20,7 @@ from postvirt.tables.table import Table, TableOptions
 def _open_table(
     type_: str, name: str, options: TableOptions, _context: TableContext
 ) -> Table:
-    """Read the pairs; the last one wins where keys are equal."""
+    """Read the pairs; the last of equal keys counts."""
 
     def unusable(reason: str) -> TableError:
         spec = f'"{type_}:{name}"'

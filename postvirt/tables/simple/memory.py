@@ -1,4 +1,4 @@
-"""A table that is made in memory, for the types that read all of it when opened.
+"""A table in memory, for types that read all entries when opened.
 
 Parity: src/util/dict_ht.c.
 """
@@ -14,8 +14,8 @@ from postvirt.tables.table import ListedTable, TableOptions
 class MemoryTable(ListedTable):
     """Keys and values in a dictionary.
 
-    As in Postfix, keys are stored as they are written unless the options say fold: with
-    virtual(8), which asks for folded addresses only, a key with capitals never matches.
+    As in Postfix, keys are stored as they are written unless the options say fold.
+    virtual(8) looks up folded addresses only, so a key with capitals never matches.
     """
 
     def __init__(self, type_: str, name: str, options: TableOptions) -> None:
@@ -33,11 +33,11 @@ class MemoryTable(ListedTable):
         return fold(key, utf8=self.options.utf8_active) if self.options.fold else key
 
     def find(self, key: bytes) -> bytes | None:
-        """Look in the dictionary."""
+        """The value in the dictionary."""
         return self._values.get(key)
 
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
-        """Go through the dictionary."""
+        """The items of the dictionary."""
         return iter(self._values.items())
 
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""static:VALUE answers every key with the same value.
+"""static:VALUE returns the same value for every key.
 
 Parity: src/util/dict_static.c.
 Raises: TableError when the braces around the value do not match.
@@ -23,7 +23,7 @@ class StaticTable(Table):
         super().__init__(type_, name, options)
         self._value = value
 
-    def find(self, key: bytes) -> bytes:  # noqa: ARG002 - every key is as good
+    def find(self, key: bytes) -> bytes:  # noqa: ARG002 - the same for all keys
         """Return the value."""
         return self._value
 
@@ -31,7 +31,7 @@ class StaticTable(Table):
 def _open_table(
     type_: str, name: str, options: TableOptions, _context: TableContext
 ) -> Table:
-    """Take the name as the value; {...} around it allow white space inside."""
+    """The name is the value; {...} around it allow white space inside."""
     value = name
     if name.startswith("{"):
         try:

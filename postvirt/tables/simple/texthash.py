@@ -1,10 +1,9 @@
-"""texthash:/path reads the text that postmap would turn into an index.
+"""texthash:/path reads the text file that postmap would convert to an index.
 
-All of the file is read when the table is opened; a later change is not seen until the
-process is replaced for another reason (as in Postfix).
+The whole file is read when the table is opened. `open_tables` notices a later change.
 
 Parity: src/util/dict_thash.c.
-Raises: TableError when the file cannot be read or has a key twice.
+Raises: TableError if the file cannot be read or contains a key twice.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def _content(path: str) -> bytes:
     try:
         return read_settled(wire(path))
     except OSError as error:
-        # A directory can be opened but not read; Postfix has another word for it.
+        # A directory can be opened but not read; Postfix words this differently.
         action = "read" if isinstance(error, IsADirectoryError) else "open database"
         why = f"{action} {path}: {error.strerror}"
         raise missing_or_unusable(error, why, path) from None
@@ -81,8 +80,8 @@ class _Reader:
         simple = _SIMPLE.match(line)
         if simple is not None and not self.options.file_values:
             return simple[1], simple[2]
-        # Postfix stores C strings: what follows a NUL is not there. Only its UTF-8
-        # check looks at the whole line.
+        # Postfix stores C strings, which end at a NUL. Only its UTF-8 check covers the
+        # whole line.
         seen = line.split(b"\0", 1)[0]
         shown = text(seen)
         if self.options.utf8_active and not seen.isascii() and not is_utf8(line):

@@ -1,10 +1,10 @@
-"""unix:passwd.byname and unix:group.byname have the accounts and groups of the system.
+"""unix:passwd.byname and unix:group.byname contain the system's accounts and groups.
 
 The key is a name, the value its line in the form of passwd(5) or group(5). The members
 of a group are separated by commas.
 
 Parity: src/util/dict_unix.c.
-Raises: TableError for another name, and when not even root's account can be read.
+Raises: TableError for another name, and if not even root's account can be read.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class GroupTable(Table):
 
 
 def _check(by_number: Callable[[int], object], database: str) -> None:
-    """Tell "no such name" from a database that cannot be read: root is always there."""
+    """Distinguish an unknown name from an unreadable database: root always exists."""
     try:
         by_number(0)
     except KeyError:
