@@ -1,10 +1,10 @@
-"""Whether databases answer: one question for each, with a time limit.
+"""Whether databases answer: one query for each, with a time limit.
 
-The question is for an address that there need not be: any answer will do. It goes the
-way of a delivery, so what a server says to that is what a delivery would meet.
+The query is for an address that need not exist: any answer will do. It is made as for a
+delivery, so a delivery would receive the same answer.
 
 Raises: nothing.
-Security: a table may know a password; it is taken out of everything that is shown.
+Security: the parameters of a table may contain a password, which is never shown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HIDDEN = "********"
 
 
 def check_answers(subject: Subject) -> Iterator[Problem]:
-    """Ask every database."""
+    """Query every database."""
     for listed in different_tables(subject):
         if listed.type not in DATABASES:
             continue
@@ -47,15 +47,15 @@ def check_answers(subject: Subject) -> Iterator[Problem]:
                 "PV113",
                 f"{listed.table} does not answer:"
                 f" {_without_secrets(subject, trouble, listed)}",
-                remedy="see that the server runs and that the names of host, database,"
-                f" user and columns in {listed.name} are right; then try: postvirt"
-                f" lookup {listed.table} ADDRESS",
+                remedy="make sure that the server is running, and that the names of the"
+                f" host, database, user and columns in {listed.name} are correct; then"
+                f" try: postvirt lookup {listed.table} ADDRESS",
             )
 
 
 @dataclass(slots=True)
 class _Question:
-    """A lookup in a thread of its own, because a driver may wait without end."""
+    """A lookup in a thread of its own, because a driver may wait forever."""
 
     tables: TableOpener
     table: str
@@ -66,7 +66,7 @@ class _Question:
 
     def ask(self, patience_seconds: float) -> str:
         """What went wrong, or ""."""
-        # Should it never come back, it does not keep the program from ending.
+        # If it never returns, the program can end all the same.
         thread = Thread(target=self._look_up, daemon=True)
         with log.diverted(self._note):
             thread.start()
@@ -84,20 +84,20 @@ class _Question:
         try:
             table = self.tables.open(self.table, self.options)
         except ConfigError:
-            return  # opening it complains
+            return  # reported by the check that opens it
         if isinstance(table, Unavailable):
-            return  # so it does
+            return  # reported as well
         try:
             table.lookup(self.key)
         except TableError as error:
-            # The last server's words, or what the table makes of all of them.
+            # The message of the last server, or that of the table.
             self._error = str(error)
         finally:
             table.close()
 
 
 def _key(subject: Subject, listed: Listed) -> bytes:
-    """An address of a domain for which the table is asked at all."""
+    """An address in a domain for which the table is queried at all."""
     domains = [
         *_own_domains(subject, listed),
         *words(subject.settings.virtual_mailbox_domains),

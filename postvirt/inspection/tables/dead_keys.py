@@ -1,8 +1,8 @@
-"""Keys of mailbox tables that no lookup has.
+"""Keys of mailbox tables that are never looked up.
 
 A recipient is folded to lower case and then looked up as user+extension@domain,
 user@domain and @domain, and in a local domain as user. postmap(1) folds the keys of an
-index; the keys of other tables stay as they are written.
+index; the keys of other tables are left as they are written.
 
 Parity: src/global/mail_addr_find.c.
 Raises: nothing.
@@ -15,7 +15,7 @@ from postvirt.tables.folding import fold
 
 
 def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
-    """Why a key is never looked up, with what to write; "" when it may be.
+    """Why a key is never looked up, and what to write; "" if it may be.
 
     is_folded   the table has the key in lower case, however it is written
     utf8        smtputf8_enable
@@ -28,16 +28,16 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
         return f"write it without angle brackets: {text(key.strip(b'<>'))}"
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"') and b"@" in key:
         return f"write it without quotes: {text(key[1:-1])}"
-    # Other tables than indexes complain of a colon themselves.
+    # Tables other than indexes report a colon themselves.
     if key.endswith((b",", b";")) or (is_folded and key.endswith(b":")):
         return f"write it without the last character: {text(key[:-1])}"
     local, at, domain = key.rpartition(b"@")
     if not at:
         return ""
     if not domain:
-        return "there is no domain behind the @"
+        return "there is no domain after the @"
     if local == b"*":
-        return f"a * stands for itself; all of a domain is @{text(domain)}"
+        return f"* matches itself only; all of a domain is @{text(domain)}"
     if domain.startswith((b".", b"*.")):
         return "there is no key for all subdomains; write one for each of them"
     if domain.endswith(b"."):

@@ -1,7 +1,7 @@
-"""Who can read the files of a table, and who can change them.
+"""Which users can read the files of a table, and which can change them.
 
-mail_owner has to be able to read them. Nobody but root should be able to change them:
-they say whose rights a delivery takes, and where it writes.
+mail_owner must be able to read them. Only root should be able to change them, because
+they decide with whose rights a delivery writes, and where.
 
 Parity: SECURITY in virtual(8).
 Raises: nothing.
@@ -31,7 +31,7 @@ from postvirt.system.log import errno_text
 
 
 def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
-    """What keeps mail_owner from reading a table; the first thing for each file.
+    """What keeps mail_owner from reading a table; the first obstacle for each file.
 
     Asked with mail_owner's rights.
     """
@@ -40,7 +40,7 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
     for path in files_of(subject, listed):
         number = _error_of_reading(path)
         if number != errno.EACCES:
-            continue  # opening the table says what is wrong with it, if anything is
+            continue  # any other error is reported when the table is opened
         obstacle = blocked(wire(os.path.abspath(path)), number)
         if obstacle.trouble == "search":
             directory = text(obstacle.path)
@@ -51,13 +51,13 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
             commands = _let_read(listed, path)
         note = ""
         if listed.spec != listed.table:
-            note = " (proxy: is left out here, as by virtual(8))"
+            note = " (proxy: is ignored here, as in virtual(8))"
         problems.append(
             listed.problem(
                 subject,
                 "PV105",
                 f"{listed.table}: {trouble}: {errno_text(OSError(number, ''))}{note}",
-                remedy="let mail_owner read it",
+                remedy="allow mail_owner to read it",
                 commands=tuple(commands),
             )
         )
@@ -80,7 +80,7 @@ def _owner_and_mode(path: str) -> str:
 
 
 def _let_read(listed: Listed, path: str) -> list[str]:
-    """Commands that let mail_owner read a file, and nobody else a password."""
+    """Commands that let mail_owner read a file, and no other user a password."""
     if listed.type not in DATABASES or not path.startswith(listed.name):
         return [shlex.join(("chmod", "a+r", path))]
     group = grp.getgrgid(os.getegid()).gr_name
@@ -88,12 +88,12 @@ def _let_read(listed: Listed, path: str) -> list[str]:
 
 
 def check_writable(subject: Subject) -> Iterator[Problem]:
-    """Tables that somebody else than root can change or replace."""
+    """Tables that users other than root can change or replace."""
     seen: set[str] = set()
     for listed in different_tables(subject):
         paths = list(files_of(subject, listed))
         if listed.type in INDEXES:
-            paths.append(listed.name)  # the next postmap(1) makes the index of it
+            paths.append(listed.name)  # the next postmap(1) makes the index from it
         for path in paths:
             if path.startswith("/"):
                 yield from _writable(subject, listed, path, seen)
@@ -111,7 +111,7 @@ def _writable(
             try:
                 status = os.stat(real)
             except OSError:
-                pass  # it is not there, or out of reach: others say so
+                pass  # missing or unreachable, which other checks report
             else:
                 yield from _loose(subject, listed, shown, status, is_file=is_file)
         real = os.path.dirname(real)
@@ -126,14 +126,14 @@ def _loose(
     *,
     is_file: bool,
 ) -> Iterator[Problem]:
-    """Too many rights on a file, or on a directory above it."""
+    """Too many permissions on a file, or on a directory above it."""
     mode = status.st_mode
-    # Where each may remove only what is his own, what root put there stays.
+    # In a sticky directory users may remove only their own files.
     is_sticky = not is_file and bool(mode & stat.S_ISVTX)
     commands = []
     by_all = bool(mode & stat.S_IWOTH) and not is_sticky
     by_group = bool(mode & stat.S_IWGRP) and status.st_gid != 0 and not is_sticky
-    # Many programs write a database of sqlite, each as it likes.
+    # An SQLite database may be written by many programs, each with its own rights.
     by_owner = status.st_uid not in (0, os.geteuid(), os.getuid())
     if listed.type == "sqlite" and path != os.path.realpath(listed.name):
         by_owner = by_group = False
@@ -150,6 +150,6 @@ def _loose(
         "PV106",
         f"{listed.table}: {who} can {what} {path} ({owner_and_mode(status)})",
         severity="error" if by_all else "warning",
-        remedy="let only root write it",
+        remedy="allow only root to write it",
         commands=tuple(commands),
     )

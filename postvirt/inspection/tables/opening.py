@@ -24,7 +24,7 @@ from postvirt.inspection.tables.table_refs import (
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.table import TableOptions
 
-# What it means when there is nothing to search.
+# What happens if there is no table to search.
 _MEANING = {
     "virtual_mailbox_maps": "every recipient is unknown, and all mail bounces",
     "virtual_uid_maps": "no mailbox has an owner, and all mail is deferred",
@@ -41,13 +41,13 @@ def check_tables(subject: Subject) -> Iterator[Problem]:
                 remedy = f"set {parameter}, for example to static:5000"
             trouble = f"{parameter} is empty: {_MEANING[parameter]}"
             yield subject.problem("PV103", trouble, parameter, remedy=remedy)
-    # What is wrong with a table inside of another one is shown there, and only there.
+    # What is wrong with a table inside another one is shown for the inner table only.
     seen: set[tuple[str, str, Complaint]] = set()
     for listed in listed_tables(subject):
         files = unreadable(subject, listed)
         yield from files
         if files:
-            continue  # and nothing else is known about it
+            continue  # nothing else can be known about it
         options = options_for(subject.settings, listed.parameter)
         for complaint in _complaints(subject, listed.spec, options):
             what = (listed.parameter, listed.item, complaint)

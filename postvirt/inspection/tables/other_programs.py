@@ -1,9 +1,9 @@
 """The same tables in Postfix's other programs.
 
-smtpd(8) looks recipients up in virtual_mailbox_maps before it takes mail, and
-trivial-rewrite(8) looks up their domains. What they cannot open they answer with "try
-again later", though this delivery agent could deliver. virtual_uid_maps and
-virtual_gid_maps are read by the delivery agent alone.
+smtpd(8) looks recipients up in virtual_mailbox_maps before it accepts mail, and
+trivial-rewrite(8) looks up their domains. If they cannot open a table they answer "try
+again later", though this delivery agent could deliver. Only the delivery agent reads
+virtual_uid_maps and virtual_gid_maps.
 
 Parity: `postconf -m`; proxy_read_maps in src/proxymap/proxymap.c.
 Raises: nothing.
@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 10
 
 
 def check_types(subject: Subject) -> Iterator[Problem]:
-    """Types that the installed Postfix does not have."""
+    """Types that the installed Postfix does not support."""
     types = _types_of_postfix(subject)
     if not types:
         return
@@ -45,7 +45,7 @@ def check_types(subject: Subject) -> Iterator[Problem]:
             subject,
             "PV109",
             f"{listed.table}: the installed Postfix has no {listed.type}: tables",
-            remedy=f"install what brings them (Debian: apt install"
+            remedy=f"install the package with that type (Debian: apt install"
             f" postfix-{listed.type}), or use another type",
         )
 
@@ -57,7 +57,7 @@ def _shared_tables(subject: Subject) -> Iterator[Listed]:
     try:
         items = table_names(_DOMAINS, domains)
     except ConfigError:
-        return  # trivial-rewrite(8) does not take the list either
+        return  # trivial-rewrite(8) rejects the list, too
     for item in items:
         listed = Listed(_DOMAINS, item, item)
         if listed.table not in [one.table for one in recipients]:
@@ -65,7 +65,7 @@ def _shared_tables(subject: Subject) -> Iterator[Listed]:
 
 
 def _types_of_postfix(subject: Subject) -> frozenset[str]:
-    """What `postconf -m` prints; nothing when there is no Postfix."""
+    """The types that `postconf -m` prints; none if there is no Postfix."""
     command = os.path.join(subject.settings.command_directory, "postconf")
     output = output_of(
         [command, "-c", subject.settings.config_directory, "-m"],
@@ -85,7 +85,7 @@ def _without_berkeley_db(
     remedy = "install a Postfix that has Berkeley DB, or postfix-lmdb"
     if other:
         new = f"{other}:{listed.name}"
-        remedy = f"use {new}; one command makes its index, the other one names it"
+        remedy = f"use {new}: one command makes its index, the other uses it"
         value = _raw_value(subject, listed.parameter)
         if os.path.exists(listed.name) and listed.table in value:
             commands = (
@@ -95,7 +95,7 @@ def _without_berkeley_db(
     yield listed.problem(
         subject,
         "PV110",
-        f"{listed.table}: the installed Postfix is without Berkeley DB and has no"
+        f"{listed.table}: the installed Postfix has no Berkeley DB and no"
         f" {listed.type}: tables",
         remedy=remedy,
         commands=commands,
@@ -111,7 +111,7 @@ def _is_usable(type_: str, types: frozenset[str]) -> bool:
 
 
 def _raw_value(subject: Subject, parameter: str) -> str:
-    """The value in main.cf, with its references; "" when it is from elsewhere."""
+    """The value in main.cf, not expanded; "" if it comes from elsewhere."""
     main_cf = subject.places.main_cf
     if main_cf is None or parameter in subject.places.overridden:
         return ""
@@ -126,7 +126,7 @@ def check_proxied(subject: Subject) -> Iterator[Problem]:
     """
     allowed = _raw_value(subject, "proxy_read_maps")
     if not allowed:
-        return  # the default has all of these
+        return  # the default lists all of these
     listed = set(words(subject.text_of("proxy_read_maps")))
     for parameter in _PROXIED:
         for item in split(getattr(subject.settings, parameter)):

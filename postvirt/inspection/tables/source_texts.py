@@ -1,4 +1,4 @@
-"""The texts that tables are made of: entries that count for nothing.
+"""The text files of tables: entries that have no effect.
 
 postmap(1) warns about some of these, once. A text of any size is read in little memory.
 
@@ -40,7 +40,7 @@ from postvirt.tables.simple.memory import MemoryTable
 from postvirt.tables.syntax import SPACE, end_of_key
 from postvirt.tables.table import TableOptions
 
-# So many entries with the same mistake are shown of each text.
+# Maximal number of entries with the same mistake to show for each text.
 _MOST_SHOWN = 5
 _DUPLICATES = """
     SELECT found.line, found.written, firsts.line FROM found
@@ -53,7 +53,7 @@ _READ_LINE_BY_LINE = ("texthash", "regexp", "pcre", "cidr")
 
 
 def check_sources(subject: Subject) -> Iterator[Problem]:
-    """The text of every table that is made of one."""
+    """The text of every table that is made from one."""
     for listed in different_tables(subject, OWNER_MAPS):
         if listed.type == "inline":
             yield from _inline(subject, listed)
@@ -79,13 +79,13 @@ def check_sources(subject: Subject) -> Iterator[Problem]:
 
 
 def _inline(subject: Subject, listed: Listed) -> Iterator[Problem]:
-    """Entries in main.cf itself; nothing folds their keys."""
+    """Entries in main.cf itself, whose keys are not folded."""
     utf8 = subject.settings.smtputf8_enable
     try:
         tables = subject.tables.telling(ignore_complaint)
         table = tables.open(listed.table, TableOptions(must_open=True))
     except (ConfigError, TableError):
-        return  # opening it complains
+        return  # reported by the check that opens it
     entries = table.entries() if isinstance(table, MemoryTable) else ()
     for key, value in entries:
         why = why_never(key, is_folded=False, utf8=utf8)
@@ -102,7 +102,7 @@ def _inline(subject: Subject, listed: Listed) -> Iterator[Problem]:
                 subject,
                 "PV116",
                 f"{text(key)} has an empty value in inline:{{...}}",
-                remedy="write a value behind the equals sign, or take the entry out",
+                remedy="write a value after the equals sign, or remove the entry",
             )
 
 
@@ -116,12 +116,12 @@ def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
         commands.append(postmap(subject.settings, listed.table))
     yield Problem(
         "PV117",
-        f"{listed.table}: the text begins with a byte order mark, which becomes a part"
-        " of its first line",
+        f"{listed.table}: the text begins with a byte order mark, which becomes part of"
+        " its first line",
         "warning",
         listed.parameter,
         Origin(listed.name, 1),
-        remedy="store it as UTF-8 without a byte order mark",
+        remedy="save it as UTF-8 without a byte order mark",
         commands=tuple(commands),
     )
 
@@ -186,7 +186,7 @@ class _Source:
             try:
                 end = end_of_key(shown, SPACE)
             except ValueError:
-                continue  # postmap(1) leaves it out, with a warning
+                continue  # postmap(1) skips it with a warning
             if end:
                 yield number, wire(shown[:end]), wire(shown[end:].strip(SPACE))
 
@@ -194,8 +194,8 @@ class _Source:
         return self._problem(
             "PV116",
             number,
-            "there is no value, so the entry is left out",
-            remedy="write a value behind the key, or take the line out",
+            "there is no value, so the entry is skipped",
+            remedy="write a value after the key, or remove the line",
         )
 
     def _never(self, number: int, key: bytes, why: str) -> Problem:
@@ -234,7 +234,7 @@ class _Source:
             yield problem
 
     def _more(self) -> Iterator[Problem]:
-        """How many there are that were not shown."""
+        """The number of entries that were not shown."""
         for code, count in self._counts.items():
             if count > _MOST_SHOWN:
                 yield Problem(
@@ -243,5 +243,5 @@ class _Source:
                     f" in {self.listed.name}",
                     "warning",
                     self.listed.parameter,
-                    remedy="mend those that are shown, then check again",
+                    remedy="correct those that are shown, then check again",
                 )

@@ -1,4 +1,4 @@
-"""The tables that parameters list, those inside of others included.
+"""The tables that parameters list, including those inside other tables.
 
 Raises: nothing.
 """
@@ -15,10 +15,10 @@ from postvirt.inspection.subject import Subject
 OWNER_MAPS = ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
 STATUS_FILTER = "virtual_delivery_status_filter"
 
-# Types whose table is an index, made by postmap(1) from a text.
+# Types whose table is an index file, made by postmap(1) from a text.
 INDEXES = ("hash", "btree", "lmdb", "cdb")
 BERKELEY = ("hash", "btree")
-# Types that are set up by a file, which may hold a password.
+# Types that are configured by a file, which may contain a password.
 DATABASES = ("ldap", "mongodb", "mysql", "pgsql", "sqlite")
 PATTERNS = ("regexp", "pcre")
 
@@ -37,7 +37,7 @@ class Listed:
 
     @property
     def table(self) -> str:
-        """What is opened: without "proxy:"."""
+        """The table that is opened: without "proxy:"."""
         spec = self.spec
         while spec.startswith("proxy:"):
             spec = spec.removeprefix("proxy:")
@@ -45,12 +45,12 @@ class Listed:
 
     @property
     def type(self) -> str:
-        """What is before the colon."""
+        """The part before the colon."""
         return self.table.partition(":")[0]
 
     @property
     def name(self) -> str:
-        """What is behind it."""
+        """The part after it."""
         return self.table.partition(":")[2]
 
     def problem(
@@ -90,7 +90,7 @@ def listed_tables(
 def different_tables(
     subject: Subject, parameters: Sequence[str] = (*OWNER_MAPS, STATUS_FILTER)
 ) -> list[Listed]:
-    """The same, each table once, however often it is named."""
+    """The same, each table once, however often it is listed."""
     found: dict[str, Listed] = {}
     for listed in listed_tables(subject, parameters):
         found.setdefault(listed.table, listed)

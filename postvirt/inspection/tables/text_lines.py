@@ -1,6 +1,6 @@
-"""Text files of any size, a line at a time.
+"""Text files of any size, one line at a time.
 
-Raises: nothing from `line_of`; OSError, and ValueError for what is no text, from
+Raises: nothing from `line_of`; OSError, and ValueError if it is not a text, from
 `logical_lines_of`.
 """
 
@@ -13,7 +13,7 @@ from postvirt.model.text import text, wire
 from postvirt.tables.complaint import ignore_complaint
 from postvirt.tables.text_file import joined
 
-# A longer line is not one that a person wrote, and is not worth the memory.
+# No person wrote a longer line, and it is not worth the memory.
 MOST_BYTES = 1 << 18
 
 _LINES_BETWEEN = 10_000
@@ -37,7 +37,7 @@ def line_of(path: str, number: int) -> str:
 def logical_lines_of(
     path: str, tell: Callable[[int], object] = lambda _: None
 ) -> Iterator[tuple[int, bytes]]:
-    """Numbers and logical lines; `tell` hears now and then how many bytes are read.
+    """Numbers and logical lines; `tell` is told how many bytes have been read.
 
     A line that begins with white space but continues nothing is skipped.
     """
@@ -52,5 +52,5 @@ def _physical(file: BinaryIO, tell: Callable[[int], object]) -> Iterator[bytes]:
         if not count % _LINES_BETWEEN:
             tell(done)
         if not line.endswith(b"\n") and len(line) >= MOST_BYTES:
-            raise ValueError(f"line {count} is too long for a text")
+            raise ValueError(f"line {count} is too long for a text file")
         yield line.removesuffix(b"\n")

@@ -9,9 +9,9 @@ Parity: src/util/dict_db.c.
 Differs: Truncated Berkeley DB files. A `hash:` or `btree:` file that has lost its last
     pages is an error, and mail is deferred; virtual(8) does not find what was in them,
     and mail bounces.
-Raises: TableError. Security: Berkeley DB reads a file DB_CONFIG from its home
-directory, which is the working
-    directory by default. As in Postfix, it is the directory of the table.
+Raises: TableError.
+Security: Berkeley DB reads a file DB_CONFIG from its home directory, by default the
+    working directory. As in Postfix, it is the directory of the table.
 """
 
 from __future__ import annotations

@@ -321,7 +321,7 @@ BROKEN = (
         indexed("bob@ example.com/bob/\n"),
         indexed(GOOD),
         severity="warning",
-        says=["no domain behind the @"],
+        says=["no domain after the @"],
         needs="postfix",
     ),
     Broken(
