@@ -416,7 +416,11 @@ def test_tables_are_opened_as_mail_owner(instance: Instance, postvirt: Run) -> N
 
 def test_on_a_terminal_it_is_coloured(instance: Instance) -> None:
     pytest.importorskip("rich")
-    command = [Path(sys.executable).parent / "postvirt", "explain", "eve@example.com"]
+    command: list[Path | str] = [
+        Path(sys.executable).parent / "postvirt",
+        "explain",
+        "eve@example.com",
+    ]
     environment = {**os.environ, "MAIL_CONFIG": str(instance.etc), "TERM": "xterm"}
     environment.pop("NO_COLOR", None)
     output = _on_terminal(command, environment)

@@ -56,7 +56,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def look(directory: Path) -> dict[str, tuple[object, ...]]:
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for path in directory.iterdir():
         status = path.lstat()
         found[path.name] = (
@@ -79,10 +79,11 @@ def package(instance: Instance, version: str, content: bytes) -> None:
     write(inside / "virtual", content)
     archive = instance.root / "package.deb"
     log = instance.root / "dpkg.log"
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         ["dpkg-deb", "--build", root, archive],
         ["dpkg", f"--log={log}", "--no-triggers", "--install", archive],
-    ):
+    )
+    for command in commands:
         done = subprocess.run(command, capture_output=True, check=False, text=True)
         assert done.returncode == 0, done.stderr
     shutil.rmtree(root)
@@ -329,7 +330,7 @@ def test_a_directory_where_nothing_can_be_executed(
 ) -> None:
     def work() -> str:
         leave_the_mounts_of_the_others()
-        tmpfs(size="1m", mode=755)(daemons)
+        tmpfs(size=1 << 20, mode=755)(daemons)
         subprocess.run(["mount", "-o", "remount,noexec", daemons], check=True)
         write(daemons / "virtual", GENUINE)
         step = place.install()[0]
@@ -371,5 +372,5 @@ def test_notes_of_what_the_machine_may_have_against_it(
     assert "by the profile postfix-virtual: " in notes()
 
     assert str(python) not in notes()
-    monkeypatch.setattr(hints.sys, "executable", str(python))
+    monkeypatch.setattr("postvirt.installation.hints.sys.executable", str(python))
     assert f"{python} runs as root, but users other than root can change it" in notes()

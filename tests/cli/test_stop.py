@@ -146,7 +146,7 @@ def test_stop_returns_when_everything_has_ended(service: Service) -> None:
 def test_a_second_stop_waits_as_well(service: Service) -> None:
     service.start()
     processes = service.processes()
-    command = [POSTVIRT, "stop"]
+    command: list[str | Path] = [POSTVIRT, "stop"]
     both = [subprocess.Popen(command, env=service.environment()) for _ in range(2)]
     assert 0 in [one.wait(TIMEOUT_SECONDS) for one in both]
     wait_for_end(*processes)

@@ -174,7 +174,7 @@ def test_a_listing_is_postconf_s(case, main_cf, both_listings):
 def test_a_newer_parameter_is_listed_if_it_is_set_or_asked_for(main_cf, our_listing):
     level = "non_bdb_migration_level"
     unset, is_set = main_cf(""), main_cf(f"{level} = enable-redirect\n")
-    asked = (0, f"{level} = disable\n", [])
+    asked: tuple[int, str, list[str]] = (0, f"{level} = disable\n", [])
     assert our_listing(["-c", unset, level]) == asked
     assert our_listing(["-d", level]) == asked
     for options in ([], ["-n"]):

@@ -156,7 +156,7 @@ def test_a_hot_file_is_read_again_until_it_is_cold(main_cf, monkeypatch):
         old = time.time() - 100
         os.utime(path, (old, old))
 
-    monkeypatch.setattr(settled_file.time, "sleep", pause)
+    monkeypatch.setattr("postvirt.system.settled_file.time.sleep", pause)
     assert settings(directory).max_use == 7
     assert pauses == [settled_file.PAUSE_SECONDS]
 
@@ -164,7 +164,7 @@ def test_a_hot_file_is_read_again_until_it_is_cold(main_cf, monkeypatch):
 def test_check_does_not_wait(main_cf, monkeypatch):
     directory = main_cf(BASE)
     os.utime(f"{directory}/main.cf")
-    monkeypatch.setattr(settled_file.time, "sleep", None)
+    monkeypatch.setattr("postvirt.system.settled_file.time.sleep", None)
     checked = check(directory, process_name="virtual", service_name="name")
     assert checked.problems == ()
     assert checked.settings is not None

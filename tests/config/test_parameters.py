@@ -57,7 +57,7 @@ def test_the_manual_page_has_no_other_parameters():
 
 def test_settings_are_frozen_and_have_one_field_for_each_row():
     assert [field.name for field in dataclasses.fields(Settings)] == list(PARAMETERS)
-    assert Settings.__dataclass_params__.frozen
+    assert Settings.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("row", PARAMETERS.values(), ids=list(PARAMETERS))

@@ -12,6 +12,7 @@ from postvirt.config.load import load
 from postvirt.delivery.agent import DONE, TRY_AGAIN, Agent
 from postvirt.delivery.recipient import Postman
 from postvirt.model.effects import Exchange
+from postvirt.model.mailbox import Owner
 from postvirt.model.request import (
     DeliveryRequest,
     Recipient,
@@ -21,7 +22,7 @@ from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content, encode_record
 from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import Table
-from tests.harness.child import Log, Owner, all_rights, as_mail_system
+from tests.harness.child import Log, all_rights, as_mail_system
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX, NOBODY, to
 from tests.harness.steps import Hand

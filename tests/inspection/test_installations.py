@@ -28,5 +28,6 @@ def test_a_sound_installation(case: Sound, installation: Installation) -> None:
 
 
 def test_each_case_has_a_name_of_its_own() -> None:
-    names = Counter(case.name for case in (*BROKEN, *SOUND))
+    cases: list[Broken | Sound] = [*BROKEN, *SOUND]
+    names = Counter(case.name for case in cases)
     assert [name for name, count in names.items() if count > 1] == []

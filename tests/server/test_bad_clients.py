@@ -13,7 +13,7 @@ import pytest
 from postvirt.codec.delivery import encode_request
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
-from tests.harness.drop_in import DropIn
+from tests.harness.drop_in import DropIn, LogLine
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB
 
@@ -53,7 +53,7 @@ def assert_serves(agent: DropIn, good: Good, worker: int) -> None:
     request = good.request()
     queue_id = request.split(b"\0")[5].decode()
     assert agent.ask(request).status == 0
-    lines = []
+    lines: list[LogLine] = []
     while not lines or not lines[-1].text.startswith(f"{queue_id}: "):
         lines.append(agent.log_line())
     assert lines[-1].text.endswith("status=sent (delivered to maildir)")

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import pytest
 
-from postvirt.server import loop as module
 from postvirt.server.loop import CHILD_SIGNALS, Loop
 from tests.harness.child import in_child, open_descriptors
 
@@ -168,7 +167,7 @@ def test_a_fork_that_fails_leaves_everything_as_it_was(
 
     def story(loop: Loop) -> bool:
         before = open_descriptors()
-        monkeypatch.setattr(module.os, "fork", fail)
+        monkeypatch.setattr("postvirt.server.loop.os.fork", fail)
         with pytest.raises(BlockingIOError):
             loop.fork_with_pipe()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())

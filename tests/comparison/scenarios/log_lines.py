@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from postvirt.model.request import MessageStats, Timestamp
+from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
 from tests.comparison.scenarios.expectations import (
@@ -20,7 +20,6 @@ from tests.harness.scenario import (
     MAILBOXES,
     NOBODY,
     Mail,
-    Recipient,
     Scenario,
     to,
 )

@@ -6,13 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from tests.harness.installations import Broken, Installation, Sound
+from tests.harness.installations import Broken, Change, Installation, Sound
 
 GENUINE = b"\x7fELF\0mail_version=3.7.11\0"
 LAUNCHER = "#!{python} -P\nimport sys\n\nfrom postvirt.server.launcher import main\n"
 
 
-def entry(columns: str = "virtual unix - n n - -", arguments: str = "") -> Installation:
+def entry(columns: str = "virtual unix - n n - -", arguments: str = "") -> Change:
     """Break by another entry."""
 
     def change(it: Installation) -> None:

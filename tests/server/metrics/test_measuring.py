@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ WRITTEN, DURABLE = Written(3, 4), Durable(3, 4, True)
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Seconds pass only when somebody says so."""
     now = 0
 
@@ -133,7 +133,7 @@ def test_the_wait_for_locks_is_not_part_of_the_writing(clock, counts) -> None:
 
 def test_what_is_done_together_took_each_so_long(clock, counts) -> None:
     story = Story(clock, (WRITTEN, DURABLE), outcome=[SENT] * 3)  # type: ignore[arg-type]
-    batch = Batch("key", "item", lambda items: story.steps())
+    batch = Batch("key", "item", lambda items: story.steps())  # type: ignore[arg-type, return-value]
     steps = observed(Story(clock, (batch,)), counts)
     wrapped = next(steps)
     assert isinstance(wrapped, Batch)

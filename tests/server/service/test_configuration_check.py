@@ -10,7 +10,6 @@ from typing import NoReturn
 
 import pytest
 
-from postvirt.server import loop as module
 from postvirt.server.loop import Loop
 from postvirt.server.service.configuration_check import run_in_child
 from postvirt.system import log
@@ -56,7 +55,7 @@ def test_where_there_can_be_no_child_there_is_no_answer(
         loop = Loop()
         before = open_descriptors()
         answers: list[bytes] = []
-        monkeypatch.setattr(module.os, "fork", fail)
+        monkeypatch.setattr("postvirt.server.loop.os.fork", fail)
         pid = run_in_child(loop, lambda: b"never", answers.append, seconds=10)
         return pid, open_descriptors() == before, answers, lines.lines
 

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import pytest
 
-from postvirt.server import loop as module
 from postvirt.server.loop import CHILD_SIGNALS, Loop
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.watchdog import Watchdog
@@ -125,7 +124,7 @@ def test_new_workers_are_there_before_the_old_ones_leave() -> None:
 
 def test_old_workers_can_be_told_to_leave_first() -> None:
     def story() -> object:
-        order = []
+        order: list[object] = []
 
         def ready() -> None:
             if order:
@@ -154,7 +153,7 @@ def kill_itself(parent: Parent) -> NoReturn:
 )
 def test_old_workers_go_on_until_a_new_one_works(fail: Work, reason: Reason) -> None:
     def story() -> object:
-        failures = []
+        failures: list[object] = []
 
         def ready() -> None:
             if failures:
@@ -297,7 +296,7 @@ def test_without_a_process_to_spare_it_tries_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def story() -> object:
-        one = Play(serve, on_ready=lambda: stop(one))
+        one: Play = Play(serve, on_ready=lambda: stop(one))
         before = open_descriptors()
         fork = os.fork
         failing = iter([True, False])
@@ -307,7 +306,7 @@ def test_without_a_process_to_spare_it_tries_again(
                 raise BlockingIOError(errno.EAGAIN, TOO_MANY)
             return fork()
 
-        monkeypatch.setattr(module.os, "fork", fork_later)
+        monkeypatch.setattr("postvirt.server.loop.os.fork", fork_later)
         status = one.watchdog.run()
         return status, one.lines.lines, open_descriptors() == before
 
@@ -320,7 +319,7 @@ def test_without_a_process_to_spare_it_tries_again(
 
 def test_no_descriptor_and_no_zombie_stays() -> None:
     def story() -> object:
-        counts = set()
+        counts: set[int] = set()
 
         def ready() -> None:
             # Whoever was replaced may not have been waited for yet.
@@ -356,7 +355,7 @@ def test_workers_have_none_of_its_own_descriptors() -> None:
                 report.write(" ".join(sorted(open_descriptors())))
             return serve(parent)
 
-        one = Play(look, on_ready=lambda: stop(one))
+        one: Play = Play(look, on_ready=lambda: stop(one))
         source = os.dup(reads)
         one.loop.add_source(source, lambda: None)
         one.loop.keep(kept)
