@@ -11,7 +11,6 @@ import pytest
 
 from postvirt.errors import ConfigError
 from postvirt.server.metrics.scoreboard import Reason
-from postvirt.server.service import reloading
 from postvirt.server.service.configuration_check import Checked
 from postvirt.server.service.control import Answer
 from postvirt.server.service.reloading import Phase, Reload
@@ -53,9 +52,10 @@ class Scene:
             take_back=lambda: self.steps.append("take back"),
         )
         tables = SimpleNamespace(watch=lambda: self.steps.append("watch"))
-        monkeypatch.setattr(reloading.configuration_check, "start", self._check)
+        module = "postvirt.server.service.reloading"
+        monkeypatch.setattr(f"{module}.configuration_check.start", self._check)
         monkeypatch.setattr(
-            reloading.os, "kill", lambda pid, number: self.killed.append((pid, number))
+            f"{module}.os.kill", lambda pid, number: self.killed.append((pid, number))
         )
         surroundings = (self.loop, self.watchdog, in_force, tables)
         self.reload = Reload(*cast("Any", surroundings))
