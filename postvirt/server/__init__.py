@@ -1,1 +1,1 @@
-"""The processes: launcher, watchdog process, worker, and what drives a delivery."""
+"""The processes: launcher, watchdog process, workers, the service and its companions."""

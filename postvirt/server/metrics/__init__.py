@@ -1,1 +1,1 @@
-"""What workers count, and how Prometheus gets to see it."""
+"""What workers count, and how it is exported to Prometheus."""

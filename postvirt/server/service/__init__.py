@@ -1,1 +1,1 @@
-"""The service, which listens by itself, without master(8)."""
+"""The service: postvirt listens by itself, without master(8)."""
