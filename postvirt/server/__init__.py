@@ -1,1 +1,1 @@
-"""The processes: launcher, watchdog process, workers, the service and its companions."""
+"""The processes: launcher, watchdog process, workers, the service, companions."""

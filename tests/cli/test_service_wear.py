@@ -93,12 +93,12 @@ def test_a_crash_loop_is_damped_and_ends_when_its_cause_does(service: Service) -
     service.wait_for_line("m has changed -- restarting")
     begin = time.monotonic()
     for seconds in (1, 2):
-        line = service.wait_for_line("died before it served anybody").text
+        line = service.wait_for_line("died before it served a client").text
         assert line.endswith(f"next one in {seconds} seconds")
     assert time.monotonic() - begin >= 1
     wait_until(lambda: children(service.pid) == 1)  # the watcher
     table.write_text(text)
-    # The watcher tells: nobody waits for the end of the pause.
+    # The watcher tells: no client waits for the end of the pause.
     service.wait_for_line("m has changed -- restarting")
     deliver(service)
     service.stop()
