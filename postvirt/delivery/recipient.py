@@ -159,7 +159,8 @@ def without_mailbox(found: Unknown | Misconfigured) -> Result:
 def too_large(queue_file_bytes: int, settings: Settings) -> Result | None:
     """The outcome for a queue file above virtual_mailbox_limit.
 
-    The limit holds for the queue file, too: no recipient could be crossed off in it.
+    The kernel enforces the limit on the queue file, too, so that no recipient could be
+    crossed off in it.
     """
     limit = settings.virtual_mailbox_limit
     if not 0 < limit < queue_file_bytes:

@@ -37,13 +37,17 @@ from postvirt.tables.search import Extensions, find_address
 
 # The largest uid and gid; (uid_t) -1 has a special meaning in many system calls.
 _MAX_ID = 2**32 - 2
-# Ten digits hold every number in range.
+# Ten digits are enough for every number in range.
 _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """The three searches; is_local_domain tells an own domain ($myorigin and so on)."""
+    """Finds mailboxes and their owners.
+
+    is_local_domain   whether a domain is a local one, as $myorigin is
+    extensions        which part of an address is an extension
+    """
 
     settings: Settings
     mailbox_maps: Maps
@@ -106,7 +110,7 @@ class Resolver:
         return number
 
     def search(self, maps: Maps, user: bytes) -> bytes | None:
-        """What a list of tables has for a folded address.
+        """The value for a folded address in a list of tables.
 
         Raises: TableError.
         """
