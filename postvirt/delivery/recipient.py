@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
@@ -117,7 +117,7 @@ class Postman(Deliverer):
             outcome = maildir.WOULD_DELIVER if found.is_maildir else mbox.WOULD_DELIVER
         else:
             outcome = yield from self._write(found, sender, recipient, content)
-        return replace(outcome, mailbox=found)
+        return type(outcome)(outcome.dsn, found)
 
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Dsn
 from postvirt.model.request import DeliveryRequest, Recipient, Timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+# A named tuple, because one is created for every recipient.
+class Report(NamedTuple):
     """What one recipient's line in the log says.
 
     relay     the transport's name in master.cf

@@ -66,8 +66,7 @@ def test_everything_about_a_recipient() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    report = replace(
-        REPORT,
+    report = REPORT._replace(
         recipient=replace(REPORT.recipient, original_recipient=b"BOB@X"),
         dsn=Dsn("", "the queue file is corrupt"),
         word="corrupt",
@@ -81,14 +80,13 @@ def test_what_is_not_known_is_null() -> None:
 
 @pytest.mark.parametrize(("path", "format_"), [(b"/m/a", "mbox"), (b"/m/", "maildir")])
 def test_the_format_of_the_mailbox(path: bytes, format_: str) -> None:
-    report = replace(REPORT, mailbox=Mailbox(path, Owner(1, 1)))
+    report = REPORT._replace(mailbox=Mailbox(path, Owner(1, 1)))
     assert read(report_line(report, 1, STYLE))["format"] == format_
 
 
 def test_bytes_that_are_no_text_are_shown() -> None:
     hostile = b'a"\n\r\0\x1b[2J\x7f\xff\xc3\xa4\xe2\x80\xa8\\xff@x'
-    report = replace(
-        REPORT,
+    report = REPORT._replace(
         recipient=replace(REPORT.recipient, address=hostile),
         mailbox=Mailbox(b"/m/" + hostile, Owner(1, 1)),
     )
@@ -102,8 +100,7 @@ def test_bytes_that_are_no_text_are_shown() -> None:
 def test_a_line_is_one_line_of_json_whatever_is_in_it(
     address: bytes, original: bytes, reason: str, external: bool
 ) -> None:
-    report = replace(
-        REPORT,
+    report = REPORT._replace(
         request=replace(REPORT.request, sender=original, queue_id=address),
         recipient=replace(
             REPORT.recipient, address=address, original_recipient=original
@@ -117,7 +114,7 @@ def test_a_line_is_one_line_of_json_whatever_is_in_it(
 
 def test_the_addresses_are_those_of_the_other_form() -> None:
     recipient = replace(REPORT.recipient, address=b'b o"b@x')
-    report = replace(REPORT, recipient=recipient)
+    report = REPORT._replace(recipient=recipient)
     found = read(report_line(report, 1, STYLE))
     line = recipient_line(report, STYLE)
     assert f"to=<{found['to']}>, orig_to=<{found['orig_to']}>, " in line
