@@ -21,7 +21,11 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
 from postvirt.delivery.table_setup import open_resolver, open_status_filter
 from postvirt.explain.lookup_trace import LocalDomain, LookupTrace, Question
-from postvirt.explain.mailbox_findings import MailboxFinding, Message, mailbox_findings
+from postvirt.explain.mailbox_findings import (
+    MailboxFinding,
+    MessageSize,
+    mailbox_findings,
+)
 from postvirt.explain.routing_remarks import Remark, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
@@ -117,7 +121,7 @@ class Explainer:
                 outcome = without_mailbox(place)
             elif may_act_as(place.owner):
                 written_bytes = self._size_bytes + self._head_bytes(place, address)
-                message = Message(self._size_bytes, written_bytes)
+                message = MessageSize(self._size_bytes, written_bytes)
                 with _log_lines():
                     findings = tuple(
                         mailbox_findings(

@@ -54,7 +54,7 @@ class MailboxFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class MessageSize:
     """A message: its size, and the size of what a delivery writes for it."""
 
     size_bytes: int
@@ -62,7 +62,7 @@ class Message:
 
 
 def mailbox_findings(
-    mailbox: Mailbox, settings: Settings, locking: Locking, message: Message
+    mailbox: Mailbox, settings: Settings, locking: Locking, message: MessageSize
 ) -> list[MailboxFinding]:
     """All findings, in the order in which a delivery meets them."""
     strict = settings.strict_mailbox_ownership
@@ -78,7 +78,7 @@ def mailbox_findings(
 
 
 def _behind(
-    mailbox: Mailbox, settings: Settings, locking: Locking, message: Message
+    mailbox: Mailbox, settings: Settings, locking: Locking, message: MessageSize
 ) -> Iterator[MailboxFinding]:
     """What a delivery meets at the end of the way."""
     path = mailbox.path
@@ -160,7 +160,7 @@ def _kernel_locks(path: bytes, styles: AbstractSet[str]) -> Iterator[MailboxFind
         os.close(fd)
 
 
-def _limit(used_bytes: int, message: Message, limit_bytes: int) -> MailboxFinding:
+def _limit(used_bytes: int, message: MessageSize, limit_bytes: int) -> MailboxFinding:
     if limit_bytes <= 0:
         return MailboxFinding("limit", "virtual_mailbox_limit = 0: no limit")
     fits = not is_above_limit(used_bytes + message.written_bytes, limit_bytes)

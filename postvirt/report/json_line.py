@@ -25,7 +25,7 @@ from typing import Any
 from postvirt.model.report import Report
 from postvirt.model.request import Timestamp
 from postvirt.model.text import text, wire
-from postvirt.report.log_line import LineFormat, delays, original_recipient, shown
+from postvirt.report.log_line import LineFormat, delays, original_recipient, written
 
 _MICRO = 1_000_000
 
@@ -42,9 +42,9 @@ def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
         report.now,
         pid,
         queue_id=text(request.queue_id),
-        **{"from": shown(request.sender, style)},
-        to=shown(recipient.address, style),
-        orig_to=shown(original, style) if original else None,
+        **{"from": written(request.sender, style)},
+        to=written(recipient.address, style),
+        orig_to=written(original, style) if original else None,
         relay=report.relay,
         delay=total,
         delays=stages,

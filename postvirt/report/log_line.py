@@ -48,9 +48,9 @@ class LineFormat:
 def recipient_line(report: Report, style: LineFormat) -> str:
     """The line, without severity."""
     recipient, stats, dsn = report.recipient, report.request.stats, report.dsn
-    line = f"{text(report.request.queue_id)}: to=<{shown(recipient.address, style)}>"
+    line = f"{text(report.request.queue_id)}: to=<{written(recipient.address, style)}>"
     if original := original_recipient(recipient, style):
-        line += f", orig_to=<{shown(original, style)}>"
+        line += f", orig_to=<{written(original, style)}>"
     line += f", relay={report.relay}"
     if stats.reuse_count > 0:
         line += f", conn_use={stats.reuse_count + 1}"
@@ -73,7 +73,7 @@ def original_recipient(recipient: Recipient, style: LineFormat) -> bytes:
     return original
 
 
-def shown(address: bytes, style: LineFormat) -> str:
+def written(address: bytes, style: LineFormat) -> str:
     """An address as the log shows it."""
     if style.external_address and address:
         address = quote_local(address)
