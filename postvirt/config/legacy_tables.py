@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from postvirt.config.lists import braced, split
+from postvirt.config.braces import braced
+from postvirt.config.lists import split
 
 _SQL = "additional_conditions domain expansion_limit query result_format select_field"
 _SQL += " table where_field"

@@ -1,7 +1,6 @@
 """Split a list value into its items.
 
-Parity: mystrtok and mystrtokq in src/util/mystrtok.c, extpar.c, name_mask.c,
-mbox_conf.c.
+Parity: mystrtok and mystrtokq in src/util/mystrtok.c, name_mask.c, mbox_conf.c.
 Raises: ValueError from `mailbox_locks`, with Postfix's text.
 """
 
@@ -36,20 +35,6 @@ def split(value: str) -> tuple[str, ...]:
 def words(value: str) -> tuple[str, ...]:
     """The items of a list in which braces mean nothing."""
     return tuple([word for word in _SEPARATORS.split(value) if word])
-
-
-def braced(text: str) -> tuple[str, str]:
-    """What {...} at the start of a text holds, and Postfix's text for a mistake or "".
-
-    Without the closing brace it is the rest; text behind the brace is left out.
-    """
-    depth = 0
-    for index, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            problem = f"syntax error after '}}' in \"{text}\""
-            return text[1:index], problem if text[index + 1 :] else ""
-    return text[1:], f"missing '}}' in \"{text}\""
 
 
 def mailbox_locks(value: str) -> frozenset[Lock]:

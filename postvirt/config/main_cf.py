@@ -55,6 +55,12 @@ class MainCf:
         found = [one for one in self.assignments if one.name == name]
         return found[-1] if found else None
 
+    def name_origin(self, assignment: Assignment) -> Origin:
+        """The place where an assignment begins."""
+        line = assignment.line
+        source = self.text.split("\n", line)[line - 1]
+        return Origin(self.path, line, source, 0)
+
     def value_origin(self, assignment: Assignment, offset: int) -> Origin:
         """The place of the character at an offset into an assignment's value."""
         joined = join(assignment.raw)

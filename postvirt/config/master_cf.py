@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+from postvirt.config.braces import braced
 from postvirt.config.grammar import parser
-from postvirt.config.lists import braced
 from postvirt.config.logical_lines import SPACE, join, origin, orphan, position
 from postvirt.config.main_cf import split_nameval
 from postvirt.errors import ConfigError
@@ -237,7 +237,9 @@ class _Entry:
         for field in fields:
             bare = self._without_braces(field)
             if wants_value:
-                arguments.append(self._option(bare, field.text.startswith("{")))
+                arguments.append(
+                    self._option(bare, is_braced=field.text.startswith("{"))
+                )
                 wants_value = False
                 continue
             are_options &= field.text.startswith("-") and field.text != "--"
@@ -253,7 +255,7 @@ class _Entry:
             if value:
                 attached = _Field(value, field.offset + len(field.text) - len(value))
                 bare = self._without_braces(attached)
-                arguments.append(self._option(bare, value.startswith("{")))
+                arguments.append(self._option(bare, is_braced=value.startswith("{")))
             wants_value = bool(o) and not value
         return arguments
 
@@ -270,7 +272,7 @@ class _Entry:
         blanks = len(inside) - len(inside.lstrip(SPACE))
         return _Field(inside.strip(SPACE), field.offset + 1 + blanks)
 
-    def _option(self, field: _Field, is_braced: bool) -> str:
+    def _option(self, field: _Field, *, is_braced: bool) -> str:
         """Note the option of a -o; returns it as postconf(1) writes it."""
         split = split_nameval(field.text)
         if isinstance(split, str):

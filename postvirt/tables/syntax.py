@@ -1,6 +1,6 @@
 """The syntax that the names of tables share: braces, keys, pairs.
 
-Parity: src/util/balpar.c, extpar.c, split_qnameval.c.
+Parity: src/util/extpar.c, split_qnameval.c.
 Raises: ValueError with Postfix's text for what is wrong.
 """
 
@@ -9,35 +9,20 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from postvirt.config.braces import braced
+
 # isspace(3) in the C locale: Postfix trims these.
 SPACE = " \t\r\n\v\f"
-
-
-def balanced(text: str) -> int:
-    """The length of the {...} at the start; 0 if it is not closed."""
-    if not text.startswith("{"):
-        return 0
-    level = 0
-    for index, character in enumerate(text):
-        if character == "{":
-            level += 1
-        elif character == "}":
-            level -= 1
-            if level == 0:
-                return index + 1
-    return 0
 
 
 def strip_braces(text: str) -> str:
     """The text inside {...}, without white space around it."""
     if not text.startswith("{"):
         raise ValueError(f"no '{{' at start of text in \"{text}\"")
-    length = balanced(text)
-    if length == 0:
-        raise ValueError(f"missing '}}' in \"{text}\"")
-    if length != len(text):
-        raise ValueError(f"syntax error after '}}' in \"{text}\"")
-    return text[1:-1].strip(SPACE)
+    inside, problem = braced(text)
+    if problem:
+        raise ValueError(problem)
+    return inside.strip(SPACE)
 
 
 @cache

@@ -2,7 +2,8 @@
 
 import pytest
 
-from postvirt.config.lists import braced, mailbox_locks, split, words
+from postvirt.config.braces import braced
+from postvirt.config.lists import mailbox_locks, split, words
 
 
 @pytest.mark.parametrize(

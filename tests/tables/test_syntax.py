@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from postvirt.tables.syntax import balanced, split_pair, strip_braces
+from postvirt.config.braces import balanced
+from postvirt.tables.syntax import split_pair, strip_braces
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from postvirt.config.main_cf import Assignment, MainCf
 from postvirt.config.master_cf import MasterCf
 from postvirt.errors import ConfigError
 from postvirt.inspection.problem import Problem, Severity
-from postvirt.model.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,5 @@ class Files:
         if offset >= 0:
             origin = self.main_cf.value_origin(assignment, offset)
         else:
-            line = assignment.line
-            source = self.main_cf.text.split("\n", line)[line - 1]
-            origin = Origin(self.main_cf.path, line, source, 0)
+            origin = self.main_cf.name_origin(assignment)
         return Problem(code, text, severity, assignment.name, origin, remedy, commands)

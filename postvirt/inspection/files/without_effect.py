@@ -64,11 +64,12 @@ def check_local_only(subject: Subject) -> Iterator[Problem]:
         if not assignment.value or _is_referred_to(subject, name):
             continue
         instead = _LOCAL_ONLY[name]
-        yield subject.problem(
+        yield Problem(
             "PV009",
             f"{name} has no effect: only local(8) reads it, and mydestination is empty",
+            "warning",
             name,
-            severity="warning",
+            main_cf.name_origin(assignment),
             remedy=f"for virtual mailboxes, use {instead}" if instead else "",
             commands=(postconf(subject.settings.config_directory, "-X", name),),
         )

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from postvirt.config.braces import balanced
 from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.tables.context import TableContext
-from postvirt.tables.syntax import balanced
 from postvirt.tables.table import Table, TableOptions
 
 

@@ -6,6 +6,7 @@ Raises: TableError when the text between the braces cannot be used.
 
 from __future__ import annotations
 
+from postvirt.config.braces import balanced
 from postvirt.config.lists import split
 from postvirt.errors import TableError
 from postvirt.model.text import wire
@@ -13,7 +14,7 @@ from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.simple.memory import MemoryTable
-from postvirt.tables.syntax import balanced, split_pair, strip_braces
+from postvirt.tables.syntax import split_pair, strip_braces
 from postvirt.tables.table import Table, TableOptions
 
 
