@@ -90,9 +90,9 @@ class Disks:
         self.has_work = True
         if isinstance(effect, Written):
             has_log = self.file_systems.orders_names(effect.device)
-            self._disk(effect.device, has_log).unwritten.append((effect, tell))
+            self._disk(effect.device, has_log=has_log).unwritten.append((effect, tell))
         else:
-            disk = self._disk(effect.device, effect.has_its_names)
+            disk = self._disk(effect.device, has_log=effect.has_its_names)
             disk.uncommitted.append((effect, tell))
 
     def work(self, *, in_background: bool) -> None:
@@ -104,9 +104,9 @@ class Disks:
         for disk in self._disks.values():
             if disk.unwritten:
                 self.has_work = self.has_work or bool(disk.uncommitted)
-                self._write_out(disk, in_background)
+                self._write_out(disk, in_background=in_background)
             elif disk.uncommitted and not disk.is_committing:
-                self._commit(disk, in_background)
+                self._commit(disk, in_background=in_background)
 
     def finish_commits(self) -> None:
         """Pass on the results of commits in the background that have ended."""
@@ -117,13 +117,13 @@ class Disks:
             if not group.left:
                 group.finish(group.errors)
 
-    def _disk(self, device: int, has_log: bool) -> _Disk:
+    def _disk(self, device: int, *, has_log: bool) -> _Disk:
         disk = self._disks.get((device, has_log))
         if disk is None:
             disk = self._disks[device, has_log] = _Disk(has_log)
         return disk
 
-    def _write_out(self, disk: _Disk, in_background: bool) -> None:
+    def _write_out(self, disk: _Disk, *, in_background: bool) -> None:
         files, disk.unwritten = disk.unwritten, []
         waited_for = [] if disk.has_log else files
         if disk.has_log and in_background:
@@ -137,13 +137,13 @@ class Disks:
 
         if waited_for:
             fds = [effect.fd for effect, _ in waited_for]
-            self._sync(fds, finish, in_background)
+            self._sync(fds, finish, in_background=in_background)
         if disk.has_log and files:
             errors = durability.write_out([effect.fd for effect, _ in files])
             for (_, tell), error in zip(files, errors, strict=True):
                 tell(True, error)
 
-    def _commit(self, disk: _Disk, in_background: bool) -> None:
+    def _commit(self, disk: _Disk, *, in_background: bool) -> None:
         files, disk.uncommitted = disk.uncommitted, []
         effects = [effect for effect, _ in files]
         concerns = _log(effects) if disk.has_log else _directories(effects)
@@ -165,12 +165,13 @@ class Disks:
         if any(effect.everything for effect in effects) and not disk.has_log:
             durability.commit_everything()
         fds = dict.fromkeys(fd for fds in concerns for fd in fds)  # in their order
-        self._sync(fds, finish, in_background)
+        self._sync(fds, finish, in_background=in_background)
 
     def _sync(
         self,
         fds: Iterable[int],
         finish: Callable[[Errors], None],
+        *,
         in_background: bool,
     ) -> None:
         group = _Group(0, {}, finish)

@@ -47,7 +47,9 @@ def problem_of(subject: Subject, listed: Listed, complaint: Complaint) -> Proble
     return _at_its_line(listed, complaint, problem)
 
 
-def _meaning(subject: Subject, listed: Listed, complaint: Complaint) -> _Meaning:
+def _meaning(  # noqa: C901 (one case each)
+    subject: Subject, listed: Listed, complaint: Complaint
+) -> _Meaning:
     match complaint.kind:
         case Kind.UNUSABLE:
             return _Meaning("PV101")
