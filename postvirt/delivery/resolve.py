@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -45,19 +45,16 @@ _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 class Resolver:
     """Finds mailboxes and their owners.
 
-    is_local_domain   whether a domain is a local one, as $myorigin is
     extensions        which part of an address is an extension
+    is_local_domain   whether a domain is a local one, as $myorigin is
     """
 
     settings: Settings
     mailbox_maps: Maps
     uid_maps: Maps
     gid_maps: Maps
+    extensions: Extensions
     is_local_domain: Callable[[bytes], bool]
-    extensions: Extensions = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "extensions", Extensions.of(self.settings))
 
     def resolve(self, recipient: bytes) -> Resolution:
         """Find the mailbox of a recipient, given in internal form."""

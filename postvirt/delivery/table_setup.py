@@ -20,6 +20,7 @@ from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.match_list import table_names
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
+from postvirt.tables.search import Extensions
 from postvirt.tables.table import TableOptions
 
 
@@ -69,6 +70,7 @@ def open_resolver(settings: Settings, opened: OpenTables) -> Resolver:
         owner_maps("virtual_mailbox_maps", settings.virtual_mailbox_maps),
         owner_maps("virtual_uid_maps", settings.virtual_uid_maps),
         owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
+        Extensions.of(settings),
         local_domains.is_local,
     )
 

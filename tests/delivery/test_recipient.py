@@ -12,6 +12,7 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.model.request import Recipient
+from postvirt.tables.search import Extensions
 from postvirt.tables.table import TableOptions
 from tests.harness.child import (
     Log,
@@ -39,6 +40,7 @@ def postman(settings: Settings) -> Postman:
         open_maps("virtual_mailbox_maps", settings.virtual_mailbox_maps, options),
         open_maps("virtual_uid_maps", f"static:{owner.uid}", options),
         open_maps("virtual_gid_maps", f"static:{owner.gid}", options),
+        Extensions.of(settings),
         lambda _: False,
     )
     return Postman.of(settings, resolver)

@@ -13,6 +13,7 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
 from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.tables.maps import Maps
+from postvirt.tables.search import Extensions
 from postvirt.tables.simple.static import StaticTable
 from postvirt.tables.table import Table, TableOptions
 from tests.harness.child import Log
@@ -53,6 +54,7 @@ def resolver(
         table("virtual_mailbox_maps", mailboxes),
         table("virtual_uid_maps", uid),
         table("virtual_gid_maps", gid),
+        Extensions.of(settings),
         is_local,
     )
 
@@ -312,13 +314,8 @@ def test_a_mailbox_table_that_fails_does_not_make_a_user_unknown(
     settings: Read, logged: Log
 ) -> None:
     made = resolver(settings())
-    broken = Resolver(
-        made.settings,
-        Maps("virtual_mailbox_maps", (BROKEN, *made.mailbox_maps.tables)),
-        made.uid_maps,
-        made.gid_maps,
-        made.is_local_domain,
-    )
+    failing = Maps("virtual_mailbox_maps", (BROKEN, *made.mailbox_maps.tables))
+    broken = replace(made, mailbox_maps=failing)
     found = broken.resolve(BOB)
     assert isinstance(found, Misconfigured)
     assert found.problem.startswith(
@@ -329,13 +326,8 @@ def test_a_mailbox_table_that_fails_does_not_make_a_user_unknown(
 
 def test_tables_before_the_one_that_fails_still_answer(settings: Read) -> None:
     made = resolver(settings())
-    broken = Resolver(
-        made.settings,
-        Maps("virtual_mailbox_maps", (*made.mailbox_maps.tables, BROKEN)),
-        made.uid_maps,
-        made.gid_maps,
-        made.is_local_domain,
-    )
+    failing = Maps("virtual_mailbox_maps", (*made.mailbox_maps.tables, BROKEN))
+    broken = replace(made, mailbox_maps=failing)
     assert broken.resolve(BOB) == Mailbox(b"/mail/bob/", Owner(5000, 5001))
 
 
@@ -344,11 +336,11 @@ def test_an_owner_table_that_fails_is_a_mistake(
     settings: Read, which: str, logged: Log
 ) -> None:
     made = resolver(settings())
-    tables = {"uid_maps": made.uid_maps, "gid_maps": made.gid_maps}
-    tables[which] = Maps(f"virtual_{which}", (BROKEN,))
-    broken = Resolver(
-        made.settings, made.mailbox_maps, is_local_domain=lambda _: False, **tables
-    )
+    failing = Maps(f"virtual_{which}", (BROKEN,))
+    if which == "uid_maps":
+        broken = replace(made, uid_maps=failing)
+    else:
+        broken = replace(made, gid_maps=failing)
     assert broken.resolve(BOB) == Misconfigured(
         f"recipient bob@example.com: not found in virtual_{which}"
     )
