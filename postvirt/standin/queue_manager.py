@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from postvirt.codec.announcement import DELIVERY_REQUEST, decode_announcement
@@ -62,7 +64,8 @@ def exchange(
 def converse(connection: socket.socket, data: bytes, *, hang_up: bool = False) -> Reply:
     """As `exchange`, on an open connection."""
     buffer = bytearray()
-    end = _receive_announcement(connection, buffer)
+    announcement = partial(decode_announcement, DELIVERY_REQUEST, buffer, 0, _PEER)
+    end = _receive(connection, buffer, announcement)
     if end is None:
         return Reply(None, bytes(buffer))
     try:
@@ -71,34 +74,20 @@ def converse(connection: socket.socket, data: bytes, *, hang_up: bool = False) -
             connection.shutdown(socket.SHUT_WR)
     except ConnectionError:
         pass  # the agent does not read any more; its answer may still be there
-    status = _receive_status(connection, buffer, end)
+    status = _receive(connection, buffer, partial(decode_reply, buffer, end, _PEER))
     return Reply(status, bytes(buffer))
 
 
-def _receive_announcement(connection: socket.socket, buffer: bytearray) -> int | None:
-    while True:
-        end = decode_announcement(DELIVERY_REQUEST, buffer, 0, _PEER)
-        if not isinstance(end, NeedData):
-            return end
-        if not _receive(connection, buffer):
-            return None
-
-
-def _receive_status(
-    connection: socket.socket, buffer: bytearray, start: int
+def _receive(
+    connection: socket.socket, buffer: bytearray, decode: Callable[[], int | NeedData]
 ) -> int | None:
-    while True:
-        status = decode_reply(buffer, start, _PEER)
-        if not isinstance(status, NeedData):
-            return status
-        if not _receive(connection, buffer):
+    """Read until the decoder has a result; None if the agent hangs up before."""
+    while isinstance(result := decode(), NeedData):
+        try:
+            data = connection.recv(_MAX_READ_BYTES)
+        except ConnectionError:
             return None
-
-
-def _receive(connection: socket.socket, buffer: bytearray) -> bool:
-    try:
-        data = connection.recv(_MAX_READ_BYTES)
-    except ConnectionError:
-        return False
-    buffer += data
-    return bool(data)
+        if not data:
+            return None
+        buffer += data
+    return result
