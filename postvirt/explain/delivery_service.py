@@ -68,7 +68,9 @@ def delivery_service(
     elif entry is None:
         entry = _agent(master_cf)
         if master_cf is not None:
-            remark = f"master.cf has no service {service}; `postvirt start` provides it"
+            remark = (
+                f"master.cf has no service {service}: `postvirt start` must provide it"
+            )
     loaded = load(
         config_directory,
         [*(entry.overrides if entry else ()), *overrides],

@@ -16,12 +16,12 @@ from postvirt.inspection.files.references import (
     check_undefined,
 )
 from postvirt.inspection.files.unused_names import check_names
-from postvirt.inspection.files.vda_quota import check_vda
+from postvirt.inspection.files.vda_quota import check_vda_quota
 from postvirt.inspection.files.without_effect import check_local_only, check_overridden
 from postvirt.inspection.machine.queue_directory import check_queue_directory
-from postvirt.inspection.machine.selinux import check_label
+from postvirt.inspection.machine.selinux import check_selinux
 from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
-from postvirt.inspection.machine.systemd_sandbox import check_confinement
+from postvirt.inspection.machine.systemd_sandbox import check_systemd_sandbox
 from postvirt.inspection.mailboxes.base import check_mailbox_base
 from postvirt.inspection.mailboxes.entry_checks import check_entries
 from postvirt.inspection.services.master_entries import (
@@ -31,7 +31,7 @@ from postvirt.inspection.services.master_entries import (
     check_process_limit,
 )
 from postvirt.inspection.services.metrics_library import check_metrics
-from postvirt.inspection.services.program_file import check_launcher
+from postvirt.inspection.services.program_file import check_program
 from postvirt.inspection.services.transport import check_transport
 from postvirt.inspection.subject import Check, FileCheck
 from postvirt.inspection.tables.database_answers import check_answers
@@ -43,7 +43,7 @@ from postvirt.inspection.tables.source_texts import check_sources
 # Of the texts of main.cf and master.cf.
 OF_FILES: Sequence[FileCheck] = (
     check_names,
-    check_vda,
+    check_vda_quota,
     check_undefined,
     check_loops,
     check_mistakes,
@@ -56,15 +56,15 @@ AS_ROOT: Sequence[Check] = (
     check_chroot,
     check_arguments,
     check_process_limit,
-    check_launcher,
+    check_program,
     check_transport,
     check_overridden,
     check_local_only,
     check_types,
     check_proxied,
     check_queue_directory,
-    check_confinement,
-    check_label,
+    check_systemd_sandbox,
+    check_selinux,
 )
 
 # With mail_owner's rights.

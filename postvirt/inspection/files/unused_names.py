@@ -45,7 +45,7 @@ def check_names(files: Files) -> Iterator[Problem]:
         if name in READ_ONLY:
             yield _useless(files, assignment, "PV004", "read-only parameter assignment")
         elif name in VDA_PARAMETERS:
-            pass  # check_vda reports them
+            pass  # check_vda_quota reports them
         elif name not in known and name not in used:
             unknown.append(assignment)
     if not unknown:

@@ -35,7 +35,7 @@ VDA_PARAMETERS = frozenset(
 )
 
 
-def check_vda(files: Files) -> Iterator[Problem]:
+def check_vda_quota(files: Files) -> Iterator[Problem]:
     """Parameters of the patch."""
     for assignment in files.main_cf.assignments:
         if assignment.name in VDA_PARAMETERS:

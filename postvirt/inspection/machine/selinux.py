@@ -36,7 +36,7 @@ _NOT_FOR_MAIL = frozenset(
 _FOR_MAIL = "mail_spool_t"
 
 
-def check_label(subject: Subject) -> Iterator[Problem]:
+def check_selinux(subject: Subject) -> Iterator[Problem]:
     """The label of virtual_mailbox_base; with root's rights."""
     try:
         if ENFORCING.read_text("ascii").strip() != "1":

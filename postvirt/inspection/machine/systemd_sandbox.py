@@ -56,7 +56,7 @@ class Confinement:
     is_hidden: bool
 
 
-def check_confinement(subject: Subject) -> Iterator[Problem]:
+def check_systemd_sandbox(subject: Subject) -> Iterator[Problem]:
     """The units that run now; with root's rights."""
     if not RUNNING.is_dir():
         return

@@ -36,7 +36,7 @@ def is_launcher(path: Path) -> bool:
     return program_at(path) is Program.LAUNCHER
 
 
-def check_launcher(subject: Subject) -> Iterator[Problem]:
+def check_program(subject: Subject) -> Iterator[Problem]:
     """The program of an entry in master.cf."""
     entry, settings = subject.process.entry, subject.settings
     if entry is None:
