@@ -69,13 +69,8 @@ class Network:
     bits: int
 
 
-def own_addresses() -> frozenset[Address]:
-    """The IPv4 and IPv6 addresses of all interfaces that are up."""
-    return frozenset(network.address for network in own_networks())
-
-
 def own_networks() -> tuple[Network, ...]:
-    """The same with the sizes of their networks, in the kernel's order."""
+    """The IPv4 and IPv6 addresses of all interfaces that are up, in kernel order."""
     up = set()
     for message in _dump(_GETLINK, _NEWLINK):
         _family, _type, index, flags, _change = _LINK.unpack_from(message)

@@ -9,7 +9,7 @@ import pytest
 
 from postvirt.config import networks
 from postvirt.errors import TableError
-from postvirt.system.interfaces import own_addresses
+from postvirt.system.interfaces import own_networks
 from postvirt.tables.local_domains import LocalDomains
 from tests.harness.tables import open_tables
 
@@ -122,7 +122,7 @@ def test_address_literals_are_read_as_in_postfix(postfix, logged, protocols):
 
 @pytest.mark.postfix
 def test_own_addresses_are_those_that_postfix_finds(postfix):
-    found = own_addresses()
+    found = {network.address for network in own_networks()}
     literals = []
     for address in found:
         family = "socket.AF_INET" if len(address) == 4 else "socket.AF_INET6"
