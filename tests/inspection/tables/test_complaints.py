@@ -11,7 +11,10 @@ from postvirt.inspection.problem import Severity
 from postvirt.inspection.tables.table_problems import problem_of
 from postvirt.inspection.tables.table_refs import Listed
 from postvirt.model.origin import Origin
+from postvirt.system import log
 from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.opener import TableOpener
+from postvirt.tables.redirection import Redirection
 from postvirt.tables.table import TableOptions
 from tests.harness.installations import Installation, subject_of
 from tests.harness.tables import opener
@@ -103,10 +106,39 @@ def _text(type_: str, content: str) -> Callable[[Installation], str]:
 def test_what_tables_complain_of(
     kind: Kind, table: Callable[[Installation], str], installation: Installation
 ) -> None:
+    """And they log nothing themselves, so that nothing is said as text only."""
     spec = table(installation)
     found: list[Complaint] = []
-    opener().telling(found.append).open(spec, TableOptions(paranoid=True)).close()
+    logged: list[bytes] = []
+    with log.diverted(lambda _, line: logged.append(line)):
+        opener().telling(found.append).open(spec, TableOptions(paranoid=True)).close()
     assert kind in [one.kind for one in found]
+    assert logged == []
+
+
+def test_the_log_line_is_made_of_the_complaint() -> None:
+    logged: list[tuple[str, bytes]] = []
+    with log.diverted(lambda severity, line: logged.append((severity, line))):
+        opener().open("inline:{a=b}", TableOptions()).close()
+        opener().open("regexp:{{/a/}}", TableOptions()).close()
+        opener().open("texthash:/none", TableOptions()).close()
+    assert logged == [
+        (
+            "warning",
+            b"regexp map {{/a/}}, line 1: no replacement text: using empty string",
+        ),
+        ("error", b"open database /none: No such file or directory"),
+    ]
+
+
+def test_what_is_wrong_with_the_mapping_of_types_keeps_its_kind() -> None:
+    redirection = Redirection("enable-redirect", "texthash:/none", {"hash": "lmdb"})
+    found: list[Complaint] = []
+    tables = TableOpener(lambda _: None, redirection, found.append)
+    tables.open("hash:/table", TableOptions()).close()
+    (complaint,) = found
+    assert (complaint.kind, complaint.file) == (Kind.MISSING_FILE, "/none")
+    assert complaint.log_line.startswith("Berkeley DB type mapping lookup error for")
 
 
 def test_an_error_that_must_be_raised_is_the_same_value() -> None:
