@@ -69,7 +69,7 @@ def _level_order(left: str, right: str) -> int:
 
 
 def compatibility_level(text: str) -> int | None:
-    """A number that orders levels such as "3.6", None when it is not a level."""
+    """A number that orders levels such as "3.6", None if it is malformed."""
     numbers: list[int] = []
     for word in text.split("."):
         match = _LEVEL_NUMBER.fullmatch(word)
@@ -85,5 +85,5 @@ def compatibility_level(text: str) -> int | None:
 
 
 def malformed_level(text: str) -> str:
-    """Postfix's text for a compatibility level that is none."""
+    """Postfix's text for a malformed compatibility level."""
     return f'malformed compatibility level syntax: "{text}"'

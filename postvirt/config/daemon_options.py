@@ -19,13 +19,13 @@ from postvirt.errors import ConfigError
 _LETTERS = "cdDi:lm:n:o:r:s:St:uvVz"
 _TRANSPORTS = ("inet", "unix", "pass")
 
-# What atoi(3) reads of a string.
+# What atoi(3) reads from a string.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line and the environment say.
+    """The options from the command line and the environment.
 
     process_name     basename of the program as it was started (argv[0])
     service_name     -n, the first column of master.cf
@@ -35,10 +35,10 @@ class Options:
     serves_stdin     -S, one client on standard input and output
     wants_chroot     -c
     wants_debugger   -D
-    by_hand          -d, do not mind a terminal
+    by_hand          -d, a terminal is allowed
     verbose          the number of -v
     logs_to_stderr   -V
-    arguments        what is left over; virtual takes none
+    arguments        the remaining ones; virtual accepts none
     generation       of master(8)'s status records
     """
 

@@ -1,10 +1,10 @@
 """${domain_to_ascii{...}} and ${domain_to_utf8{...}}: the two forms of a domain name.
 
 Postfix has them since 3.11 and uses the ICU library: UTS #46, not transitional, and
-the result must be a host name. The codec "idna" of the standard library is of no use
-here: it knows the rules of 2003 only, where "straße" and "strasse" are one name. So a
-name that has to be converted needs the package idna, which is optional; a name that
-stays as it is does not.
+the result must be a host name. The codec "idna" of the standard library cannot be used
+here because it has only the rules of 2003, by which "straße" and "strasse" are the same
+name. So a name that must be converted requires the optional package idna; other names
+do not.
 
 Parity: src/util/midna_domain.c and src/global/mac_midna.c of Postfix 3.11.
 Differs: One warning for a domain name. A domain name that ${domain_to_ascii{...}} or

@@ -1,7 +1,8 @@
 """Assigned texts and defaults become typed values, in `reading_order`.
 
 A parameter that is not assigned gets its default, expanded; from then on $name means
-that text. So a default that is read later is still unknown, as in virtual(8).
+that text. A default that is read later is still unknown, as in virtual(8): unless
+syslog_name is set, `mail_name = $syslog_name` expands to nothing.
 
 Parity: src/global/mail_params.c.
 Raises: nothing; the result holds every problem.
@@ -24,7 +25,7 @@ DEFAULT_DOMAIN = "localdomain"
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Every value that could be made, by parameter name, and what went wrong.
+    """Every valid value by parameter name, and the problems.
 
     texts      those of all parameters, set or default, unexpanded
     problems   in the order in which Postfix finds them, each with at least one mistake
@@ -47,8 +48,9 @@ def evaluate(
 
     assigned      texts of main.cf and -o, unexpanded
     fixed         the values of the "fixed" rows
-    hostname      what the machine calls itself
-    read_origin   gives what a file says that myorigin names, or raises ValueError
+    hostname      the name that the machine has for itself
+    read_origin   returns the name in the file that myorigin refers to, or raises
+                  ValueError
     """
     known = dict(assigned)
     values: dict[str, Value] = {}
@@ -115,7 +117,7 @@ def _origin_from_file(
 def _default(
     row: Parameter, known: Mapping[str, str], values: Mapping[str, Value], hostname: str
 ) -> str:
-    """The text of a default; the names of machine and domain make each other."""
+    """The text of a default; the names of host and domain depend on each other."""
     if row.name == "myhostname":
         if "." in hostname:
             return hostname

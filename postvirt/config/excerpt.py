@@ -1,4 +1,4 @@
-"""A configuration error as a person reads it: place, line, caret, remedy.
+"""A configuration error for people to read: place, line, caret, remedy.
 
 Raises: nothing.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from postvirt.errors import ConfigError
 from postvirt.model.origin import Origin
 
-# A longer line is shown from some characters before the mistake.
+# Of a longer line, a part that begins some characters before the mistake is shown.
 _MAX_WIDTH = 100
 _LEAD = 40
 

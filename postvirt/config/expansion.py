@@ -1,8 +1,8 @@
 """Replace $name, ${name?...} and the like in a parameter value.
 
-The caller says what a name stands for; None means that it is not known, which
-expands to nothing. As in Postfix, a mistake does not end the work at once: what
-follows is still read, and may have mistakes of its own.
+The caller looks names up; None means that a name is unknown, which expands to nothing.
+As in Postfix, a mistake does not end the expansion at once: the text after it is still
+read, and may contain more mistakes.
 
 Parity: src/util/mac_expand.c.
 Differs: Endless expansion. A value of main.cf whose expansion needs too many
@@ -36,7 +36,7 @@ MACRO_ERROR = "dictionary mail_dict: macro processing error"
 # Postfix gives up beyond this depth; a loop is found that way too.
 MAX_NESTING = 101
 TOO_DEEP = "unreasonable macro call nesting"
-# In one value: far more than a configuration that people can still read.
+# In one value: far more than a readable configuration needs.
 MAX_REFERENCES = 20_000
 MAX_CHARACTERS = 1 << 24
 
@@ -66,7 +66,7 @@ def scan(
 ) -> tuple[Mistake, ...]:
     """Visit every name that a value refers to, in each operand; return the mistakes.
 
-    Names are not followed: what they stand for is not scanned.
+    Names are not followed: their values are not scanned.
     """
 
     def lookup(found: str) -> None:
@@ -92,7 +92,7 @@ class _Work:
     def spend(
         self, piece: Part, name: str, *, references: int = 0, characters: int = 0
     ) -> None:
-        """Count what was done, and end an expansion that gets out of hand."""
+        """Count the work, and end an expansion that gets out of hand."""
         self.references += references
         self.characters += characters
         if self.references > MAX_REFERENCES or self.characters > MAX_CHARACTERS:

@@ -1,8 +1,8 @@
 """The lark grammars, found and built once.
 
 In a checkout the grammar files are in grammar/ at the top; in an installed package
-they are in postvirt/grammar/. lark is imported with the first parser that is asked
-for; a process that will lose its rights calls `prepare` before that.
+they are in postvirt/grammar/. lark is imported with the first parser; a
+process that will give up its privileges calls `prepare` before.
 
 Raises: FileNotFoundError when the package is incomplete.
 """
@@ -23,7 +23,7 @@ _STARTS: dict[str, list[str]] = {
     "master_cf": ["file", "entry"],
 }
 
-# Grammars whose trees hold every token; in the others the places are enough.
+# Grammars whose trees contain every token; for the others, positions are enough.
 _WHOLE = ("main_cf", "table_list")
 
 
@@ -53,7 +53,7 @@ def parser(name: str) -> Lark:
 
 
 def prepare() -> None:
-    """Build the parsers now that a worker may need, while the files can be read.
+    """Build the parsers that a worker may need, while the files can be read.
 
     A worker never reads master.cf.
     """

@@ -1,4 +1,4 @@
-"""What a host name must look like.
+"""The syntax of a host name.
 
 Parity: src/util/valid_hostname.c.
 Raises: nothing.
@@ -17,7 +17,7 @@ _NOT_IN_HOSTNAME = re.compile(rb"[^A-Za-z0-9_.-]")
 
 
 def hostname_problem(name: str) -> str:
-    """Postfix's warning about a host name, "" when it is a good one."""
+    """Postfix's warning about a host name, "" if it is valid."""
     if not name:
         return "valid_hostname: empty hostname"
     strange = _NOT_IN_HOSTNAME.search(wire(name))

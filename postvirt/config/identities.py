@@ -1,8 +1,8 @@
-"""Who owns the queue: mail_owner, setgid_group and default_privs as numbers.
+"""The numeric IDs of mail_owner, setgid_group and default_privs.
 
-Only a process that works for Postfix asks; delivery by hand needs none of these users.
-The three must not be root and must not share a number, or one would protect nothing
-from the other.
+Only a process that works for Postfix checks them; delivery by hand needs none of these
+accounts. None of the three may be root, and no two may share an ID, or they would not
+be protected from each other.
 
 Parity: check_default_privs, check_mail_owner, check_sgid_group and check_overlap in
 src/global/mail_params.c.
@@ -21,7 +21,7 @@ from postvirt.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Numbers of mail_owner and of setgid_group."""
+    """The IDs of mail_owner and of setgid_group."""
 
     owner_uid: int
     owner_gid: int

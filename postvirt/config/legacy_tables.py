@@ -1,6 +1,6 @@
-"""Parameters of tables in main.cf: `sqlite:NAME` is set up by NAME_dbpath and so on.
+"""Parameters of tables in main.cf: NAME_dbpath and so on configure `sqlite:NAME`.
 
-A table of these types can also be set up by a file of its own, `sqlite:/FILE`.
+A table of these types can also have a configuration file, `sqlite:/FILE`.
 
 Parity: src/postconf/postconf_dbms.c and, for the names, dict_ldap.c, dict_memcache.c,
 dict_mysql.c, dict_pgsql.c and dict_sqlite.c in src/global.
@@ -44,9 +44,8 @@ SUFFIXES: dict[str, frozenset[str]] = {
 def tables_in(value: str, warn: Callable[[str], object]) -> Iterator[tuple[str, str]]:
     """Type and name of the tables of these types in an expanded value.
 
-    Whether the value is a list of tables at all is not known: text that looks like a
-    table counts.
-    warn    takes Postfix's text about braces that do not match
+    The value need not be a list of tables: any text that looks like a table counts.
+    warn    receives Postfix's text about unbalanced braces
     """
     for item in split(value):
         type_, colon, name = ("", "", item)

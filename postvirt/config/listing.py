@@ -1,11 +1,11 @@
 """Parameters as postconf(1) lists them: texts, not typed and not checked.
 
-postconf knows more names than a daemon: all of Postfix's, those that master.cf brings
-(`names.service_defaults`), and the user's own. A user's own name counts when some value
-refers to it. To find that out every value is looked at, set or default, so a mistake
-anywhere ends the listing, whatever is asked for.
+postconf knows more names than a daemon: all of Postfix's, those that master.cf adds
+(`parameter_names.service_defaults`), and user-defined ones. A user-defined name counts
+if a value refers to it. To find out, every value is scanned, set or default, so a
+mistake anywhere ends the listing, whichever names were requested.
 
-Parity: src/postconf. The program's name is given as postconf.
+Parity: src/postconf. The name of the program is postconf.
 Differs: Names that postconf does not know. `postvirt config` also knows the parameters
     of newer Postfix versions that postvirt supports, and lists them if they are set or
     asked for; a transport may run postvirt-virtual as well as virtual.
@@ -46,14 +46,14 @@ ReadTable = Callable[[str], "MainCf | str | None"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a listing is made from.
+    """The sources of a listing.
 
-    directory    where main.cf and master.cf are
+    directory    of main.cf and master.cf
     main         names and values of main.cf and -o; None lists the defaults only
     master_cf    None when there is no such file
-    read_table   reads the file that sets up a table; gives the text of a warning when
-                 it cannot, None when nothing is to be said
-    warn         takes every warning at once
+    read_table   reads the configuration file of a table; returns the text of a warning
+                 if it cannot, None if there is nothing to report
+    warn         receives each warning immediately
     """
 
     directory: str
@@ -65,7 +65,7 @@ class Sources:
 
 @dataclass(slots=True)
 class _Scope:
-    """The -o options of one service, and which of the user's names among them count."""
+    """The -o options of one service, and the user-defined names that count in them."""
 
     label: str
     own: dict[str, str]
@@ -74,7 +74,7 @@ class _Scope:
 
 
 class Listing:
-    """All parameters that there are, and what main.cf and -o say."""
+    """All parameters, and their values in main.cf and -o."""
 
     def __init__(self, sources: Sources) -> None:
         """Raises: ConfigError."""
@@ -109,7 +109,7 @@ class Listing:
         self._find_users_names()
 
     def names(self) -> list[str]:
-        """The names that postconf lists when none is asked for, in its order."""
+        """The names that postconf lists if none are requested, in its order."""
         known = {*self._defaults, *MACHINE_MADE, *READ_ONLY, *self._users}
         return sorted(known - self._hidden, key=wire)
 
@@ -135,7 +135,7 @@ class Listing:
         return self._expanded(value) if expanded and name not in RAW else value
 
     def warn_unused(self) -> None:
-        """Warn about every name in main.cf and master.cf that means nothing."""
+        """Warn about every unused name in main.cf and master.cf."""
         for name, value in self._main.items():
             if not self.is_known(name):
                 path = f"{self._directory}/main.cf"
@@ -214,23 +214,23 @@ class Listing:
                     self._expand(text, scope.options.get, _CLASSES, label)
                 ):
                     self._refer(name, scope)
-            self._look_at_all(scope.options, "master.cf", classes, scope)
+            self._scan_all(scope.options, "master.cf", classes, scope)
         for name in [*self._defaults, *MACHINE_MADE, *READ_ONLY]:
             if name not in self._main and name not in RAW:
                 self._scan(self._default(name) or "", None)
         for name in words(self._evaluated(_CLASSES) or ""):
             classes.add(name)
             self._refer(name, None)
-        self._look_at_all(self._main, "main.cf", classes, None)
+        self._scan_all(self._main, "main.cf", classes, None)
 
-    def _look_at_all(
+    def _scan_all(
         self,
         settings: dict[str, str],
         source: str,
         classes: set[str],
         scope: _Scope | None,
     ) -> None:
-        """Look at every value of main.cf, or of one service's -o options."""
+        """Scan every value of main.cf, or of one service's -o options."""
         for name, value in list(settings.items()):
             if scope and name in classes:
                 scope.valid.add(name)
@@ -254,7 +254,7 @@ class Listing:
     def _refer(
         self, name: str, scope: _Scope | None, *, by_table: bool = False
     ) -> None:
-        """A value refers to a name: if somebody set it, it counts from now on."""
+        """A value refers to a name: if the name is set, it counts from now on."""
         is_set = False
         if scope and name in scope.options:
             is_set = True
@@ -284,7 +284,7 @@ class Listing:
                 self._refer(f"{name}_{suffix}", scope, by_table=True)
 
     def _check_table_file(self, type_: str, path: str) -> None:
-        """Warn about unknown names in the file that sets up a table."""
+        """Warn about unknown names in the configuration file of a table."""
         if (type_, path) in self._tables_read:
             return
         self._tables_read.add((type_, path))
@@ -311,7 +311,7 @@ def lines(
     expanded: bool,
     with_names: bool,
 ) -> list[str]:
-    """The lines that postconf prints; names are what was asked for, none is all.
+    """The lines that postconf prints, for all parameters if no names are requested.
 
     Raises: ConfigError.
     """

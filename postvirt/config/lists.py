@@ -18,7 +18,7 @@ _LOCKS = ("flock", "fcntl", "dotlock")
 
 
 def split(value: str) -> tuple[str, ...]:
-    """The items of a list separated by commas and blanks; {...} holds one together.
+    """The items of a list separated by commas and blanks; {...} keeps one together.
 
     The braces stay in the item.
     """
@@ -33,7 +33,7 @@ def split(value: str) -> tuple[str, ...]:
 
 
 def words(value: str) -> tuple[str, ...]:
-    """The items of a list in which braces mean nothing."""
+    """The items of a list in which braces have no special meaning."""
     return tuple([word for word in _SEPARATORS.split(value) if word])
 
 

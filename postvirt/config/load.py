@@ -46,7 +46,7 @@ class Texts:
 class Loaded:
     """The settings, and what Postfix would warn about.
 
-    texts are for parameters that are no settings: those of tables.
+    texts are for parameters that are not settings, such as those of tables.
     """
 
     settings: Settings
@@ -153,7 +153,7 @@ def check(
 ) -> Checked:
     """All problems of a configuration; raises nothing.
 
-    A file that changed just now is not read twice: a person waits for the answer.
+    A file that is being changed is read as it is: a person waits for the answer.
     origins   where the overrides come from, for those where it is known
     """
     names = _Names(directory_of(config_directory), process_name, service_name)

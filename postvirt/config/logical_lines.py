@@ -1,7 +1,7 @@
 """Logical lines of main.cf and master.cf, and where their characters are in the file.
 
 A logical line is a line and those after it that start with white space; comments and
-blank lines between them are no part of it.
+blank lines between them are not part of it.
 
 Parity: src/util/readlline.c.
 Raises: nothing.
@@ -70,6 +70,6 @@ def orphan(token: Token, path: str) -> ConfigError:
     return ConfigError(
         f'{path}: logical line must not start with whitespace: "{start}{dots}"',
         origin=Origin(path, token.line or 0, token.split("\n")[0], 0),
-        remedy="remove the blanks at the start of the line",
+        remedy="remove the white space at the start of the line",
         severity="warning",
     )

@@ -38,10 +38,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class MainCf:
-    """What a main.cf says.
+    """The contents of a main.cf.
 
     assignments   in the order of the file, with duplicates
-    problems      lines that are no assignments (Postfix stops at the first) and,
+    problems      lines that are not assignments (Postfix stops at the first) and,
                   with severity "warning", what Postfix warns about
     """
 
@@ -51,7 +51,7 @@ class MainCf:
     problems: tuple[ConfigError, ...]
 
     def last_assignment(self, name: str) -> Assignment | None:
-        """The assignment that counts for a parameter, None when there is none."""
+        """The effective assignment of a parameter, None if there is none."""
         found = [one for one in self.assignments if one.name == name]
         return found[-1] if found else None
 
@@ -80,7 +80,7 @@ def split_nameval(line: str) -> tuple[str, str] | str:
 
 
 def parse(text: str, path: str, known: Mapping[str, str]) -> MainCf:
-    """Read the text of the main.cf at `path`, which is named in messages only.
+    """Parse the text of the main.cf at `path`; the path is for messages only.
 
     known    what is set before main.cf is read; another value gives a warning
     """
@@ -134,7 +134,9 @@ def _malformed(token: Token, path: str) -> ConfigError:
     if problem == MISSING_NAME:
         remedy = "write the name of a parameter before the equals sign"
     else:
-        remedy = "write name = value; begin with a blank to continue the line before"
+        remedy = (
+            "write name = value, or start with white space to continue the line above"
+        )
     return ConfigError(
         f'{path}, line {line}: {problem}: "{logical}"',
         origin=Origin(path, line, source, name.end() if name else 0),

@@ -2,8 +2,8 @@
 
     127.0.0.1:9154    [::1]:9154    unix:/run/postvirt-metrics    /run/postvirt-metrics
 
-Only what this machine alone can reach is taken: whoever wants the numbers elsewhere
-puts a proxy, with the encryption and the passwords of their choice, in front.
+Only an address that this machine alone can reach is accepted. To read the metrics from
+elsewhere, put a proxy in front, with encryption and authentication of your choice.
 
 Raises: ValueError with what is wrong.
 """
@@ -37,7 +37,7 @@ class UnixAddress:
 
 
 def metrics_address(value: str) -> LoopbackAddress | UnixAddress:
-    """What the value, which is not empty, stands for."""
+    """The address that the value, which is not empty, means."""
     path = value.removeprefix(_UNIX)
     if value.startswith(("/", _UNIX)):
         if not path.startswith("/"):
@@ -49,7 +49,7 @@ def metrics_address(value: str) -> LoopbackAddress | UnixAddress:
 
     match = _HOST_AND_PORT.match(value)
     if match is None:
-        raise ValueError("there is no address with a port, and no path")
+        raise ValueError("expected ADDRESS:PORT or a path")
     bracketed, plain, port = match[1], match[2], int(match[3])
     try:
         host = ip_address(plain if bracketed is None else bracketed)
@@ -57,9 +57,9 @@ def metrics_address(value: str) -> LoopbackAddress | UnixAddress:
         raise ValueError("the host must be an address, not a name") from None
     is_ipv6 = isinstance(host, IPv6Address)
     if is_ipv6 != (bracketed is not None):
-        raise ValueError("an IPv6 address, and only that, is in [ ]")
+        raise ValueError("write [ ] around an IPv6 address, and only there")
     if not host.is_loopback:
         raise ValueError(f"{host} is not a loopback address")
     if not 0 < port < 65_536:
-        raise ValueError("there is no such port")
+        raise ValueError("the port must be between 1 and 65535")
     return LoopbackAddress(str(host), port, is_ipv6)

@@ -1,7 +1,7 @@
-"""The network addresses that inet_interfaces and proxy_interfaces stand for.
+"""The network addresses that inet_interfaces and proxy_interfaces mean.
 
-The machine is asked. mynetworks, whose default comes from these addresses, is of no use
-to virtual(8); it is here for `postvirt config`.
+They come from the system. virtual(8) does not use mynetworks, whose default depends on
+these addresses; it is here for `postvirt config`.
 
 Parity: src/global/own_inet_addr.c, src/global/mynetworks.c.
 Raises: ConfigError with the text that Postfix calls fatal.
@@ -69,7 +69,7 @@ def address_sizes(protocols: str) -> frozenset[int]:
 
 
 def own_interfaces(interfaces: str, sizes: Collection[int]) -> list[Network]:
-    """What inet_interfaces stands for: addresses that this machine has.
+    """The addresses of this machine that inet_interfaces means.
 
     sizes   as of `address_sizes`
     Raises: ConfigError.

@@ -2,7 +2,7 @@
 
 `parameters.PARAMETERS` has what virtual(8) uses. Here are the others, and the names
 that depend on master.cf: NAME_destination_recipient_limit and the like, for each NAME
-of a transport. Only the tools ask: `postvirt config`, and the search for misspelled
+of a transport. Only tools use them: `postvirt config`, and the search for misspelled
 names.
 
 Parity: src/postconf/postconf_builtin.c, postconf_service.c, postconf_dbms.c.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS
 
-# Their defaults come from the machine.
+# Their defaults depend on the machine.
 MACHINE_MADE = frozenset({"myhostname", "mydomain", "mynetworks"})
 
 # main.cf cannot set them.
@@ -37,8 +37,8 @@ RAW = frozenset(
     }
 )
 
-# Names of former versions, which other defaults still refer to. They have no value of
-# their own.
+# Names from earlier versions, which other defaults still refer to. They have no value
+# of their own.
 LEGACY = frozenset(
     {
         "authorized_verp_clients",
@@ -57,8 +57,8 @@ LEGACY = frozenset(
     }
 )
 
-# Names that postvirt has of Postfix 3.11, and its own: the version that it goes by,
-# 3.7, has not.
+# Names from Postfix 3.11, and postvirt's own: Postfix 3.7, which postvirt follows
+# otherwise, does not have them.
 NEWER = frozenset(
     {
         "postvirt_client_limit",
@@ -107,7 +107,7 @@ _SUFFIXES = {
 
 
 def service_defaults(service: str, command: str) -> dict[str, str]:
-    """The parameters that a service in master.cf brings, and their defaults."""
+    """The parameters that a service in master.cf adds, and their defaults."""
     return {
         service + suffix: f"${_OTHER_DEFAULTS.get(suffix, 'default' + suffix)}"
         for suffix in _SUFFIXES.get(command, ())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
-# Where main.cf and master.cf are when nobody says otherwise.
+# The default directory of main.cf and master.cf.
 DEFAULT_DIRECTORY = "/etc/postfix"
 
 Kind = Literal["string", "integer", "long", "boolean", "time", "computed", "fixed"]
@@ -22,11 +22,11 @@ Kind = Literal["string", "integer", "long", "boolean", "time", "computed", "fixe
 class Parameter:
     """One row of the table.
 
-    kind      how the text becomes a value; "computed" is a string whose default the
-              machine makes, "fixed" is a value that the process gives
+    kind      how the text becomes a value; "computed" is a string whose default depends
+              on the machine, "fixed" is a value that the process provides
     default   as Postfix writes it, unexpanded
     minimum   smallest value, shortest length in bytes, or fewest seconds
-    maximum   the same upwards
+    maximum   largest value, longest length in bytes, or most seconds
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Where a value comes from, so that a problem with it can be shown there.
+"""The places of values, to show problems there.
 
 Raises: nothing.
 """
@@ -17,8 +17,8 @@ class Places:
     """The origins of all values.
 
     main_cf     None when there is no file to read
-    overridden  names whose value is not from main.cf
-    options     the origins of those that are known, in master.cf
+    overridden  names whose value does not come from main.cf
+    options     their origins in master.cf, where known
     """
 
     main_cf: MainCf | None

@@ -1,7 +1,7 @@
 """A value as literal text and macro references, without looking anything up.
 
-Operands stay text until they are chosen, so mistakes in the others go unnoticed, as
-in Postfix. A mistake is a part too: Postfix expands what stands before it first.
+Operands remain text until one is chosen, so mistakes in the others go unnoticed, as in
+Postfix. A mistake is among the parts, because Postfix expands the text before it first.
 
 Parity: src/util/mac_parse.c and the syntax part of src/util/mac_expand.c.
 Raises: nothing.
@@ -28,7 +28,7 @@ _OPERATORS_TEXT = '"==" or "!="" or "<"" or "<="" or ">="" or ">"'
 _OPERATOR = re.compile(r"([<>!=?+\-*/~&|%]*)([A-Za-z0-9]*)")
 COMPARISONS = ("==", "!=", "<", "<=", ">=", ">")
 
-# The same value is often expanded again.
+# The same value is often expanded several times.
 _REMEMBERED = 1024
 
 
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Literal(Part):
-    """Text that stands for itself."""
+    """Text without references."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a macro asks for, and the operands of ? and :.
+    """The subject of a macro, and the operands of ? and :.
 
     subject   a name, a comparison or a function of a text; None when the mistake
               comes first
-    mistake   what is wrong behind all that
+    mistake   what is wrong after all that
     """
 
     subject: str | Comparison | Call | None
@@ -137,7 +137,7 @@ def _span(tree: Tree[Token]) -> tuple[int, int]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def reference(macro: Macro) -> Reference:
-    """The inside of a macro, taken apart."""
+    """The inside of a macro, parsed."""
     if macro.text.isidentifier() and macro.text.isascii():  # the usual $name
         return Reference(macro.text)
     from lark import UnexpectedInput

@@ -1,4 +1,4 @@
-"""What a value must be beyond its type, and which values must fit together.
+"""Conditions on values beyond their types, and between values.
 
 `reading_order` says when Postfix makes each check.
 
@@ -29,9 +29,9 @@ _MIGRATION_LEVELS = ("disable", "enable-redirect", "enable-reindex")
 
 
 class Values:
-    """The values that could be made so far.
+    """The valid values so far.
 
-    A check that asks for another one gets a KeyError, and is left out.
+    A check that needs another value raises KeyError, and is skipped.
     """
 
     def __init__(self, values: Mapping[str, Value]) -> None:
@@ -128,7 +128,7 @@ def check_maillog_file(values: Values) -> Iterator[ConfigError]:
 
 
 def check_mailbox_limit(values: Values) -> Iterator[ConfigError]:
-    """The mailbox limit is the process's file limit and so the queue file's too."""
+    """The limit of mailbox files is that of the process, so of the queue file too."""
     limit = values.number("virtual_mailbox_limit")
     message_limit = values.number("message_size_limit")
     name = "virtual_mailbox_limit"

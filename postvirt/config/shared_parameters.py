@@ -1,9 +1,8 @@
-"""Parameters that every Postfix program reads, and virtual(8) makes no use of.
+"""Parameters that every Postfix program reads, but that virtual(8) does not use.
 
-They count all the same: a bad value ends the process, and after its default was read,
-$name means that default. `parameters.PARAMETERS` has those that postvirt uses; here are
-the others. Their defaults are with all the other defaults
-(`parameter_names.builtin_defaults`).
+They matter all the same: a bad value ends the process, and once its default has been
+read, $name means that default. `parameters.PARAMETERS` contains those that postvirt
+uses; here are the others. `parameter_names.builtin_defaults` has their defaults.
 
 Parity: src/global/mail_params.c.
 Raises: FileNotFoundError when the package is incomplete.

@@ -1,4 +1,4 @@
-"""Text to typed values, with the checks that Postfix makes and its texts.
+"""Convert texts to typed values, with Postfix's checks and messages.
 
 Parity: src/global/mail_conf_{str,int,nint,long,bool,nbool,time}.c, conv_time.c.
 Raises: ValueError with the text that Postfix calls fatal.
@@ -88,7 +88,7 @@ def _time(row: Parameter, text: str, unit: str) -> int:
 
 
 def _integer(digits: str) -> int | None:
-    """The number, None when it is out of any range; int() refuses 5,000 digits."""
+    """The number, None if it is out of every range; int() rejects 5,000 digits."""
     significant = digits.lstrip(" \t\n\v\f\r+-0") or "0"
     if len(significant) >= _MAX_DIGITS:
         return None

@@ -17,7 +17,7 @@ IN_MAIN_CF = [
     ("missing '=' after attribute name", ["relayhost^", "relay ^host = x"], "name ="),
     ("missing attribute name", ["^= x"], "before the equals sign"),
     ("overriding earlier entry", ["a = 1\n^a = 2"], "keep one"),
-    ("must not start with whitespace", ["^  a = b"], "remove the blanks"),
+    ("must not start with whitespace", ["^  a = b"], "remove the white space"),
 ]
 IN_VALUES = [
     ("empty macro name", ["relayhost = a^$", "relayhost = ^$-b", "relayhost = ${^}"]),

@@ -102,7 +102,7 @@ BROKEN = (
         orphan,
         lambda it: it.set(),
         severity="warning",
-        says=["remove the blanks"],
+        says=["remove the white space"],
     ),
     Broken(
         "a name that is not set",
