@@ -14,9 +14,6 @@ _MODULES = sorted(_PACKAGE.rglob("*.py"))
 _MOST_LINES = 400
 _MOST_LINES_OF_MOST = 120
 
-# Modules that are still longer.
-_TO_BE_PARTED = {"mailbox.mbox"}
-
 # Packages whose code a worker runs, when it can no longer read the installation.
 _RUN_BY_WORKERS = (
     "codec",
@@ -80,7 +77,7 @@ def test_a_worker_imports_nothing_after_start_up() -> None:
 
 def test_a_module_can_be_read_in_one_sitting() -> None:
     long = {_name(module): _lines(module) for module in _MODULES}
-    assert {name for name, n in long.items() if n > _MOST_LINES} <= _TO_BE_PARTED
+    assert {name for name, n in long.items() if n > _MOST_LINES} == set()
     assert median(long.values()) <= _MOST_LINES_OF_MOST
 
 

@@ -173,8 +173,8 @@ class _Mbox:
     def open(self, locking: Locking) -> Steps[None]:
         """Lock and open the file.
 
-        All steps are made with one change of identity. Where a lock is taken, the
-        identity is given back for a pause, then that step is tried again.
+        All steps run with one change of identity. If a lock is taken, the delivery
+        pauses with the identity of the mail system, then tries that step again.
         Raises: DeliveryFailedError.
         """
         steps = self._steps_to_open(locking)
@@ -206,7 +206,7 @@ class _Mbox:
             steps.append(self._flock)
         if "fcntl" in locking.styles:
             steps.append(self._fcntl_lock)
-        steps.append(self._cut_off_unfinished)
+        steps.append(self._truncate_unfinished)
         return steps
 
     def append(self, message: _Message) -> None:
@@ -320,7 +320,7 @@ class _Mbox:
         except OSError as error:
             raise _TakenError(not_locked(error)) from None
 
-    def _cut_off_unfinished(self) -> None:
+    def _truncate_unfinished(self) -> None:
         """Check the file that is locked now, and truncate an incomplete message.
 
         Some mail readers replace the file, so the one that is locked may have no name

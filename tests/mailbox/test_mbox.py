@@ -217,7 +217,7 @@ def test_from_lines_are_quoted(mbox: Path) -> None:
         (errno.ESTALE, "4.2.0"),
     ],
 )
-def test_what_the_disk_does_not_keep_is_cut_off_again(
+def test_what_the_disk_does_not_keep_is_truncated_again(
     mbox: Path, number: int, status: str
 ) -> None:
     hand = Hand(fail_at=0, failure=OSError(number, "whatever"))
@@ -229,7 +229,7 @@ def test_what_the_disk_does_not_keep_is_cut_off_again(
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
-def test_what_is_refused_when_the_file_is_closed_is_cut_off_again(
+def test_what_is_refused_when_the_file_is_closed_is_truncated_again(
     mbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: int) -> None:
@@ -273,7 +273,7 @@ def test_an_mbox_under_a_full_quota_is_not_even_cut_back(
 
 
 @pytest.mark.parametrize("failure", [None, RuntimeError("bug"), KeyboardInterrupt()])
-def test_a_delivery_that_is_broken_off_is_cut_off_again(
+def test_a_delivery_that_is_broken_off_is_truncated_again(
     mbox: Path, failure: BaseException | None
 ) -> None:
     def work(_: Log) -> None:
@@ -289,7 +289,7 @@ def test_a_delivery_that_is_broken_off_is_cut_off_again(
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
-def test_damaged_content_is_cut_off_again_and_goes_up(mbox: Path) -> None:
+def test_damaged_content_is_truncated_again_and_goes_up(mbox: Path) -> None:
     def work(_: Log) -> None:
         hand = Hand()
         with pytest.raises(QueueFileError):
@@ -733,7 +733,7 @@ TOO_LARGE = Chunks(b"x" * 9_000 + b"\n", b"x" * 9_000 + b"\n")
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("bad", [TOO_LARGE, damaged(b"y" * 1000)], ids=["EFBIG", "Q"])
-def test_a_letter_that_fails_is_cut_off_alone(
+def test_a_message_that_fails_is_truncated_alone(
     mbox: Path, bad: Chunks, place: int
 ) -> None:
     contents = [Chunks(b"one\n"), Chunks(b"two\n")]

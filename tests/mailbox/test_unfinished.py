@@ -98,7 +98,7 @@ def is_whole(message: bytes) -> bool:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
-def test_what_is_left_of_a_message_is_cut_off_by_the_next(
+def test_what_is_left_of_a_message_is_truncated_by_the_next(
     mbox: Path, count: int
 ) -> None:
     excess = len(die(mbox, count)) - len(OLD)
@@ -141,7 +141,7 @@ def test_one_after_the_other(mbox: Path) -> None:
     assert is_whole(mbox.read_bytes().removeprefix(once))
 
 
-def test_what_others_append_is_never_cut_off(mbox: Path) -> None:
+def test_what_others_append_is_never_truncated(mbox: Path) -> None:
     left = die(mbox, 2)
     with mbox.open("ab") as file:
         file.write(OTHER)
