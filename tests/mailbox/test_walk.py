@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.mailbox.mbox import Locking
 from postvirt.mailbox.obstacle import Obstacle
+from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
 from postvirt.mailbox.walk import Walked, Walker
 from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.outcome import Delivered
 from tests.harness.child import (
     RECIPIENT,
     STRANGER,
@@ -258,6 +261,45 @@ def test_an_mbox_that_no_delivery_takes(
 
     base, obstacle = _obstacle(bob, "bob")
     assert (obstacle.path, obstacle.trouble) == (os.fsencode(base / "bob"), trouble)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _nothing,
+        lambda base: _file(base / "bob"),
+        lambda base: _dir(base / "bob"),
+        lambda base: os.mkfifo(base / "bob", 0o666),
+        lambda base: _file(base / "bob", STRANGER),
+        lambda base: os.link(_file(base / "bob"), base / "other"),
+        lambda base: (base / "bob").symlink_to(_file(base / "other")),
+        lambda base: (base / "bob").symlink_to("nothing"),
+        lambda base: give(base, STRANGER),
+    ],
+)
+@pytest.mark.parametrize("path", ["bob", "bob/", "missing/bob", "missing/bob/"])
+def test_a_rehearsal_agrees(make: Callable[[Path], object], path: str) -> None:
+    """Who is stopped is refused, and nobody else."""
+    room = Room(size_bytes=100, limit_bytes=0)
+    locking = Locking({"dotlock"}, attempts=1, delay_seconds=0, stale_seconds=500)
+    with public_directory() as base:
+        give(base, RECIPIENT)
+        mailbox = Mailbox(os.fsencode(base / "x")[:-1] + path.encode(), RECIPIENT)
+
+        def work(log: Log) -> tuple[bool, bool]:
+            with all_rights():
+                make(base)
+            walker = Walker(dot_lock=True, strict_ownership=True)
+            if mailbox.is_maildir:
+                outcome = rehearse_maildir(mailbox, room, b"host")
+            else:
+                outcome = rehearse_mbox(
+                    mailbox, room, b"bob@example.com", locking, strict_ownership=True
+                )
+            return walker.walk(mailbox).obstacle is None, isinstance(outcome, Delivered)
+
+        reaches, delivers = as_mail_system(work)
+    assert reaches is delivers
 
 
 def test_an_mbox_of_somebody_else_when_that_is_allowed() -> None:
