@@ -41,10 +41,10 @@ def check_overridden(subject: Subject) -> Iterator[Problem]:
             "PV014",
             f"{option.name} is {option.value} for service {entry.name}, not"
             f" {assignment.value} as in main.cf, line {assignment.line}",
-            "info",
-            option.name,
-            option.origin,
-            "if unintended, remove one of the two",
+            severity="info",
+            parameter=option.name,
+            origin=option.origin,
+            remedy="if unintended, remove one of the two",
         )
 
 

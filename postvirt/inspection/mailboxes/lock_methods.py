@@ -17,7 +17,7 @@ from postvirt.config.lists import mailbox_locks, words
 from postvirt.inspection import commands
 from postvirt.inspection.mailboxes.dovecot import Setting, settings_of, uses_mbox
 from postvirt.inspection.mailboxes.entries import MailboxEntry
-from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox
 
@@ -59,12 +59,12 @@ def _compare(subject: Subject) -> Iterator[Problem]:
         yield _nothing_in_common(subject, theirs, names)
     elif [name for name in _ORDER if name in common] != common:
         order = " ".join(sorted(names, key=lambda one: (*_ORDER, one).index(one)))
-        yield _at(
-            theirs,
+        yield Problem(
             "PV413",
             f"Dovecot locks mbox files with {theirs.value}, in a different order than "
             "the delivery agent",
             severity="info",
+            origin=theirs.origin,
             remedy=f"set mbox_write_locks = {order}",
         )
 
@@ -84,9 +84,3 @@ def _nothing_in_common(subject: Subject, theirs: Setting, names: list[str]) -> P
         if known
         else (),
     )
-
-
-def _at(
-    setting: Setting, code: str, text: str, *, severity: Severity, remedy: str
-) -> Problem:
-    return Problem(code, text, severity, origin=setting.origin, remedy=remedy)
