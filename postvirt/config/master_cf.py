@@ -46,7 +46,7 @@ _DIGITS = re.compile("[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`-o name=value`, and where its value is."""
+    """`-o name=value`, and the place of its value."""
 
     name: str
     value: str
@@ -58,15 +58,15 @@ class Service:
     """One entry; None is "-", the default.
 
     type            as in `TYPES`
-    unprivileged    runs with mail_owner's rights
-    wakeup_seconds  0 is never
+    unprivileged    runs with the rights of mail_owner
+    wakeup_seconds  0 means never
     wakes_if_used   the "?": wake up only a service that was used before
-    process_limit   0 is no limit
+    process_limit   0 means no limit
     command         the program, in daemon_directory
-    arguments       what follows, without the braces; options in the form "-o",
+    arguments       those of the program, without braces; options in the form "-o",
                     "name=value"
     options         the -o among the arguments
-    origin          where the entry begins
+    origin          the place where the entry begins
     """
 
     name: str
@@ -100,9 +100,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class MasterCf:
-    """What a master.cf says.
+    """The contents of a master.cf.
 
-    services   the entries without mistakes, in the order of the file
+    services   the correct entries, in the order of the file
     problems   master(8) stops at the first with severity "error"
     """
 
@@ -126,7 +126,7 @@ class MasterCf:
 
 
 def parse(text: str, path: str) -> MasterCf:
-    """Read the text of the master.cf at `path`, which is named in messages only."""
+    """Parse the text of the master.cf at `path`; the path is for messages only."""
     services: list[Service] = []
     problems: list[ConfigError] = []
     for token in parser("master_cf").parse(text, start="file").children:
@@ -152,7 +152,7 @@ class _Field:
 
 
 class _Entry:
-    """A logical line on its way to a service."""
+    """A logical line that is being parsed."""
 
     def __init__(self, raw: str, start: int, text: str, path: str) -> None:
         self._raw = raw
@@ -230,7 +230,7 @@ class _Entry:
         return int(digits)
 
     def _arguments(self, fields: list[_Field]) -> list[str]:
-        """The arguments as the program gets them; fills the options on the way."""
+        """The arguments as the program receives them; also collects the options."""
         arguments: list[str] = []
         are_options = True
         wants_value = False

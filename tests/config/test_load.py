@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from postvirt.config.load import check, load, parse_override
+from postvirt.config.load import LoadError, check, load, parse_override
 from postvirt.config.parameter_names import NEWER
 from postvirt.config.parameters import PARAMETERS
 from postvirt.errors import ConfigError
@@ -204,6 +204,28 @@ def test_a_mistake_in_an_override_has_no_place_in_the_file(main_cf):
         directory, [("max_use", "x")], process_name="virtual", service_name="name"
     )
     assert [(p.origin.file, p.origin.line) for p in checked.problems] == [("", 0)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "syslog_facility", "prefix"),
+    [
+        ("nothing\nsyslog_facility = local1\nmax_use = x", "mail", None),
+        ("syslog_facility = nowhere", "nowhere", None),
+        ("syslog_facility = local1\nmax_use = x", "local1", None),
+        ("syslog_name = a\nsyslog_facility = local1", "local1", "a"),
+    ],
+)
+def test_the_first_mistake_says_where_it_can_be_logged(
+    lines, syslog_facility, prefix, main_cf
+):
+    """With the settings for logs only once all that every program reads is correct."""
+    directory = main_cf(f"virtual_minimum_uid = x\n{lines}\n")
+    with pytest.raises(LoadError) as caught:
+        load(directory, process_name="virtual", service_name="virtual")
+    error = caught.value
+    assert error.syslog_facility == syslog_facility
+    found = error.log_settings
+    assert (found.syslog_name if found else None) == prefix
 
 
 def test_an_override_is_split():
