@@ -94,10 +94,11 @@ def complaint_of(error: TableError) -> Complaint:
     return Complaint(Kind.UNUSABLE, str(error), "error")
 
 
-def missing_or_unusable(error: OSError, text: str, file: str) -> OpenError:
-    """What to raise when a file other than an index cannot be read."""
-    is_missing = isinstance(error, FileNotFoundError)
-    kind = Kind.MISSING_FILE if is_missing else Kind.UNUSABLE
+def missing_or_unusable(
+    error: Exception, text: str, file: str, missing: Kind = Kind.MISSING_FILE
+) -> OpenError:
+    """The error to raise for a file that cannot be read, or does not exist."""
+    kind = missing if isinstance(error, FileNotFoundError) else Kind.UNUSABLE
     return OpenError(Complaint(kind, text, file=file))
 
 

@@ -27,7 +27,7 @@ from urllib.parse import quote as percent_encode
 
 from postvirt.errors import TableError
 from postvirt.model.text import wire
-from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.complaint import missing_or_unusable
 from postvirt.tables.context import TableContext
 from postvirt.tables.databases import database
 from postvirt.tables.databases.cf_file import CfParameters
@@ -98,9 +98,7 @@ class SqliteTable(DatabaseTable):
             reason = error.strerror if isinstance(error, OSError) else error
             shown = parameters.text("dbpath")
             why = f"{self.title}: open database {shown}: {reason}"
-            is_missing = isinstance(error, FileNotFoundError)
-            kind = Kind.MISSING_FILE if is_missing else Kind.UNUSABLE
-            raise OpenError(Complaint(kind, why, file=shown)) from None
+            raise missing_or_unusable(error, why, shown) from None
         self._database.text_factory = bytes
         check_quotes(self.title, self.queries[0], context)
 

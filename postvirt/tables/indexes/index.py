@@ -22,7 +22,12 @@ from contextlib import contextmanager
 from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.system import log
-from postvirt.tables.complaint import Complaint, Kind, OpenError
+from postvirt.tables.complaint import (
+    Complaint,
+    Kind,
+    OpenError,
+    missing_or_unusable,
+)
 from postvirt.tables.context import TableContext
 from postvirt.tables.table import FileVersion, ListedTable, TableOptions
 
@@ -120,10 +125,8 @@ class IndexTable(ListedTable):
 
 def cannot_open(path: str, error: OSError) -> OpenError:
     """The error for an index file that cannot be opened."""
-    is_missing = isinstance(error, FileNotFoundError)
-    kind = Kind.MISSING_INDEX if is_missing else Kind.UNUSABLE
     text = f"open database {path}: {error.strerror}"
-    return OpenError(Complaint(kind, text, file=path))
+    return missing_or_unusable(error, text, path, Kind.MISSING_INDEX)
 
 
 def warn_if_older(
