@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,12 +43,20 @@ class Log:
 
 
 @pytest.fixture
-def logged() -> Log:
+def logged() -> Iterator[Log]:
     """Catch what is logged."""
     lines = Log()
     log.start(lines, utf8=True)
     yield lines
     log.start(log.to_stderr("postvirt"))
+
+
+def _pairs(lines: Sequence[bytes]) -> dict[bytes, bytes]:
+    found = {}
+    for line in lines:
+        key, value = line.split(b"\t", 1)
+        found[key] = value
+    return found
 
 
 class Postfix:
@@ -103,7 +112,7 @@ class Postfix:
         lines = done.stderr.decode("utf-8", "surrogateescape").splitlines()
         found = done.stdout.split(b"\n")[:-1]
         return (
-            dict(tuple(line.split(b"\t", 1)) for line in found),
+            _pairs(found),
             [
                 line.removeprefix("postmap: ")
                 for line in lines
@@ -122,7 +131,7 @@ class Postfix:
         )
         assert b"fatal" not in done.stderr, done.stderr
         lines = done.stdout.split(b"\n")[:-1]
-        return dict(tuple(line.split(b"\t", 1)) for line in lines)
+        return _pairs(lines)
 
     def ask(
         self, search: str, keys: Sequence[bytes], *, maps: str = ""
@@ -228,7 +237,7 @@ def same_answers(postfix: Postfix):
     return compare
 
 
-def _running(kind: type[databases.Server]):
+def _running(kind: type[Any]):
     server = kind()
     try:
         server.start()

@@ -28,7 +28,7 @@ OPTIONS = TableOptions(utf8=True, paranoid=True)
 
 def answers(maps: Maps, keys=KEYS):
     """What the maps say to each key; "error" for an error."""
-    found = []
+    found: list[bytes | str | None] = []
     for key in keys:
         try:
             found.append(maps.find(key))

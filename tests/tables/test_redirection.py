@@ -187,7 +187,9 @@ def test_a_change_is_named_after_the_table_of_the_configuration(use, path, index
     index("cdb", b"key@x again\n")
     assert opened.changed() is None
     os.unlink(f"{path}.lmdb")
-    assert opened.changed().startswith(f"hash:{path}(0,")
+    changed = opened.changed()
+    assert changed
+    assert changed.startswith(f"hash:{path}(0,")
     opened.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from importlib import import_module
 
 import pytest
 
@@ -209,9 +210,7 @@ def test_modules_of_members_are_prepared(monkeypatch):
     monkeypatch.setattr(
         table_types,
         "import_module",
-        lambda name, real=table_types.import_module: (
-            imported.append(name) or real(name)
-        ),
+        lambda name, real=import_module: imported.append(name) or real(name),
     )
     opener().prepare(["unionmap:{debug:cidr:{}, pipemap:{pcre:{}}}", "unionmap:{", "x"])
     assert {name.rpartition(".")[2] for name in imported} == {

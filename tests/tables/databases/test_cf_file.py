@@ -7,13 +7,12 @@ import os
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.system import settled_file
 from postvirt.tables.complaint import ignore_complaint, log_complaint
 from postvirt.tables.databases.cf_file import CfParameters
 
 
 def of_file(path, complain=log_complaint):
-    return CfParameters(path, {}.get, complain)
+    return CfParameters(path, lambda _: None, complain)
 
 
 def of_main_cf(**values):
@@ -113,7 +112,7 @@ def test_a_file_that_is_being_written_is_read_again(text_table, monkeypatch):
     def finish(seconds: float) -> None:
         text_table(b"a = whole\n")
 
-    monkeypatch.setattr(settled_file.time, "sleep", finish)
+    monkeypatch.setattr("postvirt.system.settled_file.time.sleep", finish)
     parameters = of_file(path)
     assert parameters.text("a") == "whole"
     parameters.close()

@@ -470,7 +470,9 @@ def test_each_entry_of_an_answer_counts_for_itself(ldap, postfix):
     """A difference on purpose: in Postfix one kind of entry spoils the next."""
     spec = ldap(query_filter="(description=groups@x)", **GROUP)
     together = "user/,1/,2/,own/,own/,1/,2/,own/,end/,leaf/,own/"
-    assert ",".join(sorted(ask(spec, b"x").decode().split(","))) == ",".join(
+    answer = ask(spec, b"x")
+    assert answer
+    assert ",".join(sorted(answer.decode().split(","))) == ",".join(
         sorted(together.split(","))
     )
     assert b"leaf/" not in postfix.query(spec, b"x")
@@ -501,7 +503,7 @@ def test_referrals(ldap, same_answers, is_chased):
     """Half an answer is none, but an entry that is all elsewhere is an error."""
     chase = "yes" if is_chased else "no"
     spec = ldap(search_base=f"ou=referrals,{TOP}", chase_referrals=chase)
-    expected = b"open/" if is_chased else None
+    expected: object = b"open/" if is_chased else None
     assert same_answers(spec, [b"open@x", b"none"]) == [expected, None]
     base = f"cn=away,ou=referrals,{TOP}"
     spec = ldap(name="base.cf", search_base=base, chase_referrals=chase)
@@ -600,7 +602,7 @@ def test_no_message_shows_the_password(ldap, logged, parameters):
 def test_no_description_shows_the_password(ldap):
     from postvirt.tables.databases.ldap_directory import Directory
 
-    parameters = CfParameters(ldap().removeprefix("ldap:"), {}.get)
+    parameters = CfParameters(ldap().removeprefix("ldap:"), lambda _: None)
     assert SECRET not in repr(Directory.of("title", parameters, opener()))
     parameters.close()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.harness.tables import open_table, opener
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 # Nothing is to find this one: what is found by a hostile address would be it.
 BAIT = {"address": "bait", "path": "bait/"}
-DOCUMENTS = [
+DOCUMENTS: list[dict[str, Any]] = [
     BAIT,
     *({"address": address, "path": path} for address, path in ROWS.items() if path),
     {"address": "straße@example.com", "path": "utf8/"},
@@ -445,7 +446,7 @@ def test_nothing_waits_for_ever_by_default(cf_file, mongod):
         result_attribute="path",
     )
     users = open_table(f"mongodb:{spec}", OPTIONS)
-    options = users._client.options
+    options = users._client.options  # type: ignore[attr-defined]
     assert options.server_selection_timeout == 5
     assert options.pool_options.connect_timeout == 5
     assert options.pool_options.socket_timeout == 60

@@ -92,9 +92,14 @@ def test_a_lookup_takes_a_lock_that_writers_respect(made):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as writer:
+        assert writer.stdin
+        assert writer.stdout
         assert writer.stdout.readline() == b"locked\n"
         with pytest.raises(BlockingIOError):
-            fcntl.lockf(table.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.lockf(
+                table.fd,  # type: ignore[attr-defined]
+                fcntl.LOCK_SH | fcntl.LOCK_NB,
+            )
         writer.stdin.close()
         assert table.lookup(b"a") == b"1"
     table.close()

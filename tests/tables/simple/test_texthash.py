@@ -8,7 +8,6 @@ import time
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.system import settled_file
 from postvirt.tables.table import TableOptions
 from tests.harness.tables import open_table
 
@@ -102,7 +101,7 @@ def test_a_file_that_is_being_written_is_read_again(tmp_path, monkeypatch):
         path.write_bytes(b"a all\n")
         os.utime(path, (now - 100, now - 100))
 
-    monkeypatch.setattr(settled_file.time, "sleep", finish_writing)
+    monkeypatch.setattr("postvirt.system.settled_file.time.sleep", finish_writing)
     table = open_table(f"texthash:{path}", TableOptions())
     assert table.lookup(b"a") == b"all"
 
