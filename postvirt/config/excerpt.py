@@ -25,7 +25,7 @@ def render(error: ConfigError) -> str:
 
 
 def excerpt(origin: Origin) -> list[str]:
-    """The line of a file, and a caret below the column, as far as they are known."""
+    """The line of a file and a caret below the column, if they are known."""
     source, column = origin.source, origin.column
     if not source:
         return []

@@ -113,7 +113,7 @@ class MasterCf:
     def entry(self, name: str) -> Service | None:
         """The service that the queue manager connects to as a transport of this name.
 
-        A service of type inet is none.
+        A service of type inet cannot be one.
         """
         for service in self.services:
             if service.name == name and service.type != "inet":

@@ -200,12 +200,12 @@ def _operator(macro: Macro, place: int, left: str) -> tuple[str, str] | Mistake:
 
 
 def _broken(error: UnexpectedInput, macro: Macro) -> Reference:
-    """The part that is in order, and Postfix's text for what the grammar refused."""
+    """The part that is correct, and Postfix's text for what the grammar rejected."""
     source = macro.text
     place = _place(error, source)
     expected = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
     is_comparison = source.lstrip(BLANKS).startswith("{")
-    before = None  # the end of what Postfix looks at before it finds the mistake
+    before = None  # the end of what Postfix reads before it finds the mistake
     if "RBRACE" in expected:
         place = _last_open(source)
         message = f'unbalanced {{}} in attribute expression: "{source[place:]}"'

@@ -14,20 +14,20 @@ from postvirt.config.load import Loaded, load
 from postvirt.errors import ConfigError
 from postvirt.system.log import printable
 
-# Postfix reads a file again until it is older than this.
+# Postfix reads a file again unless it is older than this.
 COLD_SECONDS = 100
 
 # The genuine postconf never ends, or crashes, with some values.
 _LIMITED = 'ulimit -c 0 -t 2; exec postconf "$@"'
 
 # Exit status, standard output, and what standard error says in sorted order: which of
-# several parameters Postfix looks at first is random. After a fatal error only that.
+# several parameters Postfix checks first is random. After a fatal error only that.
 Listing = tuple[int, str, list[str]]
 
 
 @pytest.fixture
 def main_cf(tmp_path: Path) -> Callable[[bytes | str], str]:
-    """Write a main.cf that is not hot any more; returns its own new directory."""
+    """Write a main.cf that has settled, in a new directory; returns the directory."""
     count = 0
 
     def write(content: bytes | str) -> str:

@@ -1,4 +1,4 @@
-"""The addresses that inet_interfaces stands for, and the default of mynetworks."""
+"""The addresses that inet_interfaces means, and the default of mynetworks."""
 
 import pytest
 
