@@ -143,7 +143,9 @@ def test_an_unset_mailbox_base_is_fatal_with_postfix_words(main_cf, fatal):
     assert fatal(main_cf("")) == text
 
 
-def test_a_hot_file_is_read_again_until_it_is_cold(main_cf, monkeypatch):
+def test_a_file_that_changed_just_now_is_read_again_until_it_settles(
+    main_cf, monkeypatch
+):
     directory = main_cf(BASE)
     path = f"{directory}/main.cf"
     os.utime(path)
