@@ -20,7 +20,7 @@ def render(error: ConfigError) -> str:
     lines = [f"{error.origin.prefix}{prefix}{text}"]
     lines += excerpt(error.origin)
     if error.remedy:
-        lines.append(f"    {error.remedy}")
+        lines.append(f"    fix: {error.remedy}")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ def test_place_line_caret_and_remedy_are_shown():
         "/etc/postfix/main.cf:12: bad boolean configuration: soft_bounce = maybe",
         "    soft_bounce =\tmaybe",
         "                 \t^",
-        "    write yes or no",
+        "    fix: write yes or no",
     ]
 
 

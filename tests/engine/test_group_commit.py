@@ -373,7 +373,7 @@ def test_what_comes_while_a_commit_is_under_way_is_in_the_next(
 def test_the_last_file_of_each_owner_is_committed(
     disks: Disks, background: Background
 ) -> None:
-    """Whoever swaps files, so that his own commits nothing, harms nobody else."""
+    """An owner who swaps files, so that their own commits nothing, harms no other."""
     for fd, owner in ((11, 5000), (12, 5001), (13, 5000), (14, 5001)):
         add(disks, fd, owner=owner)
     disks.work(in_background=True)

@@ -451,14 +451,14 @@ BOTH_WAYS = pytest.mark.parametrize("has_log", [False, True], ids=["link", "rena
 @pytest.mark.root
 @BOTH_WAYS
 @pytest.mark.parametrize("prepare", HOSTILE, ids=lambda prepare: prepare.__name__)
-def test_a_recipient_cannot_lead_the_mail_where_he_may_not_write(
+def test_a_recipient_cannot_lead_the_mail_where_they_may_not_write(
     ground: Path, home: Path, prepare: Prepare, has_log: bool
 ) -> None:
     """Not even a name is made or removed there, and none stays in the maildir."""
     path = whole_maildir(home)
     others = ground / "others"
     others.mkdir(mode=0o755)
-    (others / "mail").write_bytes(b"not his")
+    (others / "mail").write_bytes(b"not theirs")
     prepare(path, others)
     before = tree(ground)
     outcome, _ = run(Hand(has_log=has_log), path)
@@ -477,7 +477,7 @@ def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(
     path = whole_maildir(home)
     others = ground / "others"
     others.mkdir(mode=0o755)
-    (others / "mail").write_bytes(b"not his")
+    (others / "mail").write_bytes(b"not theirs")
     before = tree(others)
 
     def look(effect: Effect) -> None:
@@ -517,7 +517,7 @@ def test_a_file_that_has_the_name_already_is_not_replaced(
 
 @pytest.mark.root
 @BOTH_WAYS
-def test_links_to_his_own_directories_are_his_own_business(
+def test_links_to_his_own_directories_are_their_own_business(
     home: Path, has_log: bool
 ) -> None:
     path = whole_maildir(home)

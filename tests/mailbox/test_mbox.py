@@ -423,7 +423,7 @@ def test_a_stale_dot_lock_that_cannot_be_removed_defers(
 ) -> None:
     lock = mbox.with_name("mbox.lock")
     lock.touch()
-    mbox.parent.chmod(0o1777)  # sticky: everybody removes his own
+    mbox.parent.chmod(0o1777)  # sticky: users remove only their own files
     give(mbox.parent, STRANGER)
     later = lock.stat().st_ctime + 501
     monkeypatch.setattr("time.time", lambda: later)
@@ -597,14 +597,14 @@ HOSTILE: dict[Callable[[Path, Path], None], tuple[str, str]] = {
 
 @pytest.mark.root
 @pytest.mark.parametrize("prepare", HOSTILE, ids=lambda prepare: prepare.__name__)
-def test_what_a_recipient_puts_in_the_place_of_his_mbox_is_refused(
+def test_what_a_recipient_puts_in_the_place_of_their_mbox_is_refused(
     ground: Path, home: Path, prepare: Callable[[Path, Path], None]
 ) -> None:
-    """Nothing changes, his directory and the dot lock included."""
+    """Nothing changes, including the recipient's directory and the dot lock."""
     others = ground / "others"
     others.mkdir(mode=0o755)
     victim = others / "victim"
-    victim.write_bytes(b"not his")
+    victim.write_bytes(b"not theirs")
     victim.chmod(0o666)
     path = home / "mbox"
     prepare(path, victim)

@@ -182,7 +182,7 @@ def test_a_message_that_has_moved_to_the_noted_place_is_left_alone(mbox: Path) -
 
 
 def test_a_note_of_a_huge_rest_is_left_alone(mbox: Path) -> None:
-    """Its owner can make a file look as large as he likes."""
+    """Its owner can make a file look as large as they like."""
     left = die(mbox, 1)
     os.truncate(mbox, len(left) + 10**9)
     os.truncate(mbox, unfinished._MOST_BYTES + len(OLD) + 1)

@@ -258,7 +258,7 @@ def open_maildirs(both: Both) -> None:
 def test_what_is_deferred_is_delivered_when_the_cause_is_mended(
     instance: Instance, start_postfix: StartPostfix
 ) -> None:
-    """Whoever has his copy already does not get another."""
+    """A recipient who already has a copy does not receive another."""
     both = Both(instance, start_postfix, **ONLY_WHEN_ASKED)
     close_maildirs(both)
     for number in range(10):

@@ -31,7 +31,7 @@ Prepare = Callable[[Path], None]
 
 
 class Scene:
-    """A directory of the recipient's, one of root's, and files that are not his.
+    """A directory of the recipient's, one of root's, and files that are not theirs.
 
     path   the name that is opened
     """
@@ -45,10 +45,10 @@ class Scene:
         self.others.mkdir(mode=0o755)
         self.victim = self.others / "victim"
         self.victim.write_bytes(ROOT_SECRET)
-        self.victim.chmod(0o666)  # the kernel alone would let him write
+        self.victim.chmod(0o666)  # the kernel alone would allow the write
 
     def finish(self) -> None:
-        """Give everything in his directory to the recipient that is still root's."""
+        """Give everything in the directory that is still root's to the recipient."""
         give(self.home, RECIPIENT)
 
 
@@ -87,7 +87,7 @@ def symlink_loop(scene: Scene) -> None:
     give(scene.path, RECIPIENT)
 
 
-def roots_symlink_in_his_directory(scene: Scene) -> None:
+def roots_symlink_in_their_directory(scene: Scene) -> None:
     scene.path.symlink_to(scene.victim)
 
 
@@ -168,7 +168,7 @@ CASES: dict[Callable[[Scene], None], tuple[int, str]] = {
     ),
     own_symlink_to_device: LINK,
     symlink_loop: (errno.ELOOP, "cannot open file: Too many levels of symbolic links"),
-    roots_symlink_in_his_directory: LINK,
+    roots_symlink_in_their_directory: LINK,
     roots_symlink_where_a_group_writes: LINK,
     roots_symlink_where_all_write: LINK,
     strangers_symlink_in_roots_directory: LINK,
@@ -213,7 +213,7 @@ def opened_by_recipient(scene: Scene, how: Callable[..., tuple[int, str]]) -> An
 
 @pytest.mark.root
 @pytest.mark.parametrize("prepare", CASES, ids=lambda prepare: prepare.__name__)
-def test_what_a_recipient_may_put_in_the_place_of_his_mbox(
+def test_what_a_recipient_may_put_in_the_place_of_their_mbox(
     ground: Path, prepare: Callable[[Scene], None]
 ) -> None:
     scene = Scene(ground)
@@ -284,7 +284,7 @@ def test_a_fifo_with_a_reader_is_opened_without_blocking(ground: Path) -> None:
 
 
 def replaced_by(action: Prepare) -> Callable[..., os.stat_result]:
-    """lstat() for an attacker who is faster: he acts right before it looks."""
+    """lstat() for an attacker who is faster and acts right before it."""
     real = os.lstat
 
     def lstat(path: bytes) -> os.stat_result:

@@ -44,13 +44,15 @@ _Counts = Grouped[tuple[bytes, tuple[str, ...]], None]
 class Domains:
     """The domains of all entries, and those of virtual_mailbox_domains.
 
-    sees_all   every entry of every mailbox table will be shown
+    every_entry_shown   of every mailbox table
     """
 
-    def __init__(self, subject: Subject, routes: Routes, *, sees_all: bool) -> None:
+    def __init__(
+        self, subject: Subject, routes: Routes, *, every_entry_shown: bool
+    ) -> None:
         self._subject = subject
         self._routes = routes
-        self._sees_all = sees_all
+        self._every_entry_shown = every_entry_shown
         self._seen: dict[bytes, tuple[str, ...]] = {}
         self._elsewhere: _Counts = Grouped()
 
@@ -63,7 +65,7 @@ class Domains:
                 lists = self._lists_of(domain)
                 if len(self._seen) >= _MOST_REMEMBERED:
                     self._seen.clear()
-                    self._sees_all = False
+                    self._every_entry_shown = False
                 self._seen[domain] = lists
             if MAILBOX_DOMAINS not in lists:
                 self._elsewhere.add((domain, lists), entry.recipient, None)
@@ -89,7 +91,7 @@ class Domains:
                     MAILBOX_DOMAINS,
                     remedy=f"add their domains to {MAILBOX_DOMAINS}",
                 )
-        if self._sees_all and is_complete:
+        if self._every_entry_shown and is_complete:
             yield from self._without_mailboxes(listed)
         yield from self._failures()
         entry = self._subject.process.entry

@@ -67,11 +67,15 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
     tables = resolver.mailbox_maps.tables
     listed = [one for one in tables if isinstance(one, ListedTable)]
     sample = _sample(subject, listed, [*chain.from_iterable(names.values())])
-    sees_all = len(listed) == len(tables) and not sample.is_partial
+    every_entry_shown = len(listed) == len(tables) and not sample.is_partial
     routes = Routes(subject, opened)
-    checks: list[EntryCheck] = [Domains(subject, routes, sees_all=sees_all)]
+    checks: list[EntryCheck] = [
+        Domains(subject, routes, every_entry_shown=every_entry_shown)
+    ]
     if not _is_any_unavailable(subject, resolver, names.values()):
-        checks += _mailbox_checks(subject, _only_owner(resolver), sees_all=sees_all)
+        checks += _mailbox_checks(
+            subject, _only_owner(resolver), every_entry_shown=every_entry_shown
+        )
     reader = EntryReader(resolver, checks, subject.extent.progress)
     problems: list[Problem] = []
     for table, name in zip(tables, names["virtual_mailbox_maps"], strict=True):
@@ -99,11 +103,11 @@ def _sample(
 
 
 def _mailbox_checks(
-    subject: Subject, owner: Owner | None, *, sees_all: bool
+    subject: Subject, owner: Owner | None, *, every_entry_shown: bool
 ) -> Iterator[EntryCheck]:
     """The checks of mailboxes; owner is the only one that there is, if so."""
     yield Owners(subject)
-    yield Reach(subject, owner, sees_all=sees_all)
+    yield Reach(subject, owner, every_entry_shown=every_entry_shown)
     yield Locks(subject)
     if owner is None:
         yield Sharing(subject)

@@ -50,18 +50,18 @@ _Cause = tuple[str, Trouble, bytes]
 class Reach:
     """Walks to the mailbox of each entry.
 
-    owner      of all mailboxes, if there is only one: when no entry is shown, at least
-               virtual_mailbox_base is checked for this owner
-    sees_all   every entry will be shown, so the owners of all mailboxes are known
+    owner               of all mailboxes, if there is only one: when no entry is shown,
+                        at least virtual_mailbox_base is checked for this owner
+    every_entry_shown   so the owners of all mailboxes are known
     """
 
     def __init__(
-        self, subject: Subject, owner: Owner | None, *, sees_all: bool
+        self, subject: Subject, owner: Owner | None, *, every_entry_shown: bool
     ) -> None:
         self._owner = owner
         settings = subject.settings
         self._mending = Mending(
-            wire(settings.virtual_mailbox_base), sees_all or owner is not None
+            wire(settings.virtual_mailbox_base), every_entry_shown or owner is not None
         )
         self._subject = subject
         self._limit = settings.virtual_mailbox_limit
