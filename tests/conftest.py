@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from postvirt.config.load import load
+from postvirt.config.parameters import Settings
 from postvirt.standin.instance import Instance
 from postvirt.system import log
 from tests.harness.child import Log, public_directory
@@ -66,3 +68,27 @@ def logged() -> Iterator[Log]:
     log.start(lines, utf8=True)
     yield lines
     log.start(log.to_stderr("postvirt"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings as main.cf gives them, with some parameters set."""
+    (tmp_path / "main.cf").write_text(
+        "compatibility_level = 3.6\n"
+        "virtual_mailbox_base = /mail\n"
+        "myhostname = mail.example.org\n"
+        "mydestination =\n"
+        "inet_interfaces = 127.0.0.1\n"
+    )
+    os.utime(tmp_path / "main.cf", (1_000_000_000, 1_000_000_000))
+
+    def read(**parameters: str) -> Settings:
+        loaded = load(
+            str(tmp_path),
+            overrides=list(parameters.items()),
+            process_name="virtual",
+            service_name="virtual",
+        )
+        return loaded.settings
+
+    return read
