@@ -32,8 +32,8 @@ from postvirt.system import log
 
 
 def pid_path(name: str) -> str:
-    """The pid file, below queue_directory."""
-    return f"pid/postvirt-{name}.pid"
+    """The pid file without its suffix, below queue_directory."""
+    return f"pid/postvirt-{name}"
 
 
 class Service:
@@ -46,7 +46,8 @@ class Service:
         self._began = time.monotonic()
         self._is_started = False
         self._loop = Loop()
-        self._loop.keep(self._pid_file.fd)
+        for fd in self._pid_file.fds:
+            self._loop.keep(fd)
         self._watchdog = Watchdog(
             self._loop,
             self._in_force,
