@@ -16,12 +16,9 @@ and says
 
 While it cannot listen, it tries again every few seconds.
 
-The library prometheus_client needs threads and much memory, so no other module imports
-this one.
+The library prometheus_client needs much memory, so no other module imports this one.
 
 Raises: nothing.
-Security: other users of this machine can connect. A request is read with a time limit,
-    and the number of requests that are served at once is limited.
 """
 
 from __future__ import annotations
@@ -33,10 +30,9 @@ import signal
 import socket
 import stat
 import sys
-import threading
-from socketserver import ThreadingMixIn
+from functools import partial
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any, cast
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
@@ -44,6 +40,7 @@ from postvirt.config.metrics_address import UnixAddress, metrics_address
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
 from postvirt.server.companion import SHARED_FD
+from postvirt.server.metrics.http_clients import Clients
 from postvirt.server.metrics.prometheus_collector import Collector
 from postvirt.server.metrics.scoreboard import Spectator
 from postvirt.system import privileges
@@ -51,9 +48,7 @@ from postvirt.system.log import errno_text
 
 RETRY_SECONDS = 5.0
 
-_REQUEST_SECONDS = 10.0
-_MOST_REQUESTS = 16
-_BACKLOG = 16
+_BACKLOG = 128
 
 # As Postfix's public sockets: every user of this machine may read metrics.
 _SOCKET_MODE = 0o666
@@ -69,13 +64,21 @@ def main() -> None:
     input_ = _Input(collector)
     listener = _listen(address, input_)
     privileges.become(owner)
-    server = _Server(listener)
-    server.set_app(make_wsgi_app(registry))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    selector = DefaultSelector()
+    clients = Clients(selector, listener, make_wsgi_app(registry))
+    selector.register(0, EVENT_READ, partial(_take, input_))
     _say(state="serving", problem="")
-    while input_.take(None):
-        _say(state="serving", problem="")
-    os._exit(0)  # threads may be serving requests
+    while True:
+        for key, _ in selector.select(clients.rest_seconds()):
+            key.data()
+        clients.drop_late()
+
+
+def _take(input_: _Input) -> None:
+    """Hear what the service says; end when it will say no more."""
+    if not input_.take(None):
+        sys.exit()
+    _say(state="serving", problem="")
 
 
 class _Input:
@@ -104,7 +107,7 @@ def _listen(value: str, input_: _Input) -> socket.socket:
         except OSError as error:
             _say(state="waiting", problem=errno_text(error))
         if not input_.take(RETRY_SECONDS):
-            os._exit(0)
+            sys.exit()
 
 
 def _bind(value: str) -> socket.socket:
@@ -142,44 +145,6 @@ def _remove_unused(path: bytes) -> None:
         os.unlink(path)
     except OSError:
         pass  # bind reports what is wrong
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _REQUEST_SECONDS
-
-    def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 (the library's)
-        """Log nothing."""
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket) -> None:
-        super().__init__(("", 0), _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.server_name, self.server_port = "localhost", 0
-        self.setup_environ()
-        self._room = threading.Semaphore(_MOST_REQUESTS)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        client, _ = self.socket.accept()
-        return client, ("", 0)  # one on a unix socket has no address
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._room.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a client that hung up, or was too slow."""
 
 
 def _say(**what: Any) -> None:
