@@ -62,7 +62,7 @@ def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> No
         [
             sys.executable,
             "-c",
-            "import sys; from postvirt.cli.main import main; sys.exit(main())",
+            "import sys; from postvirt.cli import main; main.main(sys.argv[1:])",
             *("lookup", "-c", tmp_path),
             *(f"texthash:{tmp_path}/vmailbox", "bob@example.com"),
         ],

@@ -31,6 +31,7 @@ from postvirt.cli import (
 )
 from postvirt.config.excerpt import render
 from postvirt.errors import ConfigError
+from postvirt.system.isolation import isolate
 
 
 class _Command(Protocol):
@@ -76,6 +77,8 @@ For details of a command, see `postvirt COMMAND --help`; for all of them, postvi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit status."""
+    if argv is None:
+        isolate()
     parser, subparsers = parsers()
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:

@@ -4,8 +4,8 @@ It is a file and not a link: postfix(1) warns about links that leave the directo
 security labels belong to files. It is tried before it is put in place.
 
 Raises: ConfigError when the launcher does not work.
-Security: the launcher runs as root, so Python must not search for modules in the
-directory of the script (-P).
+Security: the launcher runs as root, so Python must not load modules from the directory
+of the script, from a home directory, or from where its environment says (-I).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from postvirt.system.log import errno_text
 from postvirt.system.run_program import run_program
 
 _SCRIPT = """\
-#!{python} -P
+#!{python} -I
 # Put here by `postvirt install`. `postvirt uninstall` brings back virtual.genuine.
 import sys
 

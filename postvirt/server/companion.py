@@ -109,7 +109,7 @@ class Companion:
             self._loop.call_after(pause, self._start)
 
     def _spawn(self) -> None:
-        command = [sys.executable, "-P", "-m", self._module, *self._arguments]
+        command = [sys.executable, "-I", "-m", self._module, *self._arguments]
         fds: list[int] = []
         try:
             fds += os.pipe2(os.O_CLOEXEC)

@@ -28,6 +28,7 @@ from postvirt.server.worker import StatusChannel
 from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.server.worker_setup import Prepared, prepare_workers, set_up_worker
 from postvirt.system import log
+from postvirt.system.isolation import isolate
 
 # master_proto.h: where master(8) leaves its descriptors.
 STATUS_FD = 5
@@ -36,6 +37,7 @@ FIRST_LISTEN_FD = 6
 
 def main() -> int:
     """Start as master(8) expects it; the exit status."""
+    isolate()
     log_as_environment_says(os.path.basename(sys.argv[0]))
     try:
         return _start(parse_options(sys.argv, os.environ))

@@ -17,7 +17,7 @@ from tests.harness.metrics import Metrics, scrape
 from tests.harness.ports import free_port
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX, NOBODY
-from tests.harness.service import Service, wait_for_end
+from tests.harness.service import Service, changed_command, wait_for_end
 
 pytest.importorskip("prometheus_client")
 
@@ -257,10 +257,9 @@ def test_other_addresses_are_refused(service: Service, address: str, why: str) -
 
 
 def test_without_the_library_a_start_and_a_reload_are_refused(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service,
 ) -> None:
-    (service.instance.root / "sitecustomize.py").write_text(_HIDES_IT)
-    monkeypatch.setenv("PYTHONPATH", str(service.instance.root))
+    service.program = changed_command(service.instance.root, _HIDES_IT)
     done = service.command("start")
     assert done.returncode == 1
     said = (

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from postvirt import __version__
 from tests.harness.service import (
-    POSTVIRT,
     Service,
+    changed_command,
     configure,
     deliver,
     wait_until_watching,
 )
 
 
-def on_a_terminal(service: Service, **environment: str) -> bytes:
+def on_a_terminal(service: Service) -> bytes:
     """What `postvirt status` shows on a terminal of 120 columns."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [POSTVIRT, "status"],
+        [service.program, "status"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -36,7 +36,6 @@ def on_a_terminal(service: Service, **environment: str) -> bytes:
             "MAIL_CONFIG": str(service.instance.etc),
             "TERM": "xterm-256color",
             "COLUMNS": "120",
-            **environment,
         },
     )
     os.close(theirs)
@@ -81,29 +80,34 @@ def test_in_a_pipe_there_are_none(service: Service) -> None:
 def test_without_rich_a_terminal_is_like_a_pipe(
     service: Service, tmp_path: Path
 ) -> None:
-    (tmp_path / "rich.py").write_text("raise ImportError\n")
+    service.program = changed_command(
+        tmp_path, "import sys\nsys.modules['rich.console'] = None"
+    )
     service.start()
-    shown = on_a_terminal(service, PYTHONPATH=str(tmp_path)).decode()
+    shown = on_a_terminal(service).decode()
     assert "\x1b" not in shown
     assert "\r\nworker  uptime  served  in flight" in shown
     service.stop()
 
 
-def test_names_are_shown_as_they_are(service: Service) -> None:
+def test_names_are_shown_as_they_are(service: Service, tmp_path: Path) -> None:
     """Nothing in them is a command, and they need not be text."""
     table = service.instance.etc / "[red]\udcff"
     table.write_text("bob@example.com bob/\n")
     configure(service.instance, f"texthash:{table}")
     service.start()
-    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    service.program = changed_command(
+        tmp_path,
+        "import sys\nsys.stdout.reconfigure(encoding='utf-8', errors='strict')",
+    )
     shown = subprocess.run(
-        [POSTVIRT, "status"],
+        [service.program, "status"],
         check=True,
         capture_output=True,
-        env=service.environment() | strict,
+        env=service.environment(),
     ).stdout
     assert b"/[red]\xff  " in shown
-    assert b"/[red]\xff " in on_a_terminal(service, **strict)
+    assert b"/[red]\xff " in on_a_terminal(service)
     service.stop()
 
 

@@ -26,12 +26,24 @@ from tests.harness.scenario import BOB
 POSTVIRT = Path(sys.executable).parent / "postvirt"
 
 
+def changed_command(directory: Path, first: str) -> Path:
+    """The command `postvirt`, which executes these lines first."""
+    script = directory / "changed-postvirt"
+    script.write_text(
+        f"#!{sys.executable} -I\n{first}\n"
+        "import sys\nfrom postvirt.cli.main import main\nsys.exit(main())\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
 class Service:
     """A service of an instance; `end` ends whatever is still there."""
 
     def __init__(self, instance: Instance, name: str = "postvirt") -> None:
         self.instance = instance
         self.name = name
+        self.program = POSTVIRT
         self.socket = instance.socket(f"private/{name}")
         self.pid_file = instance.spool / "pid" / f"postvirt-{name}.pid"
         self._foreground: subprocess.Popen[bytes] | None = None
@@ -51,7 +63,7 @@ class Service:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command that is not about a service; never a traceback."""
         done = subprocess.run(
-            [POSTVIRT, command, *arguments],
+            [self.program, command, *arguments],
             capture_output=True,
             check=False,
             text=True,
@@ -75,7 +87,7 @@ class Service:
     ) -> subprocess.Popen[bytes]:
         """Start it as systemd does."""
         self._foreground = subprocess.Popen(
-            [POSTVIRT, "start", "--foreground", "--name", self.name, *arguments],
+            [self.program, "start", "--foreground", "--name", self.name, *arguments],
             stderr=subprocess.PIPE,
             env=self.environment() | environment,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from postvirt.installation.programs import Program, interpreter_of, program_at
 
-LAUNCHER = "#!{} -P\nimport sys\n\nfrom postvirt.server.launcher import main\n"
+LAUNCHER = "#!{} -I\nimport sys\n\nfrom postvirt.server.launcher import main\n"
 
 
 def test_programs_and_what_is_none(tmp_path: Path) -> None:

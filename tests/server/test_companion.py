@@ -18,7 +18,6 @@ from tests.harness.child import Log, in_child, open_descriptors
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 20
-ROOT = Path(__file__).parents[2]
 
 
 class Scene:
@@ -38,11 +37,6 @@ class Scene:
     def next_said(self) -> dict[str, Any]:
         self.turn_until(lambda: bool(self.said))
         return self.said.pop(0)
-
-
-@pytest.fixture(autouse=True)
-def _modules_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 def alone(story: Callable[[Scene], T]) -> T:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.harness.installations import Broken, Change, Installation, Sound
 
 GENUINE = b"\x7fELF\0mail_version=3.7.11\0"
-LAUNCHER = "#!{python} -P\nimport sys\n\nfrom postvirt.server.launcher import main\n"
+LAUNCHER = "#!{python} -I\nimport sys\n\nfrom postvirt.server.launcher import main\n"
 
 
 def entry(columns: str = "virtual unix - n n - -", arguments: str = "") -> Change:
