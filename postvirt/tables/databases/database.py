@@ -28,6 +28,7 @@ from postvirt.system import log
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.limits import MAX_ANSWER_BYTES
 from postvirt.tables.databases.template import Fields, Template, Templates
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.match_list import MatchList, table_names
@@ -111,11 +112,14 @@ class DatabaseTable(Table):
     ) -> bytes | None:
         """The results of these values; None if there are none. A null is None."""
         results: list[bytes] = []
+        size = 0
         for value in values:
             result = None if value is None else self.result(key, fields, value)
             if result is not None:
                 results.append(result)
+                size += len(result)
                 self.check_limit(key, len(results))
+                self.check_size(key, size)
         return b",".join(results) or None
 
     def result(self, key: bytes, fields: Fields, value: bytes) -> bytes | None:
@@ -133,6 +137,13 @@ class DatabaseTable(Table):
         """Raise TableError if a key has too many values."""
         if 0 < self._limit < count:
             raise self.failure(f"Expansion limit exceeded for key '{text(key)}'")
+
+    def check_size(self, key: bytes, size: int) -> None:
+        """Raise TableError if the values of a key are too large together."""
+        if size > MAX_ANSWER_BYTES:
+            raise self.failure(
+                f"values of key '{text(key)}' are larger than {MAX_ANSWER_BYTES} bytes"
+            )
 
     def failure(self, reason: str) -> TableError:
         """An error to raise; its reason is logged."""

@@ -35,9 +35,7 @@ from __future__ import annotations
 import socket
 import ssl
 
-import pymysql
 from pymysql.charset import charset_by_name
-from pymysql.connections import Connection
 from pymysql.constants import SERVER_STATUS
 from pymysql.err import MySQLError
 
@@ -54,10 +52,10 @@ from postvirt.tables.databases.database import (
     database_type,
     sql_query,
 )
+from postvirt.tables.databases.limits import ANSWER_SECONDS
+from postvirt.tables.databases.mysql_connection import LimitedConnection
 from postvirt.tables.databases.mysql_options import read_options
 from postvirt.tables.databases.servers import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
     RefusedError,
     Server,
     ServerError,
@@ -87,7 +85,7 @@ _TLS = {
 }
 
 
-class MysqlServers(Servers[Connection]):
+class MysqlServers(Servers[LimitedConnection]):
     """MySQL servers."""
 
     def __init__(self, title: str, parameters: CfParameters, charset: str) -> None:
@@ -113,7 +111,7 @@ class MysqlServers(Servers[Connection]):
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise TableError(f"{title}: TLS settings: {error}") from None
 
-    def _server(self, name: str) -> Server[Connection]:
+    def _server(self, name: str) -> Server[LimitedConnection]:
         if name.startswith("unix:"):
             return Server(name, "unix", name.removeprefix("unix:"))
         address = name.removeprefix("inet:")
@@ -134,7 +132,7 @@ class MysqlServers(Servers[Connection]):
             raise TableError(f"unknown service: {port}/tcp") from None
         return Server(name, "inet", host, str(number))
 
-    def connect(self, server: Server[Connection]) -> Connection:
+    def connect(self, server: Server[LimitedConnection]) -> LimitedConnection:
         """Connect and log in."""
         place: dict[str, object] = {"unix_socket": server.address}
         if server.kind == "inet":
@@ -146,21 +144,18 @@ class MysqlServers(Servers[Connection]):
         elif server.kind == "unix":
             place["ssl_disabled"] = True
         try:
-            return pymysql.connect(
+            return LimitedConnection(
                 **place,
                 **{name: wire(value) for name, value in self._login.items()},
+                is_private=server.kind == "unix" or self._tls is not None,
                 charset=self._charset,
                 use_unicode=False,
                 conv={},
-                autocommit=True,
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=ANSWER_SECONDS,
-                write_timeout=ANSWER_SECONDS,
             )
         except Exception as error:  # the driver may raise anything
             raise ServerError(f"connect to mysql server: {_reason(error)}") from None
 
-    def disconnect(self, connection: Connection) -> None:
+    def disconnect(self, connection: LimitedConnection) -> None:
         """Close a connection."""
         if connection.open:
             connection.close()
@@ -200,7 +195,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def quoting(connection: Connection) -> Quote:
+def quoting(connection: LimitedConnection) -> Quote:
     """The function that quotes for a connection, by its SQL mode.
 
     Doubled quotes are valid in every mode, inside strings and names.
@@ -220,18 +215,21 @@ def quoting(connection: Connection) -> Quote:
 
 
 def run(
-    connection: Connection, query: bytes, *, require_result_set: bool
+    connection: LimitedConnection, query: bytes, *, require_result_set: bool
 ) -> list[bytes | None]:
     """All columns of all rows. Raises ServerError."""
     results = []
+    connection.limit(ANSWER_SECONDS)
     try:
         with connection.cursor() as cursor:
             cursor.execute(query)
             while True:
                 if cursor.description is not None:
-                    results.append(cursor.fetchall())
+                    results.append((len(cursor.description), cursor.fetchall()))
                 if not cursor.nextset():
                     break
+    except ServerError:
+        raise
     except Exception as error:  # the driver may raise anything
         is_well = isinstance(error, MySQLError) and connection.open
         refusal = RefusedError if is_well else ServerError
@@ -244,7 +242,13 @@ def run(
         raise RefusedError(
             "query failed: query returned no result set (require_result_set = yes)"
         )
-    return [value for rows in results for row in rows for value in row]
+    values = []
+    for columns, rows in results:
+        # The driver takes what ends too early for a row with fewer columns.
+        if not columns or any(len(row) != columns for row in rows):
+            raise ServerError("query failed: malformed answer")
+        values += [value for row in rows for value in row]
+    return values
 
 
 class MysqlTable(DatabaseTable):
@@ -290,7 +294,7 @@ class MysqlTable(DatabaseTable):
     def _values(self, fields: Fields) -> list[bytes | None]:
         """All columns of all rows."""
 
-        def question(connection: Connection) -> list[bytes | None]:
+        def question(connection: LimitedConnection) -> list[bytes | None]:
             try:
                 query = self.queries[0].fill(fields, quoting(connection))
             except ValueError as error:

@@ -45,9 +45,8 @@ from postvirt.tables.databases.database import (
     database_type,
     sql_query,
 )
+from postvirt.tables.databases.limits import ANSWER_SECONDS, CONNECT_SECONDS
 from postvirt.tables.databases.servers import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
     RefusedError,
     Server,
     ServerError,

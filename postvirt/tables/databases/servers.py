@@ -13,8 +13,6 @@ Parity: the common part of src/global/dict_mysql.c and dict_pgsql.c of Postfix 3
 Differs: SQL servers that refuse a query. An SQL server that works but refuses a query
     is still asked the next one; Postfix leaves it alone for retry_interval, so a single
     odd address could stop all lookups.
-Differs: SQL servers that do not answer. The wait for an answer of an SQL server has a
-    time limit; Postfix waits without limit.
 Raises: TableError if no server answers.
 """
 
@@ -30,12 +28,10 @@ from typing import Generic, Literal, TypeVar
 from postvirt.errors import TableError
 from postvirt.system import log
 from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.limits import MAX_ANSWER_BYTES
 
 Connection = TypeVar("Connection")
 Answer = TypeVar("Answer")
-
-CONNECT_SECONDS = 10
-ANSWER_SECONDS = 60
 
 # Maximal number of attempts for one query, because servers that failed first may be due
 # again meanwhile.
@@ -52,6 +48,13 @@ class ServerError(Exception):
 
 class RefusedError(ServerError):
     """A server rejects this query, but may accept others."""
+
+
+class TooLargeError(RefusedError):
+    """An answer is too large, and was not read to its end."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
 
 @dataclass(slots=True)
@@ -121,8 +124,9 @@ class Servers(ABC, Generic[Connection]):
                     refused.add((server.address, server.port))
                     server.last_used = time.monotonic()
                 else:
-                    self._close(server)
                     server.retry_at = time.monotonic() + self._retry_seconds
+                if type(error) is not RefusedError:
+                    self._close(server)
                 continue
             server.last_used = time.monotonic()
             return answer

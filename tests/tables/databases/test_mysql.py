@@ -194,6 +194,45 @@ def test_an_address_cannot_break_out_of_its_quotes(
             cursor.execute("SET GLOBAL sql_mode = %s", (before,))
 
 
+# Bytes that hide a quote or a backslash in some character sets.
+MULTIBYTE = [
+    lead + tail
+    for lead in (b"\x81", b"\x95", b"\xbf", b"\xe3\x81", b"\xf0\x9f")
+    for tail in (b"'", b"\\'", b"' OR 1=1 -- ", b"\\' OR 1=1 -- ", b"\\")
+]
+
+
+@pytest.mark.parametrize(
+    ("mode", "init_connect"),
+    [
+        ("NO_BACKSLASH_ESCAPES", "SET sql_mode = ''"),
+        ("", "SET sql_mode = 'NO_BACKSLASH_ESCAPES'"),
+        ("", "SET NAMES gbk"),
+        ("NO_BACKSLASH_ESCAPES", "SET NAMES sjis, sql_mode = ''"),
+    ],
+)
+@pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
+def test_what_a_server_does_when_a_client_connects_changes_nothing(
+    mysql, mariadb, mode, init_connect, charset
+):
+    """It may set another SQL mode than the one of its greeting."""
+    with root(mariadb) as cursor:
+        cursor.execute(
+            "SET GLOBAL sql_mode = %s, init_connect = %s", (mode, init_connect)
+        )
+        try:
+            options = TableOptions(utf8=False)
+            table = open_table(mysql(charset=charset), options)
+            for key in [*MULTIBYTE, *(key.encode() for key in HOSTILE)]:
+                assert table.lookup(key) is None, key
+            for name, value in ROWS.items():
+                if value:
+                    assert table.lookup(name.encode()) == value.encode()
+            table.close()
+        finally:
+            cursor.execute("SET GLOBAL sql_mode = DEFAULT, init_connect = ''")
+
+
 def test_a_name_is_quoted_as_one(mysql, mariadb):
     with root(mariadb) as cursor:
         cursor.execute("SET GLOBAL sql_mode = 'ANSI_QUOTES'")

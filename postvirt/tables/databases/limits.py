@@ -1,0 +1,19 @@
+"""Limits for the answer of a database, which may be broken or in strange hands.
+
+Parity: none; Postfix waits without limit, and reads answers of any size.
+Differs: Answers of databases. An answer of a database that takes longer than a minute
+    in all, or is larger than 256 KiB, is an error, and mail is deferred. Postfix waits
+    without limit, and reads answers of any size.
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+# For a connection, with TLS and logging in.
+CONNECT_SECONDS = 10
+# For the whole of an answer, however many parts it has.
+ANSWER_SECONDS = 60
+
+# The value of a key is a path or a number, so this is plenty. In memory, an answer can
+# take some fifty times as much, if it consists of tiny values.
+MAX_ANSWER_BYTES = 1 << 18
