@@ -28,15 +28,24 @@ which a name changed. That is the sequence that every file system must get right
 While a commit is under way in the background, what is handed in gathers for the next
 one. A delivery that is alone is committed in the foreground.
 
-Raises: nothing; an error is raised in the deliveries concerned. A commit that fails
-fails for the whole group, and is never tried again.
+An error is that of the deliveries whose promise rests on the descriptor that it was
+reported for, and of no others. A descriptor whose commit has failed is never committed
+again: the kernel has dropped the data by then, and would report success. On a disk with
+a log, the others of the same owner are then committed by their own descriptors, none of
+which has failed. That proves what it always proves: an error that the kernel keeps for
+one file is one of writing that file's data, and says nothing about the names and inodes
+in the log. If the log itself cannot be written, ext4 and xfs stop at once, and every
+commit fails from then on. So none succeeds whose name is not in the log.
+
+Raises: nothing, whatever the kernel answers: one delivery's file never ends another's
+delivery.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from postvirt.model.effects import Durable, Written
 from postvirt.system import durability
@@ -48,6 +57,7 @@ MUCH_BYTES = 1_000_000
 
 # Called with the answer to a delivery's effect, or with an error.
 Tell = Callable[[object, OSError | None], None]
+_Uncommitted = tuple[Durable, Tell]
 Errors = dict[int, OSError | None]
 
 
@@ -57,7 +67,7 @@ class _Disk:
 
     has_log: bool
     unwritten: list[tuple[Written, Tell]] = field(default_factory=list)
-    uncommitted: list[tuple[Durable, Tell]] = field(default_factory=list)
+    uncommitted: list[_Uncommitted] = field(default_factory=list)
     is_committing: bool = False
 
 
@@ -145,27 +155,65 @@ class Disks:
 
     def _commit(self, disk: _Disk, *, in_background: bool) -> None:
         files, disk.uncommitted = disk.uncommitted, []
-        effects = [effect for effect, _ in files]
-        concerns = _log(effects) if disk.has_log else _directories(effects)
-
-        def finish(errors: Errors) -> None:
-            disk.is_committing = False
-            self.has_work = self.has_work or bool(disk.uncommitted)
-            if not disk.has_log:  # these are directories
-                errors = {
-                    fd: None if durability.is_unsupported(error) else error
-                    for fd, error in errors.items()
-                }
-            for (_, tell), fds in zip(files, concerns, strict=True):
-                tell(None, next((errors[fd] for fd in fds if errors[fd]), None))
-
         if self._on_commit is not None:
             self._on_commit(len(files))
         disk.is_committing = True
-        if any(effect.everything for effect in effects) and not disk.has_log:
-            durability.commit_everything()
+        commit = self._commit_log if disk.has_log else self._commit_directories
+        commit(disk, files, in_background=in_background)
+
+    def _commit_log(
+        self, disk: _Disk, files: Sequence[_Uncommitted], *, in_background: bool
+    ) -> None:
+        chosen = _chosen([effect for effect, _ in files])
+
+        def finish(errors: Errors) -> None:
+            others = []
+            for (effect, tell), fd in zip(files, chosen, strict=True):
+                error = errors[fd]
+                if error is None or fd == effect.fd:
+                    tell(None, error)
+                else:
+                    others.append((effect, tell))
+            if others:
+                fds = [effect.fd for effect, _ in others]
+                finish_others = partial(self._finish_one_by_one, disk, others)
+                self._sync(fds, finish_others, in_background=in_background)
+            else:
+                self._end_commit(disk)
+
+        fds = dict.fromkeys(chosen)  # in their order
+        self._sync(fds, finish, in_background=in_background)
+
+    def _finish_one_by_one(
+        self, disk: _Disk, files: Sequence[_Uncommitted], errors: Errors
+    ) -> None:
+        for effect, tell in files:
+            tell(None, errors[effect.fd])
+        self._end_commit(disk)
+
+    def _commit_directories(
+        self, disk: _Disk, files: Sequence[_Uncommitted], *, in_background: bool
+    ) -> None:
+        concerns = _directories([effect for effect, _ in files])
+        # Each by its own file, because the kernel reports what has failed since that
+        # file was opened. Only the first of them has much to wait for.
+        whole = [
+            durability.commit_file_system(effect.fd) if effect.everything else None
+            for effect, _ in files
+        ]
+
+        def finish(errors: Errors) -> None:
+            for (_, tell), fds, error in zip(files, concerns, whole, strict=True):
+                found = [error, *(_counting(errors[fd]) for fd in fds)]
+                tell(None, next(filter(None, found), None))
+            self._end_commit(disk)
+
         fds = dict.fromkeys(fd for fds in concerns for fd in fds)  # in their order
         self._sync(fds, finish, in_background=in_background)
+
+    def _end_commit(self, disk: _Disk) -> None:
+        disk.is_committing = False
+        self.has_work = self.has_work or bool(disk.uncommitted)
 
     def _sync(
         self,
@@ -186,12 +234,18 @@ class Disks:
             finish(group.errors)
 
 
-def _log(effects: Sequence[Durable]) -> list[list[int]]:
-    """For each file, what to commit on a disk with a log: the same for all of them."""
-    fds = [effect.fd for effect in effects if effect.named_by is None]
-    named = [effect for effect in effects if effect.named_by is not None]
-    last = {effect.named_by: effect.fd for effect in named}
-    return [[*fds, *last.values()]] * len(effects)
+def _chosen(effects: Sequence[Durable]) -> list[int]:
+    """For each file, what to commit on a disk with a log."""
+    last = {effect.named_by: effect.fd for effect in effects}
+    return [
+        effect.fd if effect.named_by is None else last[effect.named_by]
+        for effect in effects
+    ]
+
+
+def _counting(error: OSError | None) -> OSError | None:
+    """The error of a directory's commit, if it counts."""
+    return None if durability.is_unsupported(error) else error
 
 
 def _directories(effects: Sequence[Durable]) -> list[list[int]]:
@@ -200,8 +254,7 @@ def _directories(effects: Sequence[Durable]) -> list[list[int]]:
     concerns = []
     for effect in effects:
         fds = []
-        for fd in effect.directories:
-            status = os.fstat(fd)
-            fds.append(chosen.setdefault((status.st_dev, status.st_ino), fd))
+        for fd, device, inode in effect.directories:
+            fds.append(chosen.setdefault((device, inode), fd))
         concerns.append(fds)
     return concerns

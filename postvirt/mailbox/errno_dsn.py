@@ -1,8 +1,11 @@
 """From an error to the enhanced status code and the words that the sender reads.
 
 Parity: mbox_dsn() in src/global/mbox_open.c is the one table from errno to code.
-Differs: Failing disks. A disk that fails defers the mail and never bounces it, because
-    that is never the recipient's fault; virtual(8) bounces it.
+Differs: Failing disks. While a message is written, only a quota and a size limit that
+    are reached make it bounce. Whatever else the machine cannot do (a disk that fails,
+    a file system that is read-only by now, a server that is gone, no memory) defers the
+    mail, because it is never the recipient's fault; virtual(8) bounces it, unless the
+    disk is full or a file handle is stale.
 """
 
 from __future__ import annotations
@@ -16,11 +19,9 @@ from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
 
 # A problem with the path of the mailbox, which can be fixed: try again.
 PLACE = "4.2.0"
-# A problem while writing: virtual(8) gives up at once.
-WRITE = "5.3.0"
-# The disk failed to commit what was written. That is never the recipient's fault, and a
-# later attempt may find a healthy disk.
-COMMIT = "4.3.0"
+# A problem while writing or committing. That is never the recipient's fault, and a
+# later attempt may find a healthy machine.
+WRITE = "4.3.0"
 
 _CODES = {
     errno.EAGAIN: "4.2.0",  # a retry may help by itself
@@ -81,8 +82,7 @@ class step:  # noqa: N801 - used like a function
         if isinstance(error, OSError):
             number = error.errno or errno.EIO
             reason = f"{self._what}: {os.strerror(number)}"
-            is_write = self._default in (WRITE, COMMIT)
-            diagnostic = _INPUT_OUTPUT_ERROR if is_write else ""
+            diagnostic = _INPUT_OUTPUT_ERROR if self._default == WRITE else ""
             raise DeliveryFailedError(
                 number, self._default, reason, diagnostic
             ) from None

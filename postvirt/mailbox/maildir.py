@@ -22,7 +22,6 @@ import os
 import time
 
 from postvirt.mailbox.errno_dsn import (
-    COMMIT,
     PLACE,
     WRITE,
     WRITING,
@@ -32,16 +31,16 @@ from postvirt.mailbox.errno_dsn import (
 from postvirt.mailbox.message import (
     Content,
     Envelope,
-    close,
     envelope_headers,
     hand_over,
     write_message,
 )
-from postvirt.model.effects import Durable, Steps, Written
+from postvirt.model.effects import Directory, Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import log
+from postvirt.system.descriptors import close
 from postvirt.system.directories import make_directories, open_directory
 from postvirt.system.privileges import acting_as
 from postvirt.system.rename_noreplace import rename_to_new_name
@@ -68,16 +67,16 @@ def deliver_to_maildir(
             with step(WRITE, WRITING):
                 chunks = content.chunks(quote_from=False)
                 write_message(file.fd, envelope_headers(envelope), chunks, b"")
-        with step(COMMIT, WRITING):
+        with step(WRITE, WRITING):
             has_its_names: bool = yield Written(
                 file.fd, file.device, content.queue_file_bytes
             )
         with step(PLACE, creating(file.new)), acting_as(owner):
             if not has_its_names:
-                with step(COMMIT, WRITING):
+                with step(WRITE, WRITING):
                     hand_over(file.fd)
             file.publish(has_its_names=has_its_names)
-        with step(COMMIT, WRITING):
+        with step(WRITE, WRITING):
             yield file.durable()
     except DeliveryFailedError as failed:
         return outcome_of(failed, mailbox)
@@ -86,8 +85,11 @@ def deliver_to_maildir(
         return DELIVERED
     finally:
         if file.fd >= 0 and not file.is_kept:
-            with acting_as(owner):
-                file.remove()
+            try:
+                with acting_as(owner):
+                    file.remove()
+            except OSError as error:  # the identity cannot be taken
+                log.warning(f"remove {text(file.name)}: {log.errno_text(error)}")
         file.close()
 
 
@@ -127,7 +129,7 @@ class MaildirFile:
         self._has_its_names = True
         self._is_in_tmp = self._is_in_new = False
         self._made: list[bytes] = []
-        self._directories: list[int] = []
+        self._directories: list[Directory] = []
         self._everything = False
 
     def create(self) -> None:
@@ -144,6 +146,11 @@ class MaildirFile:
         status = os.fstat(self.fd)
         self.device = status.st_dev
         self.new = self.name_in_new(status.st_dev, status.st_ino)
+
+    @property
+    def name(self) -> bytes:
+        """Where the file is."""
+        return self.new if self._is_in_new else self.tmp
 
     def name_in_new(self, device: int, inode: int) -> bytes:
         """The path in new/ of a file with this device and inode."""
@@ -202,8 +209,8 @@ class MaildirFile:
 
     def close(self) -> None:
         """Close every descriptor."""
-        for fd in self._directories:
-            os.close(fd)
+        for directory in self._directories:
+            close(directory.fd)
         if self.fd >= 0:
             close(self.fd)
 
@@ -244,11 +251,11 @@ class MaildirFile:
             log.warning(f"remove {text(self.tmp)}: {log.errno_text(error)}")
 
     def _open_directory(self, path: bytes) -> None:
-        fd = open_directory(path)
-        if fd is None:
+        directory = open_directory(path)
+        if directory is None:
             self._everything = True
         else:
-            self._directories.append(fd)
+            self._directories.append(directory)
 
 
 def _is_same_file(one: bytes, other: bytes) -> bool:

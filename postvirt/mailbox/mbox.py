@@ -7,8 +7,6 @@ that message started, or, if the commit fails, to where the first message of the
 started. If the process is killed meanwhile, the next delivery truncates the file.
 
 Parity: deliver_mailbox_file() in src/virtual/mailbox.c, src/global/mbox_open.c.
-Differs: Short waits for locks. A mailbox that is locked is tried again after 5, 20 and
-    80 milliseconds, and only then as deliver_lock_attempts and deliver_lock_delay say.
 Differs: Late refusals. A message that the file system refuses only when the mbox file
     is closed is removed again; virtual(8) bounces it and leaves it in the file.
 Differs: Failed truncation. When an mbox file cannot be truncated to its former size, as
@@ -22,10 +20,9 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -33,13 +30,13 @@ from functools import partial
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import unfinished
 from postvirt.mailbox.errno_dsn import (
-    COMMIT,
     PLACE,
     WRITE,
     WRITING,
     DeliveryFailedError,
     step,
 )
+from postvirt.mailbox.lock_pauses import pauses
 from postvirt.mailbox.mbox_refusals import (
     check,
     not_dot_locked,
@@ -50,17 +47,17 @@ from postvirt.mailbox.mbox_refusals import (
 from postvirt.mailbox.message import (
     Content,
     Envelope,
-    close,
     envelope_headers,
     from_line,
     hand_over,
     write_message,
 )
-from postvirt.model.effects import Batch, Durable, Pause, Steps, Written
+from postvirt.model.effects import Batch, Directory, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import locks, log
+from postvirt.system.descriptors import close
 from postvirt.system.directories import open_directory
 from postvirt.system.privileges import acting_as
 from postvirt.system.safe_open import open_or_create
@@ -69,10 +66,6 @@ WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 
 _FILE_MODE = 0o600
-
-# The first retries come soon, because the lock is usually held by another delivery, for
-# example by that of a worker that is being replaced. They do not count as attempts.
-_SOON_SECONDS = (0.005, 0.02, 0.08)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +125,14 @@ def _deliver_all(
         outcomes: list[Result | Exception] = []
         for message in messages:
             try:
+                status = box.status()
                 check(
-                    os.fstat(box.fd),
+                    status,
                     mailbox,
                     message.envelope.recipient,
                     strict_ownership=strict_ownership,
                 )
-                box.append(message)
+                box.append(message, status.st_size)
             except DeliveryFailedError as error:
                 outcomes.append(outcome_of(error, mailbox))
             except QueueFileError as error:
@@ -146,7 +140,7 @@ def _deliver_all(
             else:
                 outcomes.append(DELIVERED)
         if DELIVERED in outcomes:
-            with step(COMMIT, WRITING):
+            with step(WRITE, WRITING):
                 yield from box.commit()
     except DeliveryFailedError as error:
         # This includes messages that had failed before; none of them has arrived.
@@ -166,7 +160,7 @@ class _Mbox:
         self.fd = self.device = -1
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
         self._has_dot_lock = False
-        self._directory: int | None = None
+        self._directory: Directory | None = None
         self._is_new = False
         self._is_file = False
 
@@ -179,22 +173,22 @@ class _Mbox:
         """
         steps = self._steps_to_open(locking)
         done = 0
-        pauses = _pauses(locking)
+        left = pauses(locking.attempts, locking.delay_seconds)
         while done < len(steps):
             try:
                 with acting_as(self._owner):
                     for attempt in steps[done:]:
                         attempt()
                         done += 1
-                        pauses = _pauses(locking)
+                        left = pauses(locking.attempts, locking.delay_seconds)
             except _TakenError as taken:
-                seconds = next(pauses, None)
+                seconds = next(left, None)
                 if seconds is None:
                     raise taken.failure from None
                 if taken.is_dot_lock:
                     self._remove_stale_dot_lock(locking)
                 yield Pause(seconds, can_be_cut_short=True)
-            except PermissionError as error:  # the identity cannot be taken
+            except OSError as error:  # such as an identity that cannot be taken
                 raise not_opened(error) from None
 
     def _steps_to_open(self, locking: Locking) -> list[Callable[[], None]]:
@@ -209,24 +203,39 @@ class _Mbox:
         steps.append(self._truncate_unfinished)
         return steps
 
-    def append(self, message: _Message) -> None:
-        """Write a message at the end; the file is as it was if that fails.
+    def status(self) -> os.stat_result:
+        """The status of the file.
+
+        Raises: DeliveryFailedError.
+        """
+        with step(WRITE, WRITING):
+            return os.fstat(self.fd)
+
+    def append(self, message: _Message, length: int) -> None:
+        """Write a message at the end of the file, which has this length.
+
+        The file is as it was if that fails.
 
         Raises: DeliveryFailedError, QueueFileError.
         """
-        length = os.fstat(self.fd).st_size
         is_whole = False
         try:
-            with step(WRITE, WRITING), acting_as(self._owner):
+            # Only what is written counts as written: an identity that cannot be taken
+            # is no reason for a bounce, whatever the errno.
+            with (
+                step(PLACE, WRITING),
+                acting_as(self._owner),
+                step(WRITE, WRITING),
+            ):
                 envelope = message.envelope
                 first_line = from_line(envelope, time.time())
-                is_noted = unfinished.note(self.fd, length, first_line)
                 head = first_line + envelope_headers(envelope)
-                chunks = message.content.chunks(quote_from=True)
+                note = unfinished.Note(self.fd, length, first_line)
+                chunks = note.kept_up(
+                    len(head), message.content.chunks(quote_from=True)
+                )
                 write_message(self.fd, head, chunks, b"\n")
-                if is_noted:
-                    with step(COMMIT, WRITING):
-                        unfinished.forget(self.fd)
+                note.forget()
             is_whole = True
         finally:
             if not is_whole:
@@ -259,12 +268,11 @@ class _Mbox:
         if self._length >= 0:
             self._truncate(self._length)
         if self._directory is not None:
-            os.close(self._directory)
+            close(self._directory.fd)
         if self.fd >= 0:
             close(self.fd)
         if self._has_dot_lock:
-            with acting_as(self._owner):
-                locks.remove_dot_lock(self._path)
+            self._remove_dot_lock()
 
     def _truncate(self, length: int) -> None:
         try:
@@ -285,6 +293,14 @@ class _Mbox:
         except OSError as error:
             raise not_dot_locked(error, self._path) from None
         self._has_dot_lock = True
+
+    def _remove_dot_lock(self) -> None:
+        try:
+            with acting_as(self._owner):
+                locks.remove_dot_lock(self._path)
+        except OSError as error:  # the identity cannot be taken
+            lock = text(locks.dot_lock_path(self._path))
+            log.warning(f"remove {lock}: {log.errno_text(error)}")
 
     def _remove_stale_dot_lock(self, locking: Locking) -> None:
         try:
@@ -341,18 +357,6 @@ class _Mbox:
                 "message left by a killed process"
             )
             self._truncate(start)
-
-
-def _pauses(locking: Locking) -> Iterator[float]:
-    """How long to wait before each further attempt to get a lock, in seconds.
-
-    Jittered, so that waiters for one lock do not retry in step.
-    """
-    if locking.attempts > 1:
-        for seconds in _SOON_SECONDS:
-            yield seconds * random.uniform(0.75, 1.25)
-    for _ in range(locking.attempts - 1):
-        yield locking.delay_seconds * random.uniform(0.75, 1.25)
 
 
 class _TakenError(Exception):

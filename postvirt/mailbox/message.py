@@ -87,17 +87,6 @@ def hand_over(fd: int) -> None:
     os.close(os.dup(fd))
 
 
-def close(fd: int) -> None:
-    """Close a file; errors do not matter any more.
-
-    Its data is on disk, or will not be used.
-    """
-    try:
-        os.close(fd)
-    except OSError:
-        pass
-
-
 def _write_all(fd: int, parts: tuple[bytes, ...]) -> None:
     size = sum(map(len, parts))
     written = os.writev(fd, parts)

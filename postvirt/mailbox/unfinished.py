@@ -1,16 +1,24 @@
 """Find the incomplete message that a killed process has left in an mbox file.
 
 While a message is being appended, an extended attribute of the file notes where the
-message starts and what its first line is. The note is removed when the message is
-complete, before the delivery is reported, so a message that was reported as delivered
-is never noted. The next delivery, once it has locked the file, truncates it where a
-noted message starts.
+message starts, how much of it was complete when the note was written, and what its
+first line is. The note of a large message is renewed as it grows. It is removed when
+the message is complete, before the delivery is reported, so a message that was reported
+as delivered is never noted. The next delivery, once it has locked the file, truncates
+it where a noted message starts.
 
-A file that another program has changed since then is not truncated: the noted first
-line must still be there, or as much of it as the file holds, and nothing that looks
-like the start of another message may follow. (In messages that postvirt writes, every
-From_ line is quoted.) If the file system has no such attributes, or no room for one, an
-incomplete message stays in the file; so does a very large one.
+A file that another program has changed since then is not truncated. The noted first
+line must still be there, or as much of it as the file holds. The file must end where a
+process that wrote this note can have been killed: what another program has appended can
+only be in the last part of such a file, and there must be nothing in it that looks like
+the start of another message. (In messages that postvirt writes, every From_ line is
+quoted.) So only that part is searched, whatever the sizes of message and file are.
+
+After a power cut, the file may be shorter than the note says. Then it must not have
+changed since the machine was started, unless the whole of it can be searched.
+
+If the file system has no such attributes, or no room for one, an incomplete message
+stays in the file.
 
 Parity: none.
 Differs: Unfinished messages. An incomplete message that a killed process has left in an
@@ -18,41 +26,79 @@ Differs: Unfinished messages. An incomplete message that a killed process has le
     attributes (user.*); virtual(8) leaves it there, in front of the next message.
 Raises: OSError from `forget`; a message that stays noted must not be reported.
 Security: called while acting as the owner, who may have forged both the note and the
-file; a forged note can truncate only the owner's own file. The amount of data that is
-read is bounded, and the time is linear in it, whatever the data are.
+file; a forged note can truncate only the owner's own file. A note costs the search of
+at most _MOST_BYTES, in a time that is linear in it, whatever the data are.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import time
+from collections.abc import Iterable, Iterator
 
 _NAME = "user.postvirt.unfinished"
-_NOTE = re.compile(rb"(\d{1,18}) (From [^\n]{1,9000}\n)")
+# Start, bytes that are complete (none in the notes of earlier versions), first line.
+_NOTE = re.compile(rb"(\d{1,18}) (?:(\d{1,18}) )?(From [^\n]{1,9000}\n)")
 
-# Another From_ line: at the start of a line in any form; in the middle of a line, after
-# text without a newline at its end, only if there is a time in it.
-_LINE_WITH_TIME = re.compile(rb"^[^\n]*\d\d:\d\d", re.MULTILINE)
-_UNQUOTED = re.compile(rb"(?<!>)From ")
-_LONGEST_FROM_LINE = 10_000
+# A note is good for so much more of a message: more than one write of it, and as little
+# as possible, because it may have to be searched.
+_STRETCH_BYTES = 327_680
+# Other programs may have made the message a little shorter, for example by a header.
+_MARGIN_BYTES = 16_384
+_MOST_BYTES = _STRETCH_BYTES + _MARGIN_BYTES
 
-_CHUNK_BYTES = 1_000_000
-# Reading more would hold the lock for too long.
-_MOST_BYTES = 32_000_000
-
-
-def note(fd: int, begin: int, from_line: bytes) -> bool:
-    """Note that a message is about to be appended; False if that fails."""
-    try:
-        os.setxattr(fd, _NAME, b"%d %b" % (begin, from_line))
-    except OSError:
-        return False
-    return True
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_TIME = b"00:00"
+_QUOTED = b">From "
+# No message that is not made for it has so many lines to look into.
+_MOST_LINES = 1000
 
 
-def forget(fd: int) -> None:
-    """Remove the note: the message is complete."""
-    os.removexattr(fd, _NAME)
+class Note:
+    """The note about the message that is being appended to a file at `begin`."""
+
+    def __init__(self, fd: int, begin: int, from_line: bytes) -> None:
+        self._fd = fd
+        self._begin = begin
+        self._from_line = from_line
+        self._is_there = self._write(0)
+
+    def kept_up(self, head_bytes: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks that are written after the head, with the note renewed in time.
+
+        Each must have been written before the next one is asked for; the head is
+        written with the first.
+        """
+        written = noted = 0
+        growing = head_bytes
+        for chunk in chunks:
+            growing += len(chunk)
+            if self._is_there and growing >= noted + _STRETCH_BYTES:
+                noted = written
+                self._write(written)
+            yield chunk
+            written = growing
+
+    def forget(self) -> None:
+        """Remove the note: the message is complete."""
+        if not self._is_there:
+            return
+        try:
+            os.removexattr(self._fd, _NAME)
+        except OSError as error:
+            if error.errno != errno.ENODATA:  # the owner has removed it
+                raise
+
+    def _write(self, complete_bytes: int) -> bool:
+        """Whether the message is noted."""
+        note = b"%d %d %b" % (self._begin, complete_bytes, self._from_line)
+        try:
+            os.setxattr(self._fd, _NAME, note)
+        except OSError:
+            return False
+        return True
 
 
 def find(fd: int) -> int:
@@ -65,31 +111,49 @@ def find(fd: int) -> int:
         found = _NOTE.fullmatch(os.getxattr(fd, _NAME))
         if found is None:
             return -1
-        begin, from_line = int(found[1]), found[2]
-        excess = os.fstat(fd).st_size - begin
-        if not 0 < excess <= _MOST_BYTES:
+        begin, complete_bytes, from_line = int(found[1]), int(found[2] or 0), found[3]
+        status = os.fstat(fd)
+        excess = status.st_size - begin
+        if not 0 < excess <= complete_bytes + _STRETCH_BYTES:
+            return -1
+        is_cut = excess < complete_bytes - _MARGIN_BYTES
+        if is_cut and excess > _MOST_BYTES and _has_changed_since_boot(status):
             return -1
         with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
             noted = os.pread(file.fileno(), len(from_line), begin)
             if noted != from_line[:excess]:
                 return -1
-            if _has_from_line(file.fileno(), begin + len(from_line)):
+            # From the newline of the first line on, if that is not too much.
+            start = max(begin + len(from_line) - 1, status.st_size - _MOST_BYTES)
+            if _has_from_line(os.pread(file.fileno(), _MOST_BYTES, start)):
                 return -1
     except OSError:
         return -1  # there is no note, or the file cannot be read
     return begin
 
 
-def _has_from_line(reader: int, begin: int) -> bool:
-    """Whether anything from there on looks like the start of a message."""
-    rest = b"\n"
-    while data := os.pread(reader, _CHUNK_BYTES, begin):
-        seen = rest + data
-        if b"\nFrom " in seen or any(
-            _UNQUOTED.search(line[0]) for line in _LINE_WITH_TIME.finditer(seen)
-        ):
+def _has_changed_since_boot(status: os.stat_result) -> bool:
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return status.st_ctime >= booted
+
+
+def _has_from_line(text: bytes) -> bool:
+    """Whether anything in it looks like the start of a message.
+
+    That is a From_ line of any form at the start of a line. In the middle of a line,
+    after text without a newline at its end, it must have a time.
+    """
+    if b"\nFrom " in text:
+        return True
+    # No part is searched twice, and not in Python.
+    text = text.replace(_QUOTED, b"-" * len(_QUOTED)).translate(_DIGITS_AS_ZERO)
+    line = 0
+    for _ in range(_MOST_LINES):
+        begin = text.find(b"From ", line)
+        time_in_it = text.find(_TIME, begin) if begin >= 0 else -1
+        if time_in_it < 0:
+            return False
+        line = text.rfind(b"\n", begin, time_in_it)
+        if line < 0:
             return True
-        # A From_ line may continue in the next chunk.
-        rest = seen[max(seen.rfind(b"\n"), len(seen) - _LONGEST_FROM_LINE, 0) :]
-        begin += len(data)
-    return False
+    return True

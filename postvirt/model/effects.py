@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -32,6 +32,14 @@ class Written:
     size_bytes: int = 0
 
 
+class Directory(NamedTuple):
+    """An open directory, and which one it is."""
+
+    fd: int
+    device: int
+    inode: int
+
+
 @dataclass(frozen=True, slots=True)
 class Durable:
     """Wait until the file's data, its inode and its names will survive a power cut.
@@ -41,16 +49,16 @@ class Durable:
     has_its_names  the answer to Written
     named_by       the uid that gave the file its name, if that was the last thing done
                    with the file; else None
-    directories    open descriptors of the directories in which a name changed
+    directories    those in which a name changed
     everything     such a directory could not be opened, because its owner may not read
-                   it, so all file systems have to be committed
+                   it, so the whole file system has to be committed
     """
 
     fd: int
     device: int
     has_its_names: bool
     named_by: int | None = None
-    directories: tuple[int, ...] = ()
+    directories: tuple[Directory, ...] = ()
     everything: bool = False
 
 

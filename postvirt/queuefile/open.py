@@ -23,6 +23,7 @@ from postvirt.model.request import DeliveryRequest
 from postvirt.model.text import text
 from postvirt.queuefile.path import queue_path
 from postvirt.system import locks, log
+from postvirt.system.descriptors import close
 
 _QUEUE_NAME = re.compile(rb"[A-Za-z0-9]{1,100}\Z")
 _QUEUE_ID = re.compile(rb"[A-Za-z0-9_]{1,255}\Z")
@@ -43,7 +44,7 @@ class QueueFile:
 
     def close(self) -> None:
         """Close the file, which also releases the lock."""
-        os.close(self.fd)
+        close(self.fd)
 
     def cross_off(self, offset: int) -> bool:
         """Mark the recipient record at `offset` as done; whether that has succeeded.
@@ -93,7 +94,20 @@ def open_queue_file(
             f"{log.errno_text(error)}"
         )
         return None
-    status = os.fstat(fd)
+    size_bytes = _usable_size(fd, path, request)
+    if size_bytes < 0:
+        close(fd)
+        return None
+    return QueueFile(fd, path, size_bytes)
+
+
+def _usable_size(fd: int, path: bytes, request: DeliveryRequest) -> int:
+    """The size of the opened file, now locked; -1 when it cannot be used."""
+    try:
+        status = os.fstat(fd)
+    except OSError as error:
+        log.warning(f"fstat {text(path)}: {log.errno_text(error)}")
+        return -1
     if (
         _is_regular(status, path)
         and _locked(fd, path)
@@ -102,9 +116,8 @@ def open_queue_file(
             or _can_seek(fd, path, request.data_offset)
         )
     ):
-        return QueueFile(fd, path, status.st_size)
-    os.close(fd)
-    return None
+        return status.st_size
+    return -1
 
 
 def _is_regular(status: os.stat_result, path: bytes) -> bool:

@@ -12,11 +12,11 @@ Raises: nothing; errors are logged.
 
 from __future__ import annotations
 
-import os
 import socket
 
 from postvirt.model.effects import Ready, Steps
 from postvirt.system import log
+from postvirt.system.descriptors import close
 
 _SECONDS = 100.0
 
@@ -40,12 +40,12 @@ def receive_client(connection: socket.socket) -> Steps[int | None]:
     try:
         is_whole = yield from _skip_attributes(connection)
     except BaseException:
-        os.close(fds[0])
+        close(fds[0])
         raise
     if is_whole:
         return fds[0]
     _complain("cannot receive connection attributes")
-    os.close(fds[0])
+    close(fds[0])
     return None
 
 

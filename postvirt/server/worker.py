@@ -41,6 +41,7 @@ from postvirt.server.loop import CHILD_SIGNALS
 from postvirt.server.pass_transport import receive_client
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent
 from postvirt.system import log
+from postvirt.system.descriptors import close
 
 # A worker asks for its successor when a tenth of max_use is left, so that no client
 # waits the few milliseconds until the new one is ready.
@@ -190,6 +191,7 @@ class Worker:
                 return
             try:
                 client, _ = listener.accept()
+                client.setblocking(False)
             except BlockingIOError:
                 break  # those were all, or another process was faster
             except OSError as error:
@@ -204,7 +206,6 @@ class Worker:
             self._notify(master_status.TAKEN, master_status.AVAILABLE)
 
     def _begin_to_serve(self, client: socket.socket) -> None:
-        client.setblocking(False)
         self._served += 1
         self._parent.slot.begin()
         if self._engine.clients + 1 >= self._limits.clients:
@@ -221,7 +222,7 @@ class Worker:
             self._parent.ask_for_successor()
 
     def _end_service(self, client: socket.socket) -> None:
-        client.close()
+        close(client.detach())
         self._parent.slot.end()
         if self._leave is None and not self._is_listening:
             self._notify(master_status.AVAILABLE)
@@ -241,14 +242,16 @@ class Worker:
 
     def _passed_conversation(self, connection: socket.socket) -> Steps[None]:
         client = yield from receive_client(connection)
-        connection.close()
+        close(connection.detach())
         if client is None:
             return
         try:
             os.set_blocking(client, False)
             yield from self._conversation(client, client)
+        except OSError as error:
+            log.error(f"accept connection: {log.errno_text(error)}")
         finally:
-            os.close(client)
+            close(client)
 
     def _begin_to_leave(self, leave: Leave) -> None:
         """Accept no more clients."""

@@ -17,6 +17,7 @@ import os
 import platform
 import struct
 import sys
+from contextlib import suppress
 
 # io_setup, io_getevents, io_submit; their numbers differ between machines.
 _CALLS = {"x86_64": (206, 208, 209), "aarch64": (0, 4, 2)}
@@ -94,11 +95,12 @@ class AsyncCommits:
 
     def done(self) -> list[tuple[int, int]]:
         """The commits that have ended since: their names, and 0 or an errno."""
-        try:
+        with suppress(OSError):
             os.eventfd_read(self._eventfd)
-        except BlockingIOError:
-            return []
         count = _syscall(self._getevents, self._context, 0, _MOST, self._events, None)
+        if count < 0:
+            with suppress(OSError):
+                os.eventfd_write(self._eventfd, 1)  # ask again at the next turn
         ended = []
         for number in range(count):
             event = _EVENT.unpack_from(self._events, number * _EVENT.size)

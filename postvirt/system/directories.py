@@ -13,6 +13,9 @@ import os
 import stat
 from collections.abc import Iterator
 
+from postvirt.model.effects import Directory
+from postvirt.system.descriptors import close
+
 
 def make_directories(path: bytes, mode: int) -> list[bytes]:
     """Create `path` and missing directories above it; the directories that are new.
@@ -54,13 +57,19 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
-def open_directory(path: bytes) -> int | None:
+def open_directory(path: bytes) -> Directory | None:
     """Open a directory in order to sync it; None if its owner may not read it.
 
     A directory that may be searched and written but not read (mode 0300) cannot be
     opened, so it cannot be synced by itself.
     """
     try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
         return None
+    try:
+        status = os.fstat(fd)
+    except BaseException:
+        close(fd)
+        raise
+    return Directory(fd, status.st_dev, status.st_ino)

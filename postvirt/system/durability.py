@@ -3,7 +3,7 @@
 A failed fsync is never tried again, because the kernel has dropped the dirty pages by
 then, and a second call would report success for data that is lost.
 
-Raises: OSError, or returns it where several files are concerned.
+Raises: nothing; an error is returned, so that it is that of one file among several.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _sync_file_range.argtypes = (
     ctypes.c_uint,
 )
 
+_syncfs = _libc.syncfs
+_syncfs.argtypes = (ctypes.c_int,)
+
 
 def write_out(fds: Sequence[int]) -> list[OSError | None]:
     """Wait until the kernel has sent the data of all files to the disk, all at once.
@@ -40,8 +43,7 @@ def write_out(fds: Sequence[int]) -> list[OSError | None]:
 def _write_out(fd: int) -> OSError | None:
     if _sync_file_range(fd, 0, 0, _WAIT_BEFORE | _WRITE | _WAIT_AFTER) == 0:
         return None
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+    return error_of(ctypes.get_errno() or errno.EIO)
 
 
 def commit(fd: int) -> OSError | None:
@@ -67,6 +69,12 @@ def is_unsupported(error: OSError | None) -> bool:
     return error is not None and error.errno in (errno.EINVAL, errno.EOPNOTSUPP)
 
 
-def commit_everything() -> None:
-    """Wait until every file system is on disk: the last resort."""
-    os.sync()
+def commit_file_system(fd: int) -> OSError | None:
+    """Wait until all of the file system that a file is on is on disk.
+
+    For names in a directory that cannot be opened. An error that the file system has
+    met since the file was opened is reported, too.
+    """
+    if _syncfs(fd) == 0:
+        return None
+    return error_of(ctypes.get_errno() or errno.EIO)

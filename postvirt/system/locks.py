@@ -17,6 +17,8 @@ import os
 import struct
 import time
 
+from postvirt.system.descriptors import close
+
 # struct flock of a 64-bit Linux: type, whence, start, length, pid (0 for OFD locks).
 FLOCK_STRUCTURE = struct.Struct("hhqqi4x")
 
@@ -49,7 +51,7 @@ def dot_lock_path(path: bytes) -> bytes:
 def try_dot_lock(path: bytes) -> None:
     """Create PATH.lock; that it exists is the lock, whatever its content and mode."""
     lock = dot_lock_path(path)
-    os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
+    close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
 
 
 def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:

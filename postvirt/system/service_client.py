@@ -26,6 +26,7 @@ from postvirt.codec.notice import decode_status
 from postvirt.errors import ProtocolError
 from postvirt.model.effects import Pause, Ready, Steps
 from postvirt.system import log
+from postvirt.system.descriptors import close
 
 _RECEIVE_BYTES = 4096
 _CONNECT_AGAIN_SECONDS = 0.02
@@ -40,9 +41,14 @@ def exchange(
     it has no greeting; timeout is the time limit in seconds for each read or write
     (ipc_timeout). The status is None if there is no valid answer.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.setblocking(False)
+    try:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:
+        log.warning(f"connect to {service}: {log.errno_text(error)}")
+        return None
+    try:
         try:
+            connection.setblocking(False)
             yield from _connect(connection, service, timeout)
         except OSError as error:
             log.warning(f"connect to {service}: {log.errno_text(error)}")
@@ -66,6 +72,8 @@ def exchange(
         except OSError as error:
             log.warning(f"{doing} {peer}: {log.errno_text(error)}")
         return None
+    finally:
+        close(connection.detach())  # what the service has said counts
 
 
 def _status(buffer: bytearray, start: int, peer: str) -> int | NeedData:

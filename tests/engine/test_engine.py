@@ -27,6 +27,7 @@ from postvirt.model.effects import (
 )
 from postvirt.standin.instance import Instance
 from postvirt.standin.services import Behaviour, Services
+from postvirt.system.directories import open_directory
 from tests.harness.child import Log, in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
@@ -73,8 +74,9 @@ def fails(error: Exception, *effects: Effect) -> Steps[None]:
 def open_file(directory: Path, stack: ExitStack) -> tuple[Written, Durable]:
     fd = os.open(directory / "file", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     stack.callback(os.close, fd)
-    parent = os.open(directory, os.O_RDONLY)
-    stack.callback(os.close, parent)
+    parent = open_directory(os.fsencode(directory))
+    assert parent is not None
+    stack.callback(os.close, parent.fd)
     os.write(fd, b"mail")
     device = os.fstat(fd).st_dev
     return Written(fd, device), Durable(fd, device, False, directories=(parent,))

@@ -16,7 +16,7 @@ from postvirt.engine.group_commit import MUCH_BYTES, Disks
 from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.mbox import Locking, deliver_to_mbox
 from postvirt.mailbox.message import Envelope
-from postvirt.model.effects import Durable, Steps, Written
+from postvirt.model.effects import Directory, Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Deferred, Delivered, Outcome
 from postvirt.system import durability, log, privileges
@@ -258,7 +258,7 @@ def test_an_mbox_file_is_committed_once_its_directory_only_when_it_is_new(
 @pytest.mark.root
 @pytest.mark.parametrize("mount", ALL.values(), ids=ALL)
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_a_commit_that_fails_fails_for_the_whole_group_and_is_not_tried_again(
+def test_a_commit_that_fails_for_all_is_not_tried_again(
     ground: Path, mount: Mount, number: int
 ) -> None:
     boxes = [partial(maildir, name=name) for name in ("a", "b", "c")]
@@ -394,20 +394,53 @@ def test_a_slow_disk_keeps_no_other_waiting(
     assert (slow, quick) == ([], [(None, None)])
 
 
-def test_a_background_commit_that_fails_fails_for_all_of_its_group(
+def numbers(told: Sequence[Told]) -> list[int]:
+    """The errno that each was told once, 0 for success."""
+    assert [len(one) for one in told] == [1] * len(told)
+    return [error.errno or -1 if error else 0 for ((_, error),) in told]
+
+
+def test_a_commit_that_fails_is_that_of_its_owner(
     disks: Disks, background: Background
 ) -> None:
-    first = [add(disks, 11, named=False), add(disks, 12), add(disks, 13)]
+    """And is never tried again: the kernel would say then that all is well."""
+    first = [add(disks, 11, owner=5000), add(disks, 12, owner=5001)]
+    first.append(add(disks, 13, named=False))
     disks.work(in_background=True)
-    assert [fd for fd, _ in background.under_way] == [11, 13]
-    later = add(disks, 14)
-    background.end(errno.EIO, 0)
+    assert [fd for fd, _ in background.under_way] == [11, 12, 13]
+    later = add(disks, 14, owner=5000)
+    background.end(errno.EIO, 0, 0)
     disks.finish_commits()
-    assert [one[0][1].errno for one in first] == [errno.EIO] * 3  # type: ignore[union-attr]
+    assert numbers(first) == [errno.EIO, 0, 0]
+    assert background.under_way == []
     disks.work(in_background=True)
     background.end(0)
     disks.finish_commits()
-    assert later == [(None, None)]
+    assert numbers([later]) == [0]
+
+
+@pytest.mark.parametrize("again", [0, errno.EIO])
+def test_what_rests_on_a_file_that_fails_is_proved_by_its_own(
+    disks: Disks, background: Background, again: int
+) -> None:
+    """Whether the log has their names; if it cannot be written, no commit succeeds."""
+    told = [add(disks, 11), add(disks, 12), add(disks, 13)]
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [13]
+    later = add(disks, 14)
+    background.end(errno.EIO)
+    disks.finish_commits()
+    assert [len(one) for one in told] == [0, 0, 1]
+    assert [fd for fd, _ in background.under_way] == [11, 12]
+    disks.work(in_background=True)  # the next group waits for this one
+    assert [fd for fd, _ in background.under_way] == [11, 12]
+    background.end(again, 0)
+    disks.finish_commits()
+    assert numbers(told) == [again, 0, errno.EIO]
+    assert disks.has_work
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [14]
+    assert later == []
 
 
 def test_a_group_is_done_when_the_last_of_it_is(
@@ -440,58 +473,71 @@ def test_nothing_is_committed_while_there_is_something_to_write(
         assert [fd for fd, _ in background.under_way] == [file.fileno()]
 
 
+def named_in(*inodes: int) -> list[Directory]:
+    """A descriptor of its own for each, some of the same directory."""
+    return [Directory(fd, 1, inode) for fd, inode in enumerate(inodes, 21)]
+
+
+def add_named(disks: Disks, *directories: Directory) -> Told:
+    told = Told()
+    disks.add(Durable(99, 1, False, directories=directories), told)
+    return told
+
+
 def test_a_directory_that_cannot_be_committed_is_taken_at_its_word(
     disks: Disks, background: Background
 ) -> None:
     """On some network and FUSE file systems; but not when it fails."""
-    told = []
-    with ExitStack() as stack:
-        for path in ("/", "/dev", "/proc"):
-            fd = os.open(path, os.O_RDONLY)
-            stack.callback(os.close, fd)
-            told.append(Told())
-            disks.add(Durable(99, 1, False, directories=(fd,)), told[-1])
-        disks.work(in_background=True)
+    told = [add_named(disks, one) for one in named_in(1, 2, 3)]
+    disks.work(in_background=True)
     background.end(errno.EINVAL, errno.EOPNOTSUPP, errno.EIO)
     disks.finish_commits()
-    errors = [one[0][1] for one in told]
-    assert errors[:2] == [None, None]
-    assert errors[2] is not None
-    assert errors[2].errno == errno.EIO
+    assert numbers(told) == [0, 0, errno.EIO]
 
 
 def test_a_failure_concerns_those_in_that_directory(
     disks: Disks, background: Background
 ) -> None:
-    with ExitStack() as stack:
-        told = []
-        for path in ("/", "/dev", "/"):
-            fd = os.open(path, os.O_RDONLY)
-            stack.callback(os.close, fd)
-            told.append(Told())
-            disks.add(Durable(99, 1, False, directories=(fd,)), told[-1])
-        disks.work(in_background=True)
-        failed = [
-            errno.EIO if os.path.samestat(os.fstat(fd), os.stat("/dev")) else 0
-            for fd, _ in background.under_way
-        ]
-    assert len(failed) == 2
-    background.end(*failed)
+    told = [add_named(disks, one) for one in named_in(1, 2, 1)]
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [21, 22]
+    background.end(0, errno.EIO)
     disks.finish_commits()
-    assert [one[0][1] is None for one in told] == [True, False, True]
+    assert numbers(told) == [0, errno.EIO, 0]
 
 
-def test_a_directory_that_cannot_be_opened_takes_a_commit_of_everything(
+def test_a_descriptor_that_has_become_useless_concerns_its_delivery_alone(
+    disks: Disks,
+) -> None:
+    """As on a network file system, when another client has removed the directory."""
+    good = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    with ExitStack() as stack:
+        stack.callback(os.close, good)
+        bad = add_named(disks, Directory(1_000_000, 1, 1))
+        others = add_named(disks, Directory(good, 1, 2))
+        disks.work(in_background=False)
+    assert numbers([bad, others]) == [errno.EBADF, 0]
+
+
+def test_for_a_directory_that_cannot_be_opened_its_file_system_is_committed(
     monkeypatch: pytest.MonkeyPatch, disks: Disks
 ) -> None:
+    """And no other one; each by its own file, which knows what has failed since."""
+    monkeypatch.setattr(os, "sync", pytest.fail)
     calls = []
-    monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
-    told = Told(), Told()
-    disks.add(Durable(99, 1, False, everything=True), told[0])
-    disks.add(Durable(98, 1, False, everything=True), told[1])
+
+    def syncfs(fd: int) -> OSError | None:
+        calls.append(fd)
+        return durability.error_of(errno.EIO if fd == 98 else 0)
+
+    monkeypatch.setattr(durability, "commit_file_system", syncfs)
+    told = Told(), Told(), Told()
+    for fd, everything in ((99, True), (98, True), (97, False)):
+        effect = Durable(fd, 1, False, everything=everything)
+        disks.add(effect, told[99 - fd])
     disks.work(in_background=True)
-    assert calls == ["sync"]
-    assert told == ([(None, None)], [(None, None)])
+    assert calls == [99, 98]
+    assert numbers(told) == [0, errno.EIO, 0]
 
 
 def test_where_nothing_is_done_in_the_background_it_is_done_at_once(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from postvirt.errors import QueueFileError
@@ -17,6 +20,8 @@ from postvirt.model.effects import (
     Together,
     Written,
 )
+from postvirt.model.mailbox import Owner
+from postvirt.system.privileges import acting_as
 from tests.harness.child import all_rights, open_descriptors
 
 T = TypeVar("T")
@@ -122,11 +127,48 @@ class Hand:
                 os.fsync(fd)
                 return self.has_log
             case Durable(fd, directories=directories):
-                for descriptor in (fd, *directories):
+                for descriptor in (fd, *(one.fd for one in directories)):
                     os.fsync(descriptor)
             case Exchange(service):
                 return self.answers.get(service, 0)
         return None
+
+
+class IdentitiesRefused:
+    """Takes acting_as's place: some of its uses, counted from 1, fail with ENOMEM."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers = numbers
+        self._used = 0
+
+    def __call__(self, owner: Owner) -> acting_as:
+        self._used += 1
+        if self._used in self._numbers:
+            return _Refused(owner)
+        return acting_as(owner)
+
+
+class _Refused(acting_as):
+    def __enter__(self) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
+@contextmanager
+def failing_close(below: Path) -> Iterator[None]:
+    """No file or directory there can be closed without an error."""
+    close = os.close
+
+    def fail(fd: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        close(fd)
+        if path.startswith(os.fspath(below)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    os.close = fail
+    try:
+        yield
+    finally:
+        os.close = close
 
 
 class _ClosedError(Exception):

@@ -27,7 +27,13 @@ from tests.harness.child import (
     recipient,
     tree,
 )
-from tests.harness.steps import Chunks, Hand, damaged
+from tests.harness.steps import (
+    Chunks,
+    Hand,
+    IdentitiesRefused,
+    damaged,
+    failing_close,
+)
 
 HOST = b"mail.example.org"
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
@@ -102,7 +108,7 @@ def test_the_message_is_written_in_tmp_and_then_moved_to_new(home: Path) -> None
             case Durable(fd):
                 assert name.startswith("new/")
                 (new,) = effect.directories
-                assert os.path.samestat(os.fstat(new), (path / "new").stat())
+                assert os.path.samestat(os.fstat(new.fd), (path / "new").stat())
                 assert not effect.everything
                 assert not effect.has_its_names
                 assert effect.named_by == recipient().uid
@@ -134,7 +140,7 @@ def test_missing_directories_are_made_and_synced_with_their_parents(
 
     def look(effect: Effect) -> None:
         if isinstance(effect, Durable):
-            synced = {os.fstat(fd).st_ino for fd in effect.directories}
+            synced = {os.fstat(one.fd).st_ino for one in effect.directories}
             assert synced == {
                 place.stat().st_ino for place in (path / "new", path, path.parent, home)
             }
@@ -244,6 +250,64 @@ def test_a_message_that_the_disk_does_not_keep_is_not_delivered(
     )
     assert files(path) == []
     assert log.lines == []
+
+
+def test_only_a_quota_and_a_size_limit_bounce_what_is_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all errors that there are."""
+    path = whole_maildir(home)
+
+    def work(_: Log) -> dict[int, Outcome | None]:
+        return {number: outcome_of(number) for number in errno.errorcode}
+
+    def outcome_of(number: int) -> Outcome | None:
+        def refuse(*_: object) -> int:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(os, "writev", refuse)
+        return Hand().run(deliver(path))
+
+    for number, outcome in as_mail_system(work).items():
+        reason = f"error writing message: {os.strerror(number)}"
+        assert isinstance(outcome, Deferred | Bounced)
+        assert isinstance(outcome, Bounced) == (number in (errno.EDQUOT, errno.EFBIG))
+        assert outcome.dsn.reason.endswith(reason)
+    assert files(path) == []
+
+
+@pytest.mark.parametrize("numbers", [(1,), (2,), (2, 3)])
+def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
+    home: Path, monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...]
+) -> None:
+    """Even if the message that was written cannot be removed, either."""
+    path = whole_maildir(home)
+    refused = IdentitiesRefused(*numbers)
+    monkeypatch.setattr("postvirt.mailbox.maildir.acting_as", refused)
+    outcome, log = run(Hand(), path)
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.status == "4.2.0"
+    assert outcome.dsn.reason.endswith(": Cannot allocate memory")
+    left = files(path)
+    assert len(left) == len(numbers) - 1
+    assert log.lines == [
+        f"warning: remove {path / name}: Cannot allocate memory" for name in left
+    ]
+
+
+@pytest.mark.parametrize("has_log", [True, False])
+def test_what_was_delivered_stays_delivered_when_nothing_can_be_closed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, has_log: bool
+) -> None:
+    path = whole_maildir(home)
+    monkeypatch.setattr("postvirt.mailbox.maildir.hand_over", lambda _: None)
+
+    def work(_: Log) -> Outcome | None:
+        with failing_close(home):
+            return Hand(has_log=has_log).run(deliver(path))
+
+    assert as_mail_system(work) == DELIVERED
+    assert len(files(path)) == 1
 
 
 def test_what_is_refused_when_the_file_is_closed_is_removed_again(

@@ -34,7 +34,13 @@ from tests.harness.child import (
     recipient,
     tree,
 )
-from tests.harness.steps import Chunks, Hand, damaged
+from tests.harness.steps import (
+    Chunks,
+    Hand,
+    IdentitiesRefused,
+    damaged,
+    failing_close,
+)
 
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 HEADERS = b"Return-Path: <alice@example.org>\nDelivered-To: bob@example.com\n"
@@ -187,7 +193,7 @@ def test_a_new_mbox_is_the_recipients_alone_and_its_name_is_synced(home: Path) -
     def look(effect: Effect) -> None:
         if isinstance(effect, Durable):
             (directory,) = effect.directories
-            assert os.path.samestat(os.fstat(directory), home.stat())
+            assert os.path.samestat(os.fstat(directory.fd), home.stat())
 
     outcome, _, effects = run(Hand(look), path)
     assert outcome == DELIVERED
@@ -227,6 +233,90 @@ def test_what_the_disk_does_not_keep_is_truncated_again(
     assert log.lines == []
     assert mbox.read_bytes() == OLD
     assert os.listdir(mbox.parent) == ["mbox"]
+
+
+def test_only_a_quota_and_a_size_limit_bounce_what_is_written(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all errors that there are."""
+
+    def work(_: Log) -> dict[int, Outcome | None]:
+        return {number: outcome_of(number) for number in errno.errorcode}
+
+    def outcome_of(number: int) -> Outcome | None:
+        def refuse(*_: object) -> int:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(os, "writev", refuse)
+        return Hand().run(deliver(mbox))
+
+    for number, outcome in as_mail_system(work).items():
+        reason = f"error writing message: {os.strerror(number)}"
+        assert isinstance(outcome, Deferred | Bounced)
+        assert isinstance(outcome, Bounced) == (number in (errno.EDQUOT, errno.EFBIG))
+        assert outcome.dsn.reason.endswith(reason)
+    assert mbox.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refused = IdentitiesRefused(number)
+    monkeypatch.setattr("postvirt.mailbox.mbox.acting_as", refused)
+    outcome, log, _ = run(Hand(), mbox)
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.reason.endswith(": Cannot allocate memory")
+    assert log.lines == []
+    assert mbox.read_bytes() == OLD
+    assert os.listdir(mbox.parent) == ["mbox"]
+
+
+def test_what_was_delivered_stays_delivered_when_the_dot_lock_cannot_be_removed(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postvirt.mailbox.mbox.acting_as", IdentitiesRefused(4))
+    outcome, log, _ = run(Hand(), mbox)
+    assert outcome == DELIVERED
+    assert log.lines == [f"warning: remove {mbox}.lock: Cannot allocate memory"]
+
+
+def test_what_was_delivered_stays_delivered_when_nothing_can_be_closed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home / "mbox"
+    monkeypatch.setattr("postvirt.mailbox.mbox.hand_over", lambda _: None)
+
+    def work(_: Log) -> Outcome | None:
+        with failing_close(home):
+            return Hand().run(deliver(path))
+
+    assert as_mail_system(work) == DELIVERED
+    assert os.listdir(home) == ["mbox"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_status_that_cannot_be_asked_for_defers(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Of the file that is open and locked by then."""
+    fstat = os.fstat
+    asked = 0
+
+    def fail(fd: int) -> os.stat_result:
+        nonlocal asked
+        if os.readlink(f"/proc/self/fd/{fd}") == os.fspath(mbox):
+            asked += 1
+            if asked == number + 1:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return fstat(fd)
+
+    monkeypatch.setattr(os, "fstat", fail)
+    outcome, log, _ = run(Hand(), mbox)
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.status == "4.2.0"
+    assert log.lines == []
+    assert mbox.read_bytes() == OLD
 
 
 def test_what_is_refused_when_the_file_is_closed_is_truncated_again(

@@ -6,10 +6,12 @@ import errno
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -31,6 +33,9 @@ from tests.harness.child import (
 from tests.harness.file_systems import leave_the_mounts_of_the_others
 from tests.harness.steps import Chunks, Hand
 
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 CONTENT = b"Subject: hello\n\n>From here on:\nHello.\n"
@@ -38,6 +43,9 @@ OLD = b"From somebody  Thu Jan  1 00:00:00 1970\n\nOld mail.\n\n"
 OTHER = b"From carol@example.org  Thu Jan  1 00:00:01 1970\n\nOther mail.\n\n"
 NOTE = "user.postvirt.unfinished"
 FIRST_LINE = b"From alice@example.org  Thu Jan  1 00:00:02 1970\n"
+TRUNCATED = (
+    "warning: %s: truncating %d bytes of an incomplete message left by a killed process"
+)
 LOCKING = Locking(frozenset({"fcntl"}), attempts=1, delay_seconds=1, stale_seconds=500)
 
 
@@ -46,12 +54,13 @@ class Deadly:
     """Content that kills the process after some chunks."""
 
     count: int
+    chunk: bytes = b""
     queue_file_bytes: int = 0
 
     def chunks(self, *, quote_from: bool) -> Iterator[bytes]:
         assert quote_from
         for number in range(self.count):
-            yield b"chunk %d\n>From here\nno newline yet" % number
+            yield self.chunk or b"chunk %d\n>From here\nno newline yet" % number
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -81,10 +90,10 @@ def steps(path: Path, content: Content) -> Steps[Outcome]:
     return deliver_to_mbox(mailbox, ENVELOPE, content, LOCKING, strict_ownership=True)
 
 
-def die(path: Path, count: int) -> bytes:
+def die(path: Path, count: int, chunk: bytes = b"") -> bytes:
     """A delivery whose process is killed after some chunks; the file then."""
     with pytest.raises(AssertionError, match="status -9"):
-        as_mail_system(lambda _: Hand().run(steps(path, Deadly(count))))
+        as_mail_system(lambda _: Hand().run(steps(path, Deadly(count, chunk))))
     return path.read_bytes()
 
 
@@ -106,11 +115,7 @@ def test_what_is_left_of_a_message_is_truncated_by_the_next(
     content = mbox.read_bytes()
     assert content.startswith(OLD)
     assert is_whole(content.removeprefix(OLD))
-    complaint = (
-        f"warning: {mbox}: truncating {excess} bytes of an incomplete "
-        "message left by a killed process"
-    )
-    assert lines == ([complaint] if count else [])
+    assert lines == ([TRUNCATED % (mbox, excess)] if count else [])
     assert os.listxattr(mbox) == []
 
 
@@ -181,33 +186,146 @@ def test_a_message_that_has_moved_to_the_noted_place_is_left_alone(mbox: Path) -
     assert mbox.read_bytes().startswith(new)
 
 
-def test_a_note_of_a_huge_rest_is_left_alone(mbox: Path) -> None:
-    """Its owner can make a file look as large as they like."""
-    left = die(mbox, 1)
-    os.truncate(mbox, len(left) + 10**9)
-    os.truncate(mbox, unfinished._MOST_BYTES + len(OLD) + 1)
-    size = mbox.stat().st_size
-    assert deliver(mbox).lines == []
-    assert mbox.stat().st_size > size
+def forge(path: Path, rest_bytes: int, evil: bytes, complete_bytes: int) -> None:
+    """A note that a process which was killed may have left, and what it is about."""
+    rest = (evil * (rest_bytes // len(evil) + 1))[:rest_bytes]
+    path.write_bytes(OLD + FIRST_LINE + b"x" + rest)
+    os.setxattr(path, NOTE, b"%d %d %b" % (len(OLD), complete_bytes, FIRST_LINE))
 
 
-@pytest.mark.parametrize("evil", [b"From ", b"00:00:0", b"\n", b"0", b"00:00"])
-def test_no_rest_takes_time_that_grows_with_its_square(mbox: Path, evil: bytes) -> None:
-    """Four times as much takes less than twelve times as long."""
-    seconds = []
-    left = die(mbox, 0) + FIRST_LINE
-    for size in (500_000, 2_000_000):
-        mbox.write_bytes(left + b"x" + evil * (size // len(evil)))
-        os.setxattr(mbox, NOTE, b"%d " % len(left[: -len(FIRST_LINE)]) + FIRST_LINE)
+def test_a_file_that_does_not_end_where_the_note_says_is_left_alone(mbox: Path) -> None:
+    """Its owner can make a file, and a note, look as large as they like."""
+    for complete_bytes in (0, 10**6, 10**17):
+        forge(mbox, 3 * 10**6, b"x", complete_bytes)
+        before = mbox.read_bytes()
+        assert deliver(mbox).lines == []
+        assert mbox.read_bytes().startswith(before)
+
+
+EVIL = [b"From ", b"00:00:0", b"\n", b"00:00\n", b">From 00:00\n", b"From \n00:00\n"]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize("has_grown", [True, False])
+def test_a_forged_note_costs_the_same_however_large_the_mailbox_is(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, evil: bytes, has_grown: bool
+) -> None:
+    """Counted in bytes that are read, and in steps of Python."""
+    costs = []
+    read: list[int] = []
+    pread = os.pread
+
+    def count(fd: int, size: int, offset: int) -> bytes:
+        data = pread(fd, size, offset)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "pread", count)
+    for size in (10**6, 3 * 10**7):
+        forge(mbox, size, evil, size if has_grown else size * 2)
+        read.clear()
         with mbox.open("rb") as file:
-            seconds.append(min(time_of(file.fileno()) for _ in range(3)))
-    assert seconds[1] < 12 * seconds[0] + 0.05
+            steps = steps_of(lambda: unfinished.find(file.fileno()))
+        costs.append((sum(read), steps))
+    small, large = costs
+    assert large[0] <= small[0] <= 400_000
+    assert large[1] <= small[1] + 50
+    assert large[1] < 10_000
 
 
-def time_of(fd: int) -> float:
-    begin = time.process_time()
-    unfinished.find(fd)
-    return time.process_time() - begin
+def steps_of(work: Callable[[], object]) -> int:
+    """The lines of Python that this executes."""
+    steps = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> TraceFunction:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+LARGE = b"x" * 79 + b"\n"
+
+
+@pytest.mark.parametrize("count", [1, 10, 41])
+def test_a_message_of_any_size_is_truncated(mbox: Path, count: int) -> None:
+    """Also one whose process has died when the note was renewed, or just before."""
+    left = len(die(mbox, count, LARGE * 3000)) - len(OLD)
+    assert left > count * 240_000
+    assert deliver(mbox).lines == [TRUNCATED % (mbox, left)]
+    assert is_whole(mbox.read_bytes().removeprefix(OLD))
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_what_others_append_to_a_large_one_is_never_truncated(
+    mbox: Path, count: int
+) -> None:
+    left = die(mbox, count, LARGE * 3000)
+    with mbox.open("ab") as file:
+        file.write(OTHER)
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(left + OTHER)
+
+
+def test_a_note_of_the_version_before_counts(mbox: Path) -> None:
+    forge(mbox, 1000, b"text\n", 0)
+    os.setxattr(mbox, NOTE, b"%d %b" % (len(OLD), FIRST_LINE))
+    left = mbox.stat().st_size - len(OLD)
+    assert deliver(mbox).lines == [TRUNCATED % (mbox, left)]
+    assert is_whole(mbox.read_bytes().removeprefix(OLD))
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_after_a_power_cut_the_file_may_have_less_than_the_note_says(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    """If nothing has changed it since the machine was started."""
+    forge(mbox, 2 * 10**6, b"text\n", 10**7)
+    before = mbox.read_bytes()
+    up_seconds = 3600.0 if changed else 0.0
+    later = mbox.stat().st_ctime + 60
+
+    monkeypatch.setattr("time.time", lambda: later)
+    monkeypatch.setattr("time.clock_gettime", lambda _: up_seconds)
+    if changed:
+        assert deliver(mbox).lines == []
+        assert mbox.read_bytes().startswith(before)
+    else:
+        assert deliver(mbox).lines == [TRUNCATED % (mbox, len(before) - len(OLD))]
+        assert is_whole(mbox.read_bytes().removeprefix(OLD))
+
+
+def test_what_others_appended_after_a_power_cut_is_seen_whatever_the_clock_says(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock may have been wrong till now."""
+    forge(mbox, 2 * 10**6, b"text\n", 10**7)
+    with mbox.open("ab") as file:
+        file.write(OTHER)
+    before = mbox.read_bytes()
+    later = mbox.stat().st_ctime + 60
+    monkeypatch.setattr("time.time", lambda: later)
+    monkeypatch.setattr("time.clock_gettime", lambda _: 0.0)
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(before)
+
+
+def test_an_owner_who_removes_the_note_keeps_no_mail_from_coming(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+
+    monkeypatch.setattr(os, "removexattr", fail)
+    deliver(mbox)
+    assert is_whole(mbox.read_bytes().removeprefix(OLD))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +351,7 @@ def test_a_note_that_means_nothing(mbox: Path, note: bytes) -> None:
 def test_a_long_rest_is_searched_to_its_end(mbox: Path) -> None:
     die(mbox, 1)
     with mbox.open("ab") as file:
-        file.write(b"x" * 999_950 + OTHER)
+        file.write(b"x" * 299_950 + OTHER)
     before = mbox.read_bytes()
     deliver(mbox)
     assert mbox.read_bytes().startswith(before)
@@ -265,10 +383,10 @@ def test_the_lock_is_kept_until_the_message_is_safe(mbox: Path) -> None:
 def test_a_message_that_stays_noted_is_not_reported(
     mbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(unfinished, "forget", fail)
+    monkeypatch.setattr(os, "removexattr", fail)
     outcome = as_mail_system(lambda _: Hand().run(steps(mbox, Chunks(CONTENT))))
     assert isinstance(outcome, Deferred)
     assert mbox.read_bytes() == OLD

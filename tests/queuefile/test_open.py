@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -219,4 +220,22 @@ def test_a_file_that_cannot_be_marked_is_reported(logged):
         "warning: corrupted queue file: active/3F1A2B4C5D",
         "warning: fchmod active/3F1A2B4C5D: Bad file descriptor",
     ]
+    file.close()
+
+
+def test_a_file_that_cannot_be_examined_is_closed_and_not_used(logged, monkeypatch):
+    def fail(fd):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    before = set(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", fail)
+        assert open_queue_file(request(), (b"deferred",), 2) is None
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert logged == ["warning: fstat active/3F1A2B4C5D: Stale file handle"]
+
+
+def test_what_was_done_counts_even_if_the_file_cannot_be_closed():
+    file = opened()
+    os.close(file.fd)
     file.close()

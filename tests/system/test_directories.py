@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from tests.harness.child import (
     Log,
     as_mail_system,
     give,
+    open_descriptors,
     tree,
 )
 
@@ -239,12 +241,31 @@ def test_the_genuine_function_does_the_same(
 def test_an_open_directory_is_that_directory_and_stays_in_this_process(
     ground: Path,
 ) -> None:
-    fd = open_directory(os.fsencode(ground))
-    assert fd is not None
+    directory = open_directory(os.fsencode(ground))
+    assert directory is not None
+    fd = directory.fd
+    assert (directory.device, directory.inode) == (
+        ground.stat().st_dev,
+        ground.stat().st_ino,
+    )
     assert os.path.samestat(os.fstat(fd), ground.stat())
     assert not os.get_inheritable(fd)
     os.fsync(fd)
     os.close(fd)
+
+
+def test_a_directory_that_cannot_be_examined_is_closed_again(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    before = open_descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", refuse)
+        with pytest.raises(OSError, match="Stale"):
+            open_directory(os.fsencode(ground))
+    assert open_descriptors() == before
 
 
 def test_what_is_no_directory_is_not_opened(ground: Path) -> None:
@@ -262,7 +283,7 @@ def test_a_directory_that_its_owner_cannot_read_cannot_be_synced_alone(
     ground.chmod(0o300)
     give(ground, RECIPIENT)
 
-    def work(_: Log) -> int | None:
+    def work(_: Log) -> object:
         with acting_as(RECIPIENT):
             (ground / "file").touch()
             return open_directory(os.fsencode(ground))

@@ -89,8 +89,10 @@ def test_file_systems_that_cannot_commit_a_directory_say_so() -> None:
         assert not durability.is_unsupported(durability.error_of(failure))
 
 
-def test_the_last_resort_syncs_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
-    durability.commit_everything()
-    assert calls == ["sync"]
+def test_a_whole_file_system_is_committed_through_a_file_on_it(
+    monkeypatch: pytest.MonkeyPatch, files: list[int]
+) -> None:
+    """And no other: one that hangs must not hold up this one."""
+    monkeypatch.setattr(os, "sync", pytest.fail)
+    assert durability.commit_file_system(files[0]) is None
+    assert number(durability.commit_file_system(-1)) == errno.EBADF

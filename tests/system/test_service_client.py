@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from postvirt.engine.engine import Engine
+from postvirt.system import descriptors
 from postvirt.system.service_client import exchange
 
 SERVICE = "private/bounce"
@@ -277,3 +281,41 @@ def test_the_connection_is_closed_in_the_end(logged):
     with peer(converse):
         ask()
         assert closed.wait(PATIENT_SECONDS)
+
+
+def test_what_a_service_has_said_counts_even_if_the_connection_cannot_be_closed(
+    logged, monkeypatch
+):
+    """What was reported as done must not be delivered again."""
+    close = os.close
+
+    def fail(fd):
+        close(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def converse(connection):
+        connection.sendall(ANNOUNCEMENT)
+        receive(connection)
+        connection.sendall(b"status\x000\0\0")
+        wait_for_hang_up(connection)
+
+    monkeypatch.setattr(socket.socket, "close", lambda self: fail(self.detach()))
+    monkeypatch.setattr(descriptors, "os", SimpleNamespace(close=fail))
+    with peer(converse):
+        answer = ask()
+        monkeypatch.undo()
+    assert answer == 0
+
+
+def test_a_connection_that_cannot_be_made_for_want_of_descriptors_is_logged(
+    logged, monkeypatch
+):
+    def fail(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", fail)
+        assert ask() is None
+    assert logged.lines == [
+        "warning: connect to private/bounce: Too many open files",
+    ]

@@ -67,13 +67,16 @@ def told(
     offset: int = 179,
     notify: int = 0,
     action: str = "delayed",
+    diagnostic: str = "",
 ) -> str:
     """What the bounce or the defer service is told."""
+    diagnostic_type = "x-unix" if diagnostic else ""
     return (
         f"private/{service}: nrequest='0' flags='0' queue_id='3F1A2B4C50' "
         f"original_recipient='' recipient='{address}' offset='{offset}' "
-        f"dsn_orig_rcpt='' notify_flags='{notify}' status='{status}' diag_type='' "
-        f"diag_text='' mta_type='' mta_mname='' action='{action}' reason='{reason}'"
+        f"dsn_orig_rcpt='' notify_flags='{notify}' status='{status}' "
+        f"diag_type='{diagnostic_type}' diag_text='{diagnostic}' "
+        f"mta_type='' mta_mname='' action='{action}' reason='{reason}'"
     )
 
 

@@ -7,8 +7,9 @@ import os
 import subprocess
 from collections.abc import Callable
 
+from postvirt.model.request import Recipient
 from postvirt.standin.instance import Instance
-from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log
+from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log, told
 from tests.harness.failing_calls import Failing
 from tests.harness.file_systems import Mount, btrfs, ext4, tmpfs
 from tests.harness.scenario import BOB, CONTENT, MAILBOXES, MBOX, Mail, Scenario, to
@@ -244,14 +245,41 @@ def _failing(
     )
 
 
-_DISK_ERROR = "Failing disks"
-_DISK_ERROR_TEXT = "maildir delivery failed: error writing message: Input/output error"
-_DISK_ERROR_REQUEST = (
-    "private/defer: nrequest='0' flags='0' queue_id='3F1A2B4C50' original_recipient=''"
-    " recipient='bob@example.com' offset='179' dsn_orig_rcpt='' notify_flags='0'"
-    " status='4.3.0' diag_type='x-unix' diag_text='input/output error' mta_type=''"
-    f" mta_mname='' action='delayed' reason='{_DISK_ERROR_TEXT}'"
-)
+def _failing_and_deferred(
+    name: str, failing: Failing, recipient: Recipient = BOB, failed: str = ""
+) -> Scenario:
+    """What virtual(8) would bounce."""
+    reason = f"error writing message: {os.strerror(failing.number)}"
+    failed = failed or "maildir delivery failed"
+    address = recipient.address.decode()
+    return Scenario(
+        name=name,
+        failing=failing,
+        prepare=_old_mbox(_OLD_BYTES),
+        mails=(Mail(recipients=(recipient,), content=_BIG),),
+        differs="Failing disks",
+        expected={
+            "replies": (REPLY_DEFERRED,),
+            "queue": ("3F1A2B4C50 -rwx------",),
+            "requests": (
+                told(
+                    "defer",
+                    address,
+                    "4.3.0",
+                    f"{failed}: {reason}",
+                    diagnostic="input/output error",
+                ),
+            ),
+            "log": (
+                log(
+                    f"3F1A2B4C50: to=<{address}>, relay=virtual, delay=D, "
+                    f"delays=A/B/C/D, dsn=4.3.0, status=deferred ({failed}: {reason})"
+                ),
+            ),
+        },
+    )
+
+
 _CLOSED_LATE = "Late refusals"
 
 _FAILING = (
@@ -261,28 +289,19 @@ _FAILING = (
         "write-edquot-in-a-small-message", Failing("write", errno.EDQUOT, 5090), CONTENT
     ),
     _failing("write-enospc", Failing("write", errno.ENOSPC, 20_000)),
-    _failing("write-eio", Failing("write", errno.EIO, 20_000)),
+    _failing_and_deferred("write-eio", Failing("write", errno.EIO, 20_000)),
+    _failing_and_deferred("write-enomem", Failing("write", errno.ENOMEM, 20_000)),
+    _failing_and_deferred(
+        "write-erofs-mbox",
+        Failing("write", errno.EROFS, 20_000),
+        MBOX,
+        "delivery failed to mailbox /ROOT/mail/mbox",
+    ),
     _failing("write-estale", Failing("write", errno.ESTALE, 20_000)),
     _failing("fsync-edquot", Failing("fsync", errno.EDQUOT)),
     _failing("fsync-enospc", Failing("fsync", errno.ENOSPC)),
     _failing("fsync-estale", Failing("fsync", errno.ESTALE)),
-    Scenario(
-        name="fsync-eio",
-        failing=Failing("fsync", errno.EIO),
-        differs=_DISK_ERROR,
-        expected={
-            "replies": (REPLY_DEFERRED,),
-            "queue": ("3F1A2B4C50 -rwx------",),
-            "requests": (_DISK_ERROR_REQUEST,),
-            "log": (
-                log(
-                    "3F1A2B4C50: to=<bob@example.com>, relay=virtual, delay=D, "
-                    "delays=A/B/C/D, dsn=4.3.0, status=deferred "
-                    f"({_DISK_ERROR_TEXT})"
-                ),
-            ),
-        },
-    ),
+    _failing_and_deferred("fsync-eio", Failing("fsync", errno.EIO)),
     Scenario(name="close-edquot-maildir", failing=Failing("close", errno.EDQUOT)),
     Scenario(
         name="close-edquot-mbox",
