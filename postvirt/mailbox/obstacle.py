@@ -18,7 +18,6 @@ from typing import Literal
 
 from postvirt.model.text import text
 from postvirt.system.log import errno_text
-from postvirt.system.path_control import Link
 
 # search     a directory that the owner may not search
 # write      a directory or an mbox file that the owner may not write to
@@ -29,6 +28,9 @@ from postvirt.system.path_control import Link
 # links      an mbox file with several names
 # symlink    an mbox file that is a symbolic link which is not root's
 # owner      an mbox file that another user owns
+# mount      a new/ on another mount than the tmp/ beside it
+# default    a directory whose default access control list takes away from owners what
+#            they create in it
 # other      the kernel reports something else
 Trouble = Literal[
     "search",
@@ -40,8 +42,23 @@ Trouble = Literal[
     "links",
     "symlink",
     "owner",
+    "mount",
+    "default",
     "other",
 ]
+
+_WORDS: dict[Trouble, str] = {
+    "write": "is on a file system that is mounted read-only",
+    "missing": "does not exist",
+    "dangling": "is a symbolic link that leads nowhere",
+    "loop": "is a symbolic link that leads back to itself",
+    "kind": "is not a regular file",
+    "links": "is a file with several names (hard links)",
+    "symlink": "is a symbolic link that someone other than root could have made",
+    "owner": "does not belong to the owner that the tables give",
+    "mount": "is on another mount than tmp/, so that no file can move there",
+    "default": "has a default access control list against its own owners",
+}
 
 # The number of symbolic links that the kernel follows in one path.
 _MOST_LINKS = 40
@@ -84,50 +101,26 @@ class Obstacle:
     def _words(self) -> str:
         is_directory = self.status is not None and stat.S_ISDIR(self.status.st_mode)
         match self.trouble:
-            case "write":
-                return "is on a file system that is mounted read-only"
-            case "missing":
-                return "does not exist"
-            case "dangling":
-                return "is a symbolic link that leads nowhere"
-            case "loop":
-                return "is a symbolic link that leads back to itself"
             case "kind" if is_directory:
                 return "is a directory, but the table names a file"
             case "kind" if self.number == errno.ENOTDIR:
                 return "is not a directory"
-            case "kind":
-                return "is not a regular file"
-            case "links":
-                return "is a file with several names (hard links)"
-            case "symlink":
-                return "is a symbolic link that someone other than root could have made"
-            case "owner":
-                return "does not belong to the owner that the tables give"
-        return f"cannot be used: {errno_text(OSError(self.number, ''))}"
-
-
-def describe_link(link: Link) -> str:
-    """Whose link it is, and where it leads."""
-    leads = f"leads to {text(link.target)}"
-    return f"{text(link.path)} is a symbolic link of {_user(link.uid)}'s that {leads}"
+            case "other":
+                return f"cannot be used: {errno_text(OSError(self.number, ''))}"
+        return _WORDS[self.trouble]
 
 
 def owner_and_mode(status: os.stat_result) -> str:
     """As in "owner root:root, mode 0755"; numbers where there is no such account."""
     try:
+        user = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        user = str(status.st_uid)
+    try:
         group = grp.getgrgid(status.st_gid).gr_name
     except KeyError:
         group = str(status.st_gid)
-    user = _user(status.st_uid, "")
     return f"owner {user}:{group}, mode {stat.S_IMODE(status.st_mode):04o}"
-
-
-def _user(uid: int, what: str = "uid ") -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"{what}{uid}"
 
 
 def in_directory(path: bytes, number: int, trouble: Trouble = "write") -> Obstacle:

@@ -28,6 +28,7 @@ from postvirt.system.dry_run import (
     check_access,
     check_create,
     check_make_directories,
+    check_move,
     check_unlink,
     check_write,
     nearest,
@@ -55,15 +56,13 @@ def rehearse_maildir(mailbox: Mailbox, room: Room, hostname: bytes) -> Outcome:
     made: set[bytes] = set()
     try:
         with step(PLACE, maildir.creating(file.tmp)), acting_as(owner):
-            place = _file_in(mailbox.path, b"tmp", file.tmp, made)
+            tmp = _file_in(mailbox.path, b"tmp", file.tmp, made)
             with step(WRITE, WRITING):
-                check_write(place, 0, room.size_bytes, room.limit_bytes)
-            device = os.stat(place).st_dev
+                check_write(tmp, 0, room.size_bytes, room.limit_bytes)
+            device = os.stat(tmp).st_dev
         new = file.name_in_new(device, 0)
         with step(PLACE, maildir.creating(new)), acting_as(owner):
-            place = _file_in(mailbox.path, b"new", new, made)
-            if os.stat(place).st_dev != device:
-                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            check_move(tmp, _file_in(mailbox.path, b"new", new, made))
     except DeliveryFailedError as failed:
         return maildir.outcome_of(failed, mailbox)
     return maildir.DELIVERED

@@ -30,7 +30,12 @@ from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.obstacle import Obstacle, blocked, in_directory, in_file
 from postvirt.mailbox.rehearsal import check_mbox_file
 from postvirt.model.mailbox import Mailbox, Owner
-from postvirt.system.dry_run import parent_of, refusal_of_access
+from postvirt.system.dry_run import (
+    can_use_new_directory,
+    check_move,
+    parent_of,
+    refusal_of_access,
+)
 from postvirt.system.privileges import acting_as
 
 # The number of directories that are remembered; a table may have a million of them.
@@ -114,6 +119,10 @@ class Walker:
                 obstacle = in_directory(path + name, number)
             if obstacle is not None:
                 return Walked(obstacle)
+        try:
+            check_move(path + b"tmp", path + b"new")
+        except OSError as error:
+            return Walked(in_directory(path + b"new", error.errno or 0, "mount"))
         return Walked(None)
 
     def _mbox(self, owner: Owner, path: bytes) -> Walked:
@@ -142,7 +151,10 @@ class Walker:
 
     def _creating(self, owner: Owner, path: bytes) -> Obstacle | None:
         """What keeps the owner from creating a directory that is missing."""
-        above = self._place(owner, parent_of(path), may_be_created=True)
+        parent = parent_of(path)
+        above = self._place(owner, parent, may_be_created=True)
+        if above is None and not can_use_new_directory(_nearest(parent)):
+            return in_directory(_nearest(parent), errno.EACCES, "default")
         if above is None or above.trouble != "write" or above.missing:
             return above
         return replace(above, missing=path)
@@ -170,6 +182,13 @@ class Walker:
         if may_be_created:
             return self._creating(owner, path)
         return _first_missing(path)
+
+
+def _nearest(path: bytes) -> bytes:
+    """A directory, or the nearest one above it that exists."""
+    while not os.path.lexists(path):
+        path = parent_of(path)
+    return path
 
 
 def _first_missing(path: bytes) -> Obstacle:

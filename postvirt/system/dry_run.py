@@ -18,11 +18,15 @@ import stat
 from collections.abc import Collection
 
 from postvirt.system import quota
+from postvirt.system.access_lists import rights_handed_down
 from postvirt.system.directories import places_on_the_way
 
 _AT_FDCWD = -100
 _AT_EACCESS = 0x200
 _BLOCK_BYTES = 512  # of st_blocks
+# Longer than any file system has it.
+_NAME_OF_NO_FILE = b"/" + 3000 * b"x"
+_NAMES_CAN_BE_CREATED = os.W_OK | os.X_OK
 
 _faccessat = ctypes.CDLL(None, use_errno=True).faccessat
 _faccessat.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
@@ -50,6 +54,8 @@ def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
     directory = parent_of(path)
     if directory in made:  # it would be ours, and writable
         directory = nearest(directory, made)
+        if not can_use_new_directory(directory):
+            _refuse(errno.EACCES)
     else:
         try:
             os.lstat(path)
@@ -57,12 +63,31 @@ def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
             pass
         else:
             _refuse(errno.EEXIST)
-        check_access(directory, os.W_OK | os.X_OK)
+        check_access(directory, _NAMES_CAN_BE_CREATED)
     status = os.statvfs(directory)
     if not has_inodes(status, len(made) + 1):
         _refuse(errno.ENOSPC)
     if quota.has_no_room(directory, inodes=len(made) + 1):
         _refuse(errno.EDQUOT)
+
+
+def can_use_new_directory(directory: bytes) -> bool:
+    """Whether who creates a directory in this one may then create names in it."""
+    rights = rights_handed_down(directory)
+    return rights & _NAMES_CAN_BE_CREATED == _NAMES_CAN_BE_CREATED
+
+
+def check_move(old: bytes, new: bytes) -> None:
+    """Move a file from a directory to another, with rename(2) or link(2).
+
+    That cannot be done from one mount to another, be it of the same file system. The
+    kernel finds that out before it looks the names up.
+    """
+    try:
+        os.rename(old + _NAME_OF_NO_FILE, new + _NAME_OF_NO_FILE)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise
 
 
 def check_make_directories(path: bytes, made: set[bytes]) -> None:

@@ -134,15 +134,38 @@ def btrfs(quota_bytes: int) -> Mount:
     return mount
 
 
+def overlay(fill: Callable[[Path], None]) -> Mount:
+    """An overlay; `fill` fills the directory below, which nothing changes."""
+
+    def mount(directory: Path) -> None:
+        memory = _memory(directory)
+        memory.mkdir()
+        _run("mount", "-t", "tmpfs", "tmpfs", memory)
+        for name in ("lower", "upper", "work"):
+            (memory / name).mkdir()
+        fill(memory / "lower")
+        options = ",".join(
+            f"{name}dir={memory / name}" for name in ("lower", "upper", "work")
+        )
+        _run("mount", "-t", "overlay", "-o", options, "overlay", directory)
+
+    return mount
+
+
 def _image(directory: Path, size_bytes: int) -> Path:
     """A file for a file system, in memory: nobody else's work slows it down."""
     memory = _memory(directory)
     memory.mkdir()
     _run("mount", "-t", "tmpfs", "tmpfs", memory)
-    image = memory / "image"
+    image = image_of(directory)
     with image.open("wb") as file:
         file.truncate(size_bytes)
     return image
+
+
+def image_of(directory: Path) -> Path:
+    """Where the file is that a file system on this directory is in."""
+    return _memory(directory) / "image"
 
 
 def _memory(directory: Path) -> Path:

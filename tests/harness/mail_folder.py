@@ -5,9 +5,12 @@ Owners are given by their uid; the group has the same number.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
+import struct
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +23,13 @@ OLD_MAIL = b"From old@example.org  Thu Jan  1 00:00:00 1970\n\nOld.\n\n"
 
 NULL_DEVICE = stat.S_IFCHR, os.makedev(1, 3)
 NO_DEVICE = stat.S_IFBLK, os.makedev(250, 250)
+
+# linux/fs.h, linux/posix_acl_xattr.h
+_SET_FLAGS = 0x4008_6602
+IMMUTABLE, APPEND_ONLY = 0x10, 0x20
+_ACL_VERSION = 2
+_ACL_TAGS = {"u:": 0x01, "u": 0x02, "g:": 0x04, "g": 0x08, "m:": 0x10, "o:": 0x20}
+_NO_ID = 0xFFFF_FFFF
 
 
 def _made(name: str, make: Callable[[Path], None], mode: int | None, uid: int) -> Step:
@@ -99,6 +109,62 @@ def access(name: str, mode: int, *, uid: int = RECIPIENT) -> Step:
         path.chmod(mode)
 
     return step
+
+
+def flags(name: str, value: int) -> Step:
+    """What chattr(1) sets; "" is the folder itself."""
+
+    def step(folder: Path) -> None:
+        fd = os.open(folder / name, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, _SET_FLAGS, struct.pack("L", value))
+        finally:
+            os.close(fd)
+
+    return step
+
+
+def acl(name: str, *entries: str, default: bool = False) -> Step:
+    """An access control list in setfacl(1)'s words, "u:5000:rwx" or "m::r".
+
+    The default one is what names that are made in a directory get.
+    """
+    attribute = f"system.posix_acl_{'default' if default else 'access'}"
+    encoded = b"".join(sorted(map(_acl_entry, entries)))
+    value = struct.pack("<I", _ACL_VERSION) + encoded
+    return lambda folder: os.setxattr(folder / name, attribute, value)
+
+
+def _acl_entry(entry: str) -> bytes:
+    kind, who, rights = entry.split(":")
+    bits = sum(1 << "xwr".index(one) for one in rights)
+    tag = _ACL_TAGS[kind if who else f"{kind}:"]
+    return struct.pack("<HHI", tag, bits, int(who) if who else _NO_ID)
+
+
+def bound(name: str, source: str, *, read_only: bool = False) -> Step:
+    """Mount a file or directory in a second place, in this thread's own namespace."""
+
+    def step(folder: Path) -> None:
+        _mount("--bind", folder / source, folder / name)
+        if read_only:
+            _mount("-o", "remount,bind,ro", folder / name)
+
+    return step
+
+
+def mounted_on(name: str) -> Step:
+    """A file system of its own on a directory, which the recipient owns."""
+
+    def step(folder: Path) -> None:
+        options = f"size=1m,mode=700,uid={RECIPIENT},gid={RECIPIENT}"
+        _mount("-t", "tmpfs", "-o", options, "tmpfs", folder / name)
+
+    return step
+
+
+def _mount(*arguments: str | Path) -> None:
+    subprocess.run(["mount", *arguments], check=True)
 
 
 def before(*steps: Step) -> Callable[[Instance], None]:

@@ -25,6 +25,8 @@ from tests.harness.child import (
     mount_tmpfs,
     public_directory,
 )
+from tests.harness.file_systems import leave_the_mounts_of_the_others
+from tests.harness.mail_folder import acl, bound
 
 pytestmark = pytest.mark.root
 
@@ -323,6 +325,47 @@ def test_a_file_system_that_is_mounted_read_only(path: str) -> None:
     assert walked.obstacle is not None
     assert walked.obstacle.number == errno.EROFS
     assert "mounted read-only" in walked.obstacle.describe()
+
+
+def test_parts_of_a_maildir_on_different_mounts() -> None:
+    """Of the same file system: its number does not tell."""
+
+    def make(base: Path) -> None:
+        leave_the_mounts_of_the_others()
+        for path in ("bob", "bob/tmp", "bob/new"):
+            _dir(base / path)
+        bound("bob/new", "bob/new")(base)
+
+    base, obstacle = _obstacle(make, "bob/")
+    assert (obstacle.path, obstacle.number) == (
+        os.fsencode(base / "bob/new"),
+        errno.EXDEV,
+    )
+    assert "is on another mount than tmp/" in obstacle.describe()
+
+
+@pytest.mark.parametrize(
+    ("entries", "path", "is_stopped"),
+    [
+        (("u::", "g::rwx", "o::rwx"), "bob/", True),
+        (("u::rx", "g::rwx", "o::rwx"), "bob/", True),
+        (("u::rx", "g::rwx", "o::rwx"), "a/b/bob/", True),
+        (("u::rwx", "g::", "o::"), "bob/", False),
+        # A new file can be written to by who has created it.
+        (("u::", "g::", "o::"), "bob", False),
+    ],
+)
+def test_a_default_list_of_what_the_owner_creates(
+    entries: tuple[str, ...], path: str, is_stopped: bool
+) -> None:
+    def make(base: Path) -> None:
+        acl("", *entries, default=True)(base)
+
+    base, walked = _walk(make, path)
+    assert (walked.obstacle is not None) is is_stopped
+    if walked.obstacle is not None:
+        assert walked.obstacle.path == os.fsencode(base)
+        assert "default access control list" in walked.obstacle.describe()
 
 
 def test_who_cannot_be_acted_as() -> None:

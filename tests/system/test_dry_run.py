@@ -117,3 +117,15 @@ def test_write(place: Path) -> None:
     for size, limit, name in ((11, 110, errno.EFBIG), (big, 0, errno.ENOSPC)):
         asked = number_of(partial(dry_run.check_write, bytes(path), 100, size, limit))
         assert asked == name
+
+
+def test_move(place: Path) -> None:
+    """Whatever is there stays where it is."""
+    (place / "directory" / "file").touch()
+    (place / "other").mkdir()
+    before = sorted(place.rglob("*"))
+    old = bytes(place / "directory")
+    for name in ("other", "directory", "missing", "file"):
+        dry_run.check_move(old, bytes(place / name))
+    assert number_of(lambda: dry_run.check_move(old, b"/proc")) == errno.EXDEV
+    assert sorted(place.rglob("*")) == before
