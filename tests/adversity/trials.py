@@ -1,0 +1,164 @@
+"""The trials: what happens to the machine while mail comes.
+
+Each takes the program, and is run in a process of its own, whose mounts nobody else
+sees.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from postvirt.standin.instance import Instance
+from tests.adversity.stream import DEFERRED, Result, Site, wait_until
+from tests.harness.child import public_directory
+from tests.harness.file_systems import Mount, formatted, image_of, mounted
+from tests.harness.set_clock import Clock
+
+Trial = Callable[[Path], Result]
+
+_MS_RDONLY, _MS_REMOUNT = 1, 32
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_EXT4 = "mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0"
+# How many answers are waited for, before and after something happens.
+_SOME = 20
+_DAY = 86_400
+
+
+@contextmanager
+def site_on(mount: Mount, program: Path, **parameters: str) -> Iterator[Site]:
+    """A site whose mailboxes are on a file system of their own."""
+    with public_directory() as root:
+        instance = Instance(root)
+        # While nothing is mounted there, nothing can be delivered there.
+        os.chown(instance.mail, 0, 0)
+        with mounted(mount, instance.mail):
+            instance.recipient_owner.give(instance.mail)
+            with Site(instance, program, parameters) as site:
+                yield site
+
+
+def _ext4(size_bytes: int, *options: str) -> Mount:
+    return formatted(*_EXT4.split(), *options, size_bytes=size_bytes)
+
+
+def remount_read_only(program: Path) -> Result:
+    """The administrator makes the file system read-only, and writable again."""
+    with site_on(_ext4(32 << 20), program) as site:
+        mail = site.instance.mail
+        with site.stream():
+            site.wait_for_more(_SOME)
+            wait_until(lambda: _remount(mail, _MS_RDONLY), "remount,ro")
+            site.wait_for_more(_SOME, DEFERRED)
+            assert _remount(mail, 0)
+            site.wait_for_more(_SOME)
+        return site.settle()
+
+
+def _remount(directory: Path, flags: int) -> bool:
+    """False while files are open for writing."""
+    all_flags = ctypes.c_ulong(_MS_REMOUNT | flags)
+    return _libc.mount(b"none", os.fsencode(directory), None, all_flags, None) == 0
+
+
+def _shutdown(mount: Mount) -> Trial:
+    """The disk goes away in the middle, and is mounted again as after a power cut."""
+
+    def trial(program: Path) -> Result:
+        # Dot locks would outlive the disk, for stale_lock_time.
+        with site_on(mount, program, virtual_mailbox_lock="fcntl") as site:
+            mail = site.instance.mail
+            device = _device_of(mail)
+            with site.stream(size_bytes=200_000):
+                site.wait_for_more(_SOME)
+                _run("xfs_io", "-x", "-c", "shutdown", mail)
+                site.wait_for_more(_SOME, DEFERRED)
+                # Files that are open keep it a little longer.
+                _run("umount", "--lazy", mail)
+                wait_until(lambda: not _has_file(device), "the end of the mount")
+                _run("mount", "-o", "loop", image_of(mail), mail)
+                site.wait_for_more(_SOME)
+            return site.settle()
+
+    return trial
+
+
+def _device_of(directory: Path) -> str:
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    mounts = [line.split() for line in lines]
+    return next(one[0] for one in mounts if one[1] == os.fspath(directory))
+
+
+def _has_file(loop_device: str) -> bool:
+    return Path("/sys/block", Path(loop_device).name, "loop").exists()
+
+
+def _full(mount: Mount, use_up: Callable[[Path], None], size_bytes: int) -> Trial:
+    """Mail until there is no room, then room is made."""
+
+    def trial(program: Path) -> Result:
+        with site_on(mount, program) as site:
+            filler = site.instance.mail / "filler"
+            filler.mkdir()
+            with site.stream(size_bytes=size_bytes):
+                site.wait_for_more(_SOME)
+                use_up(filler)
+                site.wait_for_more(_SOME, DEFERRED)
+                for path in filler.iterdir():
+                    path.unlink()
+                site.wait_for_more(_SOME)
+            return site.settle()
+
+    return trial
+
+
+def _all_blocks(filler: Path) -> None:
+    with suppress(OSError), (filler / "blocks").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def _all_inodes(filler: Path) -> None:
+    with suppress(OSError):
+        for number in itertools.count():
+            (filler / f"{number}").touch()
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def set_clock(program: Path) -> Result:
+    """Somebody sets the clock, forth and back, by seconds and by years."""
+    with public_directory() as root:
+        instance = Instance(root)
+        clock = Clock(root)
+        with (
+            Site(instance, program, environment=clock.environment) as site,
+            site.stream(),
+        ):
+            for seconds in (-1, 1, 3600, -7200, 400 * _DAY, -400 * _DAY, 0):
+                clock.set(seconds)
+                site.wait_for_more(_SOME)
+        result = site.settle()
+    assert not [line for line in site.log() if re.search(r"delays?=\S*-", line)]
+    return result
+
+
+TRIALS: Mapping[str, Trial] = {
+    "remount-read-only": remount_read_only,
+    "shutdown-ext4": _shutdown(_ext4(64 << 20)),
+    "shutdown-xfs": _shutdown(
+        formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20)
+    ),
+    "full-ext4": _full(_ext4(32 << 20), _all_blocks, 20_000),
+    "set-clock": set_clock,
+    "inodes-ext4": _full(_ext4(32 << 20, "-N", "1000"), _all_inodes, 2_000),
+}
