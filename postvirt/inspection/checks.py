@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.inspection.entry_checks import check_entries
 from postvirt.inspection.files.references import (
     check_loops,
     check_mistakes,
@@ -23,7 +24,6 @@ from postvirt.inspection.machine.selinux import check_selinux
 from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
 from postvirt.inspection.machine.systemd_sandbox import check_systemd_sandbox
 from postvirt.inspection.mailboxes.base import check_mailbox_base
-from postvirt.inspection.mailboxes.entry_checks import check_entries
 from postvirt.inspection.services.master_entries import (
     check_arguments,
     check_chroot,

@@ -22,11 +22,11 @@ from postvirt.delivery.settling import settle_as_mail_owner
 from postvirt.delivery.table_setup import prepare
 from postvirt.errors import ConfigError
 from postvirt.inspection.commands import postconf
-from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.mailboxes.base import check_mailbox_base
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.master_entries import check_privileged
 from postvirt.inspection.services.metrics_library import check_metrics
+from postvirt.inspection.source_files import Files
 from postvirt.inspection.subject import (
     AgentProcess,
     Check,

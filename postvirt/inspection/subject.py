@@ -13,8 +13,8 @@ from postvirt.config.master_cf import MasterCf, Service
 from postvirt.config.parameters import Settings
 from postvirt.config.places import Places
 from postvirt.errors import ConfigError
-from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.problem import Problem, Severity
+from postvirt.inspection.source_files import Files
 from postvirt.model.origin import NOWHERE, Origin
 from postvirt.tables.opener import TableOpener
 

@@ -12,9 +12,9 @@ from postvirt.config.expansion import TOO_DEEP, expand, scan
 from postvirt.config.main_cf import Assignment
 from postvirt.config.parameter_names import RAW
 from postvirt.errors import ConfigError
-from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.files.unused_names import defaults, known_names
 from postvirt.inspection.problem import Problem
+from postvirt.inspection.source_files import Files
 
 
 def check_undefined(files: Files) -> Iterator[Problem]:

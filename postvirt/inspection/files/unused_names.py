@@ -24,9 +24,9 @@ from postvirt.config.parameter_names import (
     transport_of,
 )
 from postvirt.inspection.commands import postconf
-from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
+from postvirt.inspection.source_files import Files
 from postvirt.system.run_program import output_of
 
 _VIRTUAL = "virtual_"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from postvirt.inspection.commands import postconf
-from postvirt.inspection.files.source_files import Files
 from postvirt.inspection.problem import Problem
+from postvirt.inspection.source_files import Files
 
 VDA_PARAMETERS = frozenset(
     {
