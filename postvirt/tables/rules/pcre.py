@@ -14,53 +14,39 @@ Raises: TableError if the file or the text between the braces cannot be read.
 
 from __future__ import annotations
 
-from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.context import TableType
 from postvirt.tables.rules import pcre2
-from postvirt.tables.rules.pattern_rules import Dialect, PatternParser
+from postvirt.tables.rules.pattern_rules import Dialect
+from postvirt.tables.rules.pattern_table import PatternTable
 from postvirt.tables.rules.pcre2 import Pcre2
-from postvirt.tables.rules.rule_file import files, first_answer, read_rules
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.rules.rule_file import files
 
 
 def _compile(pattern: bytes, options: int, *, with_groups: bool) -> Pcre2:  # noqa: ARG001
     return Pcre2(pattern, options)
 
 
-_DIALECT = Dialect(
-    type="pcre",
-    compile=_compile,
-    options=pcre2.CASELESS | pcre2.DOTALL,
-    flags={
-        "i": pcre2.CASELESS,
-        "m": pcre2.MULTILINE,
-        "s": pcre2.DOTALL,
-        "x": pcre2.EXTENDED,
-        "A": pcre2.ANCHORED,
-        "E": pcre2.DOLLAR_ENDONLY,
-        "U": pcre2.UNGREEDY,
-    },
-    ignored="X",
-    second=False,
-    unclosed="ignoring",
-    range_word="out of range",
-)
+class PcreTable(PatternTable):
+    """Rules of Perl-compatible regular expressions."""
 
-
-class PcreTable(Table):
-    """Rules with compiled expressions."""
-
-    fixed = False
-
-    def __init__(
-        self, type_: str, name: str, options: TableOptions, context: TableContext
-    ) -> None:
-        super().__init__(type_, name, options)
-        parser = PatternParser(_DIALECT, options)
-        self._rules = read_rules(type_, name, parser, context.complain)
-
-    def find(self, key: bytes) -> bytes | None:
-        """Try the rules in order."""
-        return first_answer(self._rules, key)
+    dialect = Dialect(
+        type="pcre",
+        compile=_compile,
+        options=pcre2.CASELESS | pcre2.DOTALL,
+        flags={
+            "i": pcre2.CASELESS,
+            "m": pcre2.MULTILINE,
+            "s": pcre2.DOTALL,
+            "x": pcre2.EXTENDED,
+            "A": pcre2.ANCHORED,
+            "E": pcre2.DOLLAR_ENDONLY,
+            "U": pcre2.UNGREEDY,
+        },
+        ignored="X",
+        second=False,
+        unclosed="ignoring",
+        range_word="out of range",
+    )
 
 
 TYPE = TableType(PcreTable, files, is_text=True)

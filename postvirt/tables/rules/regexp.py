@@ -14,49 +14,45 @@ from __future__ import annotations
 
 from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.rules import posix_regex
-from postvirt.tables.rules.pattern_rules import Dialect, PatternParser
+from postvirt.tables.rules.pattern_rules import Dialect
+from postvirt.tables.rules.pattern_table import PatternTable
 from postvirt.tables.rules.posix_regex import PosixRegex, in_c_locale
-from postvirt.tables.rules.rule_file import files, first_answer, read_rules
-from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.rules.rule_file import files
+from postvirt.tables.table import TableOptions
 
 
 def _compile(pattern: bytes, options: int, *, with_groups: bool) -> PosixRegex:
     return PosixRegex(pattern, options | (0 if with_groups else posix_regex.NOSUB))
 
 
-_DIALECT = Dialect(
-    type="regexp",
-    compile=_compile,
-    options=posix_regex.EXTENDED | posix_regex.ICASE,
-    flags={
-        "i": posix_regex.ICASE,
-        "m": posix_regex.NEWLINE,
-        "x": posix_regex.EXTENDED,
-    },
-    ignored="",
-    second=True,
-    unclosed="skipping",
-    range_word="out-of-range",
-)
+class RegexpTable(PatternTable):
+    """Rules of POSIX regular expressions, which depend on the locale."""
 
-
-class RegexpTable(Table):
-    """Rules with compiled expressions."""
-
-    fixed = False
+    dialect = Dialect(
+        type="regexp",
+        compile=_compile,
+        options=posix_regex.EXTENDED | posix_regex.ICASE,
+        flags={
+            "i": posix_regex.ICASE,
+            "m": posix_regex.NEWLINE,
+            "x": posix_regex.EXTENDED,
+        },
+        ignored="",
+        second=True,
+        unclosed="skipping",
+        range_word="out-of-range",
+    )
 
     def __init__(
         self, type_: str, name: str, options: TableOptions, context: TableContext
     ) -> None:
-        super().__init__(type_, name, options)
-        parser = PatternParser(_DIALECT, options)
         with in_c_locale():
-            self._rules = read_rules(type_, name, parser, context.complain)
+            super().__init__(type_, name, options, context)
 
     def find(self, key: bytes) -> bytes | None:
         """Try the rules in order."""
         with in_c_locale():
-            return first_answer(self._rules, key)
+            return super().find(key)
 
 
 TYPE = TableType(RegexpTable, files, is_text=True)
