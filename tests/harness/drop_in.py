@@ -89,6 +89,7 @@ class DropIn:
             "POSTLOG_SERVICE": str(instance.socket("public/postlog")),
             "POSTLOG_HOSTNAME": "early.example.org",
             "GENERATION": generation,
+            **_measurement(),
             **(environment or {}),
         }
         self.pid = self._spawn(name, arguments, wanted, variables)
@@ -228,6 +229,12 @@ class DropIn:
         os.close(self.pidfd)
         self._log.close()
         self.status.close()
+
+
+def _measurement() -> dict[str, str]:
+    """What makes the process part of scripts/coverage, when that runs the tests."""
+    name = "COVERAGE_PROCESS_CONFIG"
+    return {name: os.environ[name]} if name in os.environ else {}
 
 
 def ends(pidfd: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,28 +14,6 @@ from postvirt.server.log_target import log_as_environment_says, log_as_settings_
 from postvirt.system import log
 
 SetUp = Callable[..., Settings]
-
-
-@pytest.fixture
-def sinks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What each line goes through: the names of sinks and their arguments."""
-    reached: list[str] = []
-
-    def sink_of(kind: str) -> Callable[..., log.Sink]:
-        def to(*arguments: str) -> log.Sink:
-            shown = f"{kind}({', '.join(arguments)})"
-            return lambda severity, line: reached.append(shown)
-
-        return to
-
-    for kind in ("syslog", "postlog", "stderr"):
-        monkeypatch.setattr(f"postvirt.system.log.to_{kind}", sink_of(kind))
-    monkeypatch.setattr(sys, "argv", ["virtual"])
-    for name in ("MAIL_LOGTAG", "POSTLOG_SERVICE", "POSTLOG_HOSTNAME"):
-        monkeypatch.delenv(name, raising=False)
-    yield reached
-    monkeypatch.undo()
-    log.start(log.to_stderr("postvirt"))
 
 
 def options(*arguments: str) -> Options:

@@ -6,28 +6,12 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 import pytest
 
 from postvirt.server.loop import CHILD_SIGNALS, Loop
-from tests.harness.child import in_child, open_descriptors
-
-T = TypeVar("T")
-
-PATIENCE_SECONDS = 20
-
-
-def alone(story: Callable[[Loop], T]) -> T:
-    """Run a story in a child, with a loop of its own."""
-
-    def run() -> T:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(PATIENCE_SECONDS)  # instead of waiting for ever
-        return story(Loop())
-
-    return in_child(run)
+from tests.harness.alone import alone
+from tests.harness.child import open_descriptors
 
 
 def test_signals_and_sources_call_back() -> None:
