@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         f" version {status['version']}, configuration {status['config_directory']}\n"
         f"up {_duration(status['uptime_seconds'])}, served {status['served']},"
         f" last reload: {_reload(status['last_reload'])}\n"
+        f"{''.join(map(_hung_mailbox, status['hung_mailboxes']))}"
         f"watcher: {_watcher(status['watcher'])}\n"
         f"{_exporter(status['exporter'])}"
     )
@@ -74,6 +75,13 @@ def _reload(last: dict[str, Any] | None) -> str:
         return "none"
     ago = f"{_duration(time.time() - last['time'])} ago"
     return f"{last['outcome']}, {ago}"
+
+
+def _hung_mailbox(hung: dict[str, Any]) -> str:
+    return (
+        f"hung mailbox: {hung['path']} (uid {hung['uid']}),"
+        f" for {_duration(hung['seconds'])}, worker process {hung['pid']}\n"
+    )
 
 
 def _watcher(watcher: dict[str, Any]) -> str:

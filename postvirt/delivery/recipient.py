@@ -4,11 +4,15 @@ Parity: src/virtual/recipient.c, unknown.c and the end of deliver_mailbox().
 Differs: Queue files above the limit. A queue file that is larger than
     virtual_mailbox_limit is a warning and defers the mail; virtual(8) panics, because
     no recipient could be crossed off in the file. The message stays queued with both.
+Differs: Mailboxes that hang. Mail for a mailbox in which a system call does not return
+    is deferred with 4.2.0 as long as that lasts, and other mail goes on. With
+    virtual(8) each such message holds a process.
 Raises: QueueFileError for damaged content. Every other failure is an Outcome.
 """
 
 from __future__ import annotations
 
+import itertools
 import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,13 +22,18 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
+from postvirt.mailbox.inside import not_answering
 from postvirt.mailbox.message import Content, Envelope
-from postvirt.model.effects import Lookup, Steps
+from postvirt.model.effects import Lookup, Pause, Steps
 from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
 from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome, Result
 from postvirt.model.request import Recipient
 from postvirt.model.text import text
-from postvirt.system import log
+from postvirt.system import log, whereabouts
+from postvirt.system.whereabouts import HUNG_SECONDS
+
+# How often to look whether a process still hangs in a mailbox, until it is given up.
+_LOOKS = 25
 
 
 class Deliverer(ABC):
@@ -123,6 +132,8 @@ class Postman(Deliverer):
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
     ) -> Steps[Result]:
         refusal = too_large(content.queue_file_bytes, self.settings)
+        if refusal is None:
+            refusal = yield from _while_it_hangs(mailbox)
         if refusal:
             return refusal
         original = recipient.original_recipient
@@ -144,6 +155,18 @@ class Postman(Deliverer):
                 strict_ownership=self.settings.strict_mailbox_ownership,
             )
         )
+
+
+def _while_it_hangs(mailbox: Mailbox) -> Steps[Result | None]:
+    """Wait while another process hangs in the mailbox; the outcome if it stays so."""
+    for looks in itertools.count(1):
+        seconds = whereabouts.hung.seconds(mailbox.path, mailbox.owner.uid)
+        if seconds is None:
+            break
+        if seconds > HUNG_SECONDS or looks > _LOOKS:
+            return not_answering(seconds).told_as("delivery failed: ")
+        yield Pause(HUNG_SECONDS / _LOOKS, can_be_cut_short=True)
+    return None
 
 
 def without_mailbox(found: Unknown | Misconfigured) -> Result:

@@ -28,6 +28,7 @@ from postvirt.mailbox.errno_dsn import (
     DeliveryFailedError,
     step,
 )
+from postvirt.mailbox.inside import inside
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -42,7 +43,6 @@ from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.descriptors import close
 from postvirt.system.directories import make_directories, open_directory
-from postvirt.system.privileges import acting_as
 from postvirt.system.rename_noreplace import rename_to_new_name
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
@@ -59,10 +59,9 @@ def deliver_to_maildir(
     mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
 ) -> Steps[Result]:
     """Deliver; hostname is the last part of the file's name."""
-    owner = mailbox.owner
     file = MaildirFile(mailbox, hostname)
     try:
-        with step(PLACE, creating(file.tmp)), acting_as(owner):
+        with step(PLACE, creating(file.tmp)), inside(mailbox):
             file.create()
             with step(WRITE, WRITING):
                 chunks = content.chunks(quote_from=False)
@@ -71,7 +70,7 @@ def deliver_to_maildir(
             has_its_names: bool = yield Written(
                 file.fd, file.device, content.queue_file_bytes
             )
-        with step(PLACE, creating(file.new)), acting_as(owner):
+        with step(PLACE, creating(file.new)), inside(mailbox):
             if not has_its_names:
                 with step(WRITE, WRITING):
                     hand_over(file.fd)
@@ -85,12 +84,18 @@ def deliver_to_maildir(
         return DELIVERED
     finally:
         if file.fd >= 0 and not file.is_kept:
-            try:
-                with acting_as(owner):
-                    file.remove()
-            except OSError as error:  # the identity cannot be taken
-                log.warning(f"remove {text(file.name)}: {log.errno_text(error)}")
+            _remove(file, mailbox)
         file.close()
+
+
+def _remove(file: MaildirFile, mailbox: Mailbox) -> None:
+    try:
+        with inside(mailbox):
+            file.remove()
+    except DeliveryFailedError as error:  # a process hangs in the mailbox
+        log.warning(f"remove {text(file.name)}: {error.dsn.reason}")
+    except OSError as error:  # the identity cannot be taken
+        log.warning(f"remove {text(file.name)}: {log.errno_text(error)}")
 
 
 def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:

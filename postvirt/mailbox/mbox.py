@@ -36,6 +36,7 @@ from postvirt.mailbox.errno_dsn import (
     DeliveryFailedError,
     step,
 )
+from postvirt.mailbox.inside import inside
 from postvirt.mailbox.lock_pauses import pauses
 from postvirt.mailbox.mbox_refusals import (
     check,
@@ -56,10 +57,9 @@ from postvirt.model.effects import Batch, Directory, Durable, Pause, Steps, Writ
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
-from postvirt.system import locks, log
+from postvirt.system import locks, log, whereabouts
 from postvirt.system.descriptors import close
 from postvirt.system.directories import open_directory
-from postvirt.system.privileges import acting_as
 from postvirt.system.safe_open import open_or_create
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
@@ -155,8 +155,8 @@ class _Mbox:
     """A locked mbox file, and what is needed to leave it as it was."""
 
     def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
         self._path = mailbox.path
-        self._owner = mailbox.owner
         self.fd = self.device = -1
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
         self._has_dot_lock = False
@@ -176,7 +176,7 @@ class _Mbox:
         left = pauses(locking.attempts, locking.delay_seconds)
         while done < len(steps):
             try:
-                with acting_as(self._owner):
+                with inside(self._mailbox):
                     for attempt in steps[done:]:
                         attempt()
                         done += 1
@@ -224,7 +224,7 @@ class _Mbox:
             # is no reason for a bounce, whatever the errno.
             with (
                 step(PLACE, WRITING),
-                acting_as(self._owner),
+                inside(self._mailbox),
                 step(WRITE, WRITING),
             ):
                 envelope = message.envelope
@@ -251,7 +251,7 @@ class _Mbox:
         written_bytes = os.fstat(self.fd).st_size - self._length
         has_its_names: bool = yield Written(self.fd, self.device, written_bytes)
         if not has_its_names:
-            with acting_as(self._owner):
+            with inside(self._mailbox):
                 hand_over(self.fd)
         directory = () if self._directory is None else (self._directory,)
         yield Durable(
@@ -275,12 +275,14 @@ class _Mbox:
             self._remove_dot_lock()
 
     def _truncate(self, length: int) -> None:
+        whereabouts.notes.enter(self._path, self._mailbox.owner.uid)
         try:
             # Under some quotas ftruncate(2) fails even when the length stays the same.
             if os.fstat(self.fd).st_size != length:
                 os.ftruncate(self.fd, length)
         except OSError as error:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
+        whereabouts.notes.leave()
 
     def _dot_lock(self) -> None:
         if not is_missing_or_regular(self._path):
@@ -295,16 +297,18 @@ class _Mbox:
         self._has_dot_lock = True
 
     def _remove_dot_lock(self) -> None:
+        lock = text(locks.dot_lock_path(self._path))
         try:
-            with acting_as(self._owner):
+            with inside(self._mailbox):
                 locks.remove_dot_lock(self._path)
+        except DeliveryFailedError as error:  # a process hangs in the mailbox
+            log.warning(f"remove {lock}: {error.dsn.reason}")
         except OSError as error:  # the identity cannot be taken
-            lock = text(locks.dot_lock_path(self._path))
             log.warning(f"remove {lock}: {log.errno_text(error)}")
 
     def _remove_stale_dot_lock(self, locking: Locking) -> None:
         try:
-            with acting_as(self._owner):
+            with inside(self._mailbox):
                 locks.remove_stale_dot_lock(self._path, locking.stale_seconds)
         except OSError as error:
             raise not_dot_locked(error, self._path) from None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from postvirt.codec.quoting import quote_local
+from postvirt.system import whereabouts
 
 
 class Content(Protocol):
@@ -67,6 +68,7 @@ def write_message(fd: int, head: bytes, content: Iterable[bytes], tail: bytes) -
     """
     pending = head
     for chunk in content:
+        whereabouts.notes.beat()  # a large message may take long
         if pending:
             _write_all(fd, (pending, chunk))
             pending = b""

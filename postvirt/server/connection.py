@@ -42,12 +42,22 @@ class Connection:
     ipc_timeout: float
     greeting: bytes
 
+    def greet(self) -> None:
+        """Announce the protocol, as soon as the client is there.
+
+        The watchdog process may answer the client from then on. There is always room
+        for it in the buffer of a new connection.
+        """
+        try:
+            os.write(self.writes, self.greeting)
+        except OSError as error:
+            log.debug(f"write {self.peer}: {log.errno_text(error)}")
+
     def converse(self, serve: Serve) -> Steps[None]:
-        """Serve the client; `serve` delivers and returns the status.
+        """Serve a client that was greeted; `serve` delivers and returns the status.
 
         This may be abandoned while it waits for the client, but not during a delivery.
         """
-        yield from self._send(self.greeting)
         # The queue manager may hang up here without a request. It may also take its
         # time, so there is no time limit.
         yield self._readable(None)

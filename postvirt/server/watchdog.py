@@ -7,6 +7,8 @@ started at once. When a worker leaves for good, this process ends too. When the 
 that accepts clients crashes, this process exits with an error, so that master(8) sees
 it.
 
+A worker that hangs is replaced, too (server.hang_watch).
+
 As a service it keeps several workers that accept clients until it is told to stop, and
 replaces any that leave or crash. Workers that die before they have served a client are
 replaced more and more slowly.
@@ -28,10 +30,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NoReturn, Protocol
 
+from postvirt.server.hang_watch import HangWatch
 from postvirt.server.loop import Callback, Loop
-from postvirt.server.metrics.scoreboard import Activity, Reason, Scoreboard
+from postvirt.server.metrics.scoreboard import Activity, Inside, Reason, Scoreboard
 from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
-from postvirt.server.watched_worker import State, WatchedWorker
+from postvirt.server.watched_worker import Health, State, WatchedWorker
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent, Word
 from postvirt.system import log
 
@@ -84,6 +87,9 @@ class Watchdog:
         self._on_failure = on_failure
         self._scoreboard = Scoreboard()
         self._workers: dict[int, WatchedWorker] = {}
+        self._hang_watch = HangWatch(
+            loop, self._workers, self._scoreboard, self._go_on_without
+        )
         self._exit_status = 0
         self._backoff = Backoff()
         self._failed_at = 0.0
@@ -105,9 +111,13 @@ class Watchdog:
     def run(self) -> int:
         """Go on until no worker is left, and none is to come; the exit status."""
         self.start_workers()
-        while self._workers or (self._is_service and not self._loop.is_stopping):
+        while self._are_at_work() or (self._is_service and not self._loop.is_stopping):
             self._loop.turn()
         return self._exit_status
+
+    def _are_at_work(self) -> bool:
+        """Whether there are workers to wait for: those that were given up may stay."""
+        return any(one.health is not Health.GIVEN_UP for one in self._workers.values())
 
     def stop(self) -> None:
         """Let all workers finish what they accepted, and leave."""
@@ -142,6 +152,19 @@ class Watchdog:
         """All workers, including those that serve their last clients."""
         return self._workers.values()
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether a worker accepts clients, and its loop comes round."""
+        return any(
+            one.state in (State.ACCEPTING, State.STANDING_IN)
+            and one.health is Health.SOUND
+            for one in self._workers.values()
+        )
+
+    def hung_mailbox(self, worker: WatchedWorker) -> Inside | None:
+        """The mailbox in which a worker hangs."""
+        return self._hang_watch.hung.of(worker.pid)
+
     def _current(self) -> list[WatchedWorker]:
         """The workers that accept clients or will, and that have no successor."""
         return [one for one in self._workers.values() if not one.has_successor]
@@ -150,6 +173,7 @@ class Watchdog:
         """Start a worker; False when there can be no further process now."""
         self._job.prepare()
         slot = self._scoreboard.take()
+        slot.is_watched = self._hang_watch.is_watching
         # What exists now is shared with every worker; the collector must not touch it,
         # or each worker would get its own copy of the pages.
         gc.freeze()
@@ -161,7 +185,8 @@ class Watchdog:
             return False
         if pid == 0:
             os.close(words_fd)
-            _be_worker(self._job, Parent((self._lifeline,), slot, writes))
+            hung = self._hang_watch.hung
+            _be_worker(self._job, Parent((self._lifeline,), slot, hung, writes))
         os.close(writes)
         worker = WatchedWorker(
             pid=pid, words_fd=words_fd, slot=slot, started=time.monotonic()
@@ -189,6 +214,8 @@ class Watchdog:
         match Word(os.read(worker.words_fd, 1)):
             case Word.READY:
                 self._handle_ready(worker)
+            case Word.WANTS_WATCH:
+                self._hang_watch.begin()
             case Word.WANTS_SUCCESSOR:
                 self._succeed(worker, State.STANDING_IN)
             case Word.WANTS_ANOTHER:
@@ -220,17 +247,30 @@ class Watchdog:
             worker.state = state
             self._start_worker()
 
+    def _go_on_without(self, worker: WatchedWorker) -> None:
+        """A worker hangs: let another one accept clients, if there may be one."""
+        if self._hang_watch.are_too_many:
+            log.error("too many worker processes hang: no other one is started")
+        else:
+            self._succeed(worker, State.LEAVING)
+        worker.dismiss()
+
     def _handle_end(self, worker: WatchedWorker) -> None:
         """A worker has ended: replace it, or end as well."""
         self._loop.remove_source(worker.words_fd)
         os.close(worker.words_fd)
         del self._workers[worker.pid]
         code = worker.wait()
+        self._hang_watch.handle_end(worker)
         activity = worker.slot.read()
         self._scoreboard.give_back(worker.slot)
         reason = worker.why_ended(code)
         if reason is not None and not self._loop.is_stopping:
             self._scoreboard.count_end(reason)
+        if worker.health is Health.GIVEN_UP:
+            if not self._loop.is_stopping:
+                self.start_workers()
+            return
         if code in REPLACED:
             self._succeed(worker, State.LEAVING)
             return

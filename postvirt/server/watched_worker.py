@@ -38,13 +38,29 @@ class State(Enum):
     LEAVING = "leaving"
 
 
+class Health(Enum):
+    """Whether a worker comes round (server.hang_watch).
+
+    SOUND      as far as is known
+    QUIET      not for a while: another worker accepts clients
+    GIVEN_UP   not for long: it was killed, and ends when the kernel lets it
+    """
+
+    SOUND = "sound"
+    QUIET = "quiet"
+    GIVEN_UP = "given up"
+
+
 @dataclass(slots=True, kw_only=True)
 class WatchedWorker:
     """A worker process.
 
-    words_fd   readable when the worker says something, or has ended
-    started    a time.monotonic()
-    reason     why it is to be replaced, if that is known before it ends
+    words_fd        readable when the worker says something, or has ended
+    started         a time.monotonic()
+    reason          why it is to be replaced, if that is known before it ends
+    beats           how many signs of life there were when it last gave one
+    quiet_seconds   how long ago that was
+    is_stopped      a signal has stopped it
     """
 
     pid: int
@@ -53,6 +69,10 @@ class WatchedWorker:
     started: float
     state: State = State.STARTING
     reason: Reason | None = None
+    health: Health = Health.SOUND
+    beats: int = 0
+    quiet_seconds: float = 0.0
+    is_stopped: bool = False
 
     @property
     def has_successor(self) -> bool:
@@ -72,7 +92,7 @@ class WatchedWorker:
         process = f"worker process {self.pid}"
         if code == -signal.SIGALRM:
             log.warning(f"{process} made no progress for daemon_timeout: killed")
-        elif code < 0:
+        elif code < 0 and self.health is not Health.GIVEN_UP:
             log.warning(f"{process} killed by signal {-code}")
         return code
 
@@ -80,6 +100,8 @@ class WatchedWorker:
         """Why it ended with this exit code; None: it left for good."""
         if code == -signal.SIGALRM:
             return Reason.DAEMON_TIMEOUT
+        if self.health is Health.GIVEN_UP:
+            return Reason.HUNG
         if code < 0:
             return Reason.KILLED
         if code == Leave.CHANGED_TABLE:

@@ -40,12 +40,15 @@ from postvirt.server.connection import Connection
 from postvirt.server.loop import CHILD_SIGNALS
 from postvirt.server.pass_transport import receive_client
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent
-from postvirt.system import log
+from postvirt.system import log, whereabouts
 from postvirt.system.descriptors import close
 
 # A worker asks for its successor when a tenth of max_use is left, so that no client
 # waits the few milliseconds until the new one is ready.
 _SPARE_PART = 10
+
+# The loop of a worker with clients comes round at least as often as this.
+BEAT_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +143,13 @@ class Worker:
             listener.setblocking(False)
         self._listeners = listeners
         self._parent = parent
+        whereabouts.report_to(parent.slot, parent.hung)
         self._idle_until = time.monotonic() + self._limits.max_idle
         self._begin_to_listen()
         parent.say_ready()
         while self._leave is None:
             self._turn(self._idle_until)
-            if self._engine.clients:
+            if self._engine.clients or len(parent.hung):
                 self._idle_until = time.monotonic() + self._limits.max_idle
             elif time.monotonic() >= self._idle_until and self._leave is None:
                 log.debug("idle timeout -- exiting")
@@ -156,7 +160,7 @@ class Worker:
 
     def serve_pair(self, reads: int, writes: int) -> None:
         """Serve one client on a pair of descriptors."""
-        self._engine.run(self._conversation(reads, writes))
+        self._engine.run(self._greet(reads, writes))
 
     def _turn(self, until: float | None) -> None:
         # The kernel kills a process whose loop does not come round any more, because of
@@ -167,6 +171,9 @@ class Worker:
         if now >= self._alarm_at + min(1.0, longest):
             signal.alarm(self._limits.daemon_timeout)
             self._alarm_at = now
+        if self._engine.clients:
+            self._parent.slot.beat()
+            longest = min(longest, BEAT_SECONDS)
         latest = now + longest
         self._engine.turn(latest if until is None else min(until, latest))
 
@@ -208,13 +215,15 @@ class Worker:
     def _begin_to_serve(self, client: socket.socket) -> None:
         self._served += 1
         self._parent.slot.begin()
+        if not self._parent.slot.is_watched:
+            self._parent.ask_for_watch()
         if self._engine.clients + 1 >= self._limits.clients:
             self._notify(master_status.TAKEN)
             self._end_listening()
         if self._clients_are_passed:
             steps = self._passed_conversation(client)
         else:
-            steps = self._conversation(client.fileno(), client.fileno())
+            steps = self._greet(client.fileno(), client.fileno())
         self._engine.start(steps, lambda _: self._end_service(client))
         if self._served >= self._limits.max_use:
             self._begin_to_leave(Leave.REPLACE)
@@ -228,10 +237,15 @@ class Worker:
             self._notify(master_status.AVAILABLE)
             self._begin_to_listen()
 
-    def _conversation(self, reads: int, writes: int) -> Steps[None]:
+    def _greet(self, reads: int, writes: int) -> Steps[None]:
+        """Greet a client at once; the steps that serve it."""
         connection = Connection(
             reads, writes, self._peer, self._limits.ipc_timeout, self._greeting
         )
+        connection.greet()
+        return self._conversation(connection)
+
+    def _conversation(self, connection: Connection) -> Steps[None]:
         try:
             yield from connection.converse(self._assembly.agent.serve)
         except StoppingError:
@@ -247,7 +261,7 @@ class Worker:
             return
         try:
             os.set_blocking(client, False)
-            yield from self._conversation(client, client)
+            yield from self._greet(client, client)
         except OSError as error:
             log.error(f"accept connection: {log.errno_text(error)}")
         finally:

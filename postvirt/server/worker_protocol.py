@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from postvirt.server.hung_mailboxes import HungMailboxes
 from postvirt.server.metrics.scoreboard import Slot
 
 
@@ -21,6 +22,7 @@ class Word(Enum):
     """What a worker says.
 
     READY             it accepts clients
+    WANTS_WATCH       it has clients: look for its signs of life
     WANTS_SUCCESSOR   it will soon have served max_use clients; it accepts clients until
                       its successor does
     WANTS_ANOTHER     it accepts no more clients: another worker has to go on
@@ -28,6 +30,7 @@ class Word(Enum):
     """
 
     READY = b"r"
+    WANTS_WATCH = b"w"
     WANTS_SUCCESSOR = b"s"
     WANTS_ANOTHER = b"a"
     END = b""
@@ -52,16 +55,22 @@ class Parent:
     lifelines   descriptors that become readable when there is no process left to work
                 for: master(8) or the watchdog process has ended
     slot        where the worker notes what it is doing
+    hung        the mailboxes in which another worker hangs
     words_fd    the descriptor to say words on; -1 is none
     """
 
     lifelines: Sequence[int] = ()
     slot: Slot = field(default_factory=Slot)
+    hung: HungMailboxes = field(default_factory=HungMailboxes)
     words_fd: int = -1
 
     def say_ready(self) -> None:
         """This worker accepts clients."""
         self._say(Word.READY)
+
+    def ask_for_watch(self) -> None:
+        """Look for signs of life of this worker, now that it has clients."""
+        self._say(Word.WANTS_WATCH)
 
     def ask_for_successor(self) -> None:
         """Start the next worker; this one accepts clients until that one does."""

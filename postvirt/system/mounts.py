@@ -44,12 +44,16 @@ class Mount:
 
 def mount_of(path: str) -> Mount | None:
     """The mount that a path is on; None if there is no /proc."""
+    return covering(mounted(), os.path.realpath(path))
+
+
+def mounted() -> list[Mount]:
+    """All mounts; none if there is no /proc."""
     try:
         with open(MOUNTINFO, "rb") as file:
-            mounts = parse(file.read())
+            return parse(file.read())
     except OSError:
-        return None
-    return covering(mounts, os.path.realpath(path))
+        return []
 
 
 def parse(mountinfo: bytes) -> list[Mount]:

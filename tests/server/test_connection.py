@@ -73,6 +73,7 @@ class Client:
 
         fd = self.ours.fileno()
         connection = Connection(fd, fd, "virtual socket", TIMEOUT, GREETING)
+        connection.greet()
         steps = connection.converse(serve)
         resume = partial(next, steps)
         while True:
@@ -324,14 +325,19 @@ def test_an_answer_that_does_not_fit_waits_for_room(
         while True:
             filler += client.ours.send(b"x" * 1000)
     fd = client.ours.fileno()
-    steps = Connection(fd, fd, "virtual socket", TIMEOUT, GREETING).converse(
-        lambda _: pytest.fail("nothing was asked")
-    )
-    assert next(steps) == Ready(fd, TIMEOUT, writes=True)
+
+    def serve(_: DeliveryRequest) -> Steps[int]:
+        yield from ()
+        return 0
+
+    client.theirs.sendall(WIRE)
+    steps = Connection(fd, fd, "virtual socket", TIMEOUT, GREETING).converse(serve)
+    assert next(steps) == Ready(fd, None, can_be_abandoned=True)
+    assert steps.send(True) == Ready(fd, TIMEOUT, writes=True)
     if has_room:
         assert len(client.received()) == filler
-    assert steps.send(has_room) == Ready(fd, None, can_be_abandoned=True)
-    assert client.received().endswith(GREETING) == has_room
+    assert steps.send(has_room) == Ready(fd, TIMEOUT, can_be_abandoned=True)
+    assert client.received().endswith(encode_reply(0)) == has_room
 
 
 def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
@@ -347,7 +353,9 @@ def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
         yield from ()
         return 0
 
-    steps = Connection(to_agent, from_agent, "peer", 1.0, GREETING).converse(serve)
+    connection = Connection(to_agent, from_agent, "peer", 1.0, GREETING)
+    connection.greet()
+    steps = connection.converse(serve)
     assert [effect.fd for effect in steps if isinstance(effect, Ready)] == (
         [to_agent] * 2
     )

@@ -81,6 +81,11 @@ def _workers(totals: Totals) -> Iterator[Metric]:
         value=totals.accepting,
     )
     yield GaugeMetricFamily(
+        "postvirt_hung_mailboxes",
+        "Mailboxes in which a worker process hangs.",
+        value=totals.hung,
+    )
+    yield GaugeMetricFamily(
         "postvirt_clients_in_flight",
         "Clients that are being served.",
         value=totals.in_flight,

@@ -1,10 +1,10 @@
 """What every worker is doing, for the watchdog process and the exporter to see.
 
 It is memory that the watchdog process shares with its workers. Each worker has a slot
-with numbers that only this worker writes, except for one that tells it to accept no
-more clients. Writing takes no system call. What a worker wrote before it was killed is
-still there, and is added to the numbers of all workers before it, so that nothing that
-was counted is lost.
+with numbers that only this worker writes, except for those with which the watchdog
+process tells it something. Writing takes no system call. What a worker wrote before it
+was killed is still there, and is added to the numbers of all workers before it, so that
+nothing that was counted is lost.
 
 The exporter is another program, which reads the memory through a descriptor. While the
 watchdog process moves numbers from one place to another, a number in front says so.
@@ -45,6 +45,7 @@ class Reason(StrEnum):
     DIED = "died"
     KILLED = "killed"
     DAEMON_TIMEOUT = "daemon_timeout"
+    HUNG = "hung"
 
 
 class _Head(IntEnum):
@@ -52,14 +53,20 @@ class _Head(IntEnum):
 
     CHANGES     odd while numbers are being moved
     SLOTS       how many slots have ever been used
+    HUNG        how many mailboxes hang
     """
 
     CHANGES = 0
     SLOTS = 1
+    HUNG = 2
 
 
 class _Field(IntEnum):
-    """The numbers of a slot; times are milliseconds of time.monotonic(), 0 is never."""
+    """The numbers of a slot; times are milliseconds of time.monotonic(), 0 is never.
+
+    The watchdog process writes MUST_LEAVE, IS_TAKEN and IS_WATCHED. INSIDE_SINCE,
+    INSIDE_UID and PATH_BYTES say in which mailbox the worker is.
+    """
 
     ACCEPTS = 0
     SERVED = 1
@@ -67,19 +74,42 @@ class _Field(IntEnum):
     LAST_ACCEPT = 3
     MUST_LEAVE = 4
     IS_TAKEN = 5
+    IS_WATCHED = 6
+    BEATS = 7
+    INSIDE_SINCE = 8
+    INSIDE_UID = 9
+    PATH_BYTES = 10
 
+
+# As plain numbers: members of an enumeration take three times as long.
+_BEATS = int(_Field.BEATS)
+_INSIDE_SINCE = int(_Field.INSIDE_SINCE)
+_INSIDE_UID = int(_Field.INSIDE_UID)
+_PATH_BYTES = int(_Field.PATH_BYTES)
 
 _REASONS = list(Reason)
 _NUMBER_BYTES = 8
 _HEAD_NUMBERS = len(_Head) + len(_REASONS)
-_SLOT_NUMBERS = len(_Field) + SIZE
+_COUNTED_NUMBERS = len(_Field) + SIZE
+# The path of the mailbox follows the counts; the rest of a longer one is left out.
+MOST_PATH_BYTES = 1024
+_SLOT_NUMBERS = _COUNTED_NUMBERS + MOST_PATH_BYTES // _NUMBER_BYTES
 _NOTHING = memoryview(bytes(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """In which mailbox a worker is, as which user, since when (a time.monotonic())."""
+
+    path: bytes
+    uid: int
+    since: float
 
 
 class Slot:
     """A worker's own numbers; each is written in one piece."""
 
-    __slots__ = ("_numbers", "is_shared")
+    __slots__ = ("_numbers", "_path", "is_shared")
 
     def __init__(self, numbers: memoryview | None = None) -> None:
         """A slot of the scoreboard, or, without numbers, one that no process reads."""
@@ -87,6 +117,7 @@ class Slot:
         if numbers is None:
             numbers = memoryview(bytearray(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
         self._numbers = numbers
+        self._path = numbers[_COUNTED_NUMBERS:].cast("B")
 
     @property
     def accepts(self) -> bool:
@@ -107,6 +138,11 @@ class Slot:
         self._numbers[_Field.IN_FLIGHT] -= 1
         self._numbers[_Field.SERVED] += 1
 
+    @property
+    def in_flight(self) -> int:
+        """How many clients the worker serves now."""
+        return self._numbers[_Field.IN_FLIGHT]
+
     def dismiss(self) -> None:
         """Tell the worker to accept no more clients from this moment on."""
         self._numbers[_Field.MUST_LEAVE] = True
@@ -116,10 +152,52 @@ class Slot:
         """Whether the worker was told so."""
         return bool(self._numbers[_Field.MUST_LEAVE])
 
+    def beat(self) -> None:
+        """A sign of life: the worker makes progress."""
+        self._numbers[_BEATS] += 1
+
+    @property
+    def beats(self) -> int:
+        """How many signs of life there have been."""
+        return self._numbers[_Field.BEATS]
+
+    def enter(self, path: bytes, uid: int) -> None:
+        """The worker is going to work in this mailbox, as this user."""
+        numbers = self._numbers
+        size = len(path)
+        if size > MOST_PATH_BYTES:
+            path, size = path[:MOST_PATH_BYTES], MOST_PATH_BYTES
+        self._path[:size] = path
+        numbers[_PATH_BYTES] = size
+        numbers[_INSIDE_UID] = uid
+        numbers[_INSIDE_SINCE] = int(time.monotonic() * 1000)
+
+    def leave(self) -> None:
+        """It has come out of the mailbox again."""
+        self._numbers[_INSIDE_SINCE] = 0
+
+    def inside(self) -> Inside | None:
+        """In which mailbox the worker is."""
+        numbers = self._numbers
+        since = numbers[_INSIDE_SINCE]
+        if not since:
+            return None
+        path = bytes(self._path[: numbers[_PATH_BYTES]])
+        return Inside(path, numbers[_INSIDE_UID], since / 1000)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the watchdog process looks for signs of life now and then."""
+        return bool(self._numbers[_Field.IS_WATCHED])
+
+    @is_watched.setter
+    def is_watched(self, is_watched: bool) -> None:
+        self._numbers[_Field.IS_WATCHED] = is_watched
+
     @property
     def counts(self) -> Counts:
         """The part in which the worker counts its deliveries."""
-        return Counts(self._numbers[len(_Field) :])
+        return Counts(self._numbers[len(_Field) : _COUNTED_NUMBERS])
 
     def read(self) -> Activity:
         """The numbers as they are now."""
@@ -142,7 +220,7 @@ class Slot:
     def add(self, other: Slot) -> None:
         """Add what a worker that has ended served and counted."""
         self._numbers[_Field.SERVED] += other._numbers[_Field.SERVED]
-        for place in range(len(_Field), _SLOT_NUMBERS):
+        for place in range(len(_Field), _COUNTED_NUMBERS):
             number = other._numbers[place]
             if number:
                 self._numbers[place] += number
@@ -211,6 +289,10 @@ class Scoreboard:
         if slot.is_shared:
             self._free.append(slot)
 
+    def count_hung(self, mailboxes: int) -> None:
+        """So many mailboxes hang now."""
+        self._head[_Head.HUNG] = mailboxes
+
     def count_end(self, reason: Reason) -> None:
         """Count a worker that was replaced."""
         self._head[len(_Head) + _REASONS.index(reason)] += 1
@@ -221,12 +303,14 @@ class Totals:
     """What the scoreboard says about all workers together.
 
     workers     how many there are; `accepting` of them accept clients
+    hung        how many mailboxes hang
     ends        how many were replaced, by reason
     counts      what all have counted, including those that have ended
     """
 
     workers: int
     accepting: int
+    hung: int
     in_flight: int
     served: int
     ends: dict[Reason, int]
@@ -244,7 +328,7 @@ class Spectator:
         numbers = self._copy()
         head = numbers[:_HEAD_NUMBERS]
         slots = [
-            numbers[begin : begin + _SLOT_NUMBERS]
+            numbers[begin : begin + _COUNTED_NUMBERS]
             for begin in range(_HEAD_NUMBERS, len(numbers), _SLOT_NUMBERS)
         ]
         taken = [slot for slot in slots if slot[_Field.IS_TAKEN]]
@@ -252,6 +336,7 @@ class Spectator:
         return Totals(
             workers=len(taken),
             accepting=sum(slot[_Field.ACCEPTS] for slot in taken),
+            hung=head[_Head.HUNG],
             in_flight=counts[_Field.IN_FLIGHT],
             served=counts[_Field.SERVED],
             ends=dict(zip(_REASONS, head[len(_Head) :], strict=True)),

@@ -145,7 +145,8 @@ class Service:
     def _keep_alive(self) -> None:
         seconds = systemd.keep_alive_seconds()
         if seconds is not None:
-            systemd.notify("WATCHDOG=1")
+            if self._watchdog.is_accepting or not self._is_started:
+                systemd.notify("WATCHDOG=1")
             self._loop.call_after(seconds, self._keep_alive)
 
 

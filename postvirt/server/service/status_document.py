@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from postvirt import __version__
-from postvirt.model.text import wire
+from postvirt.model.text import text, wire
 from postvirt.server.service.control import Answer
 from postvirt.server.service.in_force import InForce
 from postvirt.server.service.tables_in_use import TablesInUse
@@ -40,11 +40,25 @@ def status_document(
         "uptime_seconds": round(now - began, 3),
         "served": watchdog.served + sum(worker["served"] for worker in workers),
         "workers": workers,
+        "hung_mailboxes": _hung_mailboxes(watchdog, now),
         "watcher": tables.watcher.status(),
         "exporter": tables.exporter.status(),
         "last_reload": last_reload,
         "tables": _tables_status(tables.files),
     }
+
+
+def _hung_mailboxes(watchdog: Watchdog, now: float) -> Sequence[Answer]:
+    return [
+        {
+            "path": text(inside.path),
+            "uid": inside.uid,
+            "seconds": round(now - inside.since, 3),
+            "pid": worker.pid,
+        }
+        for worker in watchdog.workers()
+        if (inside := watchdog.hung_mailbox(worker)) is not None
+    ]
 
 
 def _worker_status(worker: WatchedWorker, now: float) -> Answer:

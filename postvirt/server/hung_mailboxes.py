@@ -1,0 +1,145 @@
+"""The mailboxes in which a worker hangs, for all workers to see.
+
+The watchdog process writes them into memory that it shares with its workers. A worker
+looks there before it enters a mailbox, which takes no system call; as a rule there is
+nothing.
+
+An owner may have many mailboxes, and a file server may have the mailboxes of many
+owners. So that workers do not hang one after the other:
+
+    one mailbox of an owner hangs         mail for it has to wait
+    two of one owner on one file system   so does all mail for this owner there
+    those of eight owners there           so does all mail for this file system
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from dataclasses import dataclass
+from enum import IntEnum
+
+from postvirt.server.metrics.scoreboard import MOST_PATH_BYTES, Inside
+from postvirt.system import mounts
+
+# More than this, and the watchdog process starts no further workers.
+MOST_HUNG = 50
+
+_MOST_MAILBOXES_OF_AN_OWNER = 1
+_MOST_OWNERS_OF_A_FILE_SYSTEM = 7
+
+
+class _Field(IntEnum):
+    """The numbers of an entry; the path follows them.
+
+    SINCE       when it began, in milliseconds of time.monotonic(); 0: an empty entry
+    UID         the owner whose mail has to wait, or _ANYBODY
+    IS_WHOLE    whether the path is the whole one, or that of a directory above it
+    """
+
+    SINCE = 0
+    UID = 1
+    IS_WHOLE = 2
+    PATH_BYTES = 3
+
+
+_NUMBER_BYTES = 8
+_ENTRY_NUMBERS = len(_Field) + MOST_PATH_BYTES // _NUMBER_BYTES
+_ANYBODY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Hung:
+    """A mailbox, and the mount point of the file system that it is on.
+
+    inside is None for a worker that hangs elsewhere, which no mail has to wait for.
+    """
+
+    inside: Inside | None
+    point: bytes
+    entry: int
+
+
+class HungMailboxes:
+    """All of them; a fork does not copy the memory."""
+
+    def __init__(self) -> None:
+        memory = mmap.mmap(-1, (1 + MOST_HUNG * _ENTRY_NUMBERS) * _NUMBER_BYTES)
+        numbers = memoryview(memory).cast("q")
+        self._head = numbers[:1]
+        self._entries = [
+            numbers[begin : begin + _ENTRY_NUMBERS]
+            for begin in range(1, len(numbers), _ENTRY_NUMBERS)
+        ]
+        self._hung: dict[int, _Hung] = {}
+
+    def __len__(self) -> int:
+        return int(self._head[0])
+
+    def add(self, pid: int, inside: Inside | None) -> None:
+        """This worker hangs, in this mailbox."""
+        free = set(range(MOST_HUNG)) - {hung.entry for hung in self._hung.values()}
+        if free:
+            point = b"" if inside is None else _mount_point(inside.path)
+            hung = self._hung[pid] = _Hung(inside, point, min(free))
+            if inside is not None:
+                self._write(hung, inside)
+            self._head[0] = len(self._hung)
+
+    def remove(self, pid: int) -> None:
+        """This worker does not hang any more."""
+        hung = self._hung.pop(pid, None)
+        if hung is not None:
+            self._entries[hung.entry][_Field.SINCE] = 0
+            self._head[0] = len(self._hung)
+
+    def of(self, pid: int) -> Inside | None:
+        """The mailbox in which this worker hangs."""
+        return self._hung[pid].inside if pid in self._hung else None
+
+    def seconds(self, path: bytes, uid: int) -> float | None:
+        """For how long mail for this mailbox has had to wait; None: it need not."""
+        if not self._head[0]:
+            return None
+        for entry in self._entries:
+            since = entry[_Field.SINCE]
+            if since and _concerns(entry, path, uid):
+                return time.monotonic() - since / 1000
+        return None
+
+    def _write(self, hung: _Hung, inside: Inside) -> None:
+        path, uid, is_whole = inside.path, inside.uid, True
+        here = [
+            one.inside
+            for one in self._hung.values()
+            if one.inside is not None and one.point == hung.point
+        ]
+        if len({one.uid for one in here}) > _MOST_OWNERS_OF_A_FILE_SYSTEM:
+            path, uid, is_whole = hung.point, _ANYBODY, False
+        elif len([one for one in here if one.uid == uid]) > _MOST_MAILBOXES_OF_AN_OWNER:
+            path, is_whole = hung.point, False
+        entry = self._entries[hung.entry]
+        entry[_Field.UID] = uid
+        entry[_Field.IS_WHOLE] = is_whole
+        entry[_Field.PATH_BYTES] = len(path)
+        entry[len(_Field) :].cast("B")[: len(path)] = path
+        entry[_Field.SINCE] = int(inside.since * 1000)
+
+
+def _concerns(entry: memoryview, path: bytes, uid: int) -> bool:
+    if entry[_Field.UID] not in (uid, _ANYBODY):
+        return False
+    size = entry[_Field.PATH_BYTES]
+    hung = bytes(entry[len(_Field) :].cast("B")[:size])
+    if entry[_Field.IS_WHOLE]:
+        return path[:MOST_PATH_BYTES] == hung
+    return mounts.is_below(os.fsdecode(path), os.fsdecode(hung))
+
+
+def _mount_point(path: bytes) -> bytes:
+    """Where the file system of a path is mounted, without touching it."""
+    mount = mounts.covering(mounts.mounted(), os.fsdecode(path))
+    return b"/" if mount is None else os.fsencode(mount.point)
