@@ -7,14 +7,19 @@ import pty
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from postvirt import __version__
+from tests.harness.fuse_trap import trapped
 from tests.harness.service import (
     Service,
     changed_command,
     configure,
     deliver,
+    request,
     wait_until_watching,
 )
 
@@ -148,6 +153,7 @@ def test_json_has_everything(service: Service) -> None:
         "state": "running",
         "served": 1,
         "exporter": None,
+        "hung_mailboxes": [],
     }
     service.stop()
 
@@ -176,4 +182,23 @@ def test_a_file_that_is_missing_and_a_directory_that_is_polled(
             f"warning: cannot watch {closed} (Permission denied):"
             " polling every 2 seconds"
         )
+    service.stop()
+
+
+@pytest.mark.root
+def test_a_mailbox_that_hangs_is_named(service: Service) -> None:
+    service.start()
+    deliver(service)
+    owner = service.instance.recipient_owner
+    (new,) = service.instance.mail.glob("*/new")
+    with ThreadPoolExecutor() as background, trapped(new, owner.uid, owner.gid):
+        background.submit(service.ask, request(service.instance))
+        while not (hung := service.status()["hung_mailboxes"]):
+            pass
+        shown = service.command("status").stdout
+        assert f"hung mailbox: {new.parent}/ (uid {owner.uid}), for " in shown
+        assert f", worker process {hung[0]['pid']}\n" in shown
+        service.wait_for_line("killed, and 1 clients told to try again")
+    while service.status()["hung_mailboxes"]:
+        pass
     service.stop()
