@@ -23,7 +23,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -160,7 +160,9 @@ class Worker:
 
     def serve_pair(self, reads: int, writes: int) -> None:
         """Serve one client on a pair of descriptors."""
-        self._engine.run(self._greet(reads, writes))
+        connection = self._connection(reads, writes)
+        connection.greet()
+        self._engine.run(self._conversation(connection))
 
     def _turn(self, until: float | None) -> None:
         # The kernel kills a process whose loop does not come round any more, because of
@@ -192,6 +194,16 @@ class Worker:
         if table := self._assembly.changed_table():
             log.info(f"table {table} has changed -- restarting")
             self._begin_to_leave(Leave.CHANGED_TABLE)
+        connections = list(self._accepted(listener))
+        if self._served and not self._was_taken:
+            # To master(8), a process that was never taken has failed to start. At this
+            # moment no client waits for which it would start another process.
+            self._notify(master_status.TAKEN, master_status.AVAILABLE)
+        for connection in connections:
+            connection.greet()
+
+    def _accepted(self, listener: socket.socket) -> Iterator[Connection]:
+        """Begin to serve each; those that are to be greeted."""
         while self._is_listening:
             if self._parent.slot.is_dismissed:
                 self._begin_to_leave(Leave.REPLACE)
@@ -200,19 +212,18 @@ class Worker:
                 client, _ = listener.accept()
                 client.setblocking(False)
             except BlockingIOError:
-                break  # those were all, or another process was faster
+                return  # those were all, or another process was faster
             except OSError as error:
                 log.error(f"accept connection: {log.errno_text(error)}")
                 return
-            self._begin_to_serve(client)
+            connection = self._connection(client.fileno(), client.fileno())
+            self._begin_to_serve(client, connection)
+            if not self._clients_are_passed:
+                yield connection
             if self._engine.clients == 1 and self._was_taken:
-                break  # most probably the last; if not, the next turn sees it
-        if self._served and not self._was_taken:
-            # To master(8), a process that was never taken has failed to start. At this
-            # moment no client waits for which it would start another process.
-            self._notify(master_status.TAKEN, master_status.AVAILABLE)
+                return  # most probably the last; if not, the next turn sees it
 
-    def _begin_to_serve(self, client: socket.socket) -> None:
+    def _begin_to_serve(self, client: socket.socket, connection: Connection) -> None:
         self._served += 1
         self._parent.slot.begin()
         if not self._parent.slot.is_watched:
@@ -223,7 +234,7 @@ class Worker:
         if self._clients_are_passed:
             steps = self._passed_conversation(client)
         else:
-            steps = self._greet(client.fileno(), client.fileno())
+            steps = self._conversation(connection)
         self._engine.start(steps, lambda _: self._end_service(client))
         if self._served >= self._limits.max_use:
             self._begin_to_leave(Leave.REPLACE)
@@ -237,13 +248,10 @@ class Worker:
             self._notify(master_status.AVAILABLE)
             self._begin_to_listen()
 
-    def _greet(self, reads: int, writes: int) -> Steps[None]:
-        """Greet a client at once; the steps that serve it."""
-        connection = Connection(
+    def _connection(self, reads: int, writes: int) -> Connection:
+        return Connection(
             reads, writes, self._peer, self._limits.ipc_timeout, self._greeting
         )
-        connection.greet()
-        return self._conversation(connection)
 
     def _conversation(self, connection: Connection) -> Steps[None]:
         try:
@@ -254,14 +262,16 @@ class Worker:
             # It costs this client its connection, and no other client anything.
             log.error(f"unexpected {type(error).__name__}: {error}; please report")
 
-    def _passed_conversation(self, connection: socket.socket) -> Steps[None]:
-        client = yield from receive_client(connection)
-        close(connection.detach())
+    def _passed_conversation(self, passing: socket.socket) -> Steps[None]:
+        client = yield from receive_client(passing)
+        close(passing.detach())
         if client is None:
             return
         try:
             os.set_blocking(client, False)
-            yield from self._greet(client, client)
+            connection = self._connection(client, client)
+            connection.greet()
+            yield from self._conversation(connection)
         except OSError as error:
             log.error(f"accept connection: {log.errno_text(error)}")
         finally:
