@@ -19,6 +19,7 @@ Differs: Accept lock. The lock file pid/unix.NAME is not used; it only keeps man
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -46,6 +47,11 @@ from postvirt.system.descriptors import close
 # A worker asks for its successor when a tenth of max_use is left, so that no client
 # waits the few milliseconds until the new one is ready.
 _SPARE_PART = 10
+
+# How long it accepts no clients when there are no descriptors, and for how long it does
+# not say so again.
+_REST_SECONDS = 1.0
+_QUIET_SECONDS = 60.0
 
 # The loop of a worker with clients comes round at least as often as this.
 BEAT_SECONDS = 0.25
@@ -126,6 +132,8 @@ class Worker:
         self._is_listening = False
         self._idle_until = 0.0
         self._alarm_at = 0.0
+        self._rests_until = math.inf
+        self._quiet_until = 0.0
         self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._engine.watch(self._signals, self._handle_signals)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
@@ -176,6 +184,9 @@ class Worker:
         if self._engine.clients:
             self._parent.slot.beat()
             longest = min(longest, BEAT_SECONDS)
+        if now >= self._rests_until:
+            self._listen_again()
+        longest = min(longest, self._rests_until - now)
         latest = now + longest
         self._engine.turn(latest if until is None else min(until, latest))
 
@@ -214,7 +225,7 @@ class Worker:
             except BlockingIOError:
                 return  # those were all, or another process was faster
             except OSError as error:
-                log.error(f"accept connection: {log.errno_text(error)}")
+                self._rest_from_accepting(error)
                 return
             connection = self._connection(client.fileno(), client.fileno())
             self._begin_to_serve(client, connection)
@@ -222,6 +233,25 @@ class Worker:
                 yield connection
             if self._engine.clients == 1 and self._was_taken:
                 return  # most probably the last; if not, the next turn sees it
+
+    def _rest_from_accepting(self, error: OSError) -> None:
+        """Out of descriptors or memory: the client waits, or another process has it."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            log.error(
+                f"accept connection: {log.errno_text(error)}:"
+                f" trying again every {_REST_SECONDS:g} seconds"
+            )
+            self._quiet_until = now + _QUIET_SECONDS
+        self._rests_until = now + _REST_SECONDS
+        self._notify(master_status.TAKEN)
+        self._end_listening()
+
+    def _listen_again(self) -> None:
+        self._rests_until = math.inf
+        if self._leave is None and not self._is_listening:
+            self._notify(master_status.AVAILABLE)
+            self._begin_to_listen()
 
     def _begin_to_serve(self, client: socket.socket, connection: Connection) -> None:
         self._served += 1
@@ -244,9 +274,7 @@ class Worker:
     def _end_service(self, client: socket.socket) -> None:
         close(client.detach())
         self._parent.slot.end()
-        if self._leave is None and not self._is_listening:
-            self._notify(master_status.AVAILABLE)
-            self._begin_to_listen()
+        self._listen_again()
 
     def _connection(self, reads: int, writes: int) -> Connection:
         return Connection(

@@ -33,6 +33,7 @@ _PROGRAM = f"""\
 #!{sys.executable}
 import sys
 sys.path[:] = {[str(PROJECT), *sys.path]!r}
+%s
 from postvirt.server.launcher import main
 sys.exit(main())
 """
@@ -69,8 +70,13 @@ class DropIn:
         environment: Mapping[str, str] | None = None,
         descriptors: Mapping[int, int] | None = None,
         listeners: int = 1,
+        open_files: int | None = None,
     ) -> None:
         self.instance = instance
+        self._setup = ""
+        if open_files is not None:
+            limit = f"(resource.RLIMIT_NOFILE, ({open_files}, {open_files}))"
+            self._setup = f"import resource; resource.setrlimit{limit}"
         self.exit_status: int | None = None
         self._log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._log.settimeout(TIMEOUT_SECONDS)
@@ -117,7 +123,7 @@ class DropIn:
         variables: Mapping[str, str],
     ) -> int:
         program = self.instance.root / name
-        program.write_text(_PROGRAM)
+        program.write_text(_PROGRAM % self._setup)
         program.chmod(0o755)
         output = os.fspath(self.instance.root / "output")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

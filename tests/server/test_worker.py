@@ -8,7 +8,7 @@ import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -670,3 +670,31 @@ def test_sigterm_within_a_request_is_no_timeout(
             client.recv(1000)
     assert agent.wait() == 0
     assert not any("timeout" in text for text in agent.log_texts())
+
+
+def test_without_descriptors_clients_wait_and_the_log_is_short(
+    start: Start, post: Post
+) -> None:
+    agent = start(open_files=40)
+    assert agent.ask(post.request()).status == 0
+    worker = agent.worker()
+    with ExitStack() as clients:
+        for _ in range(40):
+            last = clients.enter_context(agent.connect())
+        while "accept connection: Too many open files" not in agent.log_line().text:
+            pass
+        used = cpu_seconds(worker)
+        # It is taken: master(8) may start another process.
+        assert TAKEN in reports(agent)
+        assert not select.select([last], [], [], 3.0)[0]
+        # In a loop without a rest it would have used all of this time.
+        assert cpu_seconds(worker) - used < 1.0
+        assert not [line for line in agent.log_texts() if "accept connection" in line]
+    assert agent.ask(post.request()).status == 0
+    assert agent.worker() == worker
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used, in the kernel, too."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
