@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from postvirt.errors import QueueFileError
+from postvirt.mailbox.inside import inside
 from postvirt.model.effects import (
     Batch,
     Durable,
@@ -20,8 +21,7 @@ from postvirt.model.effects import (
     Together,
     Written,
 )
-from postvirt.model.mailbox import Owner
-from postvirt.system.privileges import acting_as
+from postvirt.model.mailbox import Mailbox
 from tests.harness.child import all_rights, open_descriptors
 
 T = TypeVar("T")
@@ -135,20 +135,20 @@ class Hand:
 
 
 class IdentitiesRefused:
-    """Takes acting_as's place: some of its uses, counted from 1, fail with ENOMEM."""
+    """Takes the place of `inside`: some uses, counted from 1, fail with ENOMEM."""
 
     def __init__(self, *numbers: int) -> None:
         self._numbers = numbers
         self._used = 0
 
-    def __call__(self, owner: Owner) -> acting_as:
+    def __call__(self, mailbox: Mailbox) -> inside:
         self._used += 1
         if self._used in self._numbers:
-            return _Refused(owner)
-        return acting_as(owner)
+            return _Refused(mailbox)
+        return inside(mailbox)
 
 
-class _Refused(acting_as):
+class _Refused(inside):
     def __enter__(self) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 

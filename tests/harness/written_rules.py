@@ -32,7 +32,7 @@ def late_imports(source: str) -> set[str]:
 def _changes_identity(statement: ast.With | ast.AsyncWith) -> bool:
     return any(
         isinstance(item.context_expr, ast.Call)
-        and _last_name(item.context_expr.func) == "acting_as"
+        and _last_name(item.context_expr.func) in ("acting_as", "inside")
         for item in statement.items
     )
 

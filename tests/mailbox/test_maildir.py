@@ -283,7 +283,7 @@ def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
     """Even if the message that was written cannot be removed, either."""
     path = whole_maildir(home)
     refused = IdentitiesRefused(*numbers)
-    monkeypatch.setattr("postvirt.mailbox.maildir.acting_as", refused)
+    monkeypatch.setattr("postvirt.mailbox.maildir.inside", refused)
     outcome, log = run(Hand(), path)
     assert isinstance(outcome, Deferred)
     assert outcome.dsn.status == "4.2.0"

@@ -263,7 +263,7 @@ def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
     mbox: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     refused = IdentitiesRefused(number)
-    monkeypatch.setattr("postvirt.mailbox.mbox.acting_as", refused)
+    monkeypatch.setattr("postvirt.mailbox.mbox.inside", refused)
     outcome, log, _ = run(Hand(), mbox)
     assert isinstance(outcome, Deferred)
     assert outcome.dsn.reason.endswith(": Cannot allocate memory")
@@ -275,7 +275,7 @@ def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
 def test_what_was_delivered_stays_delivered_when_the_dot_lock_cannot_be_removed(
     mbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postvirt.mailbox.mbox.acting_as", IdentitiesRefused(4))
+    monkeypatch.setattr("postvirt.mailbox.mbox.inside", IdentitiesRefused(4))
     outcome, log, _ = run(Hand(), mbox)
     assert outcome == DELIVERED
     assert log.lines == [f"warning: remove {mbox}.lock: Cannot allocate memory"]

@@ -27,8 +27,8 @@ from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.databases.answer_limits import MAX_ANSWER_BYTES
 from postvirt.tables.databases.cf_file import CfParameters
-from postvirt.tables.databases.limits import MAX_ANSWER_BYTES
 from postvirt.tables.databases.template import Fields, Template, Templates
 from postvirt.tables.folding import is_utf8
 from postvirt.tables.match_list import MatchList, table_names

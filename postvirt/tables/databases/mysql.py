@@ -44,6 +44,7 @@ from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.complaint import missing_or_unusable
 from postvirt.tables.context import TableContext
+from postvirt.tables.databases.answer_limits import ANSWER_SECONDS
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -52,7 +53,6 @@ from postvirt.tables.databases.database import (
     database_type,
     sql_query,
 )
-from postvirt.tables.databases.limits import ANSWER_SECONDS
 from postvirt.tables.databases.mysql_connection import LimitedConnection
 from postvirt.tables.databases.mysql_options import read_options
 from postvirt.tables.databases.servers import (

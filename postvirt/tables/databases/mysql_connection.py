@@ -24,7 +24,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CR
 from pymysql.err import OperationalError
 
-from postvirt.tables.databases.limits import (
+from postvirt.tables.databases.answer_limits import (
     CONNECT_SECONDS,
     MAX_ANSWER_BYTES,
 )

@@ -37,6 +37,7 @@ from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.model.text import text, wire
 from postvirt.tables.context import TableContext
+from postvirt.tables.databases.answer_limits import ANSWER_SECONDS, CONNECT_SECONDS
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -45,7 +46,6 @@ from postvirt.tables.databases.database import (
     database_type,
     sql_query,
 )
-from postvirt.tables.databases.limits import ANSWER_SECONDS, CONNECT_SECONDS
 from postvirt.tables.databases.servers import (
     RefusedError,
     Server,

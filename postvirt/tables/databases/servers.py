@@ -27,8 +27,8 @@ from typing import Generic, Literal, TypeVar
 
 from postvirt.errors import TableError
 from postvirt.system import log
+from postvirt.tables.databases.answer_limits import MAX_ANSWER_BYTES
 from postvirt.tables.databases.cf_file import CfParameters
-from postvirt.tables.databases.limits import MAX_ANSWER_BYTES
 
 Connection = TypeVar("Connection")
 Answer = TypeVar("Answer")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.databases import limits
+from postvirt.tables.databases import answer_limits as limits
 from postvirt.tables.table import TableOptions
 from tests.harness.databases import SECRET, driver, make_certificates
 from tests.harness.rogue import Channel, Rogue, Script, rogue
