@@ -17,3 +17,11 @@ ANSWER_SECONDS = 60
 # The value of a key is a path or a number, so this is plenty. In memory, an answer can
 # take some fifty times as much, if it consists of tiny values.
 MAX_ANSWER_BYTES = 1 << 18
+
+# What a server says of an error is logged.
+MAX_REASON = 500
+
+
+def one_line(reason: str) -> str:
+    """The reason of an error as one line that is not too long."""
+    return " ".join(reason[: 2 * MAX_REASON].split())[:MAX_REASON]

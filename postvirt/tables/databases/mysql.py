@@ -44,7 +44,7 @@ from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.complaint import missing_or_unusable
 from postvirt.tables.context import TableContext
-from postvirt.tables.databases.answer_limits import ANSWER_SECONDS
+from postvirt.tables.databases.answer_limits import ANSWER_SECONDS, one_line
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -191,8 +191,8 @@ def _tls(parameters: CfParameters, options: dict[str, str]) -> ssl.SSLContext | 
 def _reason(error: Exception) -> str:
     """The message of the server, without the number before it."""
     if isinstance(error, MySQLError) and len(error.args) > 1:
-        return str(error.args[1])
-    return str(error) or type(error).__name__
+        return one_line(str(error.args[1]))
+    return one_line(str(error)) or type(error).__name__
 
 
 def quoting(connection: LimitedConnection) -> Quote:

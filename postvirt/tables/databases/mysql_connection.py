@@ -5,9 +5,9 @@ a server that sends a byte now and then could hold up a lookup forever. Here one
 limit is for the whole of an answer, and one for the whole of logging in.
 
 Parity: libmariadb, in what it sends to a server.
-Differs: Passwords in clear text. A `mysql:` table sends its password in clear text only
-    where that is safe: to a local socket, or if its parameters require TLS. Postfix
-    sends it to any server that asks for it.
+Differs: Passwords in clear text. A `mysql:` or `pgsql:` table sends its password in
+    clear text only to a local socket, or if its parameters require TLS. Postfix sends
+    it to any server that asks for it.
 Raises: pymysql's exceptions, and TooLargeError.
 Security: a server may ask for the password in clear text, or encrypted with a key of
     its own choice, and it may ask for any file that this process can read (LOAD DATA

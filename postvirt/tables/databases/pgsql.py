@@ -35,9 +35,13 @@ from psycopg.conninfo import make_conninfo
 
 from postvirt.config.lists import words
 from postvirt.errors import TableError
-from postvirt.model.text import text, wire
+from postvirt.model.text import text
 from postvirt.tables.context import TableContext
-from postvirt.tables.databases.answer_limits import ANSWER_SECONDS, CONNECT_SECONDS
+from postvirt.tables.databases.answer_limits import (
+    ANSWER_SECONDS,
+    MAX_ANSWER_BYTES,
+    one_line,
+)
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -46,22 +50,30 @@ from postvirt.tables.databases.database import (
     database_type,
     sql_query,
 )
+from postvirt.tables.databases.pgsql_connection import (
+    LimitedConnection,
+    Settings,
+    clear_text,
+    connect,
+    parse,
+)
 from postvirt.tables.databases.servers import (
     RefusedError,
     Server,
     ServerError,
     Servers,
+    TooLargeError,
 )
 from postvirt.tables.databases.template import Fields, Quote
 from postvirt.tables.table import TableOptions
 
 _URI = re.compile("[A-Za-z][A-Za-z0-9+-]*://")
-_PORTS = re.compile(rb"[0-9,]*")
+_PORTS = re.compile("[0-9,]*")
 
 _ANSWERED = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
-class PgsqlServers(Servers[pq.abc.PGconn]):
+class PgsqlServers(Servers[LimitedConnection]):
     """PostgreSQL servers."""
 
     def __init__(self, title: str, parameters: CfParameters) -> None:
@@ -79,7 +91,7 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
                     f"{title}: host target '{server.shown}' requires dbname setting"
                 )
             try:
-                self._conninfo(server)
+                self._settings(server)
             except (Error, ValueError):
                 # The driver's text may show a password.
                 raise TableError(
@@ -87,7 +99,7 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
                     " cannot be understood"
                 ) from None
 
-    def _server(self, name: str) -> Server[pq.abc.PGconn]:
+    def _server(self, name: str) -> Server[LimitedConnection]:
         if _URI.match(name):
             return Server(_host_of(name), "uri", name)
         address = name.removeprefix("unix:").removeprefix("inet:")
@@ -98,7 +110,7 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
             return Server(name, "inet", address)
         return Server(name, "inet", host, port)
 
-    def _conninfo(self, server: Server[pq.abc.PGconn]) -> bytes:
+    def _settings(self, server: Server[LimitedConnection]) -> Settings:
         """The settings for libpq. Raises what make_conninfo does, and ValueError."""
         settings = {"client_encoding": self._encoding}
         if server.kind == "uri":
@@ -109,26 +121,18 @@ class PgsqlServers(Servers[pq.abc.PGconn]):
             if "=" not in base and not _URI.match(base):
                 base, settings["dbname"] = "", base
         given = {name: value for name, value in settings.items() if value}
-        parsed = pq.Conninfo.parse(make_conninfo(base, **given).encode())
-        known = {one.keyword: one.val for one in parsed}
-        if not _PORTS.fullmatch(known[b"port"] or b""):
+        known = parse(make_conninfo(base, **given))
+        if not _PORTS.fullmatch(known.get("port", "")):
             raise ValueError("bad port")  # may be part of an unencoded password
-        if not known[b"connect_timeout"]:
-            given["connect_timeout"] = str(CONNECT_SECONDS)
-        return bytes(make_conninfo(base, **given).encode())
+        return known | clear_text(known)
 
-    def connect(self, server: Server[pq.abc.PGconn]) -> pq.abc.PGconn:
+    def connect(self, server: Server[LimitedConnection]) -> LimitedConnection:
         """Connect and log in."""
-        connection = pq.PGconn.connect(self._conninfo(server))
-        if connection.status != pq.ConnStatus.OK:
-            reason = _one_line(connection.error_message)
-            connection.finish()
-            raise ServerError(f"connect to pgsql server: {reason}")
-        return connection
+        return connect(self._settings(server))
 
-    def disconnect(self, connection: pq.abc.PGconn) -> None:
+    def disconnect(self, connection: LimitedConnection) -> None:
         """Close a connection."""
-        connection.finish()
+        connection.close()
 
 
 def _host_of(uri: str) -> str:
@@ -139,10 +143,6 @@ def _host_of(uri: str) -> str:
     except (Error, ValueError):
         return f"{scheme}://"
     return f"{scheme}://{text(options.get(b'host') or b'')}"
-
-
-def _one_line(message: bytes) -> str:
-    return " ".join(text(message).split())
 
 
 def quoting(connection: pq.abc.PGconn) -> Quote:
@@ -162,17 +162,18 @@ def quoting(connection: pq.abc.PGconn) -> Quote:
     return quote
 
 
-def run(connection: pq.abc.PGconn, query: bytes) -> list[bytes | None]:
+def run(limited: LimitedConnection, query: bytes) -> list[bytes | None]:
     """All columns of all rows. Raises ServerError."""
+    connection = limited.pq
     result = None
     try:
         connection.send_query(query)
-        for answer in _answers(connection):
+        for answer in _answers(limited):
             result = answer
     except (Error, OSError) as error:
-        raise ServerError(f"query failed: {_one_line(wire(str(error)))}") from None
+        raise ServerError(f"query failed: {one_line(str(error))}") from None
     if result is None or result.status not in _ANSWERED:
-        reason = _one_line(result.error_message if result else b"") or "no result"
+        reason = one_line(text(result.error_message if result else b"")) or "no result"
         is_well = (
             connection.status == pq.ConnStatus.OK
             and connection.transaction_status == pq.TransactionStatus.IDLE
@@ -186,17 +187,28 @@ def run(connection: pq.abc.PGconn, query: bytes) -> list[bytes | None]:
     ]
 
 
-def _answers(connection: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
-    """The results of all statements of a query; OSError if they take too long."""
+def _answers(limited: LimitedConnection) -> Iterator[pq.abc.PGresult]:
+    """The results of all statements of a query.
+
+    Raises: OSError if they take too long, and TooLargeError.
+    """
     deadline = time.monotonic() + ANSWER_SECONDS
-    readable = select.poll()
-    readable.register(connection.socket, select.POLLIN)
+    most = limited.received() + MAX_ANSWER_BYTES
+    connection = limited.pq
+    is_sent = False
+    ready = select.poll()
+    ready.register(connection.socket, select.POLLIN)
     while True:
-        while connection.is_busy():
+        while not is_sent or connection.is_busy():
+            is_sent = is_sent or not connection.flush()
+            events = select.POLLIN if is_sent else select.POLLIN | select.POLLOUT
+            ready.modify(connection.socket, events)
             left = deadline - time.monotonic()
-            if left <= 0 or not readable.poll(left * 1000):
+            if left <= 0 or not ready.poll(left * 1000):
                 raise TimeoutError("no answer in time")
             connection.consume_input()
+            if limited.received() > most:
+                raise TooLargeError
         answer = connection.get_result()
         if answer is None:
             return
@@ -245,11 +257,11 @@ class PgsqlTable(DatabaseTable):
     def _values(self, fields: Fields) -> list[bytes | None]:
         """All columns of all rows."""
 
-        def question(connection: pq.abc.PGconn) -> list[bytes | None]:
+        def question(connection: LimitedConnection) -> list[bytes | None]:
             try:
-                query = self.queries[0].fill(fields, quoting(connection))
+                query = self.queries[0].fill(fields, quoting(connection.pq))
             except (Error, ValueError) as error:
-                reason = _one_line(wire(str(error)))
+                reason = one_line(str(error))
                 raise RefusedError(f"cannot escape input string: {reason}") from None
             return run(connection, query)
 

@@ -1,0 +1,179 @@
+"""Connect to a PostgreSQL server that may be slow, or not the one that is meant.
+
+The driver's own way to connect stops all threads of the process until the server has
+answered. Here only the thread that connects waits: names are resolved by Python, and
+each address of each host is tried without blocking.
+
+Parity: PQsetdbLogin() and PQconnectdb() of libpq, as dict_pgsql.c uses them.
+Raises: ServerError.
+Security: a server may ask for the password in clear text; see `clear_text`. On a port
+    above 1023 any user can answer in place of a server that is down. Only sslmode
+    verify-ca and verify-full prove who the server is. Known problem: libpq computes as
+    many rounds of SCRAM as the server asks for, and all threads wait for that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from postvirt.model.text import text
+from postvirt.tables.databases.answer_limits import CONNECT_SECONDS, one_line
+from postvirt.tables.databases.servers import ServerError
+
+# libpq's words for TLS that a server cannot talk the client out of.
+_TLS_MODES = ("require", "verify-ca", "verify-full")
+NO_CLEAR_TEXT = "!password"
+_NEEDS_TLS = (
+    "the server wants the password in clear text, which requires a local socket"
+    " or TLS (set sslmode=verify-full in dbname)"
+)
+
+# Where tcpi_bytes_received is in Linux's struct tcp_info.
+_BYTES_RECEIVED = 128
+
+# Python imports this encoding when the first name is resolved: do that now.
+"".encode("idna")
+
+Settings = dict[str, str]
+
+
+def parse(conninfo: str) -> Settings:
+    """The settings in a URI or a text for libpq. Raises psycopg's Error."""
+    return {
+        text(one.keyword): text(one.val)
+        for one in pq.Conninfo.parse(conninfo.encode())
+        if one.val
+    }
+
+
+def clear_text(settings: Settings) -> Settings:
+    """What to add to settings so that no stranger is sent the password as it is.
+
+    Only libpq 16 and newer know how.
+    """
+    is_private = settings.get("sslmode") in _TLS_MODES or all(
+        _is_local(host) for host in settings.get("host", "").split(",")
+    )
+    if is_private or "require_auth" in settings or pq.version() < 160000:
+        return {}
+    return {"require_auth": NO_CLEAR_TEXT}
+
+
+def _is_local(host: str) -> bool:
+    """Whether this is a socket, or libpq's default, which is one."""
+    return not host or host[0] in "/@"
+
+
+class LimitedConnection:
+    """A connection that can say how much it has received.
+
+    pq      the driver's
+    """
+
+    def __init__(self, connection: pq.abc.PGconn) -> None:
+        # Nothing may block: that would stop all threads of the process.
+        connection.nonblocking = 1
+        self.pq = connection
+        self._socket = socket.socket(fileno=os.dup(connection.socket))
+
+    def received(self) -> int:
+        """The number of bytes since the beginning; 0 on a local socket."""
+        if self._socket.family == socket.AF_UNIX:
+            return 0
+        size = _BYTES_RECEIVED + 8
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+        return int.from_bytes(info[_BYTES_RECEIVED:], sys.byteorder)
+
+    def close(self) -> None:
+        """Close it, broken or not."""
+        self._socket.close()
+        self.pq.finish()
+
+
+def connect(settings: Settings) -> LimitedConnection:
+    """Connect to the first host that lets us in, and log in."""
+    reason = ""
+    for attempt in _attempts(settings):
+        if isinstance(attempt, str):
+            reason = attempt
+            continue
+        connection = pq.PGconn.connect_start(make_conninfo(**attempt).encode())
+        is_open = _is_opened(connection, _seconds(settings))
+        if is_open:
+            return LimitedConnection(connection)
+        reason = one_line(text(connection.error_message))
+        if f'"{NO_CLEAR_TEXT}"' in reason:
+            reason = _NEEDS_TLS
+        elif is_open is None:
+            where = attempt.get("hostaddr") or attempt.get("host", "")
+            reason = f"connection to server at {where} failed: timeout expired"
+        connection.finish()
+    raise ServerError(f"connect to pgsql server: {reason}")
+
+
+def _seconds(settings: Settings) -> float:
+    given = settings.get("connect_timeout", "")
+    return int(given) if given.isdecimal() and int(given) else CONNECT_SECONDS
+
+
+def _attempts(settings: Settings) -> Iterator[Settings | str]:
+    """The settings for each address of each host; a text for a name without any."""
+    hosts, addresses, ports = (
+        settings.get(name, "").split(",") for name in ("host", "hostaddr", "port")
+    )
+    number = max(len(hosts), len(addresses))
+    hosts = hosts * number if hosts == [""] else hosts
+    addresses = addresses * number if addresses == [""] else addresses
+    ports = ports * number if len(ports) == 1 else ports
+    if not len(hosts) == len(addresses) == len(ports):
+        yield settings  # libpq says what is wrong
+        return
+    places = list(zip(hosts, addresses, ports, strict=True))
+    if settings.get("load_balance_hosts") == "random":
+        random.shuffle(places)
+    for host, address, port in places:
+        place = {"host": host, "hostaddr": address, "port": port}
+        if address or _is_local(host):
+            yield _with(settings, place)
+            continue
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            yield f'could not translate host name "{host}" to address: {error}'
+            continue
+        for *_, (resolved, *_rest) in found:
+            yield _with(settings, {**place, "hostaddr": str(resolved)})
+
+
+def _with(settings: Settings, place: Settings) -> Settings:
+    return {name: value for name, value in {**settings, **place}.items() if value}
+
+
+def _is_opened(connection: pq.abc.PGconn, seconds: float) -> bool | None:
+    """Whether the connection could be opened; None after so many seconds."""
+    deadline = time.monotonic() + seconds
+    status: int = pq.PollingStatus.WRITING
+    while connection.status != pq.ConnStatus.BAD:
+        if status == pq.PollingStatus.OK:
+            return True
+        if status == pq.PollingStatus.FAILED:
+            return False
+        ready = select.poll()
+        is_reading = status == pq.PollingStatus.READING
+        ready.register(
+            connection.socket, select.POLLIN if is_reading else select.POLLOUT
+        )
+        left = deadline - time.monotonic()
+        if left <= 0 or not ready.poll(left * 1000):
+            return None
+        status = connection.connect_poll()
+    return False
