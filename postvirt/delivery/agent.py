@@ -39,6 +39,7 @@ TRY_AGAIN = -1
 _SUCCESS = int(RequestFlag.SUCCESS)
 _PROBE_FLAGS = int(PROBE_FLAGS)
 
+_NO_MEMORY = Dsn("4.3.0", "mail system is out of memory")
 _SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
 
 
@@ -145,11 +146,16 @@ class Agent:
             return CorruptQueueFile()
         except Exception as error:
             _log_bug(request, f"to=<{text(recipient.address)}>: ", error)
-            return Deferred(_SOFTWARE_ERROR)
+            is_memory = isinstance(error, MemoryError)
+            return Deferred(_NO_MEMORY if is_memory else _SOFTWARE_ERROR)
 
 
 def _log_bug(request: DeliveryRequest, to: str, error: Exception) -> None:
     """Log one line that says what happened and where; the mail stays in the queue."""
+    begin = f"{text(request.queue_id)}: {to}"
+    if isinstance(error, MemoryError):
+        log.error(f"{begin}out of memory; the mail stays queued")
+        return
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -158,6 +164,6 @@ def _log_bug(request: DeliveryRequest, to: str, error: Exception) -> None:
         code = place.tb_frame.f_code
         where = f" at {code.co_filename}:{place.tb_lineno}"
     log.error(
-        f"{text(request.queue_id)}: {to}unexpected {type(error).__name__}: {error}"
-        f"{where}; the mail stays queued, please report"
+        f"{begin}unexpected {type(error).__name__}: {error}{where}; "
+        "the mail stays queued, please report"
     )

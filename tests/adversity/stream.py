@@ -25,6 +25,7 @@ from postvirt.standin.master import Master
 from postvirt.standin.queue_file import RECIPIENT, QueueFile, encode_content
 from postvirt.standin.queue_manager import exchange
 from postvirt.standin.services import Services
+from tests.harness.agents import agents
 from tests.harness.comparison import GENUINE
 from tests.harness.received import body, messages
 from tests.harness.requests import request_for
@@ -224,6 +225,10 @@ class Site:
             assert not message.left, "done, but not crossed off"
             message.file.path.unlink()
         return not message.left
+
+    def processes(self) -> list[int]:
+        """The agent's processes."""
+        return [agent.pid for agent in agents(self.instance)]
 
     def count(self, answer: int | None = DONE) -> int:
         """The number of answers of a kind so far."""

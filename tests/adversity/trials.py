@@ -10,15 +10,17 @@ import ctypes
 import itertools
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from postvirt.standin.instance import Instance
-from tests.adversity.stream import DEFERRED, Result, Site, wait_until
+from tests.adversity.stream import DEFERRED, MANY, Result, Site, wait_until
 from tests.harness.child import public_directory
 from tests.harness.file_systems import Mount, formatted, image_of, mounted
+from tests.harness.memory_group import memory_group
 from tests.harness.set_clock import Clock
 
 Trial = Callable[[Path], Result]
@@ -30,6 +32,7 @@ _EXT4 = "mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=0,lazy_journal_init=
 # How many answers are waited for, before and after something happens.
 _SOME = 20
 _DAY = 86_400
+_LITTLE_BYTES, _MUCH_BYTES = 300_000, 1_000_000
 
 
 @contextmanager
@@ -152,13 +155,69 @@ def set_clock(program: Path) -> Result:
     return result
 
 
-TRIALS: Mapping[str, Trial] = {
+def memory_limit(program: Path) -> Result:
+    """Processes are killed, because their control group has no memory for them."""
+    with (
+        memory_group() as group,
+        # Dot locks would outlive the processes.
+        site_on(_ext4(1 << 30), program, virtual_mailbox_lock="fcntl") as site,
+    ):
+        with site.stream():
+            site.wait_for_more(_SOME)
+            for pid in site.processes():
+                group.take(pid)
+            group.limit(_LITTLE_BYTES)
+            with site.stream(2, _MUCH_BYTES, [MANY]):
+                wait_until(lambda: group.kills() > 0, "no process is killed")
+                site.wait_for_more(_SOME)
+            group.limit(-1)
+        return site.settle()
+
+
+def address_space(program: Path) -> Result:
+    """Memory ends in the middle, as by RLIMIT_AS: whatever asks for more fails."""
+    with public_directory() as directory:
+        limit, script = directory / "limit", directory / "limited"
+        limit.write_text("unlimited")
+        script.write_text(
+            f'#!/bin/sh\nulimit -S -v $(cat {limit}) && exec {program} "$@"\n'
+        )
+        script.chmod(0o755)
+        with site_on(_ext4(1 << 30), script, virtual_mailbox_lock="fcntl") as site:
+            site.try_once(site.new_message(("maildir",), 0))
+            size = max(_size_kbytes(pid) for pid in site.processes())
+            limit.write_text(f"{size + _LITTLE_BYTES // 1024}")
+            _end(site)
+            with site.stream(), site.stream(2, _MUCH_BYTES, [MANY]):
+                site.wait_for_more(2, DEFERRED)
+                site.wait_for_more(_SOME)
+            limit.write_text("unlimited")
+            _end(site)
+            return site.settle()
+
+
+def _end(site: Site) -> None:
+    """Have the agent started again."""
+    for pid in site.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _size_kbytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmSize:\s+(\d+)", status)[0])
+
+
+# In a second or two each, and always in the same places.
+SHORT: Mapping[str, Trial] = {
     "remount-read-only": remount_read_only,
     "shutdown-ext4": _shutdown(_ext4(64 << 20)),
     "shutdown-xfs": _shutdown(
         formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20)
     ),
     "full-ext4": _full(_ext4(32 << 20), _all_blocks, 20_000),
-    "set-clock": set_clock,
     "inodes-ext4": _full(_ext4(32 << 20, "-N", "1000"), _all_inodes, 2_000),
+    "set-clock": set_clock,
+    "memory-limit": memory_limit,
 }
+TRIALS = {**SHORT, "address-space": address_space}

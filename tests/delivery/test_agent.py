@@ -219,6 +219,21 @@ def test_what_nobody_foresaw_defers_one_recipient_and_only_him(
     assert len(result.log) == 4
 
 
+def test_without_memory_one_recipient_is_deferred_and_only_they(
+    instance: Instance,
+) -> None:
+    meddle = with_bug("mailbox_maps", MemoryError())
+    result = serve(instance, (BOB, CAROL, MBOX), meddle=meddle)
+    assert result.crossed_off == [True, False, True]
+    (line,) = [line for line in result.log if line.startswith("error: ")]
+    assert line == (
+        "error: 3F1A2B4C5D: to=<carol@example.com>: out of memory; "
+        "the mail stays queued"
+    )
+    (deferred,) = [line for line in result.log if "status=deferred" in line]
+    assert "dsn=4.3.0, status=deferred (mail system is out of memory)" in deferred
+
+
 def test_an_error_of_the_system_in_an_unforeseen_place_defers(
     instance: Instance,
 ) -> None:
