@@ -70,7 +70,7 @@ def _size(value: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Explain and print; the exit status."""
     from postvirt.cli.settings_options import overrides_of
-    from postvirt.delivery.settling import accounts_of, settle
+    from postvirt.delivery.settling import settle_as_mail_owner
     from postvirt.delivery.table_setup import prepare
     from postvirt.explain.delivery_service import delivery_service
     from postvirt.explain.explainer import Explainer
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     tables = TableOpener.of(settings, process.loaded.texts)
     prepare(settings, tables)
     tables.prepare(tables_of_remarks(settings, process.loaded.texts))
-    settle(accounts_of(settings), process.chroot)
+    settle_as_mail_owner(settings, process.chroot)
     explainer = Explainer(
         settings, process.loaded.texts, tables, process.service, arguments.size
     )

@@ -1,6 +1,7 @@
 """Give up root's rights and work as mail_owner, except where mail is written.
 
-Root stays the real user, so that mailboxes can be written as their owners.
+This is how commands do it: root stays their real user. Workers give up more
+(delivery.confinement).
 
 Parity: set_eugid() in post_init() of src/virtual/virtual.c.
 Raises: ConfigError.
@@ -24,21 +25,20 @@ def accounts_of(settings: Settings) -> Identities | None:
     return identities(settings) if privileges.is_root() else None
 
 
-def settle_as_mail_owner(settings: Settings) -> None:
-    """Look up the accounts, and settle.
-
-    Raises: ConfigError when the accounts in the configuration cannot be used.
-    """
-    settle(accounts_of(settings))
-
-
-def settle(accounts: Identities | None, chroot: str = "") -> None:
+def settle_as_mail_owner(settings: Settings, chroot: str = "") -> None:
     """Work as mail_owner from now on, if this process is root.
 
     chroot is the root directory to change to before that, "" for none.
+    Raises: ConfigError when the accounts in the configuration cannot be used.
     """
-    if chroot:
-        os.chroot(chroot)
-        os.chdir("/")
+    accounts = accounts_of(settings)
+    change_root(chroot)
     if accounts:
         privileges.settle(Owner(accounts.owner_uid, accounts.owner_gid))
+
+
+def change_root(directory: str) -> None:
+    """Change the root directory, and go there; "" changes nothing."""
+    if directory:
+        os.chroot(directory)
+        os.chdir("/")

@@ -8,7 +8,7 @@ A worker without such tables has no threads.
 
 Raises: nothing; what is raised in a thread is passed on to the delivery that asked.
 Security: the threads keep the identity of mail_owner, whatever identity the worker
-    takes meanwhile (see system.thread_identity).
+    takes meanwhile (see system.file_identity).
 """
 
 from __future__ import annotations

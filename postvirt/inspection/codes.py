@@ -86,4 +86,5 @@ CODES = {
     "PV606": "SELinux denies the delivery agent access, whatever the file modes say",
     "PV607": "a wrong owner or mode lets others replace Postfix's sockets, or breaks"
     " them",
+    "PV608": "a worker that is taken over could do more than deliver mail",
 }

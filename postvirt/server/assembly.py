@@ -17,7 +17,6 @@ from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
 from postvirt.server.metrics.counts import Counts
 from postvirt.server.metrics.measuring import Counting, TimedPostman
-from postvirt.system import privileges
 from postvirt.tables.match_list import DomainList, table_names
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
@@ -82,6 +81,6 @@ def _lookups(settings: Settings, tables: TableOpener) -> Lookups | None:
         *split(settings.virtual_gid_maps),
         *table_names("mydestination", settings.mydestination),
     ]
-    if not tables.are_slow(names) or not privileges.separate_threads():
+    if not tables.are_slow(names):
         return None
     return Lookups(lambda: open_resolver(settings, OpenTables(tables)).resolve)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from postvirt.config.daemon_options import Options
 from postvirt.config.identities import Identities
 from postvirt.config.parameters import Settings
-from postvirt.delivery.settling import accounts_of, settle
+from postvirt.delivery import confinement
+from postvirt.delivery.confinement import Confinement
+from postvirt.delivery.settling import accounts_of, change_root
 from postvirt.delivery.table_setup import prepare
 from postvirt.model.mailbox import Owner
 from postvirt.report.log_line import LineFormat
@@ -29,13 +31,15 @@ from postvirt.tables.opener import TableOpener
 class Prepared:
     """What the watchdog process has found out for its workers, with root's rights.
 
+    owner       mail_owner, whom workers work as
     announce    as Worker's services_announce
     """
 
     options: Options
     settings: Settings
     tables: TableOpener
-    accounts: Identities | None
+    owner: Owner
+    confinement: Confinement
     announce: bool
     json_log: JsonLog
 
@@ -56,10 +60,10 @@ def prepare_workers(
     """
     prepare(settings, tables)
     announce = services_announce(settings.daemon_directory)
-    accounts = accounts_of(settings)
-    owner = mail_owner(accounts)
+    owner = mail_owner(accounts_of(settings))
+    confined = confinement.prepare(owner, settings.virtual_minimum_uid)
     json_log.open(settings.postvirt_json_log_file, owner, LineFormat.of(settings))
-    return Prepared(options, settings, tables, accounts, announce, json_log)
+    return Prepared(options, settings, tables, owner, confined, announce, json_log)
 
 
 def set_up_worker(
@@ -72,8 +76,8 @@ def set_up_worker(
     options, settings = prepared.options, prepared.settings
     limit_file_size(settings.virtual_mailbox_limit)
     allow_many_files()
-    chroot = settings.queue_directory if options.wants_chroot else ""
-    settle(prepared.accounts, chroot)
+    change_root(settings.queue_directory if options.wants_chroot else "")
+    prepared.confinement.begin(prepared.owner)
     if options.arguments:
         log.fatal(f"unexpected command-line argument: {options.arguments[0]}")
     limits = Limits(

@@ -14,14 +14,15 @@ import stat
 from collections.abc import Iterator
 
 from postvirt.model.effects import Directory
+from postvirt.system import file_identity
 from postvirt.system.descriptors import close
 
 
 def make_directories(path: bytes, mode: int) -> list[bytes]:
     """Create `path` and missing directories above it; the directories that are new.
 
-    A new directory gets the effective group of this process, also below a directory
-    whose set-gid bit would give it another one.
+    A new directory gets the group that this thread works on files as, also below a
+    directory whose set-gid bit would give it another one.
     """
     made: list[bytes] = []
     for place in places_on_the_way(path):
@@ -51,8 +52,9 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
         except FileExistsError:
             pass  # another process was faster
         status = os.stat(place)
-        if stat.S_ISDIR(status.st_mode) and status.st_gid != os.getegid():
-            os.chown(place, -1, os.getegid())
+        gid = file_identity.gid()
+        if stat.S_ISDIR(status.st_mode) and status.st_gid != gid:
+            os.chown(place, -1, gid)
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 

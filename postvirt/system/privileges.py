@@ -1,15 +1,16 @@
 """The only module that changes the identity of the process.
 
-A process that master(8) starts as root keeps root as its real user and works as
-mail_owner. All file operations on the recipient's side happen inside
-`acting_as(owner)`, so that the kernel applies the owner's rights and quota, and mail is
-not written where the owner could not write.
+There are two ways from root to mail_owner. A command `settle`s: root stays its real
+user. A worker `confine`s itself: it is mail_owner for good, and keeps only the right to
+work on files as others. In both, all file operations on the recipient's side happen
+inside `acting_as(owner)`, so that the kernel applies the owner's rights and quota, and
+mail is not written where the owner could not write.
 
-The effective identity is that of the whole process, so the block must not wait for
-anything (no yield inside): other deliveries would run with the wrong identity. For
-processes with threads, see `separate_threads`.
+The block must not wait for anything (no yield inside): other deliveries would run with
+the wrong identity. Other threads keep theirs.
 
-Parity: src/util/set_eugid.c: group, that one supplementary group, then user.
+Parity: src/util/set_eugid.c. The group alone does what that one supplementary group
+does there (system.file_identity).
 Raises: PermissionError when the identity cannot be taken.
 Security: refuses uid 0 and gid 0. A process that cannot return to mail_owner's identity
 exits at once, without running any handler with the wrong one.
@@ -20,36 +21,18 @@ from __future__ import annotations
 import errno
 import os
 from types import TracebackType
-from typing import Any, NoReturn
 
 from postvirt.model.mailbox import Owner
-from postvirt.system import log
-
-try:
-    from postvirt.system import thread_identity
-except ImportError:  # a machine whose system call numbers are unknown
-    thread_identity = None  # type: ignore[assignment]
+from postvirt.system import capabilities, file_identity, log, seccomp
+from postvirt.system.capabilities import FOR_OTHERS
 
 # The identity between deliveries; None: the process was not started as root and cannot
 # change its identity.
 _home: Owner | None = None
 
-# The functions that change the identity: those of `os`, or those of the same names in
-# system.thread_identity.
-_calls: Any = os
-
-
-def separate_threads() -> bool:
-    """Let `acting_as` change only the calling thread; False if that is impossible."""
-    global _calls
-    if thread_identity is None:
-        return False
-    _calls = thread_identity
-    return True
-
 
 def is_root() -> bool:
-    """Whether the process may change its identity."""
+    """Whether the process may become any user."""
     return os.getuid() == 0
 
 
@@ -59,17 +42,48 @@ def settle(owner: Owner) -> None:
     Does nothing for a process that was not started as root.
     """
     global _home
-    if is_root():
-        _take(owner)
-        _home = owner
+    if not is_root():
+        return
+    os.setgroups(())
+    os.setegid(owner.gid)
+    if owner.uid != 0:
+        os.seteuid(owner.uid)
+        capabilities.put_in_effect(FOR_OTHERS)
+    _home = owner
+
+
+def confine(owner: Owner, *, for_good: bool) -> None:
+    """Work as this user, with no right but to work on files as others.
+
+    for_good    real and saved user change as well, so that only root with CAP_KILL can
+                send this process a signal, besides the user itself
+    Does nothing for a process that was not started as root.
+    """
+    global _home
+    if not is_root():
+        return
+    capabilities.lock()
+    os.setgroups(())
+    if for_good:
+        _change_for_good(owner)
+    else:
+        os.setegid(owner.gid)
+        os.seteuid(owner.uid)
+    capabilities.keep_only(FOR_OTHERS)
+    _home = owner
 
 
 def become(owner: Owner) -> None:
     """Become this user for good, if the process was started as root."""
     if is_root():
         os.setgroups(())
-        os.setresgid(owner.gid, owner.gid, owner.gid)
-        os.setresuid(owner.uid, owner.uid, owner.uid)
+        _change_for_good(owner)
+    seccomp.refuse_new_privileges()
+
+
+def _change_for_good(owner: Owner) -> None:
+    os.setresgid(owner.gid, owner.gid, owner.gid)
+    os.setresuid(owner.uid, owner.uid, owner.uid)
 
 
 def may_act_as(owner: Owner) -> bool:
@@ -91,13 +105,10 @@ class acting_as:  # noqa: N801 - used like a function
             raise PermissionError(errno.EPERM, "refused to act as root")
         if _home is None:
             if (owner.uid, owner.gid) != (os.geteuid(), os.getegid()):
-                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-            return
-        try:
-            _take(owner)
-        except OSError:
+                raise _not_permitted()
+        elif not file_identity.take(owner.uid, owner.gid):
             _come_home(_home)
-            raise
+            raise _not_permitted()
 
     def __exit__(
         self,
@@ -109,24 +120,13 @@ class acting_as:  # noqa: N801 - used like a function
             _come_home(_home)
 
 
-def _take(owner: Owner) -> None:
-    if os.geteuid() != 0:
-        _calls.seteuid(0)
-    _calls.setegid(owner.gid)
-    _calls.setgroups((owner.gid,))
-    if owner.uid != 0:
-        _calls.seteuid(owner.uid)
+def _not_permitted() -> PermissionError:
+    return PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def _come_home(home: Owner) -> None:
-    try:
-        _take(home)
-    except BaseException as problem:
-        _end(problem)
-
-
-def _end(problem: BaseException) -> NoReturn:
-    try:
-        log.error(f"cannot return to the identity of mail_owner: {problem}")
-    finally:
-        os._exit(1)
+    if not file_identity.take(home.uid, home.gid):
+        try:
+            log.error("cannot return to the identity of mail_owner")
+        finally:
+            os._exit(1)

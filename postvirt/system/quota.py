@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from postvirt.system import capabilities, file_identity
+
 # The same number on every machine.
 _QUOTACTL_FD = 443
 _GET_QUOTA = 0x80_0007
@@ -67,15 +69,17 @@ class Quota:
 
 
 def quotas(place: bytes) -> Iterator[Quota]:
-    """The quotas of this process's effective user and group at this path."""
+    """The quotas of the user and group that this thread works on files as."""
     try:
         fd = os.open(place, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
         for kind, number in _KINDS:
-            identity = os.geteuid() if kind == "user" else os.getegid()
-            found = _ask(fd, number, identity)
+            identity = file_identity.uid() if kind == "user" else file_identity.gid()
+            # The kernel answers the effective user, who may be another one, and root.
+            with capabilities.with_also(capabilities.SYS_ADMIN):
+                found = _ask(fd, number, identity)
             if found is not None:
                 yield decoded(kind, found)
     finally:

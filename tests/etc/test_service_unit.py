@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tests.harness.child import in_child, public_directory
 from tests.harness.drop_in import DropIn
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, MBOX
-from tests.harness.service import Service, wait_for_end
+from tests.harness.service import Service, arrived, configure, wait_for_end
+from tests.harness.service import deliver as deliver_to
 
 pytestmark = pytest.mark.root
 
@@ -32,8 +33,11 @@ _DROP_CAPABILITY, _REFUSE_WRITE_EXECUTE = 24, 65
 _CAPABILITIES = {
     "CAP_CHOWN": 0,
     "CAP_DAC_OVERRIDE": 1,
+    "CAP_KILL": 5,
     "CAP_SETGID": 6,
     "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+    "CAP_SYS_PTRACE": 19,
 }
 
 # seccomp.h
@@ -52,10 +56,10 @@ class _Comparison(ctypes.Structure):
 
 
 def setting(name: str) -> list[str]:
-    """The words of a setting in the unit."""
-    (found,) = re.findall(rf"(?m)^{name}=(.*)$", UNIT.read_text())
-    assert isinstance(found, str)
-    return found.split()
+    """The words of a setting in the unit, which may have several lines."""
+    found = re.findall(rf"(?m)^{name}=(.*)$", UNIT.read_text())
+    assert found
+    return " ".join(found).split()
 
 
 def drop_capabilities(*more: str) -> None:
@@ -72,8 +76,8 @@ def refuse_calls() -> None:
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(_FAIL | errno.EPERM))
-    (group,) = setting("SystemCallFilter")
-    for name in {*calls(group)} - {"socket"}:
+    group, *more = setting("SystemCallFilter")
+    for name in {*calls(group), *more} - {"socket"}:
         number = library.seccomp_syscall_resolve_name(name.encode())
         # Some calls belong to other machines.
         if number >= 0:
@@ -148,26 +152,42 @@ def test_without_these_capabilities_nothing_is_delivered(name: str) -> None:
     assert in_child(work) == (None, {})
 
 
-def test_the_service_stops_without_a_complaint_under_all_restrictions() -> None:
-    """The watcher is mail_owner's, and a root without CAP_KILL may not end it."""
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ((), []),
+        (("CAP_SETPCAP",), ["their bounding set stays, for want of CAP_SETPCAP"]),
+        (("CAP_KILL",), ["root is their real user, for want of CAP_KILL"]),
+    ],
+)
+def test_the_service_delivers_and_stops_without_a_complaint(
+    missing: Sequence[str], says: list[str]
+) -> None:
+    """Processes of mail_owner cannot be sent signals by a root without CAP_KILL."""
 
-    def work() -> list[str]:
-        drop_capabilities()
+    def work() -> tuple[int, list[str]]:
+        drop_capabilities(*missing)
         with public_directory() as root:
             instance = Instance(root)
             table = instance.add_table("texthash", "m", {"bob@example.com": "bob/"})
-            instance.main_cf({"virtual_mailbox_maps": table, "inet_interfaces": "all"})
+            configure(instance, table, inet_interfaces="all")
             service = Service(instance)
             try:
                 service.start()
                 pid = service.pid
+                lines = [*service.no_lines()]
+                deliver_to(service)
                 service.stop()
                 wait_for_end(pid)
-                return [line for line in service.no_lines() if "error" in line]
+                return arrived(service, "bob"), [
+                    line.partition("confined: ")[2] or line
+                    for line in (*lines, *service.no_lines())
+                    if "error" in line or "confined" in line
+                ]
             finally:
                 service.end()
 
-    assert in_child(work) == []
+    assert in_child(work) == (1, says)
 
 
 def test_systemd_has_nothing_against_it(tmp_path: Path) -> None:

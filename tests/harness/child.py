@@ -21,7 +21,7 @@ from typing import TypeVar
 import pytest
 
 from postvirt.model.mailbox import Owner
-from postvirt.system import log, privileges
+from postvirt.system import file_identity, log, privileges
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
 T = TypeVar("T")
@@ -122,18 +122,33 @@ def recipient() -> Owner:
 @contextmanager
 def all_rights() -> Iterator[None]:
     """Look around as root, in a child that has settled; nothing changes otherwise."""
-    before = os.geteuid()
+    before = file_identity.uid(), file_identity.gid()
     if os.getuid() == 0:
-        os.seteuid(0)
+        assert file_identity.take(0, 0)
     try:
         yield
     finally:
-        os.seteuid(before)
+        assert file_identity.take(*before)
+
+
+@contextmanager
+def as_virtual_does(owner: Owner) -> Iterator[None]:
+    """Have the effective identity of the owner, in a child that has settled.
+
+    For functions of Postfix, which ask for it.
+    """
+    os.seteuid(0)
+    os.setegid(owner.gid)
+    os.seteuid(owner.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def give(path: Path | bytes, owner: Owner) -> None:
     """Change the owner of a file, as far as this process may."""
-    if os.geteuid() == 0:
+    if file_identity.uid() == 0:
         os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
 
 

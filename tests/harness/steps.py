@@ -22,6 +22,7 @@ from postvirt.model.effects import (
     Written,
 )
 from postvirt.model.mailbox import Mailbox
+from postvirt.system import file_identity
 from tests.harness.child import all_rights, open_descriptors
 
 T = TypeVar("T")
@@ -176,4 +177,4 @@ class _ClosedError(Exception):
 
 
 def _identity() -> tuple[int, int, list[int]]:
-    return os.geteuid(), os.getegid(), os.getgroups()
+    return file_identity.uid(), file_identity.gid(), os.getgroups()

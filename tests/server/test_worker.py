@@ -211,20 +211,23 @@ def test_the_worker_is_the_mail_owner_and_the_watchdog_is_root(
     worker = serve(agent, post)
     owner = post.instance.mail_owner
 
-    def ids(pid: int) -> dict[str, list[int]]:
-        fields = {}
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name in ("Uid", "Gid", "Groups"):
-                fields[name] = [int(number) for number in value.split()]
-        return fields
+    def status(pid: int) -> dict[str, list[str]]:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return {
+            name: value.split()
+            for name, _, value in (one.partition(":") for one in lines)
+        }
 
-    assert ids(worker) == {
-        "Uid": [0, owner.uid, 0, owner.uid],
-        "Gid": [0, owner.gid, 0, owner.gid],
-        "Groups": [owner.gid],
-    }
-    assert ids(agent.pid)["Uid"] == [0, 0, 0, 0]
+    found = status(worker)
+    assert found["Uid"] == [str(owner.uid)] * 4
+    assert found["Gid"] == [str(owner.gid)] * 4
+    assert found["Groups"] == []
+    # CAP_SETUID and CAP_SETGID, and none of them by an inherited or ambient set.
+    sets = [int(found[f"Cap{name}"][0], 16) for name in ("Prm", "Eff", "Bnd")]
+    assert sets == [1 << 7 | 1 << 6] * 3
+    assert {int(found[f"Cap{name}"][0], 16) for name in ("Inh", "Amb")} == {0}
+    assert (found["NoNewPrivs"], found["Seccomp"]) == (["1"], ["2"])
+    assert status(agent.pid)["Uid"] == ["0"] * 4
 
 
 def test_only_the_worker_has_the_file_size_limit(start: Start, post: Post) -> None:

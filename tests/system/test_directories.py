@@ -17,6 +17,7 @@ from tests.harness.child import (
     STRANGER,
     Log,
     as_mail_system,
+    as_virtual_does,
     give,
     open_descriptors,
     tree,
@@ -202,7 +203,8 @@ def ours(path: bytes, mode: int) -> str:
 
 
 def genuine(path: bytes, mode: int) -> str:
-    number = genuine_files.make_dirs(path, mode)
+    with as_virtual_does(RECIPIENT):
+        number = genuine_files.make_dirs(path, mode)
     return os.strerror(number) if number else ""
 
 

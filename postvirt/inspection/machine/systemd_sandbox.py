@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,9 @@ class Confinement:
 
 def check_systemd_sandbox(subject: Subject) -> Iterator[Problem]:
     """The units that run now; with root's rights."""
-    if not RUNNING.is_dir():
-        return
     settings = subject.settings
-    for unit in _running_units(settings.queue_directory):
-        properties = parse(_show(unit))
+    for unit in running_units(settings.queue_directory):
+        properties = shown(unit, _PROPERTIES)
         for parameter, path in (
             ("virtual_mailbox_base", settings.virtual_mailbox_base),
             ("queue_directory", settings.queue_directory),
@@ -80,8 +78,10 @@ def check_systemd_sandbox(subject: Subject) -> Iterator[Problem]:
             )
 
 
-def _running_units(queue_directory: str) -> Iterator[str]:
-    """The units of the processes that hold a lock file in pid/."""
+def running_units(queue_directory: str) -> Iterator[str]:
+    """The units of the processes that hold a lock file in pid/, if systemd runs."""
+    if not RUNNING.is_dir():
+        return
     seen = set()
     for file in sorted(Path(queue_directory, "pid").glob("*.pid")):
         try:
@@ -101,12 +101,13 @@ def unit_of(cgroup: str) -> str:
     return found[-1] if found else ""
 
 
-def _show(unit: str) -> str:
+def shown(unit: str, names: Collection[str]) -> dict[str, str]:
+    """Properties of a unit, as systemctl prints them; none if that fails."""
     output = output_of(
-        ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", unit],
+        ["systemctl", "show", f"--property={','.join(names)}", "--", unit],
         patience_seconds=_PATIENCE_SECONDS,
     )
-    return os.fsdecode(output)
+    return parse(os.fsdecode(output))
 
 
 def parse(shown: str) -> dict[str, str]:
@@ -180,6 +181,11 @@ def _commands(unit: str, found: Confinement, path: str) -> tuple[str, ...]:
         line = f"{name}=no"
     else:
         return ()
+    return drop_in_commands(unit, line)
+
+
+def drop_in_commands(unit: str, line: str) -> tuple[str, ...]:
+    """Commands that add a line to the section [Service] of a unit, and restart it."""
     directory = _UNITS / f"{unit}.d"
     file = shlex.quote(str(directory / "postvirt-mailboxes.conf"))
     return (

@@ -23,6 +23,7 @@ from postvirt.inspection.run import inspect_process
 from postvirt.server.loop import Loop
 from postvirt.server.service.options import Wanted, settings_of
 from postvirt.system import log
+from postvirt.system.seccomp import refuse_new_privileges
 
 # The time limit of the check.
 SECONDS = 60
@@ -122,6 +123,7 @@ def _be_child(work: Callable[[], bytes], writes: int, seconds: int) -> NoReturn:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(seconds)
     try:
+        refuse_new_privileges()
         answer = work()
         with open(writes, "wb") as pipe:
             pipe.write(answer)

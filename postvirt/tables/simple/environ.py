@@ -1,7 +1,8 @@
 """environ:NAME contains the environment variables; NAME is for the log.
 
-A process whose effective identity is not its real one does not trust its environment:
-virtual(8), which is root running as mail_owner, finds nothing here. `postmap -q` and
+A process that has more rights than the user that it works as does not trust its
+environment: virtual(8), which is root running as mail_owner, finds nothing here, and
+neither does a worker. `postmap -q` and
 `postvirt lookup` fold the key, so they find only variables without capitals.
 
 Parity: src/util/dict_env.c, src/util/safe_getenv.c, src/util/unsafe.c.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 
+from postvirt.system.capabilities import has_more_than_its_user
 from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import Table, TableOptions
 
@@ -21,7 +23,7 @@ class EnvironTable(Table):
 
     def find(self, key: bytes) -> bytes | None:
         """The variable's value, if this process may trust it."""
-        if os.geteuid() != os.getuid() or os.getegid() != os.getgid():
+        if has_more_than_its_user():
             return None
         return os.environb.get(key)
 

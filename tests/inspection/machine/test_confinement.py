@@ -1,0 +1,61 @@
+"""What check-config says where workers cannot be confined completely."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from postvirt.inspection.machine import confinement, systemd_sandbox
+from postvirt.inspection.machine.confinement import missing_in
+from postvirt.system.seccomp import UnavailableError
+from tests.harness.installations import Installation, problems_of
+
+
+@pytest.mark.parametrize(
+    ("bounding", "missing"),
+    [
+        ("cap_setuid cap_setgid cap_kill cap_setpcap cap_chown", ()),
+        ("cap_chown cap_setgid cap_setuid", ("CAP_KILL", "CAP_SETPCAP")),
+        ("cap_setgid cap_setuid cap_setpcap", ("CAP_KILL",)),
+        ("cap_chown", ()),  # nothing could run in this unit
+        ("", ()),
+    ],
+)
+def test_what_a_unit_lacks(bounding: str, missing: tuple[str, ...]) -> None:
+    assert missing_in({"CapabilityBoundingSet": bounding}) == missing
+
+
+@pytest.mark.root
+def test_a_unit_and_a_machine_that_lack_something(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def codes() -> list[str]:
+        return [one.text for one in problems_of(installation) if one.code == "PV608"]
+
+    assert codes() == []
+    root = installation.root
+    cgroup = root / "proc/812/cgroup"
+    cgroup.parent.mkdir(parents=True)
+    cgroup.write_text("0::/system.slice/postvirt.service\n")
+    (installation.spool / "pid/postvirt.pid").write_text("812\n")
+    systemctl = root / "bin/systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(
+        '#!/bin/sh\n[ "$2" = --property=CapabilityBoundingSet ] &&'
+        " echo CapabilityBoundingSet=cap_setgid cap_setuid cap_setpcap\n"
+    )
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(systemd_sandbox, "PROCESSES", root / "proc")
+    monkeypatch.setattr(systemd_sandbox, "RUNNING", root)
+    (found,) = [one for one in problems_of(installation) if one.code == "PV608"]
+    assert "of unit postvirt.service lacks CAP_KILL, so" in found.text
+    assert "CapabilityBoundingSet=CAP_KILL" in found.commands[1]
+    assert found.severity == "info"
+
+    def unavailable() -> None:
+        raise UnavailableError("libseccomp is not installed")
+
+    monkeypatch.setattr(confinement, "make_filter", unavailable)
+    assert codes()[0].endswith("are not refused: libseccomp is not installed")
