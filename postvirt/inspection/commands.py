@@ -61,6 +61,14 @@ def install_postvirt(settings: Settings) -> Commands:
     return command(program, "install", "-c", directory)
 
 
+def reload_postfix(settings: Settings) -> Commands:
+    """Have Postfix read its configuration again, and replace its processes."""
+    directory = settings.config_directory
+    if not _is_roots_configuration(os.path.abspath(directory)):
+        return ()
+    return command("postfix", "-c", directory, "reload")
+
+
 def remount_writable(point: str) -> Commands:
     """Mount a file system that is mounted already, read-write."""
     if not _are_roots(point):

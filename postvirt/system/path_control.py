@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 _ROOT = 0
@@ -55,7 +54,6 @@ class Way:
 
 def way_to(path: bytes) -> Way:
     """Examine the way to a path, with the rights of the calling process."""
-    trusted = (_ROOT, os.getuid())
     at, loose = b"/", b""
     names = _reversed(os.path.join(os.getcwdb(), path))
     links = 0
@@ -73,14 +71,14 @@ def way_to(path: bytes) -> Way:
             status = None
         except (OSError, ValueError):
             return Way(_rest(below, names), at, loose or at)
-        if not loose and _can_be_replaced(at, status, trusted):
+        if not loose and _can_be_replaced(at, status):
             loose = at
         if status is None:
             return Way(_rest(below, names), at, loose)
         if stat.S_ISLNK(status.st_mode):
             target = _target(below)
             links += 1
-            if loose or status.st_uid not in trusted or links > _MOST_LINKS:
+            if loose or status.st_uid not in _trusted() or links > _MOST_LINKS:
                 link = Link(below, status.st_uid, target)
                 return Way(_rest(below, names), at, loose, link)
             names += _reversed(target)
@@ -90,21 +88,27 @@ def way_to(path: bytes) -> Way:
     return Way(at, at, loose)
 
 
-def _can_be_replaced(
-    directory: bytes, named: os.stat_result | None, trusted: Iterable[int]
-) -> bool:
+def may_others_write(status: os.stat_result) -> bool:
+    """Whether a file, or the names in a directory, can be changed by others."""
+    mode = status.st_mode
+    by_group = bool(mode & stat.S_IWGRP) and status.st_gid != _ROOT
+    return by_group or bool(mode & stat.S_IWOTH) or status.st_uid not in _trusted()
+
+
+def _trusted() -> tuple[int, ...]:
+    return (_ROOT, os.getuid())
+
+
+def _can_be_replaced(directory: bytes, named: os.stat_result | None) -> bool:
     """Whether others can give a name in a directory to another file."""
     try:
         status = os.stat(directory)
     except OSError:
         return True
-    if status.st_uid not in trusted:
-        return True
-    mode = status.st_mode
-    if not (mode & stat.S_IWOTH or (mode & stat.S_IWGRP and status.st_gid != _ROOT)):
-        return False
-    is_protected = named is not None and named.st_uid in trusted
-    return not (mode & stat.S_ISVTX and is_protected)
+    is_kept = named is not None and named.st_uid in _trusted()
+    if is_kept and status.st_mode & stat.S_ISVTX:
+        return status.st_uid not in _trusted()
+    return may_others_write(status)
 
 
 def _target(link: bytes) -> bytes:

@@ -23,7 +23,9 @@ from postvirt.installation.programs import (
     kept_genuine,
     program_at,
 )
+from postvirt.model.text import text
 from postvirt.system import privileges
+from postvirt.system.path_control import way_to
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -125,8 +127,12 @@ def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
             remedy="run the check of the installed postvirt, or install this one",
             commands=_reinstall(subject, path),
         )
-    for file in dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter))):
+    files = dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter)))
+    for file in files:
         yield from _writable_by_others(subject, file)
+    for directory in dict.fromkeys(way_to(os.fsencode(file)).loose for file in files):
+        if directory:
+            yield _replaceable(subject, text(directory))
 
 
 def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
@@ -147,6 +153,21 @@ def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
             remedy="allow only root to write it",
             commands=commands,
         )
+
+
+def _replaceable(subject: Subject, directory: str) -> Problem:
+    """Only root may replace what runs as root, by changing a directory above it."""
+    place = place_of(directory)
+    commands: Commands = ()
+    # A directory such as /tmp is for everyone.
+    if place.status and not place.status.st_mode & stat.S_ISVTX:
+        commands = place.chown("root") + place.chmod("go-w")
+    return subject.entry_problem(
+        "PV511",
+        f"users other than root can replace what is in {directory}, which runs as root",
+        remedy="allow only root to write to this directory",
+        commands=commands,
+    )
 
 
 def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
