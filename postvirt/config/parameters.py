@@ -348,7 +348,10 @@ class Settings:
         "100", minimum=1, meaning="Number of clients per worker."
     )
     postvirt_workers: int = integer(
-        "2", minimum=1, maximum=100, meaning="Number of workers of the service."
+        "0",
+        minimum=0,
+        maximum=100,
+        meaning="Most workers that accept clients (0: one for each processor).",
     )
 
     postvirt_json_log_file: str = string(

@@ -39,7 +39,7 @@ QUIET_SECONDS = 1.0
 
 # How often to look, and for how long after the last client. Nothing wakes up the
 # watchdog process while there is no mail.
-_INTERVAL_SECONDS = 0.2
+INTERVAL_SECONDS = 0.2
 _REST_SECONDS = 10.0
 
 
@@ -49,6 +49,7 @@ class HangWatch:
     workers    all workers by process id
     hung       where they hang
     replace    lets another worker accept clients instead of this one
+    on_look    is called after each look; whether it needs to be called again
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class HangWatch:
         workers: Mapping[int, WatchedWorker],
         scoreboard: Scoreboard,
         replace: Callable[[WatchedWorker], None],
+        on_look: Callable[[], bool],
     ) -> None:
         self.hung = HungMailboxes()
         self.is_watching = False
@@ -64,6 +66,7 @@ class HangWatch:
         self._workers = workers
         self._scoreboard = scoreboard
         self._replace = replace
+        self._on_look = on_look
         self._looked = 0.0
         self._rested = 0.0
         loop.on_signal(signal.SIGCHLD, self._see_stopped)
@@ -73,7 +76,7 @@ class HangWatch:
         self._rested = 0.0
         if not self.is_watching:
             self._watch(is_watching=True)
-            self._loop.call_after(_INTERVAL_SECONDS, self._look)
+            self._loop.call_after(INTERVAL_SECONDS, self._look)
 
     def handle_end(self, worker: WatchedWorker) -> None:
         """A worker has ended: mail for its mailbox may be delivered again."""
@@ -95,14 +98,15 @@ class HangWatch:
         is_busy = bool(len(self.hung))
         for worker in list(self._workers.values()):
             is_busy = self._look_at(worker) or is_busy
-        self._rested = 0.0 if is_busy else self._rested + _INTERVAL_SECONDS
+        is_busy = self._on_look() or is_busy
+        self._rested = 0.0 if is_busy else self._rested + INTERVAL_SECONDS
         if self._rested >= _REST_SECONDS:
             self._watch(is_watching=False)
             # A client may have come just before its worker saw that.
             if not any(one.slot.in_flight for one in self._workers.values()):
                 return
             self._watch(is_watching=True)
-        self._loop.call_after(_INTERVAL_SECONDS, self._look)
+        self._loop.call_after(INTERVAL_SECONDS, self._look)
 
     def _look_at(self, worker: WatchedWorker) -> bool:
         """Count the time without a sign of life; whether the worker is busy.
@@ -118,7 +122,7 @@ class HangWatch:
                 self._recover(worker)
             worker.quiet_seconds = 0.0
             return is_busy
-        worker.quiet_seconds += _INTERVAL_SECONDS
+        worker.quiet_seconds += INTERVAL_SECONDS
         if worker.health is Health.SOUND and worker.quiet_seconds >= QUIET_SECONDS:
             self._go_on_without(worker)
         elif worker.health is Health.QUIET and worker.quiet_seconds >= HUNG_SECONDS:

@@ -26,7 +26,12 @@ from postvirt.server.log_target import log_as_environment_says
 from postvirt.server.watchdog import watch
 from postvirt.server.worker import StatusChannel
 from postvirt.server.worker_protocol import Leave, Parent
-from postvirt.server.worker_setup import Prepared, prepare_workers, set_up_worker
+from postvirt.server.worker_setup import (
+    Prepared,
+    most_workers,
+    prepare_workers,
+    set_up_worker,
+)
 from postvirt.system import log
 from postvirt.system.isolation import isolate
 
@@ -76,10 +81,12 @@ class _DropIn:
     channel: StatusChannel
     listeners: Sequence[socket.socket]
     prepared: Prepared | None = None
+    most: int = 1
 
     def prepare(self) -> None:
         """Read main.cf again if it has changed; before each worker."""
         settings = self.current.read()
+        self.most = most_workers(settings)
         self.prepared = prepare_workers(
             self.current.options,
             settings,

@@ -1,7 +1,8 @@
 """The watchdog process: it loads everything once, forks workers, and replaces them.
 
-As the drop-in it is the process that master(8) started. One worker at a time accepts
-clients; a fresh one costs a fork and not the start of an interpreter. A worker that is
+As the drop-in it is the process that master(8) started. One worker accepts clients, or
+several when one processor is not enough for them (server.workload); a fresh one costs a
+fork and not the start of an interpreter. A worker that is
 to be replaced says so before it has served its last clients, and its successor is
 started at once. When a worker leaves for good, this process ends too. When the worker
 that accepts clients crashes, this process exits with an error, so that master(8) sees
@@ -9,8 +10,8 @@ it.
 
 A worker that hangs is replaced, too (server.hang_watch).
 
-As a service it keeps several workers that accept clients until it is told to stop, and
-replaces any that leave or crash. Workers that die before they have served a client are
+As a service it goes on until it is told to stop, and replaces workers that leave or
+crash. Workers that die before they have served a client are
 replaced more and more slowly.
 
 Differs: Workers. The process that master(8) started stays, and replaces its worker
@@ -30,17 +31,25 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NoReturn, Protocol
 
-from postvirt.server.hang_watch import HangWatch
+from postvirt.server.hang_watch import INTERVAL_SECONDS, HangWatch
 from postvirt.server.loop import Callback, Loop
 from postvirt.server.metrics.scoreboard import Activity, Inside, Reason, Scoreboard
 from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
 from postvirt.server.watched_worker import Health, State, WatchedWorker
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent, Word
+from postvirt.server.workload import LOOK_SECONDS, Workload
 from postvirt.system import log
+
+# Of the looks for signs of life, one of so many is also for the workload.
+_LOOKS = round(LOOK_SECONDS / INTERVAL_SECONDS)
 
 
 class Job(Protocol):
     """What workers do."""
+
+    @property
+    def most(self) -> int:
+        """How many of them accept clients at a time, at most."""
 
     def prepare(self) -> None:
         """Get ready for the next worker, in the watchdog process, before each fork.
@@ -53,7 +62,7 @@ class Job(Protocol):
 
 
 def watch(job: Job) -> int:
-    """Keep one worker accepting clients; the exit status of this process."""
+    """Keep workers accepting clients; the exit status of this process."""
     loop = Loop()
     watchdog = Watchdog(loop, job)
     loop.on_signal(signal.SIGTERM, watchdog.stop)
@@ -63,7 +72,7 @@ def watch(job: Job) -> int:
 class Watchdog:
     """Keeps workers at work.
 
-    count         how many workers accept clients
+    count         how many workers accept clients at first
     is_service    goes on until `stop`; else it ends with its worker
     on_ready      is called when as many workers as wanted accept clients
     on_failure    is called when a worker died or was killed, with which of them it was
@@ -79,7 +88,9 @@ class Watchdog:
         on_ready: Callback = lambda: None,
         on_failure: Callable[[Reason], None] = lambda _: None,
     ) -> None:
-        self.count = count
+        self._count = count
+        self._workload = Workload()
+        self._looks = 0
         self._loop = loop
         self._job = job
         self._is_service = is_service
@@ -88,7 +99,7 @@ class Watchdog:
         self._scoreboard = Scoreboard()
         self._workers: dict[int, WatchedWorker] = {}
         self._hang_watch = HangWatch(
-            loop, self._workers, self._scoreboard, self._go_on_without
+            loop, self._workers, self._scoreboard, self._go_on_without, self._adapt
         )
         self._exit_status = 0
         self._backoff = Backoff()
@@ -138,13 +149,14 @@ class Watchdog:
             if not worker.has_successor:
                 worker.state = State.STANDING_IN
                 worker.reason = reason
+        self._count = min(self._count, self._job.most)
         if at_once:
             self._dismiss_old()
         self._backoff.reset()
 
     def start_workers(self) -> None:
         """Start workers until there are as many as there should be."""
-        for _ in range(self.count - len(self._current())):
+        for _ in range(self._count - len(self._current())):
             if not self._start_worker():
                 return
 
@@ -231,7 +243,7 @@ class Watchdog:
             return
         self._dismiss_old()
         current = self._current()
-        if len(current) >= self.count and all(
+        if len(current) >= self._count and all(
             one.state is State.ACCEPTING for one in current
         ):
             self._on_ready()
@@ -246,6 +258,30 @@ class Watchdog:
         if not worker.has_successor and not self._loop.is_stopping:
             worker.state = state
             self._start_worker()
+
+    def _adapt(self) -> bool:
+        """See now and then whether more workers are needed, or fewer.
+
+        Whether there are more than one, so that one may have to leave.
+        """
+        self._looks += 1
+        if self._looks % _LOOKS == 0 and not self._loop.is_stopping:
+            self._adapt_to_workload()
+        return self._count > 1
+
+    def _adapt_to_workload(self) -> None:
+        current = self._current()
+        if len(current) != self._count or any(
+            one.state is not State.ACCEPTING for one in current
+        ):
+            return  # they are being replaced
+        change = self._workload.change(current)
+        if change > 0 and self._count < self._job.most:
+            self._count += 1
+            self._start_worker()
+        elif change < 0:
+            self._count -= 1
+            current[-1].dismiss()
 
     def _go_on_without(self, worker: WatchedWorker) -> None:
         """A worker hangs: let another one accept clients, if there may be one."""
@@ -282,6 +318,8 @@ class Watchdog:
             return
         if self._is_service:
             self._replace_dead(worker, activity, reason)
+        elif code == Leave.FOR_GOOD and self._current():
+            self._count -= 1  # the others go on
         else:
             # No worker accepts clients any more, and master(8) sees that only when all
             # have ended.

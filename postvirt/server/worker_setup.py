@@ -22,7 +22,7 @@ from postvirt.server.json_log import JsonLog
 from postvirt.server.metrics.counts import Counts
 from postvirt.server.postfix_version import services_announce
 from postvirt.server.worker import Limits, StatusChannel, Worker
-from postvirt.system import log
+from postvirt.system import log, processors
 from postvirt.system.limits import allow_many_files, limit_file_size
 from postvirt.tables.opener import TableOpener
 
@@ -49,6 +49,11 @@ def mail_owner(accounts: Identities | None) -> Owner:
     if accounts is None:
         return Owner(os.getuid(), os.getgid())
     return Owner(accounts.owner_uid, accounts.owner_gid)
+
+
+def most_workers(settings: Settings) -> int:
+    """How many workers may accept clients at a time."""
+    return settings.postvirt_workers or processors.usable()
 
 
 def prepare_workers(

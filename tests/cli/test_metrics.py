@@ -99,7 +99,7 @@ def test_deliveries_are_counted(service: Service) -> None:
             "postvirt_stage_seconds_sum", stage=stage
         )
     assert found.value("postvirt_commit_group_files_sum") == 4
-    assert found.value("postvirt_workers") == 2
+    assert found.value("postvirt_workers") == 1
     tables = found.labels("postvirt_table_age_seconds", "table")
     assert tables == {f"texthash:{service.instance.etc}/m"}
     service.stop()
@@ -156,7 +156,7 @@ def test_it_ends_with_the_service(service: Service) -> None:
     service.wait_for_line(f"metrics: listening on unix:{path}")
     scrape(str(path))
     processes = service.processes()
-    assert len(processes) == 5  # itself, two workers, the watcher, the exporter
+    assert len(processes) == 4  # itself, a worker, the watcher, the exporter
     assert (
         f"metrics: serving on unix:{path} (process " in service.command("status").stdout
     )

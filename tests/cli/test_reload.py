@@ -91,7 +91,7 @@ def test_sighup_during_a_reload_is_not_lost(
 
 def test_stop_during_a_reload(service: Service, checking: Checking) -> None:
     processes = service.processes()
-    assert len(processes) == 5  # itself, two workers, the watcher, the check
+    assert len(processes) == 4  # itself, a worker, the watcher, the check
     with checking.also_reload() as waits:
         service.stop()
         wait_for_end(*processes)

@@ -14,6 +14,7 @@ class Jobs:
 
     def __init__(self, next_work: Callable[[], Work]) -> None:
         self.prepared = 0
+        self.most = 100
         self._next_work = next_work
 
     def prepare(self) -> None:

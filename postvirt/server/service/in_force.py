@@ -23,6 +23,7 @@ from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.server.worker_setup import (
     Prepared,
     mail_owner,
+    most_workers,
     prepare_workers,
     set_up_worker,
 )
@@ -56,6 +57,11 @@ class InForce:
     def tables(self) -> TableOpener:
         """What opens the tables of the settings."""
         return self._current.tables
+
+    @property
+    def most(self) -> int:
+        """How many workers accept clients at a time, at most."""
+        return most_workers(self.settings)
 
     def prepare(self) -> None:
         """Read main.cf again if it has changed; before each worker."""

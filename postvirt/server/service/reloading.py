@@ -146,7 +146,6 @@ class Reload:
         self._replace_workers()
 
     def _replace_workers(self) -> None:
-        self._watchdog.count = self._in_force.settings.postvirt_workers
         self._watchdog.retire_workers(Reason.RELOAD, at_once=False)
         self._tables.watch()
         self._watchdog.start_workers()

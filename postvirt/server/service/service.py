@@ -51,7 +51,6 @@ class Service:
         self._watchdog = Watchdog(
             self._loop,
             self._in_force,
-            count=self._in_force.settings.postvirt_workers,
             is_service=True,
             on_ready=self._workers_ready,
             on_failure=self._worker_failed,

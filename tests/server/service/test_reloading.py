@@ -36,7 +36,6 @@ class Scene:
             call_after=lambda _, callback: self.timers.append(callback),
         )
         self.watchdog = SimpleNamespace(
-            count=1,
             retire_workers=lambda reason, at_once: self.steps.append(
                 f"retire {reason}"
             ),
@@ -44,9 +43,7 @@ class Scene:
         )
         in_force = SimpleNamespace(
             wanted=None,
-            settings=SimpleNamespace(
-                queue_directory="/q", config_directory="/c", postvirt_workers=3
-            ),
+            settings=SimpleNamespace(queue_directory="/q", config_directory="/c"),
             change=self._change,
             keep=lambda: self.steps.append("keep"),
             take_back=lambda: self.steps.append("take back"),
@@ -91,7 +88,7 @@ def test_new_workers_take_over(scene: Scene, logged: Log) -> None:
     assert scene.reload.phase is Phase.CHECKING
     scene.checks.pop()(Checked([], ["odd"]))
     assert scene.reload.phase is Phase.REPLACING
-    assert (scene.steps, scene.watchdog.count) == (REPLACED, 3)
+    assert scene.steps == REPLACED
     assert scene.answers == []
     scene.reload.workers_ready()
     assert scene.answers == [{"problems": [], "warnings": ["odd"]}]

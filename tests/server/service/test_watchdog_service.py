@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import time
@@ -11,11 +12,12 @@ from typing import Any, NoReturn
 
 import pytest
 
+from postvirt.server import workload
 from postvirt.server.loop import CHILD_SIGNALS, Loop
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.watchdog import Watchdog
 from postvirt.server.worker_protocol import Leave, Parent
-from postvirt.system import log
+from postvirt.system import log, processors
 from tests.harness.child import Log, in_child, open_descriptors
 from tests.harness.jobs import Jobs, Work
 
@@ -53,9 +55,9 @@ class Play:
         self.started = 0
         self._works = list(works)
         self.loop = Loop()
-        jobs = Jobs(self._next)
+        self.jobs = Jobs(self._next)
         self.watchdog = Watchdog(
-            self.loop, jobs, count=count, is_service=True, **options
+            self.loop, self.jobs, count=count, is_service=True, **options
         )
 
     def _next(self) -> Work:
@@ -120,6 +122,56 @@ def test_new_workers_are_there_before_the_old_ones_leave() -> None:
         return len(seen), len(set(seen[1]) - set(seen[0])), one.started
 
     assert play(story) == (2, 2, 4)
+
+
+def work_hard(parent: Parent) -> Leave:
+    """Have two clients all the time."""
+    parent.slot.begin()
+    parent.slot.begin()
+    parent.ask_for_watch()
+    parent.slot.accepts = True
+    parent.say_ready()
+    while (came := signal.sigtimedwait(CHILD_SIGNALS, 0.05)) is None:
+        parent.slot.beat()
+    return Leave.REPLACE if came.si_signo == signal.SIGHUP else Leave.FOR_GOOD
+
+
+def test_there_are_as_many_workers_as_the_work_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first is busy, then both; then there is little to do."""
+    monkeypatch.setattr(workload, "_LOOKS_TO_SHRINK", 2)
+    used: dict[int, float] = {}
+    part = 1.0
+
+    def use(pid: int) -> float:
+        used[pid] = used.get(pid, 0.0) + part
+        return used[pid]
+
+    def story() -> object:
+        seen: list[int] = []
+
+        def look() -> None:
+            nonlocal part
+            count = len(pids(one.watchdog))
+            if not seen or seen[-1] != count:
+                seen.append(count)
+            if count == 2:
+                one.jobs.most = 2
+                part = 0.1
+            if seen == [1, 2, 1]:
+                one.watchdog.stop()
+            else:
+                one.loop.call_after(0.01, look)
+
+        idle = itertools.count(0, 10)
+        monkeypatch.setattr(processors, "idle_seconds", lambda: next(idle))
+        monkeypatch.setattr(processors, "used_seconds", use)
+        one = Play(work_hard)
+        one.loop.call_after(0, look)
+        return one.watchdog.run(), seen, one.lines.lines
+
+    assert play(story) == (0, [1, 2, 1], [])
 
 
 def test_old_workers_can_be_told_to_leave_first() -> None:
