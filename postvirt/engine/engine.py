@@ -119,8 +119,9 @@ class Engine:
         self._is_stopping = False
         self._watchers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
-        if self._disks.background.fileno() >= 0:
-            self.watch(self._disks.background.fileno(), self._disks.finish_commits)
+        commits = self._disks.commits
+        if commits.fileno() >= 0:
+            self.watch(commits.fileno(), commits.finish_done)
         if lookups is not None:
             self.watch(lookups.fileno(), lookups.pass_answers_on)
         file_systems = self._disks.file_systems
@@ -171,6 +172,8 @@ class Engine:
 
     def turn(self, until: float | None) -> None:
         """Run what can go on; else wait for events until this time.monotonic()."""
+        if self._disks.commits.are_under_way:
+            self._disks.go_on_without_slow()
         was_at_rest = not self._runnable
         while self._runnable:
             self._advance(*self._runnable.popleft())

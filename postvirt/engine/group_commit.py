@@ -37,47 +37,50 @@ one file is one of writing that file's data, and says nothing about the names an
 in the log. If the log itself cannot be written, ext4 and xfs stop at once, and every
 commit fails from then on. So none succeeds whose name is not in the log.
 
+A commit that takes long keeps the next one waiting for a second at most, and one that
+does not end is its owner's alone (engine.commits).
+
 Raises: nothing, whatever the kernel answers: one delivery's file never ends another's
 delivery.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import errno
+import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from postvirt.engine.commits import Commits, Errors
 from postvirt.model.effects import Durable, Written
 from postvirt.system import durability
-from postvirt.system.async_commit import AsyncCommits
 from postvirt.system.file_systems import FileSystems
 
 # In one message. Less than that is written out in a few milliseconds.
 MUCH_BYTES = 1_000_000
 
+# A commit that takes longer does not keep the next one waiting.
+_SLOW_SECONDS = 1.0
+
 # Called with the answer to a delivery's effect, or with an error.
 Tell = Callable[[object, OSError | None], None]
 _Uncommitted = tuple[Durable, Tell]
-Errors = dict[int, OSError | None]
 
 
 @dataclass(slots=True)
 class _Disk:
-    """What waits for one file system; has_log is FileSystems.orders_names."""
+    """What waits for one file system; has_log is FileSystems.orders_names.
+
+    began    when the commit that is under way began, a time.monotonic()
+    """
 
     has_log: bool
     unwritten: list[tuple[Written, Tell]] = field(default_factory=list)
     uncommitted: list[_Uncommitted] = field(default_factory=list)
     is_committing: bool = False
-
-
-@dataclass(slots=True)
-class _Group:
-    """Commits that were begun together, and what to do when all are done."""
-
-    left: int
-    errors: Errors
-    finish: Callable[[Errors], None]
+    began: float = 0.0
 
 
 class Disks:
@@ -89,14 +92,15 @@ class Disks:
     def __init__(self, on_commit: Callable[[int], None] | None = None) -> None:
         self._on_commit = on_commit
         self.file_systems = FileSystems()
-        self.background = AsyncCommits()
+        self.commits = Commits()
         self._disks: dict[tuple[int, bool], _Disk] = {}
-        self._groups: dict[int, tuple[_Group, int]] = {}
-        self._last_name = 0
         self.has_work = False
 
     def add(self, effect: Written | Durable, tell: Tell) -> None:
         """Hand in a file; `tell` is called when it is done."""
+        if self.commits.hang(effect.mailbox):
+            tell(None, OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+            return
         self.has_work = True
         if isinstance(effect, Written):
             has_log = self.file_systems.orders_names(effect.device)
@@ -118,14 +122,13 @@ class Disks:
             elif disk.uncommitted and not disk.is_committing:
                 self._commit(disk, in_background=in_background)
 
-    def finish_commits(self) -> None:
-        """Pass on the results of commits in the background that have ended."""
-        for name, number in self.background.done():
-            group, fd = self._groups.pop(name)
-            group.errors[fd] = durability.error_of(number)
-            group.left -= 1
-            if not group.left:
-                group.finish(group.errors)
+    def go_on_without_slow(self) -> None:
+        """Let no commit wait for another one that takes long; to be called often."""
+        self.commits.end_overdue()
+        latest = time.monotonic() - _SLOW_SECONDS
+        for disk in self._disks.values():
+            if disk.is_committing and disk.began < latest:
+                self._end_commit(disk)
 
     def _disk(self, device: int, *, has_log: bool) -> _Disk:
         disk = self._disks.get((device, has_log))
@@ -146,8 +149,8 @@ class Disks:
                 tell(disk.has_log, errors[effect.fd])
 
         if waited_for:
-            fds = [effect.fd for effect, _ in waited_for]
-            self._sync(fds, finish, in_background=in_background)
+            files_of = {effect.fd: effect.mailbox for effect, _ in waited_for}
+            self.commits.commit(files_of, finish, in_background=in_background)
         if disk.has_log and files:
             errors = durability.write_out([effect.fd for effect, _ in files])
             for (_, tell), error in zip(files, errors, strict=True):
@@ -157,7 +160,7 @@ class Disks:
         files, disk.uncommitted = disk.uncommitted, []
         if self._on_commit is not None:
             self._on_commit(len(files))
-        disk.is_committing = True
+        disk.is_committing, disk.began = True, time.monotonic()
         commit = self._commit_log if disk.has_log else self._commit_directories
         commit(disk, files, in_background=in_background)
 
@@ -175,14 +178,15 @@ class Disks:
                 else:
                     others.append((effect, tell))
             if others:
-                fds = [effect.fd for effect, _ in others]
+                own = {effect.fd: effect.mailbox for effect, _ in others}
                 finish_others = partial(self._finish_one_by_one, disk, others)
-                self._sync(fds, finish_others, in_background=in_background)
+                self.commits.commit(own, finish_others, in_background=in_background)
             else:
                 self._end_commit(disk)
 
-        fds = dict.fromkeys(chosen)  # in their order
-        self._sync(fds, finish, in_background=in_background)
+        mailboxes = {effect.fd: effect.mailbox for effect, _ in files}
+        last = {fd: mailboxes[fd] for fd in chosen}  # in their order
+        self.commits.commit(last, finish, in_background=in_background)
 
     def _finish_one_by_one(
         self, disk: _Disk, files: Sequence[_Uncommitted], errors: Errors
@@ -208,30 +212,16 @@ class Disks:
                 tell(None, next(filter(None, found), None))
             self._end_commit(disk)
 
-        fds = dict.fromkeys(fd for fds in concerns for fd in fds)  # in their order
-        self._sync(fds, finish, in_background=in_background)
+        directories = {
+            fd: effect.mailbox
+            for (effect, _), fds in zip(files, concerns, strict=True)
+            for fd in fds
+        }
+        self.commits.commit(directories, finish, in_background=in_background)
 
     def _end_commit(self, disk: _Disk) -> None:
         disk.is_committing = False
         self.has_work = self.has_work or bool(disk.uncommitted)
-
-    def _sync(
-        self,
-        fds: Iterable[int],
-        finish: Callable[[Errors], None],
-        *,
-        in_background: bool,
-    ) -> None:
-        group = _Group(0, {}, finish)
-        for fd in fds:
-            self._last_name += 1
-            if in_background and self.background.submit(fd, self._last_name):
-                group.left += 1
-                self._groups[self._last_name] = group, fd
-            else:
-                group.errors[fd] = durability.commit(fd)
-        if not group.left:
-            finish(group.errors)
 
 
 def _chosen(effects: Sequence[Durable]) -> list[int]:

@@ -68,7 +68,7 @@ def deliver_to_maildir(
                 write_message(file.fd, envelope_headers(envelope), chunks, b"")
         with step(WRITE, WRITING):
             has_its_names: bool = yield Written(
-                file.fd, file.device, content.queue_file_bytes
+                file.fd, file.device, content.queue_file_bytes, mailbox
             )
         with step(PLACE, creating(file.new)), inside(mailbox):
             if not has_its_names:
@@ -121,7 +121,7 @@ class MaildirFile:
     def __init__(self, mailbox: Mailbox, hostname: bytes) -> None:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
         self._maildir = maildir = mailbox.path
-        self._owner = mailbox.owner
+        self._mailbox = mailbox
         self._hostname = hostname
         self._seconds = seconds
         self._microseconds = nanoseconds // 1000
@@ -197,9 +197,10 @@ class MaildirFile:
             self.fd,
             self.device,
             self._has_its_names,
-            named_by=self._owner.uid,
+            named_by=self._mailbox.owner.uid,
             directories=tuple(self._directories),
             everything=self._everything,
+            mailbox=self._mailbox,
         )
 
     def remove(self) -> None:

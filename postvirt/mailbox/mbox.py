@@ -249,7 +249,9 @@ class _Mbox:
         Raises: OSError.
         """
         written_bytes = os.fstat(self.fd).st_size - self._length
-        has_its_names: bool = yield Written(self.fd, self.device, written_bytes)
+        has_its_names: bool = yield Written(
+            self.fd, self.device, written_bytes, self._mailbox
+        )
         if not has_its_names:
             with inside(self._mailbox):
                 hand_over(self.fd)
@@ -260,6 +262,7 @@ class _Mbox:
             has_its_names,
             directories=directory,
             everything=self._is_new and not directory,
+            mailbox=self._mailbox,
         )
         self._length = -1
 

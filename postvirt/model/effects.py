@@ -15,6 +15,8 @@ from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+from postvirt.model.mailbox import Mailbox
+
 T = TypeVar("T")
 
 
@@ -23,13 +25,15 @@ class Written:
     """Wait until the kernel has sent all data of the open file to the disk.
 
     device is the file's st_dev, size_bytes about how much has been written (0: little,
-    or unknown). The answer is for `Durable`: True when committing the file will commit
-    its names, False when their directories have to be listed.
+    or unknown), mailbox whose file it is, if anybody's. The answer is for `Durable`:
+    True when committing the file will commit its names, False when their directories
+    have to be listed.
     """
 
     fd: int
     device: int
     size_bytes: int = 0
+    mailbox: Mailbox | None = None
 
 
 class Directory(NamedTuple):
@@ -52,6 +56,7 @@ class Durable:
     directories    those in which a name changed
     everything     such a directory could not be opened, because its owner may not read
                    it, so the whole file system has to be committed
+    mailbox        whose file it is, if anybody's
     """
 
     fd: int
@@ -60,6 +65,7 @@ class Durable:
     named_by: int | None = None
     directories: tuple[Directory, ...] = ()
     everything: bool = False
+    mailbox: Mailbox | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ clients. From the last sign of life on:
 A worker that cannot end (state D) is left behind. One that is merely stopped (SIGSTOP)
 is treated in the same way, even before it has clients.
 
-A worker that hangs with one client and in no mailbox, which is committing that one's
-message, say, is not killed: that would help nobody, and the mail would come twice.
+A worker that hangs with one client and only commits that one's message is not killed:
+that would help nobody, and the mail would come twice.
 
 Parity: none; see delivery.recipient, "Mailboxes that hang".
 Raises: nothing.
@@ -115,6 +115,7 @@ class HangWatch:
         stood still, no worker hangs.
         """
         is_busy = worker.is_stopped or worker.slot.in_flight > 0
+        is_busy = is_busy or self._loop.is_stopping  # then it has to end
         beats = worker.slot.beats
         if not is_busy or beats != worker.beats:
             worker.beats = beats
@@ -151,7 +152,8 @@ class HangWatch:
 
     def _give_up(self, worker: WatchedWorker) -> None:
         inside = self.hung.of(worker.pid)
-        helps = inside or worker.is_stopped or worker.slot.in_flight > 1
+        is_busy = inside is not None and not inside.commits
+        helps = is_busy or worker.is_stopped or worker.slot.in_flight > 1
         if not helps and not self._loop.is_stopping:
             return
         worker.health = Health.GIVEN_UP

@@ -23,8 +23,11 @@ HUNG_SECONDS = 5.0
 class Notes(Protocol):
     """Where a process notes what it is doing."""
 
-    def enter(self, path: bytes, uid: int) -> None:
-        """The next system calls are made in this mailbox, as this user."""
+    def enter(self, path: bytes, uid: int, *, commits: bool = False) -> None:
+        """The next system calls are made in this mailbox, as this user.
+
+        commits    they only commit what was written there
+        """
 
     def leave(self) -> None:
         """They have returned."""
@@ -41,7 +44,7 @@ class Hung(Protocol):
 
 
 class _Unwatched:
-    def enter(self, path: bytes, uid: int) -> None:
+    def enter(self, path: bytes, uid: int, *, commits: bool = False) -> None:
         pass
 
     def leave(self) -> None:

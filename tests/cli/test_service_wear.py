@@ -70,7 +70,7 @@ def test_reloads_leave_nothing_behind(service: Service) -> None:
             configure(service.instance, f"static:bob{number}/")
             assert service.command("reload").returncode == 0
             service.no_lines()
-        wait_until(lambda: children(service.pid) == 3)
+        wait_until(lambda: children(service.pid) == 2)
 
     reload()
     count, size = descriptors(service.pid), private_bytes(service.pid)

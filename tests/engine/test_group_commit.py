@@ -334,7 +334,7 @@ def background() -> Background:
 @pytest.fixture
 def disks(background: Background) -> Disks:
     made = Disks()
-    made.background = background  # type: ignore[assignment]
+    made.commits._background = background  # type: ignore[assignment]
     return made
 
 
@@ -359,13 +359,13 @@ def test_what_comes_while_a_commit_is_under_way_is_in_the_next(
     assert [fd for fd, _ in background.under_way] == [12]
     assert first + second == [[], [], [], []]
     background.end(0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert first == [[(None, None)]] * 2
     assert disks.has_work
     disks.work(in_background=True)
     assert [fd for fd, _ in background.under_way] == [14]
     background.end(0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert second == [[(None, None)]] * 2
     assert not disks.has_work
 
@@ -390,7 +390,7 @@ def test_a_slow_disk_keeps_no_other_waiting(
     assert [fd for fd, _ in background.under_way] == [11, 12]
     background.under_way.reverse()
     background.end(0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert (slow, quick) == ([], [(None, None)])
 
 
@@ -410,12 +410,12 @@ def test_a_commit_that_fails_is_that_of_its_owner(
     assert [fd for fd, _ in background.under_way] == [11, 12, 13]
     later = add(disks, 14, owner=5000)
     background.end(errno.EIO, 0, 0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert numbers(first) == [errno.EIO, 0, 0]
     assert background.under_way == []
     disks.work(in_background=True)
     background.end(0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert numbers([later]) == [0]
 
 
@@ -429,13 +429,13 @@ def test_what_rests_on_a_file_that_fails_is_proved_by_its_own(
     assert [fd for fd, _ in background.under_way] == [13]
     later = add(disks, 14)
     background.end(errno.EIO)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert [len(one) for one in told] == [0, 0, 1]
     assert [fd for fd, _ in background.under_way] == [11, 12]
     disks.work(in_background=True)  # the next group waits for this one
     assert [fd for fd, _ in background.under_way] == [11, 12]
     background.end(again, 0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert numbers(told) == [again, 0, errno.EIO]
     assert disks.has_work
     disks.work(in_background=True)
@@ -449,10 +449,10 @@ def test_a_group_is_done_when_the_last_of_it_is(
     told = [add(disks, 11, named=False), add(disks, 12, named=False)]
     disks.work(in_background=True)
     background.end(0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert told == [[], []]
     background.end(0)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert told == [[(None, None)]] * 2
 
 
@@ -491,7 +491,7 @@ def test_a_directory_that_cannot_be_committed_is_taken_at_its_word(
     told = [add_named(disks, one) for one in named_in(1, 2, 3)]
     disks.work(in_background=True)
     background.end(errno.EINVAL, errno.EOPNOTSUPP, errno.EIO)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert numbers(told) == [0, 0, errno.EIO]
 
 
@@ -502,7 +502,7 @@ def test_a_failure_concerns_those_in_that_directory(
     disks.work(in_background=True)
     assert [fd for fd, _ in background.under_way] == [21, 22]
     background.end(0, errno.EIO)
-    disks.finish_commits()
+    disks.commits.finish_done()
     assert numbers(told) == [0, errno.EIO, 0]
 
 

@@ -166,8 +166,12 @@ def test_the_message_is_appended_and_durable_before_the_locks_go(mbox: Path) -> 
     assert isinstance(written, Written)
     device = mbox.stat().st_dev
     size = mbox.stat().st_size - len(OLD)
-    assert written == Written(written.fd, device, size)
-    assert durable == Durable(written.fd, device, has_its_names=False)  # no new name
+    mailbox = written.mailbox
+    assert mailbox == Mailbox(bytes(mbox), recipient())
+    assert written == Written(written.fd, device, size, mailbox)
+    assert isinstance(durable, Durable)
+    assert (durable.fd, durable.mailbox) == (written.fd, mailbox)
+    assert durable.directories == ()  # no new name
     head, date, body = mbox.read_bytes().partition(b"From alice")
     assert head == OLD
     assert DATE.sub(b"DATE\n", date + body) == b"DATE\n" + HEADERS + CONTENT + b"\n"

@@ -65,7 +65,7 @@ class _Field(IntEnum):
     """The numbers of a slot; times are milliseconds of time.monotonic(), 0 is never.
 
     The watchdog process writes MUST_LEAVE, IS_TAKEN and IS_WATCHED. INSIDE_SINCE,
-    INSIDE_UID and PATH_BYTES say in which mailbox the worker is.
+    INSIDE_UID, COMMITS and PATH_BYTES say in which mailbox the worker is.
     """
 
     ACCEPTS = 0
@@ -78,13 +78,15 @@ class _Field(IntEnum):
     BEATS = 7
     INSIDE_SINCE = 8
     INSIDE_UID = 9
-    PATH_BYTES = 10
+    COMMITS = 10
+    PATH_BYTES = 11
 
 
 # As plain numbers: members of an enumeration take three times as long.
 _BEATS = int(_Field.BEATS)
 _INSIDE_SINCE = int(_Field.INSIDE_SINCE)
 _INSIDE_UID = int(_Field.INSIDE_UID)
+_COMMITS = int(_Field.COMMITS)
 _PATH_BYTES = int(_Field.PATH_BYTES)
 
 _REASONS = list(Reason)
@@ -99,11 +101,15 @@ _NOTHING = memoryview(bytes(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """In which mailbox a worker is, as which user, since when (a time.monotonic())."""
+    """In which mailbox a worker is, as which user, since when (a time.monotonic()).
+
+    commits    it commits what was written there
+    """
 
     path: bytes
     uid: int
     since: float
+    commits: bool
 
 
 class Slot:
@@ -161,8 +167,11 @@ class Slot:
         """How many signs of life there have been."""
         return self._numbers[_Field.BEATS]
 
-    def enter(self, path: bytes, uid: int) -> None:
-        """The worker is going to work in this mailbox, as this user."""
+    def enter(self, path: bytes, uid: int, *, commits: bool = False) -> None:
+        """The worker is going to work in this mailbox, as this user.
+
+        commits    it is going to commit what was written there
+        """
         numbers = self._numbers
         size = len(path)
         if size > MOST_PATH_BYTES:
@@ -170,6 +179,7 @@ class Slot:
         self._path[:size] = path
         numbers[_PATH_BYTES] = size
         numbers[_INSIDE_UID] = uid
+        numbers[_COMMITS] = commits
         numbers[_INSIDE_SINCE] = int(time.monotonic() * 1000)
 
     def leave(self) -> None:
@@ -183,7 +193,8 @@ class Slot:
         if not since:
             return None
         path = bytes(self._path[: numbers[_PATH_BYTES]])
-        return Inside(path, numbers[_INSIDE_UID], since / 1000)
+        uid, commits = numbers[_INSIDE_UID], bool(numbers[_COMMITS])
+        return Inside(path, uid, since / 1000, commits)
 
     @property
     def is_watched(self) -> bool:
