@@ -11,11 +11,12 @@ from pathlib import Path
 
 
 class Channel:
-    """One connection, as the script sees it."""
+    """One connection, as the script sees it; last is what was last read."""
 
     def __init__(self, server: Rogue, connection: socket.socket) -> None:
         self._server = server
         self.connection = connection
+        self.last = b""
 
     def read(self, length: int) -> bytes:
         """So many bytes; EOFError when the client has gone."""
@@ -26,6 +27,7 @@ class Channel:
                 raise EOFError
             content += more
         self._server.said.append(content)
+        self.last = content
         return content
 
     def send(self, content: bytes) -> None:

@@ -26,8 +26,10 @@ TLS, referrals and the order of servers have the same meaning.
 
 A server that is down is not remembered: each lookup tries the servers in order. With a
 server that accepts a connection and then does not answer, the lookup fails after
-`timeout`. Known problem, also of Postfix: Debian's libldap 2.5 waits for the TLS
-handshake of such a server without a time limit.
+`timeout`; while the TLS handshake with a server hangs, lookups fail at once.
+
+Known problem, also of Postfix: with chase_referrals, what a server that is down would
+have had is "not found" if another server refers to it for a part of the directory.
 
 Parity: src/global/dict_ldap.c.
 Differs: Parameters of ldap tables. `ldap:` tables do not share connections, debuglevel
@@ -39,6 +41,7 @@ Raises: TableError.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,6 +51,7 @@ from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.context import TableContext
+from postvirt.tables.databases.answer_limits import ANSWER_SECONDS, MAX_ANSWER_BYTES
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -55,6 +59,7 @@ from postvirt.tables.databases.database import (
 )
 from postvirt.tables.databases.ldap_directory import Directory, disconnect, reason
 from postvirt.tables.databases.ldap_entries import Attributes, Entries, Entry, Search
+from postvirt.tables.databases.patience import Patience
 from postvirt.tables.databases.template import Fields
 from postvirt.tables.table import TableOptions
 
@@ -105,6 +110,7 @@ class LdapTable(DatabaseTable):
             expansion_limit=limit,
         )
         self._connection: Any = None
+        self._patience: Patience[Any] = Patience(disconnect)
         try:
             self._directory = Directory.of(self.title, parameters, context)
             self._size_limit = parameters.integer("size_limit", limit)
@@ -141,6 +147,10 @@ class LdapTable(DatabaseTable):
 
     def _values(self, fields: Fields) -> Iterator[bytes]:
         """The values of the attributes of all entries."""
+        self._deadline = time.monotonic() + max(
+            ANSWER_SECONDS, self._directory.timeout_seconds
+        )
+        self._bytes_left = MAX_ANSWER_BYTES
         try:
             found = self._first(fields)
             yield from self._entries.values(found, self._search_further)
@@ -169,14 +179,21 @@ class LdapTable(DatabaseTable):
             except ldap.SERVER_DOWN:
                 self._disconnect()  # since the last lookup; it may be up again
         try:
-            self._connection = self._directory.connect()
-        except (ldap.LDAPError, ValueError) as error:
+            self._connection = self._connect()
+        except (ldap.LDAPError, ValueError, TimeoutError) as error:
             # This may be "no such object", too, but is not the result of a search.
             where = f"server {self._directory.urls}"
             name = self._directory.bind_dn or "empty or implicit"
             why = f"Unable to bind to {where} with dn {name}: {reason(error)}"
             raise self.failure(why) from None
         return self._search(search)
+
+    def _connect(self) -> Any:
+        directory = self._directory
+        if not directory.has_tls:
+            return directory.connect()
+        # libldap 2.5 has no time limit for the handshake.
+        return self._patience.call(directory.connect, 2 * directory.timeout_seconds)
 
     def _search_further(self, search: Search) -> list[Entry] | None:
         try:
@@ -199,13 +216,30 @@ class LdapTable(DatabaseTable):
         while kind != ldap.RES_SEARCH_RESULT:
             try:
                 kind, answer = self._connection.result(
-                    message, all=0, timeout=self._directory.timeout_seconds
+                    message, all=0, timeout=self._seconds_left()
                 )
             except ldap.PARTIAL_RESULTS:
                 break  # version 2 reports referrals this way
             # An entry without a name is a referral.
-            entries += [(name, values) for name, values in answer if name is not None]
+            found = [(name, values) for name, values in answer if name is not None]
+            self._spend(found)
+            entries += found
         return entries
+
+    def _seconds_left(self) -> float:
+        """The time to wait for the next part of an answer; TIMEOUT if there is none."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise ldap.TIMEOUT
+        return min(left, self._directory.timeout_seconds)
+
+    def _spend(self, entries: Sequence[Entry]) -> None:
+        """Raise ValueError when all entries of a lookup are too large together."""
+        for name, found in entries:
+            values = (one for values in found.values() for one in values)
+            self._bytes_left -= len(name) + sum(map(len, values))
+        if self._bytes_left < 0:
+            raise ValueError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
     def _disconnect(self) -> None:
         if self._connection is not None:

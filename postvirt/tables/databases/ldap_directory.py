@@ -6,8 +6,8 @@ Differs: No default LDAP server. An `ldap:` table whose server_host contains no 
     server is unavailable; virtual(8) asks the default server of the library.
 Differs: sasl_minssf. The parameter sasl_minssf of `ldap:` tables has its effect; in
     Postfix it does not reach the library.
-Differs: Time for STARTTLS. STARTTLS to an LDAP server has no time limit of its own:
-    each step of it may take `timeout`.
+Differs: Time for TLS to LDAP servers. To connect to an LDAP server with TLS may take
+    twice `timeout`; with Debian's libldap 2.5, Postfix waits without limit.
 Raises: TableError for parameters that cannot be used.
 """
 
@@ -23,9 +23,16 @@ from postvirt.config.lists import words
 from postvirt.errors import TableError
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.context import TableContext
+from postvirt.tables.databases.answer_limits import one_line
 from postvirt.tables.databases.cf_file import CfParameters
 
 _BINDS = {"no": "", "none": "", "yes": "simple", "simple": "simple", "sasl": "sasl"}
+# A server whose machine has died is noticed within a minute, whatever is waited for.
+_KEEP_ALIVE = (
+    (ldap.OPT_X_KEEPALIVE_IDLE, 30),
+    (ldap.OPT_X_KEEPALIVE_PROBES, 3),
+    (ldap.OPT_X_KEEPALIVE_INTERVAL, 10),
+)
 _TLS_TEXTS = {
     ldap.OPT_X_TLS_RANDOM_FILE: "tls_random_file",
     ldap.OPT_X_TLS_CACERTFILE: "tls_ca_cert_file",
@@ -47,6 +54,7 @@ class Directory:
 
     urls      separated by blanks
     bind      "", "simple" or "sasl"
+    has_tls   whether a TLS handshake is a part of connecting
     options   pairs of a number of libldap's and a value, in the order to set them
     """
 
@@ -58,6 +66,7 @@ class Directory:
     sasl: dict[int, str] = field(repr=False)
     sasl_mechs: str
     start_tls: bool
+    has_tls: bool
     options: tuple[tuple[int, str | int], ...]
 
     @classmethod
@@ -79,9 +88,11 @@ class Directory:
             (ldap.OPT_PROTOCOL_VERSION, version),
             (ldap.OPT_DEREF, _dereference(title, parameters, context)),
             (ldap.OPT_REFERRALS, int(chases)),
+            *_KEEP_ALIVE,
         ]
         tls_options = _tls_options(parameters)
-        if start_tls or any(url.lower().startswith("ldaps:") for url in urls):
+        has_tls = start_tls or any(url.lower().startswith("ldaps:") for url in urls)
+        if has_tls:
             options += tls_options
         if _BINDS[bind.lower()] == "sasl":
             minssf = parameters.integer("sasl_minssf", 0, maximum=4096)
@@ -101,6 +112,7 @@ class Directory:
             sasl={what: value for what, value in sasl.items() if value},
             sasl_mechs=parameters.text("sasl_mechs"),
             start_tls=start_tls,
+            has_tls=has_tls,
             options=tuple(options),
         )
 
@@ -135,12 +147,14 @@ def disconnect(connection: Any) -> None:
 
 def reason(error: Exception) -> str:
     """The message of the library, and that of the server."""
-    if isinstance(error, ldap.TIMEOUT):
+    if isinstance(error, (ldap.TIMEOUT, TimeoutError)):
         return "Timed out"  # the library has no message
     details = error.args[0] if error.args else None
     if not isinstance(details, dict):
-        return str(error) or type(error).__name__
-    texts = [str(details[part]) for part in ("desc", "info") if part in details]
+        return one_line(str(error)) or type(error).__name__
+    texts = [
+        one_line(str(details[part])) for part in ("desc", "info") if part in details
+    ]
     return ": ".join(dict.fromkeys(texts))
 
 
