@@ -25,3 +25,15 @@ def pauses(attempts: int, delay_seconds: float) -> Iterator[float]:
             yield seconds * random.uniform(0.75, 1.25)
     for _ in range(attempts - 1):
         yield delay_seconds * random.uniform(0.75, 1.25)
+
+
+def attempts_left(attempts: int, delay_seconds: float, waited_seconds: float) -> int:
+    """The attempts for messages that have waited for earlier ones to the same mailbox.
+
+    The earlier ones tried to get the same lock, so that time counts. If it did not, a
+    mailbox that stays locked would keep each message for twice as long as virtual(8)
+    does, and the queue manager has nothing to spare for other mail meanwhile.
+    """
+    if delay_seconds <= 0:
+        return attempts
+    return max(min(attempts, 2), attempts - int(waited_seconds / delay_seconds))

@@ -24,7 +24,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from postvirt.errors import QueueFileError
@@ -37,7 +37,7 @@ from postvirt.mailbox.errno_dsn import (
     step,
 )
 from postvirt.mailbox.inside import inside
-from postvirt.mailbox.lock_pauses import pauses
+from postvirt.mailbox.lock_pauses import attempts_left, pauses
 from postvirt.mailbox.mbox_refusals import (
     check,
     not_dot_locked,
@@ -85,10 +85,11 @@ class Locking:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A message for an mbox file."""
+    """A message for an mbox file; since is the time.monotonic() when it came."""
 
     envelope: Envelope
     content: Content
+    since: float = field(default_factory=time.monotonic)
 
 
 def deliver_to_mbox(
@@ -120,8 +121,10 @@ def _deliver_all(
 ) -> Steps[list[Result | Exception]]:
     """Append the messages in their order; an outcome or an exception for each."""
     box = _Mbox(mailbox)
+    waited = time.monotonic() - max(message.since for message in messages)
+    attempts = attempts_left(locking.attempts, locking.delay_seconds, waited)
     try:
-        yield from box.open(locking)
+        yield from box.open(replace(locking, attempts=attempts))
         outcomes: list[Result | Exception] = []
         for message in messages:
             try:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -889,6 +890,26 @@ def test_a_lock_that_is_taken_defers_all_letters(mbox: Path) -> None:
     reason = f"unable to create lock file {mbox}.lock: File exists"
     assert as_mail_system(work) == [failed(mbox, "4.2.0", reason)] * 2
     assert mbox.read_bytes() == OLD
+
+
+@pytest.mark.parametrize(("waited", "count"), [(0, 19), (7, 19), (8, 18), (900, 1)])
+def test_letters_that_waited_for_others_have_tried_already(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, waited: float, count: int
+) -> None:
+    """The last of them counts: they have waited for one that got no lock either."""
+    mbox.with_name("mbox.lock").touch()
+    locking = replace(ALL, attempts=20)
+
+    def work(_: Log) -> list[Effect]:
+        letters = together(mbox, locking, Chunks(b"one\n"), Chunks(b"two\n"))
+        later = time.monotonic() + waited
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        hand = Hand()
+        hand.run(letters)
+        return hand.effects
+
+    pauses = [one.seconds for one in as_mail_system(work) if isinstance(one, Pause)]
+    assert len([seconds for seconds in pauses if seconds > 1]) == count
 
 
 def test_two_groups_side_by_side_do_not_mix(mbox: Path) -> None:
