@@ -10,7 +10,6 @@ from typing import Literal
 
 from postvirt.errors import ConfigError
 from postvirt.inspection.codes import CODES
-from postvirt.inspection.command import Commands
 from postvirt.model.origin import NOWHERE, Origin
 
 Severity = Literal["error", "warning", "info"]
@@ -25,7 +24,7 @@ class Problem:
     parameter   of main.cf, "" when it is about something else
     origin      where it is
     remedy      one sentence that says what to do, "" when the commands do
-    commands    shell commands for root that fix it, ready to be copied, in this order
+    commands    shell commands for root that fix it, ready to be copied
     """
 
     code: str
@@ -34,7 +33,7 @@ class Problem:
     parameter: str = ""
     origin: Origin = NOWHERE
     remedy: str = ""
-    commands: Commands = ()
+    commands: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
@@ -48,7 +47,7 @@ class Problem:
         error: ConfigError,
         *,
         parameter: str = "",
-        commands: Commands = (),
+        commands: tuple[str, ...] = (),
     ) -> Problem:
         """The problem that an error of the configuration is."""
         return cls(

@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from postvirt.standin.instance import Instance
-from tests.harness.child import public_directory
+from tests.harness.child import public_directory, tree
+from tests.harness.hostile_owner import swaps
+from tests.harness.received import field, messages
+from tests.harness.scenario import to
 from tests.harness.service import (
     POSTVIRT,
     Service,
     arrived,
     configure,
     deliver,
+    request,
     wait_for_end,
     wait_until_watching,
 )
@@ -152,3 +156,54 @@ def test_what_does_not_start_is_a_failure(systemd: Systemd, service: Service) ->
     assert systemd.systemctl("start", "postvirt").returncode == 1
     assert systemd.property("postvirt", "ActiveState") == "failed"
     assert "parameter ipc_timeout: bad time value or unit: never" in stderr(service)
+
+
+def test_an_owner_who_swaps_directories_reaches_nothing(
+    systemd: Systemd, service: Service
+) -> None:
+    """Their mail stays theirs wherever they lead it; others receive all of theirs."""
+    instance = service.instance
+    uids = {
+        "evil@example.com": 5001,
+        "evilm@example.com": 5001,
+        "bob@example.com": 5002,
+    }
+    places = ("evil/box/", "evil/mbox", "bob/")
+    for uid, name in ((5001, "evil"), (5002, "bob")):
+        (instance.mail / name).mkdir()
+        os.chown(instance.mail / name, uid, uid)
+    for part in ("box", "box/tmp", "box/new", "box/cur"):
+        (instance.mail / "evil" / part).mkdir()
+        os.chown(instance.mail / "evil" / part, 5001, 5001)
+    roots = instance.root / "roots"
+    roots.mkdir(mode=0o700)
+    (roots / "file").write_text("root's\n")
+    before = tree(roots)
+    owners = instance.add_table(
+        "texthash", "uids", {address: str(uid) for address, uid in uids.items()}
+    )
+    mailboxes = dict(zip(uids, places, strict=True))
+    table = instance.add_table("texthash", "m", mailboxes)
+    configure(
+        instance,
+        table,
+        virtual_uid_maps=owners,
+        virtual_gid_maps=owners,
+        deliver_lock_attempts="1",
+        inet_interfaces="all",
+    )
+    start(systemd)
+    evil, good = instance.mail / "evil", instance.mail / "bob"
+    targets = (roots, roots / "file", good, good / "new", Path("/proc/self/cwd"))
+    rounds, log = 40, list[str]()
+    with swaps(evil, 5001, targets):
+        for _ in range(rounds):
+            for address in uids:
+                reply = service.ask(request(instance, (to(address),)))
+                log += service.no_lines()
+            assert reply.status == 0  # for bob, who is the last
+    assert not [line for line in log if "bounced" in line]
+    found = messages(good)
+    assert [field(one, "Delivered-To") for one in found] == ["bob@example.com"] * rounds
+    assert all(path.lstat().st_uid == 5001 for path in evil.rglob("*"))
+    assert tree(roots) == before

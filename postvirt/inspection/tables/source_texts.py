@@ -10,12 +10,13 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.inspection.commands import postmap, remove_byte_order_mark
+from postvirt.inspection.commands import postmap
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.dead_keys import why_never
@@ -109,9 +110,10 @@ def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
     with open(wire(listed.name), "rb") as file:
         if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
             return
-    commands = remove_byte_order_mark(listed.name)
+    remove = shlex.join(("sed", "-i", r"1s/^\xEF\xBB\xBF//", listed.name))
+    commands = [remove]
     if listed.type in INDEXES:
-        commands += postmap(subject.settings, listed.table)
+        commands.append(postmap(subject.settings, listed.table))
     yield Problem(
         "PV117",
         f"{listed.table}: the text begins with a byte order mark, which becomes part of"
@@ -120,7 +122,7 @@ def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
         listed.parameter,
         Origin(listed.name, 1),
         remedy="save it as UTF-8 without a byte order mark",
-        commands=commands,
+        commands=tuple(commands),
     )
 
 
@@ -214,7 +216,7 @@ class _Source:
         path = self.listed.name
         again = ""
         if self.listed.type in INDEXES:
-            again = ", then make the index again with postmap"
+            again = f", then: postmap {self.listed.table}"
         severity: Severity = "warning"
         source = line_of(path, number) if self._counts[code] < _MOST_SHOWN else ""
         return Problem(

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postvirt.config.lists import split
-from postvirt.inspection.command import Commands
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 
@@ -62,7 +61,7 @@ class Listed:
         *,
         severity: Severity = "error",
         remedy: str = "",
-        commands: Commands = (),
+        commands: tuple[str, ...] = (),
     ) -> Problem:
         """A problem that is shown where the table is named."""
         return subject.problem(
