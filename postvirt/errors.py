@@ -5,6 +5,7 @@ PostvirtError
 ├── TableError       a lookup could not be answered (never "not found")
 ├── ProtocolError    a peer sent something the protocol does not allow
 └── QueueFileError   a queue file cannot be read as one
+    └── QueueFileReadError   because the machine cannot read it now
 
 An expected failure of a delivery is not an exception but a value (model.outcome).
 """
@@ -92,3 +93,10 @@ class QueueFileError(PostvirtError):
         super().__init__(detail or f"bad record type: {record_type}")
         self.record_type = record_type
         self.detail = detail
+
+
+class QueueFileReadError(QueueFileError):
+    """The message content cannot be read now; that does not mean that it is damaged."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(-2, detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 SUMMARY = "replace Postfix's virtual(8) by postvirt"
 DESCRIPTION = """\
@@ -14,8 +15,9 @@ after each upgrade. This affects all Postfix instances that share the daemon_dir
 
 The launcher is tried before it is put in place, and a working program has the name
 `virtual` at every moment. Running processes continue until `postfix reload`. This can
-be repeated safely, and `postvirt uninstall` undoes it. Exit status: 0 when the launcher
-is in place; 1 when something must be corrected first.
+be repeated safely, and `postvirt uninstall` undoes it. Nothing is done where users
+other than root could replace or change the program, because it runs as root. Exit
+status: 0 when the launcher is in place; 1 when something must be corrected first.
 """
 
 CANNOT_RUN = 1
@@ -34,16 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Install and report each step; the exit status."""
     from postvirt.cli.settings_options import load_settings
+    from postvirt.inspection.commands import reload_postfix
     from postvirt.installation.drop_in import DropIn, carry_out
     from postvirt.installation.hints import hints
+    from postvirt.model.text import shown
 
     settings = load_settings(arguments)
     place = DropIn(settings.daemon_directory, settings.config_directory)
     if not carry_out(place.install(), dry_run=arguments.dry_run):
         print(f"{place.virtual} is already postvirt")
         return 0
-    for hint in hints(place.virtual):
-        print(f"note: {hint}")
+    for hint in hints(place.virtual, Path(settings.config_directory, "main.cf")):
+        print(shown(f"note: {hint}"))
     if not arguments.dry_run:
-        print(f"next: postfix -c {settings.config_directory} reload")
+        print("next:", *(reload_postfix(settings) or ("reload Postfix",)))
     return 0

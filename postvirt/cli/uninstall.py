@@ -9,8 +9,9 @@ DESCRIPTION = """\
 Restore the genuine program, kept as virtual.genuine, in daemon_directory, and remove
 the diversion if there is one. A working program has the name `virtual` at every moment.
 Running processes continue until `postfix reload`. Mailboxes, tables, the queue and
-postvirt itself are not changed. This can be repeated safely. Exit status: 0 when the
-genuine program is in place; 1 when something must be corrected first.
+postvirt itself are not changed. This can be repeated safely. A kept program that users
+other than root can change is not restored. Exit status: 0 when the genuine program is
+in place; 1 when something must be corrected first.
 """
 
 CANNOT_RUN = 1
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Uninstall and report each step; the exit status."""
     from postvirt.cli.settings_options import load_settings
+    from postvirt.inspection.commands import reload_postfix
     from postvirt.installation.drop_in import DropIn, carry_out
 
     settings = load_settings(arguments)
@@ -37,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{place.virtual} is already Postfix's own")
         return 0
     if not arguments.dry_run:
-        print(f"next: postfix -c {settings.config_directory} reload")
+        print("next:", *(reload_postfix(settings) or ("reload Postfix",)))
     return 0

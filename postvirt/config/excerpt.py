@@ -30,7 +30,9 @@ def excerpt(origin: Origin) -> list[str]:
     if not source:
         return []
     begin = max(0, column - _LEAD) if len(source) > _MAX_WIDTH else 0
-    lines = ["    " + source[begin : begin + _MAX_WIDTH]]
+    # As wide as it is, so that the caret stands below its character.
+    visible = "".join(c if c.isprintable() or c == "\t" else "?" for c in source)
+    lines = ["    " + visible[begin : begin + _MAX_WIDTH]]
     if column >= 0:
         # Tabs stay tabs, so that the caret stands below its character.
         before = source[begin:column]

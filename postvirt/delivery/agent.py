@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from postvirt.config.lists import words
 from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Deliverer
-from postvirt.errors import QueueFileError
+from postvirt.errors import QueueFileError, QueueFileReadError
 from postvirt.mailbox.message import Content
 from postvirt.model.effects import Steps, Together
 from postvirt.model.outcome import CorruptQueueFile, Deferred, Dsn, Outcome
@@ -137,6 +137,9 @@ class Agent:
                     probe_only=bool(int(request.flags) & _PROBE_FLAGS),
                 )
             )
+        except QueueFileReadError as error:
+            log.warning(f"read {text(queue_file.path)}: {error.detail}")
+            return Deferred(Dsn("4.3.0", f"queue file read error: {error.detail}"))
         except QueueFileError as error:
             path = text(queue_file.path)
             if error.detail:

@@ -20,6 +20,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, assert_never
@@ -167,7 +168,7 @@ class Engine:
     def unwatch(self, fd: int) -> None:
         """Do not call back any more."""
         if self._watchers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            self._ignore(fd)
 
     def turn(self, until: float | None) -> None:
         """Run what can go on; else wait for events until this time.monotonic()."""
@@ -317,8 +318,12 @@ class Engine:
         wait.is_over = True
         if wait.fd >= 0:
             del self._waits[wait.fd]
-            self._epoll.unregister(wait.fd)
+            self._ignore(wait.fd)
         self._resume(wait.task, answer, error)
+
+    def _ignore(self, fd: int) -> None:
+        with suppress(OSError):  # the descriptor may be of no use any more
+            self._epoll.unregister(fd)
 
     def _rest_seconds(self, until: float | None) -> float | None:
         """How long to wait for events; timers that are over are dropped."""

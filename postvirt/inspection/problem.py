@@ -10,6 +10,7 @@ from typing import Literal
 
 from postvirt.errors import ConfigError
 from postvirt.inspection.codes import CODES
+from postvirt.inspection.command import Commands
 from postvirt.model.origin import NOWHERE, Origin
 
 Severity = Literal["error", "warning", "info"]
@@ -24,7 +25,7 @@ class Problem:
     parameter   of main.cf, "" when it is about something else
     origin      where it is
     remedy      one sentence that says what to do, "" when the commands do
-    commands    shell commands for root that fix it, ready to be copied
+    commands    shell commands for root that fix it, ready to be copied, in this order
     """
 
     code: str
@@ -33,7 +34,7 @@ class Problem:
     parameter: str = ""
     origin: Origin = NOWHERE
     remedy: str = ""
-    commands: tuple[str, ...] = ()
+    commands: Commands = ()
 
     @property
     def why(self) -> str:
@@ -47,7 +48,7 @@ class Problem:
         error: ConfigError,
         *,
         parameter: str = "",
-        commands: tuple[str, ...] = (),
+        commands: Commands = (),
     ) -> Problem:
         """The problem that an error of the configuration is."""
         return cls(

@@ -219,7 +219,7 @@ def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Pro
                 last.value for last in reversed(found) if last.name == one.name
             )
             command = postconf(directory, "-e", f"{one.name} = {value}")
-            return Problem.of("PV005", error, parameter=one.name, commands=(command,))
+            return Problem.of("PV005", error, parameter=one.name, commands=command)
     return Problem.of("PV006", error)
 
 

@@ -12,21 +12,20 @@ from typing import Any
 
 from postvirt.config.excerpt import excerpt
 from postvirt.inspection.problem import Problem
-from postvirt.model.text import counted
-from postvirt.system.log import printable
+from postvirt.model.text import counted, shown
 
 
 def render(problem: Problem, *, with_why: bool = True) -> str:
     """The lines to print, without a newline at the end."""
     severity = "" if problem.severity == "error" else f"{problem.severity}: "
     head = f"{problem.origin.prefix}{severity}{problem.text} [{problem.code}]"
-    lines = [_printable(head)]
+    lines = [shown(head)]
     lines += excerpt(problem.origin)
     if with_why:
         lines.append(f"    why: {problem.why}")
     if problem.remedy:
-        lines.append(_printable(f"    fix: {problem.remedy}"))
-    lines += [_printable(f"    run: {command}") for command in problem.commands]
+        lines.append(f"    fix: {shown(problem.remedy)}")
+    lines += [f"    run: {command}" for command in problem.commands]
     return "\n".join(lines)
 
 
@@ -44,11 +43,6 @@ def summary(problems: Iterable[Problem]) -> str:
     if not count["error"] and not count["warning"]:
         return ""
     return f"{counted(count['error'], 'error')}, {counted(count['warning'], 'warning')}"
-
-
-def _printable(line: str) -> str:
-    """A table may contain names with control characters."""
-    return printable(line, utf8=True).decode("utf-8", "replace")
 
 
 def as_json(problem: Problem) -> dict[str, Any]:

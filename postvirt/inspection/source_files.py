@@ -12,6 +12,7 @@ from postvirt.config.load import Texts
 from postvirt.config.main_cf import Assignment, MainCf
 from postvirt.config.master_cf import MasterCf
 from postvirt.errors import ConfigError
+from postvirt.inspection.command import Commands
 from postvirt.inspection.problem import Problem, Severity
 
 
@@ -52,7 +53,7 @@ class Files:
         offset: int = -1,
         severity: Severity = "warning",
         remedy: str = "",
-        commands: tuple[str, ...] = (),
+        commands: Commands = (),
     ) -> Problem:
         """A problem with an assignment: with its name, or at an offset into its value.
 

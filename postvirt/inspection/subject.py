@@ -13,6 +13,7 @@ from postvirt.config.master_cf import MasterCf, Service
 from postvirt.config.parameters import Settings
 from postvirt.config.places import Places
 from postvirt.errors import ConfigError
+from postvirt.inspection.command import Commands
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.source_files import Files
 from postvirt.model.origin import NOWHERE, Origin
@@ -111,7 +112,7 @@ class Subject:
         item: str = "",
         offset: int = 0,
         remedy: str = "",
-        commands: tuple[str, ...] = (),
+        commands: Commands = (),
     ) -> Problem:
         """A problem with the value of a parameter, at an offset into an item in it."""
         origin = self.places.origin(parameter, item=item, offset=offset)
@@ -124,7 +125,7 @@ class Subject:
         *,
         severity: Severity = "error",
         remedy: str = "",
-        commands: tuple[str, ...] = (),
+        commands: Commands = (),
     ) -> Problem:
         """A problem with the entry in master.cf, if the process has one."""
         entry = self.process.entry

@@ -8,6 +8,9 @@ At every moment a working program has the name `virtual`: files change places by
 and rename(2). Whatever interrupts a change, repeating or undoing it ends well.
 
 Raises: ConfigError for what must be corrected first; OSError.
+Security: root runs these programs, so nothing is done in a directory where others can
+replace them, and no program that others can change is kept or restored. Where only root
+can replace names, what was examined stays what it is.
 """
 
 from __future__ import annotations
@@ -22,10 +25,16 @@ from postvirt.installation import diversions
 from postvirt.installation.launcher_script import launcher_script, try_launcher
 from postvirt.installation.programs import (
     Program,
-    content_of,
     kept_genuine,
     program_at,
+    program_in,
+    regular_file,
 )
+from postvirt.mailbox.obstacle import describe_link, owner_and_mode
+from postvirt.model.text import shown, text
+from postvirt.system.path_control import may_others_write, way_to
+
+_REINSTALL = "reinstall Postfix, then try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class DropIn:
     """
 
     def __init__(self, daemon_directory: str, config_directory: str) -> None:
+        self._named = Path(daemon_directory, "virtual")
         # dpkg knows files by the names that its packages give them, without links.
         self.virtual = Path(os.path.realpath(daemon_directory), "virtual")
         self.genuine = kept_genuine(self.virtual)
@@ -54,7 +64,7 @@ class DropIn:
         """The steps that put the launcher in place; none if it is already."""
         found = self._expect_postfix_or_postvirt()
         was_diverted = self._is_diverted()
-        is_current = content_of(self.virtual) == self._launcher
+        is_current = self._is_current()
         steps = []
         if not is_current:
             steps.append(Step(f"try postvirt in {self.virtual.parent}", self._try))
@@ -66,7 +76,8 @@ class DropIn:
                 )
             )
         # If it was diverted before, dpkg may have installed a newer version there.
-        if found is Program.GENUINE and not (was_diverted and self.genuine.exists()):
+        is_newer_kept = was_diverted and not _trouble_with_genuine(self.genuine)
+        if found is Program.GENUINE and not is_newer_kept:
             steps.append(Step(f"keep {self.virtual} as {self.genuine}", self._keep))
         if not is_current:
             steps.append(Step(f"put postvirt into {self.virtual}", self._put))
@@ -78,11 +89,9 @@ class DropIn:
         steps = []
         is_diverted = self._is_diverted()
         if found is Program.LAUNCHER or (is_diverted and self.genuine.exists()):
-            if _program(self.genuine) is not Program.GENUINE:
-                raise ConfigError(
-                    f"{self.genuine} is not Postfix's virtual(8)",
-                    remedy="reinstall Postfix, then try again",
-                )
+            trouble = _trouble_with_genuine(self.genuine)
+            if trouble:
+                raise ConfigError(trouble, remedy=_REINSTALL)
             steps.append(
                 Step(f"move {self.genuine} to {self.virtual}", self._bring_back)
             )
@@ -98,6 +107,7 @@ class DropIn:
         return steps
 
     def _expect_postfix_or_postvirt(self) -> Program:
+        _refuse_place_of_others(self._named)
         found = _program(self.virtual)
         if found is Program.NOTHING:
             raise ConfigError(
@@ -113,7 +123,20 @@ class DropIn:
             raise ConfigError(
                 f"{self.virtual.parent} is not writable", remedy="run this as root"
             )
+        if found is Program.GENUINE:
+            trouble = _trouble_with_genuine(self.virtual)
+            if trouble:
+                raise ConfigError(trouble, remedy=_REINSTALL)
         return found
+
+    def _is_current(self) -> bool:
+        """Whether the launcher is there, and only root can change it."""
+        there = regular_file(self.virtual)
+        return (
+            there is not None
+            and there.content == self._launcher
+            and not may_others_write(there.status)
+        )
 
     def _is_diverted(self) -> bool:
         place = diversions.place_of(str(self.virtual))
@@ -160,7 +183,7 @@ def carry_out(steps: Sequence[Step], *, dry_run: bool) -> bool:
     for step in steps:
         if not dry_run:
             step.do()
-        print(f"would {step.text}" if dry_run else step.text)
+        print(shown(f"would {step.text}" if dry_run else step.text))
     return bool(steps)
 
 
@@ -169,3 +192,35 @@ def _program(path: Path) -> Program:
     if path.is_symlink() and program_at(path) is not Program.GENUINE:
         return Program.SOMETHING_ELSE
     return program_at(path)
+
+
+def _trouble_with_genuine(path: Path) -> str:
+    """Why root should not run a file as Postfix's virtual(8), "" if it may."""
+    there = regular_file(path)
+    if there is None or program_in(there.content) is not Program.GENUINE:
+        return f"{path} is not Postfix's virtual(8)"
+    if may_others_write(there.status) or not way_to(os.fsencode(path)).is_roots:
+        return (
+            f"users other than root can change {path} ({owner_and_mode(there.status)}),"
+            " which runs as root"
+        )
+    return ""
+
+
+def _refuse_place_of_others(virtual: Path) -> None:
+    """Whoever can replace the program becomes root."""
+    way = way_to(os.fsencode(virtual))
+    if way.is_roots:
+        return
+    if way.link is not None:
+        raise ConfigError(
+            f"{describe_link(way.link)}: its owner would control what runs as root",
+            remedy="let daemon_directory name the directory itself",
+        )
+    status = os.stat(way.loose)
+    raise ConfigError(
+        f"users other than root can replace what is in {text(way.loose)}"
+        f" ({owner_and_mode(status)}), but {virtual} runs as root",
+        remedy="allow only root to write to that directory, and make sure that the"
+        " programs below it are Postfix's own, then try again",
+    )

@@ -4,11 +4,14 @@ Every program of Postfix contains its release; postvirt's launcher is a script t
 imports the main function.
 
 Raises: nothing.
+Security: a file is opened first and examined then, without waiting for a pipe.
 """
 
 from __future__ import annotations
 
 import os
+import stat
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
@@ -20,6 +23,9 @@ _OF_A_LAUNCHER = f"\n{LAUNCHER_IMPORT}\n".encode()
 # The kernel reads a script's interpreter from so many bytes (BINPRM_BUF_SIZE).
 _FIRST_LINE_BYTES = 256
 
+# No program is that large.
+_MOST_BYTES = 1 << 26
+
 
 class Program(Enum):
     """The kinds of programs that may be there."""
@@ -30,11 +36,23 @@ class Program(Enum):
     SOMETHING_ELSE = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class RegularFile:
+    """A file that was opened: its content and its status."""
+
+    content: bytes
+    status: os.stat_result
+
+
 def program_at(path: Path) -> Program:
     """Which program is there; a symbolic link counts as its target."""
     if not os.path.exists(path):
         return Program.NOTHING
-    content = content_of(path)
+    return program_in(content_of(path))
+
+
+def program_in(content: bytes) -> Program:
+    """Which program this is."""
     if _OF_POSTFIX in content:
         return Program.GENUINE
     return Program.LAUNCHER if _OF_A_LAUNCHER in content else Program.SOMETHING_ELSE
@@ -56,7 +74,21 @@ def interpreter_of(path: Path) -> str:
 
 def content_of(path: Path) -> bytes:
     """The content of a file; b"" when it cannot be read."""
+    found = regular_file(path)
+    return found.content if found else b""
+
+
+def regular_file(path: Path) -> RegularFile | None:
+    """A file; None when it cannot be read, or is a pipe, a device or a directory."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            return RegularFile(file.read(_MOST_BYTES), status)
     except OSError:
-        return b""
+        return None
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -18,6 +18,7 @@ from typing import Literal
 
 from postvirt.model.text import text
 from postvirt.system.log import errno_text
+from postvirt.system.path_control import Link
 
 # search     a directory that the owner may not search
 # write      a directory or an mbox file that the owner may not write to
@@ -110,17 +111,27 @@ class Obstacle:
         return _WORDS[self.trouble]
 
 
+def describe_link(link: Link) -> str:
+    """Whose link it is, and where it leads."""
+    leads = f"leads to {text(link.target)}"
+    return f"{text(link.path)} is a symbolic link of {_user(link.uid)}'s that {leads}"
+
+
 def owner_and_mode(status: os.stat_result) -> str:
     """As in "owner root:root, mode 0755"; numbers where there is no such account."""
-    try:
-        user = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        user = str(status.st_uid)
     try:
         group = grp.getgrgid(status.st_gid).gr_name
     except KeyError:
         group = str(status.st_gid)
+    user = _user(status.st_uid, "")
     return f"owner {user}:{group}, mode {stat.S_IMODE(status.st_mode):04o}"
+
+
+def _user(uid: int, what: str = "uid ") -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"{what}{uid}"
 
 
 def in_directory(path: bytes, number: int, trouble: Trouble = "write") -> Obstacle:

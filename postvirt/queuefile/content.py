@@ -7,7 +7,10 @@ Parity: rec_get() with pointers followed and padding skipped, src/global/record.
 Differs: Corrupt queue files. When a mailbox reaches its limit and the queue file is
     corrupt further on, the message is kept as corrupt, because the content is read
     ahead; virtual(8) bounces it.
-Raises: QueueFileError, also for a read that fails: Postfix treats both as corruption.
+Differs: Queue files that cannot be read. When reading the queue file fails, because the
+    disk fails or memory is short, the mail is deferred; virtual(8) marks the file as
+    corrupt.
+Raises: QueueFileError; QueueFileReadError for a read that fails.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from collections.abc import Iterator
 
 from postvirt.codec.from_lines import quote_from_lines
 from postvirt.codec.records import ERROR, Stop, cut_short, decode_content
-from postvirt.errors import QueueFileError
+from postvirt.errors import QueueFileError, QueueFileReadError
+from postvirt.system import log
 
 # Large enough that a message of usual size takes one read and becomes one write, small
 # enough that several deliveries side by side do not matter.
@@ -102,7 +106,7 @@ class QueueFileContent:
         try:
             return os.pread(self._fd, size, offset)
         except OSError as error:
-            raise QueueFileError(ERROR, os.strerror(error.errno or 0)) from None
+            raise QueueFileReadError(log.errno_text(error)) from None
 
 
 class _Jumps:

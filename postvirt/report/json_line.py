@@ -4,7 +4,7 @@ r"""The log as JSON: an object on a line for each recipient, and for each proble
      "from": "alice@example.org", "to": "bob@example.com", "orig_to": null,
      "relay": "virtual", "delay": 0.25, "delays": [0.1, 0.05, 0.0, 0.1],
      "dsn": "2.0.0", "status": "sent", "reason": "delivered to maildir",
-     "mailbox": "/var/mail/vhosts/bob/", "format": "maildir"}
+     "mailbox": "/var/vmail/bob/", "format": "maildir"}
     {"time": "2026-01-31T12:00:00.250000Z", "pid": 4711, "severity": "warning",
      "text": "virtual_mailbox_maps lookup error"}
 

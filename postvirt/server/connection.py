@@ -66,7 +66,8 @@ class Connection:
             return
         request = yield from self._read_request(first)
         status = TRY_AGAIN if request is None else (yield from serve(request))
-        yield from self._send(encode_reply(status))
+        if not (yield from self._send(encode_reply(status))):
+            return
         # Some systems lose data when a socket is closed right after a write, so the
         # client is the one that hangs up.
         yield self._readable(self.ipc_timeout)
@@ -110,14 +111,19 @@ class Connection:
         except OSError:
             return b""
 
-    def _send(self, data: bytes) -> Steps[None]:
-        """Write; when the client has hung up, the next read tells."""
+    def _send(self, data: bytes) -> Steps[bool]:
+        """Write; False when the client waits for something that will not come.
+
+        When the client has hung up, the next read tells.
+        """
         try:
             while data:
                 try:
                     data = data[os.write(self.writes, data) :]
                 except BlockingIOError:
                     if not (yield Ready(self.writes, self.ipc_timeout, writes=True)):
-                        return
+                        return True
         except OSError as error:
             log.debug(f"write {self.peer}: {log.errno_text(error)}")
+            return isinstance(error, ConnectionError)
+        return True

@@ -15,7 +15,7 @@ is treated in the same way, even before it has clients.
 A worker that hangs with one client and only commits that one's message is not killed:
 that would help nobody, and the mail would come twice.
 
-Differs: Mailboxes that hang. See delivery.recipient.
+Parity: none; see delivery.recipient, "Mailboxes that hang".
 Raises: nothing.
 """
 

@@ -34,14 +34,16 @@ def write_out(fds: Sequence[int]) -> list[OSError | None]:
 
     The data may still be in the disk's cache, and the inodes are not committed.
     """
-    if len(fds) > 1:
-        for fd in fds:
-            _sync_file_range(fd, 0, 0, _WRITE)  # a failure is reported below
-    return [_write_out(fd) for fd in fds]
+    begun = [_write_out(fd, _WRITE) if len(fds) > 1 else None for fd in fds]
+    # An error of beginning need not be reported once more by waiting.
+    return [
+        error or _write_out(fd, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+        for fd, error in zip(fds, begun, strict=True)
+    ]
 
 
-def _write_out(fd: int) -> OSError | None:
-    if _sync_file_range(fd, 0, 0, _WAIT_BEFORE | _WRITE | _WAIT_AFTER) == 0:
+def _write_out(fd: int, flags: int) -> OSError | None:
+    if _sync_file_range(fd, 0, 0, flags) == 0:
         return None
     return error_of(ctypes.get_errno() or errno.EIO)
 

@@ -72,7 +72,7 @@ def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None
             "unionmap:{static:x, lmdb:/none}",
             "lmdb:/none",
             "open database /none.lmdb: No such file or directory",
-            "make the index with: postmap lmdb:/none",
+            "make the index lmdb:/none with postmap",
         ),
         (
             "pipemap:{inline:{a=b}, proxy:texthash:/none}",
@@ -84,13 +84,13 @@ def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None
             "debug:lmdb:/none",
             "lmdb:/none",
             "open database /none.lmdb: No such file or directory",
-            "make the index with: postmap lmdb:/none",
+            "make the index lmdb:/none with postmap",
         ),
         (
             "debug:unionmap:{static:/none, pipemap:{static:x, proxy:lmdb:/none}}",
             "proxy:lmdb:/none",
             "open database /none.lmdb: No such file or directory",
-            "make the index with: postmap lmdb:/none",
+            "make the index lmdb:/none with postmap",
         ),
         (
             "pipemap:{static:x, randmap:{}}",
@@ -181,7 +181,7 @@ def test_an_index_that_is_missing(instance: Instance, postvirt: Run) -> None:
     instance.main_cf({"virtual_mailbox_maps": table})
     done = postvirt("check-config")
     assert done.returncode == 1
-    assert f"postmap {table}".encode() in done.stdout
+    assert f"make the index {table} with postmap".encode() in done.stdout
     instance.add_table("hash", "vmailbox", {"bob@example.com": "bob/"})
     assert postvirt("check-config").returncode == 0
 
@@ -204,7 +204,7 @@ def test_a_table_that_is_opened_as_another_type(
     done = postvirt("check-config")
     assert done.returncode == 1
     missing = table.replace("hash:", "lmdb:")
-    assert f"postmap {missing}".encode() in done.stdout
+    assert f"make the index {missing} with postmap".encode() in done.stdout
     instance.add_table("lmdb", "vmailbox", {"bob@example.com": "bob/"})
     done = postvirt("check-config")
     assert (done.returncode, done.stdout) == (0, b"")
@@ -351,7 +351,7 @@ def test_names_that_a_terminal_should_not_see(
     )
     done = postvirt("check-config")
     assert done.returncode == 1
-    assert b"?[31mred" in done.stdout
+    assert b"\\x1b[31mred" in done.stdout
     assert b"\x1b" not in done.stdout
 
 

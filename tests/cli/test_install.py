@@ -349,12 +349,13 @@ def test_notes_of_what_the_machine_may_have_against_it(
     python = instance.root / "python"
     python.touch(mode=0o775)
     python.chmod(0o775)
+    main_cf = instance.etc / "main.cf"
     enforce, profiles = instance.root / "enforce", instance.root / "profiles"
     monkeypatch.setattr(hints, "_SELINUX", enforce)
     monkeypatch.setattr(hints, "_APPARMOR", profiles)
 
     def notes() -> str:
-        return "\n".join(hints.hints(Path("/d/virtual")))
+        return "\n".join(hints.hints(Path("/d/virtual"), main_cf))
 
     assert "SELinux" not in notes()
     assert "AppArmor" not in notes()

@@ -25,7 +25,7 @@ def as_in_readme(output: bytes, instance: Instance) -> str:
     owner = instance.recipient_owner
     text = output.decode()
     for ours, theirs in (
-        (f"{instance.mail}", "/var/mail/vhosts"),
+        (f"{instance.mail}", "/var/vmail"),
         (f"{instance.etc}", "/etc/postfix"),
         (f"{owner.uid}", "5000"),
         ("main.cf:1:", "main.cf:52:"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -295,6 +297,28 @@ def test_a_corrupt_queue_file_is_marked_and_nobody_is_told(
     assert result.mode == 0o400
     assert result.log.count("warning: corrupted queue file: active/3F1A2B4C5D") == 2
     assert not any("status=" in line for line in result.log)
+
+
+def test_a_queue_file_that_cannot_be_read_now_is_not_taken_for_corrupt(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", fail)
+        result = serve(instance, (BOB, MBOX))
+    assert result.status == TRY_AGAIN
+    assert result.crossed_off == [False, False]
+    assert result.mode == 0o700
+    assert [service for service, _ in result.told] == ["private/defer"] * 2
+    lines = [line for line in result.log if "status=deferred" in line]
+    assert len(lines) == 2
+    assert all(
+        "dsn=4.3.0" in line
+        and line.endswith("(queue file read error: Cannot allocate memory)")
+        for line in lines
+    )
 
 
 def test_a_request_without_recipients_is_strange(instance: Instance) -> None:

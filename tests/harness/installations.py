@@ -12,6 +12,7 @@ SOUND of Sound; tests/inspection/test_installations.py goes through all of them.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.run import inspect
 from postvirt.inspection.subject import AgentProcess, Extent, Subject
 from postvirt.standin.instance import Instance
+from tests.harness import hostile_links
 from tests.harness.child import in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others
 
@@ -176,6 +178,7 @@ def _prove(case: Broken, installation: Installation) -> None:
     told = "\n".join((problem.text, problem.remedy, *problem.commands))
     for part in case.says:
         assert part.replace("{root}", str(installation.root)) in told
+    _attack(installation, [command for one in found for command in one.commands])
     if case.mends is not None:
         case.mends(installation)
     else:
@@ -185,6 +188,21 @@ def _prove(case: Broken, installation: Installation) -> None:
                 subprocess.run(["sh", "-ec", command], check=True, timeout=60)
     left = _with_code(case, installation)
     assert not left, f"the remedy does not help: {left}"
+
+
+def _attack(installation: Installation, commands: Sequence[str]) -> None:
+    """No command follows what others put in its way; the installation stays as it is.
+
+    Without root's rights nothing can be tried.
+    """
+    root = installation.root
+    if os.geteuid() != 0 or not hostile_links.has_replaceable(root, commands):
+        return
+    kept = root.with_name("kept")
+    subprocess.run(["cp", "-a", root, kept], check=True)
+    hostile_links.attack(root, commands)
+    shutil.rmtree(root)
+    kept.rename(root)
 
 
 def prove_sound(case: Sound, installation: Installation) -> None:

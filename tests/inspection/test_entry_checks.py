@@ -96,10 +96,9 @@ def test_no_directory_is_given_away_by_a_sample(installation: Installation) -> N
         )
         return with_code(problems, "PV203")[0].commands
 
-    everybody = f"chown 5000:5000 {installation.mail}/all"
-    assert everybody in commands(0)
-    assert everybody not in commands(5)
-    assert "install -d" in commands(5)[0]
+    assert "chown --from=0 5000:5000 ." in commands(0)[0]
+    assert "mkdir" not in commands(0)[0]
+    assert "mkdir -m 700 ./u0@example.com" in commands(5)[0]
 
 
 @pytest.mark.root

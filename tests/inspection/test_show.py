@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from postvirt.inspection.command import command
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.show import as_json, render, render_all, summary
 from postvirt.model.origin import Origin
@@ -14,7 +15,7 @@ PROBLEM = Problem(
     parameter="virtual_mailbox_maps",
     origin=Origin("/etc/postfix/main.cf", 3, "virtual_mailbox_maps = hash:/t", 23),
     remedy="create /t, then make the index",
-    commands=("postmap hash:/t", "postfix reload"),
+    commands=(*command("postmap", "hash:/t"), *command("postfix", "reload")),
 )
 
 
@@ -45,7 +46,8 @@ def test_the_reason_is_told_once_for_each_code() -> None:
 
 
 def test_names_in_a_table_cannot_control_the_terminal() -> None:
-    problem = Problem("PV115", "a\x1b[2J", remedy="b\x07", commands=("c\r",))
+    problem = Problem("PV115", "a\x1b[2J", remedy="b\x07", commands=command("c\r"))
+    assert problem.commands == ()
     assert not any(c in render(problem) for c in "\x1b\x07\r")
 
 

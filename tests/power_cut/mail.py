@@ -96,7 +96,7 @@ class Promise:
                 numbers, rest = mbox_entries(folder, recipient, self.mails)
                 problems += self._mbox_problems(recipient, numbers, rest)
             else:
-                messages, partial = _maildir_messages(folder, recipient, self.mails)
+                messages, partial = maildir_messages(folder, recipient, self.mails)
                 numbers = tuple(messages)
                 problems += [f"{name} is not complete" for name in partial]
             found.update((number, recipient) for number in numbers)
@@ -152,7 +152,7 @@ def mbox_entries(
     return tuple(numbers), content[position:]
 
 
-def _maildir_messages(
+def maildir_messages(
     folder: Path, recipient: str, mails: tuple[Mail, ...]
 ) -> tuple[list[int], list[str]]:
     """The numbers of the messages in new/, and the names of files that are none."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -364,3 +365,19 @@ def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
     assert served == [REQUEST]
     os.close(to_agent)
     os.close(to_client)
+
+
+def test_a_client_whom_the_agent_cannot_write_to_is_not_kept_waiting(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of memory, say: there will be no reply."""
+    write = os.write
+
+    def fail(fd: int, data: bytes) -> int:
+        if data != GREETING:
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", fail)
+    assert client.converse(lambda _: client.send(WIRE)) == GREETING
+    assert len(client.waits) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -49,6 +50,24 @@ def test_each_file_that_cannot_be_written_out_has_its_own_error(
     assert [number(error) for error in errors] == [0, errno.ESPIPE, 0, errno.EBADF]
     (error,) = durability.write_out([pipe])
     assert str(error) == f"[Errno {errno.ESPIPE}] Illegal seek"
+
+
+def test_a_file_that_cannot_even_begin_to_be_written_out_is_an_error(
+    files: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the wait for it says: the kernel may have dropped the data by then."""
+    sync_file_range = durability._sync_file_range
+
+    def fail(fd: int, offset: int, size: int, flags: int) -> int:
+        if fd == files[1] and flags == durability._WRITE:
+            ctypes.set_errno(errno.EIO)
+            return -1
+        done: int = sync_file_range(fd, offset, size, flags)
+        return done
+
+    monkeypatch.setattr(durability, "_sync_file_range", fail)
+    errors = durability.write_out(files)
+    assert [number(error) for error in errors] == [0, errno.EIO, 0]
 
 
 def test_a_file_and_its_directory_are_committed(ground: Path, files: list[int]) -> None:

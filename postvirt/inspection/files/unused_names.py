@@ -23,6 +23,7 @@ from postvirt.config.parameter_names import (
     service_defaults,
     transport_of,
 )
+from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import postconf
 from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
@@ -93,11 +94,11 @@ def _unknown(files: Files, assignment: Assignment, known: set[str]) -> Problem:
             "unused parameter",
             f"remove it; master.cf has no transport {transport}",
         )
-    commands: tuple[str, ...] = ()
+    commands: Commands = ()
     if likeness >= _CERTAIN and near not in files.assigned:
         commands = (
-            postconf(files.directory, "-X", assignment.name),
-            postconf(files.directory, "-e", f"{near} = {assignment.value}"),
+            *postconf(files.directory, "-X", assignment.name),
+            *postconf(files.directory, "-e", f"{near} = {assignment.value}"),
         )
     remedy = f"did you mean {near}?" if near else "remove it"
     return _useless(
@@ -142,12 +143,12 @@ def _useless(
     what: str,
     remedy: str = "remove it",
     *,
-    commands: tuple[str, ...] = (),
+    commands: Commands = (),
 ) -> Problem:
     """A warning about a line without effect, in the words of postconf(1)."""
     name = assignment.name
     if code == "PV004":
-        commands = (postconf(files.directory, "-X", name),)
+        commands = postconf(files.directory, "-X", name)
     text = f"{what}: {name}={assignment.value}"
     return files.problem(code, text, assignment, remedy=remedy, commands=commands)
 

@@ -11,12 +11,13 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 
 from postvirt.config.identities import identities
 from postvirt.errors import ConfigError
+from postvirt.inspection.command import Commands
+from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.mailbox.obstacle import owner_and_mode
@@ -72,7 +73,7 @@ def _judged(
     group: int = -1,
 ) -> Iterator[Problem]:
     """One directory: its owner, the mode bits it needs, and those it must not have."""
-    directory = os.path.abspath(path)
+    place = place_of(os.path.abspath(path))
     user = "root" if owner == 0 else subject.settings.mail_owner
     try:
         status = os.stat(path)
@@ -80,24 +81,26 @@ def _judged(
         yield _problem(
             subject,
             f"{path} does not exist",
-            [("install", "-d", "-o", user, "-m", _mode(needed | 0o700), directory)],
+            place.create(user, mode=_mode(needed | 0o700)),
         )
         return
-    commands: list[tuple[str, ...]] = []
     mode = stat.S_IMODE(status.st_mode)
-    if status.st_uid != owner:
-        commands.append(("chown", user, directory))
-    if group >= 0 and status.st_gid != group:
-        commands.append(("chgrp", subject.settings.setgid_group, directory))
-    is_closed = mode & needed != needed
-    if is_closed or mode & refused:
-        commands.append(("chmod", _mode((mode | needed) & ~refused), directory))
-    if commands:
-        keeps_out = is_closed or status.st_uid != owner
+    right = (mode | needed) & ~refused
+    is_others = status.st_uid != owner
+    is_of_other_group = group >= 0 and status.st_gid != group
+    commands: Commands = ()
+    if is_others:
+        commands += place.chown(user)
+    if is_of_other_group:
+        commands += place.chgrp(subject.settings.setgid_group)
+    if mode != right:
+        commands += place.chmod(_mode(right))
+    if is_others or is_of_other_group or mode != right:
+        keeps_out = is_others or mode & needed != needed
         yield _problem(
             subject,
             f"{path} ({owner_and_mode(status)}) must be owned by {user}, with mode"
-            f" {_mode((mode | needed) & ~refused)}",
+            f" {_mode(right)}",
             commands,
             severity="error" if keeps_out or mode & stat.S_IWOTH else "warning",
         )
@@ -106,7 +109,7 @@ def _judged(
 def _problem(
     subject: Subject,
     text: str,
-    commands: list[tuple[str, ...]],
+    commands: Commands,
     *,
     severity: Severity = "error",
 ) -> Problem:
@@ -116,7 +119,7 @@ def _problem(
         "queue_directory",
         severity=severity,
         remedy="postfix set-permissions corrects all of these",
-        commands=tuple([shlex.join(one) for one in commands]),
+        commands=commands,
     )
 
 

@@ -9,10 +9,10 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from postvirt.inspection.commands import label_for_mail
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 
@@ -33,7 +33,6 @@ _NOT_FOR_MAIL = frozenset(
         "var_t",
     }
 )
-_FOR_MAIL = "mail_spool_t"
 
 
 def check_selinux(subject: Subject) -> Iterator[Problem]:
@@ -48,18 +47,16 @@ def check_selinux(subject: Subject) -> Iterator[Problem]:
     type_ = type_of(label)
     if type_ not in _NOT_FOR_MAIL:
         return
-    pattern = f"{base}(/.*)?"
     yield subject.problem(
         "PV606",
         f"virtual_mailbox_base = {base}: Postfix may not write to its SELinux type"
         f" {type_}",
         "virtual_mailbox_base",
         severity="warning",
-        remedy="label it for mail; ausearch -m avc -ts recent shows what was denied",
-        commands=(
-            shlex.join(("semanage", "fcontext", "-a", "-t", _FOR_MAIL, pattern)),
-            shlex.join(("restorecon", "-R", base)),
-        ),
+        remedy="label it for mail, and with restorecon -R what is below it, at a time"
+        " when no owner of a mailbox can log in and put links there; ausearch -m avc"
+        " -ts recent shows what was denied",
+        commands=label_for_mail(base),
     )
 
 

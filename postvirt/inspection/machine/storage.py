@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from postvirt.inspection.commands import assign
+from postvirt.inspection.commands import assign, remount_writable
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.system.mounts import Mount, mount_of
@@ -41,7 +41,8 @@ def check_file_systems(subject: Subject) -> Iterator[Problem]:
                 f"{what} is mounted read-only",
                 parameter,
                 remedy="if dmesg shows that the kernel did this after an error, repair"
-                f" the file system first; then: mount -o remount,rw {point}",
+                " the file system first",
+                commands=remount_writable(point),
             )
             continue
         yield from _no_room(subject, parameter, what, status)
@@ -98,7 +99,7 @@ def check_network_locks(subject: Subject) -> Iterator[Problem]:
             "virtual_mailbox_lock",
             severity="warning",
             remedy="use locks that work there; maildirs need no locks",
-            commands=(assign(subject.settings, "virtual_mailbox_lock", _SAFE_LOCKS),),
+            commands=assign(subject.settings, "virtual_mailbox_lock", _SAFE_LOCKS),
         )
 
 

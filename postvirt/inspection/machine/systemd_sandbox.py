@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from postvirt.inspection.command import Commands
+from postvirt.inspection.commands import extend_unit
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.system.mounts import is_below
@@ -172,7 +173,7 @@ def _paths(properties: Mapping[str, str], name: str) -> Rules:
         yield path.rstrip("/") or "/", f"{name}={path}"
 
 
-def _commands(unit: str, found: Confinement, path: str) -> tuple[str, ...]:
+def _commands(unit: str, found: Confinement, path: str) -> Commands:
     """Create a drop-in for the unit; none for paths that an administrator listed."""
     name = found.setting.partition("=")[0]
     if not found.is_hidden:
@@ -184,13 +185,6 @@ def _commands(unit: str, found: Confinement, path: str) -> tuple[str, ...]:
     return drop_in_commands(unit, line)
 
 
-def drop_in_commands(unit: str, line: str) -> tuple[str, ...]:
+def drop_in_commands(unit: str, line: str) -> Commands:
     """Commands that add a line to the section [Service] of a unit, and restart it."""
-    directory = _UNITS / f"{unit}.d"
-    file = shlex.quote(str(directory / "postvirt-mailboxes.conf"))
-    return (
-        shlex.join(("mkdir", "-p", str(directory))),
-        f"printf '[Service]\\n%s\\n' {shlex.quote(line)} >> {file}",
-        "systemctl daemon-reload",
-        shlex.join(("systemctl", "restart", unit)),
-    )
+    return extend_unit(str(_UNITS), unit, line)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
 from collections.abc import Iterator
 
+from postvirt.inspection.command import Commands
+from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 
@@ -26,9 +27,9 @@ def check_mailbox_base(subject: Subject) -> Iterator[Problem]:
         pass
     uid = _STATIC.match(subject.settings.virtual_uid_maps)
     gid = _STATIC.match(subject.settings.virtual_gid_maps)
-    commands: tuple[str, ...] = ()
+    commands: Commands = ()
     if uid and gid:
-        commands = (f"install -d -o {uid[1]} -g {gid[1]} {shlex.quote(base)}",)
+        commands = place_of(base).create(uid[1], gid[1], mode="755")
     yield subject.problem(
         "PV201",
         f"virtual_mailbox_base = {base}: there is no such directory",

@@ -80,7 +80,5 @@ def _nothing_in_common(subject: Subject, theirs: Setting, names: list[str]) -> P
         f"{theirs.origin.line})",
         parameter,
         remedy=f"use a lock that both programs use, such as {value or 'fcntl'}",
-        commands=(commands.assign(subject.settings, parameter, value),)
-        if known
-        else (),
+        commands=commands.assign(subject.settings, parameter, value) if known else (),
     )

@@ -180,7 +180,7 @@ class Reach:
             f"{group.counted('mbox file')}; {text(path)} has {size_bytes} bytes",
             "virtual_mailbox_limit",
             remedy="raise the limit (0 means no limit), or make the files smaller",
-            commands=(
-                commands.assign(self._subject.settings, "virtual_mailbox_limit", "0"),
+            commands=commands.assign(
+                self._subject.settings, "virtual_mailbox_limit", "0"
             ),
         )

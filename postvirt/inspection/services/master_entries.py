@@ -13,6 +13,7 @@ from postvirt.config.daemon_options import parse_options
 from postvirt.config.master_cf import Service
 from postvirt.config.parameter_names import builtin_defaults
 from postvirt.errors import ConfigError
+from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import postconf
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.program_file import is_launcher, program_path
@@ -29,7 +30,7 @@ def check_privileged(subject: Subject) -> Iterator[Problem]:
         "PV501",
         f"service {entry.name} requires privileged operation",
         remedy="set the fourth column (unpriv) to n",
-        commands=(_field(subject, entry, "unprivileged", "n"),),
+        commands=_field(subject, entry, "unprivileged", "n"),
     )
 
 
@@ -49,7 +50,7 @@ def check_chroot(subject: Subject) -> Iterator[Problem]:
         f" mailboxes below {base}" + ("" if is_there else ", which does not exist"),
         severity="warning" if is_there else "error",
         remedy="set the fifth column (chroot) to n, then reload Postfix",
-        commands=(_field(subject, entry, "chroot", "n"),),
+        commands=_field(subject, entry, "chroot", "n"),
     )
 
 
@@ -111,7 +112,7 @@ def check_process_limit(subject: Subject) -> Iterator[Problem]:
         f" {counted(clients, 'client')} each, but {name} is {wanted}",
         severity="warning",
         remedy="raise the limit in the seventh column (maxproc)",
-        commands=(_field(subject, entry, "process_limit", "-"),)
+        commands=_field(subject, entry, "process_limit", "-")
         if entry.process_limit is not None
         else (),
     )
@@ -121,7 +122,7 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _field(subject: Subject, entry: Service, field: str, value: str) -> str:
+def _field(subject: Subject, entry: Service, field: str, value: str) -> Commands:
     """The command that writes a field of an entry."""
     return postconf(
         subject.settings.config_directory,

@@ -6,13 +6,15 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from postvirt.config.parameters import PARAMETERS
+from postvirt.inspection.command import Commands
+from postvirt.inspection.commands import copy, install_postvirt
+from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.installation.programs import (
@@ -21,7 +23,9 @@ from postvirt.installation.programs import (
     kept_genuine,
     program_at,
 )
+from postvirt.model.text import text
 from postvirt.system import privileges
+from postvirt.system.path_control import way_to
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -61,10 +65,10 @@ def _is_set(subject: Subject) -> bool:
 
 
 def _missing(subject: Subject, path: Path) -> Problem:
-    commands: tuple[str, ...] = ()
+    commands: Commands = ()
     kept = kept_genuine(path)
     if program_at(kept) is Program.GENUINE:
-        commands = (shlex.join(("cp", "-p", str(kept), str(path))), _install(subject))
+        commands = copy(str(kept), str(path)) + install_postvirt(subject.settings)
     is_link = path.is_symlink()
     return subject.entry_problem(
         "PV505",
@@ -94,7 +98,8 @@ def _not_executable(subject: Subject, path: Path) -> Problem:
     return subject.entry_problem(
         "PV506",
         f"{path} is not executable (mode {stat.S_IMODE(status.st_mode):04o})",
-        commands=(shlex.join(("chmod", "755", str(path))),),
+        remedy="make it executable",
+        commands=place_of(str(path)).chmod("755"),
     )
 
 
@@ -122,24 +127,47 @@ def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
             remedy="run the check of the installed postvirt, or install this one",
             commands=_reinstall(subject, path),
         )
-    for file in dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter))):
+    files = dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter)))
+    for file in files:
         yield from _writable_by_others(subject, file)
+    for directory in dict.fromkeys(way_to(os.fsencode(file)).loose for file in files):
+        if directory:
+            yield _replaceable(subject, text(directory))
 
 
 def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
     """Only root may change what runs as root."""
     status = os.stat(path)
-    commands = []
-    if status.st_uid != 0 and privileges.is_root():
-        commands.append(shlex.join(("chown", "root", path)))
-    if status.st_mode & _WRITABLE_BY_OTHERS:
-        commands.append(shlex.join(("chmod", "go-w", path)))
-    if commands:
+    is_others = status.st_uid != 0 and privileges.is_root()
+    is_writable = bool(status.st_mode & _WRITABLE_BY_OTHERS)
+    place = place_of(path)
+    commands: Commands = ()
+    if is_others:
+        commands += place.chown("root")
+    if is_writable:
+        commands += place.chmod("go-w")
+    if is_others or is_writable:
         yield subject.entry_problem(
             "PV511",
             f"{path} runs as root, but users other than root can change it",
-            commands=tuple(commands),
+            remedy="allow only root to write it",
+            commands=commands,
         )
+
+
+def _replaceable(subject: Subject, directory: str) -> Problem:
+    """Only root may replace what runs as root, by changing a directory above it."""
+    place = place_of(directory)
+    commands: Commands = ()
+    # A directory such as /tmp is for everyone.
+    if place.status and not place.status.st_mode & stat.S_ISVTX:
+        commands = place.chown("root") + place.chmod("go-w")
+    return subject.entry_problem(
+        "PV511",
+        f"users other than root can replace what is in {directory}, which runs as root",
+        remedy="allow only root to write to this directory",
+        commands=commands,
+    )
 
 
 def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
@@ -152,7 +180,7 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             severity="warning",
             remedy="a Postfix upgrade has replaced postvirt; install it again, or"
             " remove it completely with: postvirt uninstall",
-            commands=(_install(subject),),
+            commands=install_postvirt(subject.settings),
         )
         return
     usual = program_path(PARAMETERS["daemon_directory"].default, path.name)
@@ -162,17 +190,11 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             f"postvirt is installed as {usual}, but daemon_directory is {path.parent}",
             severity="warning",
             remedy="install postvirt there as well, or correct daemon_directory",
-            commands=(_install(subject),),
+            commands=install_postvirt(subject.settings),
         )
 
 
-def _install(subject: Subject) -> str:
-    command = os.path.join(os.path.dirname(sys.executable), "postvirt")
-    directory = os.path.abspath(subject.settings.config_directory)
-    return shlex.join((command, "install", "-c", directory))
-
-
-def _reinstall(subject: Subject, path: Path) -> tuple[str, ...]:
+def _reinstall(subject: Subject, path: Path) -> Commands:
     """`postvirt install` puts its launcher under this name only."""
     is_ours = path.name == "virtual" and not path.is_symlink()
-    return (_install(subject),) if is_ours else ()
+    return install_postvirt(subject.settings) if is_ours else ()

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 
 from postvirt.config.master_cf import MasterCf
+from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import assign
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
@@ -63,8 +64,7 @@ def _listens(queue_directory: str, service: str) -> bool:
     return os.path.exists(f"{queue_directory}/private/{service}")
 
 
-def _instead(subject: Subject, master_cf: MasterCf) -> tuple[str, ...]:
-    agents = master_cf.delivery_agents()[:1]
-    return tuple(
-        [assign(subject.settings, "virtual_transport", one.name) for one in agents]
-    )
+def _instead(subject: Subject, master_cf: MasterCf) -> Commands:
+    for agent in master_cf.delivery_agents():
+        return assign(subject.settings, "virtual_transport", agent.name)
+    return ()

@@ -12,10 +12,11 @@ from __future__ import annotations
 import errno
 import grp
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 
+from postvirt.inspection.command import Commands
+from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import (
@@ -43,9 +44,8 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
             continue  # any other error is reported when the table is opened
         obstacle = blocked(wire(os.path.abspath(path)), number)
         if obstacle.trouble == "search":
-            directory = text(obstacle.path)
             trouble = obstacle.describe(mail_owner)
-            commands = [shlex.join(("chmod", "a+x", directory))]
+            commands = place_of(obstacle.path).chmod("a+x")
         else:
             trouble = f"{mail_owner} cannot read {path} ({_owner_and_mode(path)})"
             commands = _let_read(listed, path)
@@ -58,7 +58,7 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
                 "PV105",
                 f"{listed.table}: {trouble}: {errno_text(OSError(number, ''))}{note}",
                 remedy="allow mail_owner to read it",
-                commands=tuple(commands),
+                commands=commands,
             )
         )
     return problems
@@ -79,12 +79,13 @@ def _owner_and_mode(path: str) -> str:
         return errno_text(error)
 
 
-def _let_read(listed: Listed, path: str) -> list[str]:
+def _let_read(listed: Listed, path: str) -> Commands:
     """Commands that let mail_owner read a file, and no other user a password."""
+    place = place_of(os.path.abspath(path))
     if listed.type not in DATABASES or not path.startswith(listed.name):
-        return [shlex.join(("chmod", "a+r", path))]
+        return place.chmod("a+r")
     group = grp.getgrgid(os.getegid()).gr_name
-    return [shlex.join(("chgrp", group, path)), shlex.join(("chmod", "g+r", path))]
+    return place.chgrp(group) + place.chmod("g+r")
 
 
 def check_writable(subject: Subject) -> Iterator[Problem]:
@@ -130,19 +131,21 @@ def _loose(
     mode = status.st_mode
     # In a sticky directory users may remove only their own files.
     is_sticky = not is_file and bool(mode & stat.S_ISVTX)
-    commands = []
     by_all = bool(mode & stat.S_IWOTH) and not is_sticky
     by_group = bool(mode & stat.S_IWGRP) and status.st_gid != 0 and not is_sticky
     # An SQLite database may be written by many programs, each with its own rights.
     by_owner = status.st_uid not in (0, os.geteuid(), os.getuid())
     if listed.type == "sqlite" and path != os.path.realpath(listed.name):
         by_owner = by_group = False
-    if by_owner:
-        commands.append(shlex.join(("chown", "root", path)))
-    if by_all or by_group:
-        commands.append(shlex.join(("chmod", "go-w", path)))
-    if not commands:
+    if not (by_owner or by_group or by_all):
         return
+    place = place_of(path)
+    commands: Commands = ()
+    if by_owner:
+        commands += place.chown("root")
+    if by_all or by_group:
+        commands += place.chmod("go-w")
+    above = "" if commands else "; first the directories above it"
     who = "everybody" if by_all else "others than root"
     what = "change" if is_file else "replace what is in"
     yield listed.problem(
@@ -150,6 +153,6 @@ def _loose(
         "PV106",
         f"{listed.table}: {who} can {what} {path} ({owner_and_mode(status)})",
         severity="error" if by_all else "warning",
-        remedy="allow only root to write it",
-        commands=tuple(commands),
+        remedy=f"allow only root to write it{above}",
+        commands=commands,
     )

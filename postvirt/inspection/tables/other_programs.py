@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from postvirt.config.lists import split, words
 from postvirt.errors import ConfigError, TableError
+from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import assign, postmap
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
@@ -81,17 +82,16 @@ def _without_berkeley_db(
     if settings.non_bdb_migration_level.lower() != "disable":
         return  # then Postfix opens another type, as postvirt does
     other = next((one for one in ("lmdb", "cdb") if _is_usable(one, types)), "")
-    commands: tuple[str, ...] = ()
+    commands: Commands = ()
     remedy = "install a Postfix that has Berkeley DB, or postfix-lmdb"
     if other:
         new = f"{other}:{listed.name}"
         remedy = f"use {new}: one command makes its index, the other uses it"
         value = _raw_value(subject, listed.parameter)
         if os.path.exists(listed.name) and listed.table in value:
-            commands = (
-                postmap(settings, new),
-                assign(settings, listed.parameter, value.replace(listed.table, new)),
-            )
+            value = value.replace(listed.table, new)
+            commands = postmap(settings, new)
+            commands += assign(settings, listed.parameter, value) if commands else ()
     yield listed.problem(
         subject,
         "PV110",
@@ -139,10 +139,8 @@ def check_proxied(subject: Subject) -> Iterator[Problem]:
                 parameter,
                 item=item,
                 remedy="list it there (postvirt opens the table without proxymap)",
-                commands=(
-                    assign(
-                        subject.settings, "proxy_read_maps", f"{allowed} ${parameter}"
-                    ),
+                commands=assign(
+                    subject.settings, "proxy_read_maps", f"{allowed} ${parameter}"
                 ),
             )
             break  # the command lists all tables of the parameter

@@ -10,13 +10,12 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.inspection.commands import postmap
+from postvirt.inspection.commands import postmap, remove_byte_order_mark
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.dead_keys import why_never
@@ -110,10 +109,9 @@ def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
     with open(wire(listed.name), "rb") as file:
         if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
             return
-    remove = shlex.join(("sed", "-i", r"1s/^\xEF\xBB\xBF//", listed.name))
-    commands = [remove]
+    commands = remove_byte_order_mark(listed.name)
     if listed.type in INDEXES:
-        commands.append(postmap(subject.settings, listed.table))
+        commands += postmap(subject.settings, listed.table)
     yield Problem(
         "PV117",
         f"{listed.table}: the text begins with a byte order mark, which becomes part of"
@@ -122,7 +120,7 @@ def _byte_order_mark(subject: Subject, listed: Listed) -> Iterator[Problem]:
         listed.parameter,
         Origin(listed.name, 1),
         remedy="save it as UTF-8 without a byte order mark",
-        commands=tuple(commands),
+        commands=commands,
     )
 
 
@@ -216,7 +214,7 @@ class _Source:
         path = self.listed.name
         again = ""
         if self.listed.type in INDEXES:
-            again = f", then: postmap {self.listed.table}"
+            again = ", then make the index again with postmap"
         severity: Severity = "warning"
         source = line_of(path, number) if self._counts[code] < _MOST_SHOWN else ""
         return Problem(

@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import postmap
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
@@ -29,7 +30,7 @@ class _Meaning:
     code: str
     severity: Severity = "error"
     remedy: str = ""
-    commands: tuple[str, ...] = ()
+    commands: Commands = ()
 
 
 def problem_of(subject: Subject, listed: Listed, complaint: Complaint) -> Problem:
@@ -63,9 +64,10 @@ def _meaning(  # noqa: C901 (one case each)
             remedy = "" if is_database else f"create {complaint.file}"
             return _Meaning("PV104", "error", remedy)
         case Kind.STALE_INDEX:
-            remedy = f"make the index again with: postmap {listed.table}"
-            command = postmap(subject.settings, listed.table)
-            return _Meaning("PV107", "warning", remedy, (command,))
+            commands = postmap(subject.settings, listed.table)
+            return _Meaning(
+                "PV107", "warning", "make the index again with postmap", commands
+            )
         case Kind.UNSUPPORTED_TYPE:
             return _Meaning("PV108", "error", _driver(listed))
         case Kind.SUBSTITUTION:
@@ -86,9 +88,7 @@ def _meaning(  # noqa: C901 (one case each)
     assert_never(complaint.kind)
 
 
-def _how_to_make(
-    subject: Subject, listed: Listed, index: str
-) -> tuple[str, tuple[str, ...]]:
+def _how_to_make(subject: Subject, listed: Listed, index: str) -> tuple[str, Commands]:
     """The remedy and the commands for an index file that does not exist."""
     path, suffix = os.path.splitext(index)
     # A hash: table may be opened as another type, which Postfix before 3.11 does not
@@ -97,8 +97,8 @@ def _how_to_make(
     if type_ == "db":
         type_ = listed.type if listed.type in BERKELEY else "hash"
     table = f"{type_}:{path}"
-    remedy = f"make the index with: postmap {table}"
-    commands: tuple[str, ...] = (postmap(subject.settings, table),)
+    remedy = f"make the index {table} with postmap"
+    commands = postmap(subject.settings, table)
     if not os.path.exists(path):
         remedy = f"create {path}, then {remedy}"
         commands = ()
@@ -116,8 +116,8 @@ def _driver(listed: Listed) -> str:
     remedy = f"install the driver: {known.remedy}" if known.remedy else ""
     if listed.type in BERKELEY:
         remedy += (
-            f"; or do without Berkeley DB: postmap lmdb:{listed.name} (or cdb:), and"
-            f" write lmdb:{listed.name} in {listed.parameter}"
+            f"; or do without Berkeley DB: make the index lmdb:{listed.name} (or cdb:)"
+            f" with postmap, and write lmdb:{listed.name} in {listed.parameter}"
         )
     return remedy
 

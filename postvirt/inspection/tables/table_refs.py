@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postvirt.config.lists import split
+from postvirt.inspection.command import Commands
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 
@@ -61,7 +62,7 @@ class Listed:
         *,
         severity: Severity = "error",
         remedy: str = "",
-        commands: tuple[str, ...] = (),
+        commands: Commands = (),
     ) -> Problem:
         """A problem that is shown where the table is named."""
         return subject.problem(

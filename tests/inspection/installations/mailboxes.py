@@ -82,6 +82,20 @@ def link_to_a_closed_disk(it: Installation) -> None:
     (it.mail / "example.com").symlink_to(disk / "example.com")
 
 
+def link_of_root_to_a_closed_disk(it: Installation) -> None:
+    it.give(it.mail, ROOT)
+    it.set(virtual_mailbox_lock="fcntl")
+    it.mailboxes({BOB: "example.com/bob/"})
+    link_to_a_closed_disk(it)
+
+
+def link_of_the_owner_to_root(it: Installation) -> None:
+    it.directory("example.com/bob/tmp", mode=0o700)
+    new = it.mail / "example.com/bob/new"
+    new.symlink_to(it.etc)
+    it.give(new)
+
+
 def link_to_nowhere(it: Installation) -> None:
     (it.mail / "example.com").symlink_to("/no/such/disk")
 
@@ -102,6 +116,14 @@ def directory_for_an_mbox(it: Installation) -> None:
 
 def mbox_of_root(it: Installation) -> None:
     it.mbox("mbox", owner=ROOT)
+
+
+def mbox_and_directory_of_root(it: Installation) -> None:
+    it.mailboxes({"mbox@example.com": "mbox"})
+    mbox_of_root(it)
+    it.mbox("mbox", owner=ROOT).chmod(0o400)
+    it.give(it.mail, ROOT)
+    it.set(virtual_mailbox_lock="fcntl")
 
 
 def mbox_without_write(it: Installation) -> None:
@@ -182,13 +204,13 @@ BROKEN = (
         "several owners below a directory of root",
         "PV203",
         several_owners_below_root,
-        says=["install -d -m 700 -o 5001 -g 5000 {root}/mail/example.com/ann"],
+        says=["mkdir -m 700 ./ann && ", "chown --from=0 5001:5000 ."],
     ),
     Broken(
         "an own directory without write",
         "PV203",
         own_directory_without_write,
-        says=["chmod u+rwx {root}/mail/example.com"],
+        says=["--clear-groups chmod u+rwx {root}/mail/example.com"],
     ),
     Broken("a maildir without new", "PV203", maildir_without_new),
     Broken("new belongs to root", "PV203", tmp_of_somebody_else),
@@ -196,13 +218,33 @@ BROKEN = (
         "below the directory of another recipient",
         "PV203",
         directory_of_another_recipient,
-        says=["install -d -m 700 -o 5000 -g 5000 {root}/mail/ann/bob"],
+        says=["cd -P {root}/mail/ann && ", "mkdir -m 700 ./bob && "],
     ),
     Broken(
         "a link to a closed disk",
         "PV202",
         link_to_a_closed_disk,
-        says=["{root}/disk", "through the symbolic link {root}/mail/example.com)"],
+        lambda it: (it.root / "disk").chmod(0o711),
+        says=[
+            "through the symbolic link {root}/mail/example.com)",
+            "is a symbolic link of root's that leads to {root}/disk/example.com",
+        ],
+    ),
+    Broken(
+        "a link of root's to a closed disk",
+        "PV202",
+        link_of_root_to_a_closed_disk,
+        says=["through the symbolic link {root}/mail/example.com)", "{root}/disk"],
+    ),
+    Broken(
+        "a link of the owner's to a directory of root's",
+        "PV203",
+        link_of_the_owner_to_root,
+        lambda it: (it.mail / "example.com/bob/new").unlink(),
+        says=[
+            "{root}/mail/example.com/bob/new is a symbolic link of uid 5000's",
+            "that leads to {root}/etc;",
+        ],
     ),
     Broken(
         "a link to nowhere",
@@ -230,7 +272,18 @@ BROKEN = (
         lambda it: it.mailboxes({"mbox@example.com": "mbox/"}),
         says=['end the path in the table with "/"'],
     ),
-    Broken("an mbox of root", "PV206", mbox_of_root, says=["{root}/mail/mbox"]),
+    Broken(
+        "an mbox of root",
+        "PV206",
+        mbox_of_root,
+        says=["mv -nT {root}/mail/mbox {root}/mail/mbox.old"],
+    ),
+    Broken(
+        "an mbox of root in a directory of root",
+        "PV206",
+        mbox_and_directory_of_root,
+        says=["chown 5000:5000 {root}/mail/mbox", "chmod u+rw {root}/mail/mbox"],
+    ),
     Broken("an mbox without write", "PV206", mbox_without_write),
     Broken("an mbox of somebody else", "PV206", mbox_of_another),
     Broken(

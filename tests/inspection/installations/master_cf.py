@@ -192,6 +192,12 @@ BROKEN = (
         lambda it: it.give(launcher(it)),
         says=["chown root {root}/daemons/virtual"],
     ),
+    Broken(
+        "a launcher that somebody else can replace",
+        "PV511",
+        lambda it: it.give(launcher(it).parent),
+        says=["can replace what is in {root}/daemons", "chown root {root}/daemons"],
+    ),
 )
 
 SOUND = (

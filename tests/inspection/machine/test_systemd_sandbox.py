@@ -156,7 +156,7 @@ def test_a_label_that_is_not_for_mail(
     monkeypatch.setattr(selinux, "ENFORCING", Path(enforcing))
     (found,) = with_code(installation, "PV606")
     assert "its SELinux type default_t" in found.text
-    assert found.commands[1] == f"restorecon -R {installation.mail}"
+    assert found.commands[1] == f"restorecon {installation.mail}"
     said = b"system_u:object_r:mail_spool_t:s0\0"
     assert with_code(installation, "PV606") == []
     said = b"nonsense"

@@ -37,7 +37,7 @@ def test_a_driver_that_is_missing(
     (found,) = [one for one in in_child(look) if one.code == "PV108"]
     assert remedy in found.remedy
     # There is a way without it.
-    assert ("postmap lmdb:" in found.remedy) == (type_ == "hash")
+    assert ("the index lmdb:" in found.remedy) == (type_ == "hash")
 
 
 @pytest.mark.root

@@ -1,0 +1,294 @@
+"""A delivery agent with its mailboxes on a file system, and clients that try mail.
+
+Each client has one message for one mailbox. Everything is as it was before the next
+round: the mailboxes hold the same old mail, or are missing.
+
+Raises: OSError; AssertionError when the agent does not answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from postvirt.codec.delivery import encode_request
+from postvirt.errors import ProtocolError
+from postvirt.standin.instance import Instance
+from postvirt.standin.master import Master
+from postvirt.standin.queue_file import DONE_RECIPIENT
+from postvirt.standin.queue_manager import Reply, converse
+from postvirt.standin.services import Services
+from tests.harness.comparison import POSTVIRT
+from tests.harness.requests import request_for
+from tests.power_cut.devices import FileSystem, LoopDevice, mount, mounted, unmount
+from tests.power_cut.mail import Mail, is_mbox, maildir_messages, mbox_entries
+from tests.power_cut.traffic import Queued, enqueue
+
+# Mailboxes of these names exist before a round, the others do not.
+OLD = ("maildir", "mbox", "maildir-other", "mbox-other", "maildir-bystander")
+NEW = ("maildir-new", "mbox-new")
+# Each is another user's, and the bystander's is the last.
+NAMES = (*NEW, *OLD)
+_FIRST_UID = 5001
+_GID = 5000
+
+_OLD_MAIL = Mail(0, NAMES, 300)
+_FROM_LINE = b"From alice@example.org  Thu Jan  1 00:00:00 1970\n"
+_TIMEOUT_SECONDS = 10.0
+_HANG_UP_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Tried:
+    """What became of a message in one attempt.
+
+    status     of the reply, None when the client was cut off
+    is_done    the recipient has been crossed off, or the reply says so
+    is_bounced the bounce service was told
+    is_corrupt the queue file was marked as corrupt
+    copies     of the message in the mailbox
+    damage     what else is in the mailbox, "" if it is as it should be
+    """
+
+    status: int | None
+    is_done: bool
+    is_bounced: bool
+    is_corrupt: bool
+    copies: int
+    damage: str
+
+
+@dataclass(slots=True)
+class Client:
+    """A client with one message for one mailbox."""
+
+    queued: Queued
+    name: str
+    connection: socket.socket = field(default_factory=socket.socket)
+
+    @property
+    def mail(self) -> Mail:
+        return self.queued.mail
+
+
+class Site:
+    """The agent and everything around it; `folder` is where the mailboxes are."""
+
+    def __init__(self, root: Path, instance: Instance) -> None:
+        self.root = root
+        self.instance = instance
+        self.folder = instance.mail
+        self._numbers = itertools.count(1)
+        self.services = Services(instance.spool)
+        self._master: Master | None = None
+
+    def start_agent(self) -> None:
+        """Start the agent; it runs when the first client comes."""
+        program = self.root / "virtual"
+        if not program.is_symlink():
+            program.symlink_to(POSTVIRT)
+        self._master = Master(
+            self.instance.spool,
+            self.instance.etc,
+            program,
+            error_output=self.root / "output",
+        )
+
+    def warm_up(self) -> None:
+        """Deliver to every mailbox once: what is done only once is done by then."""
+        for names in (NAMES, OLD[:1]):
+            self.reset()
+            clients = [self.client(name) for name in names]
+            self.connect(clients)
+            self.converse(clients)
+            self.forget(clients)
+
+    def stop(self) -> None:
+        """End everything."""
+        self.stop_agent()
+        self.services.stop()
+
+    def stop_agent(self) -> None:
+        """End the agent; the services stay."""
+        if self._master is not None:
+            self._master.stop()
+            self._master = None
+            self.instance.socket("private/virtual").unlink(missing_ok=True)
+
+    def worker(self) -> int:
+        """The process that delivers, 0 if there is none."""
+        assert self._master is not None
+        pids = [one.pid for one in self._master.processes if one.exit_status is None]
+        children = Path(f"/proc/{pids[-1]}/task/{pids[-1]}/children") if pids else None
+        try:
+            workers = children.read_text().split() if children else []
+        except OSError:
+            return 0
+        return int(workers[0]) if len(workers) == 1 else 0
+
+    def reset(self) -> None:
+        """The mailboxes are as they were."""
+        for path in self.folder.iterdir():
+            if path.name != "lost+found":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name in OLD:
+            path, uid = self.folder / name, _uid(name)
+            if is_mbox(name):
+                path.write_bytes(_FROM_LINE + _OLD_MAIL.delivered(name))
+                path.chmod(0o600)
+            else:
+                path.mkdir(mode=0o700)
+                for directory in ("tmp", "new", "cur"):
+                    (path / directory).mkdir(mode=0o700)
+                    os.chown(path / directory, uid, _GID)
+            os.chown(path, uid, _GID)
+
+    def client(self, name: str, size_bytes: int = 700) -> Client:
+        """A client with a new message for this mailbox."""
+        mail = Mail(next(self._numbers) % 0x10000, (name,), size_bytes)
+        return Client(enqueue(self.instance, mail), name)
+
+    def connect(self, clients: Sequence[Client]) -> None:
+        """Connect them all."""
+        for client in clients:
+            client.connection = socket.socket(socket.AF_UNIX)
+            client.connection.settimeout(_TIMEOUT_SECONDS)
+            client.connection.connect(
+                os.fspath(self.instance.socket("private/virtual"))
+            )
+
+    def converse(self, clients: Sequence[Client]) -> list[Reply]:
+        """Have all send their requests, then read the answers; all hang up."""
+        for client in clients:
+            try:
+                client.connection.sendall(
+                    encode_request(request_for(client.queued.file))
+                )
+            except ConnectionError:
+                pass  # the answer may be there all the same
+        replies = []
+        for client in clients:
+            try:
+                replies.append(converse(client.connection, b""))
+            except (ProtocolError, TimeoutError):  # a part of it was lost
+                replies.append(Reply(None, b""))
+            _hang_up(client.connection)
+        return replies
+
+    def result(self, client: Client, reply: Reply) -> Tried:
+        """What became of it."""
+        file, name = client.queued.file, client.name
+        (recipient,) = file.recipients
+        record = file.path.read_bytes()[recipient.offset :][:1]
+        told = [
+            request
+            for request in list(self.services.requests)
+            if request.service == "private/bounce"
+            and (b"queue_id", file.queue_id) in request.attributes
+        ]
+        copies, damage = self._found(client.mail, name)
+        return Tried(
+            reply.status,
+            record == DONE_RECIPIENT or reply.status == 0,
+            bool(told),
+            not file.path.stat().st_mode & 0o300,
+            copies,
+            damage,
+        )
+
+    def forget(self, clients: Sequence[Client]) -> None:
+        """Take the messages out of the queue."""
+        for client in clients:
+            client.queued.file.path.unlink()
+        self.services.requests.clear()
+        self.services.log.clear()
+
+    def remove_locks(self) -> None:
+        """As if they had become stale."""
+        for path in self.folder.glob("*.lock"):
+            path.unlink()
+
+    def _found(self, mail: Mail, name: str) -> tuple[int, str]:
+        mails = (_OLD_MAIL, mail) if name in OLD else (mail,)
+        if is_mbox(name):
+            numbers, rest = mbox_entries(self.folder, name, mails)
+            if name in OLD and numbers[:1] != (0,):
+                return 0, "the old mail is not there any more"
+            copies = numbers.count(mail.number)
+            return copies, f"{len(rest)} bytes are no message" if rest else ""
+        messages, partial = maildir_messages(self.folder, name, mails)
+        return messages.count(mail.number), " ".join(partial)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Hang up, and wait until the agent has done so, too."""
+    with connection:
+        connection.settimeout(_HANG_UP_SECONDS)
+        try:
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1000):
+                pass
+        except (ConnectionError, TimeoutError):
+            pass
+
+
+def _uid(name: str) -> int:
+    return _FIRST_UID + NAMES.index(name)
+
+
+def _instance(root: Path) -> Instance:
+    instance = Instance(root / "instance")
+    addresses = {f"{name}@example.com": name for name in NAMES}
+    boxes = {
+        address: name if is_mbox(name) else f"{name}/"
+        for address, name in addresses.items()
+    }
+    uids = {address: f"{_uid(name)}" for address, name in addresses.items()}
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": instance.add_table("texthash", "boxes", boxes),
+            "virtual_uid_maps": instance.add_table("texthash", "uids", uids),
+            "virtual_gid_maps": f"static:{_GID}",
+            "virtual_mailbox_limit": "0",
+            "max_use": "1000000",
+            "max_idle": "3600",
+            "deliver_lock_attempts": "2",
+            "deliver_lock_delay": "1",
+        }
+    )
+    return instance
+
+
+@contextmanager
+def site_on(file_system: FileSystem, root: Path) -> Iterator[Site]:
+    """A site whose mailboxes are on such a file system, in a process of its own."""
+    instance = _instance(root)
+    with _mounted(file_system, root / "image", instance.mail):
+        instance.mail.chmod(0o1777)
+        site = Site(root, instance)
+        try:
+            site.start_agent()
+            site.warm_up()
+            yield site
+        finally:
+            site.stop()
+
+
+@contextmanager
+def _mounted(file_system: FileSystem, image: Path, folder: Path) -> Iterator[None]:
+    if not file_system.make:
+        mount(file_system.name, folder, file_system.type, file_system.options)
+        try:
+            yield
+        finally:
+            unmount(folder)
+        return
+    file_system.make_on(image)
+    with closing(LoopDevice(image)) as device, mounted(file_system, device, folder):
+        yield
