@@ -19,6 +19,7 @@ import os
 from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from postvirt.model.mailbox import Resolution
 
@@ -58,7 +59,8 @@ class Lookups:
 
     def pass_answers_on(self) -> None:
         """Pass on the answers that have come."""
-        os.eventfd_read(self._eventfd)
+        with suppress(OSError):  # there may be some all the same
+            os.eventfd_read(self._eventfd)
         while self._answers:
             tell, found, error = self._answers.popleft()
             self._unanswered -= 1

@@ -517,3 +517,12 @@ def test_an_error_has_its_number(engine: Engine) -> None:
         return None
 
     assert engine.run(number()) == errno.EBADF
+
+
+def test_a_descriptor_that_cannot_be_forgotten_ends_nothing(engine: Engine) -> None:
+    """It was closed by somebody else meanwhile, say."""
+    reads, writes = os.pipe()
+    engine.watch(reads, lambda: None)
+    os.close(reads)
+    engine.unwatch(reads)
+    os.close(writes)

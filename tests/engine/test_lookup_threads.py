@@ -113,3 +113,7 @@ def test_what_a_thread_meets_goes_to_who_asked(tables: Tables) -> None:
 
     assert engine.run(careful()) == "boom"
     assert engine.run(ask(b"still there")) == Unknown(b"still there")
+
+
+def test_a_wake_up_without_an_answer_harms_nobody(tables: Tables) -> None:
+    Lookups(tables.open).pass_answers_on()

@@ -45,14 +45,16 @@ _IDENTITY = (
 # For some calls, only these errors are of interest.
 _ERRORS_OF = {
     **dict.fromkeys(_IDENTITY, ("ENOMEM", "EPERM")),
-    **dict.fromkeys(("mmap", "brk", "mremap"), ("ENOMEM",)),
+    **dict.fromkeys(("mmap", "mremap"), ("ENOMEM",)),
     "close": ("EIO", "EDQUOT"),
 }
-# Strace leaves open what could not be closed, which no file system does.
-STARTS_ANEW = ("close", *_IDENTITY)
-# They do not fail, or not while they have valid arguments.
+# After these, the agent may have to be started anew.
+SLOW = ("close", *_IDENTITY)
+# They do not fail, or not while they have valid arguments. (brk(2) answers with an
+# address; the C library does not expect an error.)
 _NEVER_FAIL = (
     "alarm",
+    "brk",
     "epoll_pwait",
     "epoll_wait",
     "exit_group",
@@ -154,7 +156,8 @@ def _deliver(
     has_ended = site.worker() != worker
     judge.first(everyone, first, has_ended=has_ended)
     _count(found, first, has_ended=has_ended)
-    starts_anew = has_ended or (fault is not None and fault.call in STARTS_ANEW)
+    # strace leaves open what could not be closed, which no file system does.
+    starts_anew = has_ended or (fault is not None and fault.call == "close")
     if starts_anew:
         site.stop_agent()
         site.start_agent()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.__main__ import CHOSEN
-from tests.faults.rounds import STARTS_ANEW, Found, all_faults, play
+from tests.faults.rounds import SLOW, Found, all_faults, play
 from tests.faults.site import site_on
 from tests.faults.strace import missing_strace
 from tests.harness.child import in_child
@@ -54,7 +54,7 @@ def test_whatever_fails_the_promise_is_kept(
         own_mounts()
         found = Found()
         with site_on(file_system, root) as site:
-            faults = [one for one in all_faults(site) if one[1].call not in STARTS_ANEW]
+            faults = [one for one in all_faults(site) if one[1].call not in SLOW]
             for case, fault in random.Random(1).sample(faults, _FAULTS):
                 play(site, case, fault, found)
         return found

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import select
@@ -99,3 +100,33 @@ def test_where_the_kernel_does_not_do_it_nothing_is_taken(
     assert (commits.fileno() == -1) == (not has_calls)
     assert not commits.submit(file, 1)
     assert not commits.submit(file, 2)
+
+
+def test_commits_whose_results_cannot_be_fetched_are_asked_for_again(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is raised, and no delivery waits for ever."""
+    commits = AsyncCommits()
+    assert commits.submit(file, 5)
+    poll = select.poll()
+    poll.register(commits.fileno(), select.POLLIN)
+    assert poll.poll(20_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(async_commit, "_syscall", lambda *_: -1)
+        assert commits.done() == []
+    assert take(commits, 1) == [(5, 0)]
+
+
+def test_a_wake_up_that_cannot_be_read_is_one(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    commits = AsyncCommits()
+    assert commits.submit(file, 5)
+    poll = select.poll()
+    poll.register(commits.fileno(), select.POLLIN)
+    assert poll.poll(20_000)
+    monkeypatch.setattr(os, "eventfd_read", fail)
+    assert commits.done() == [(5, 0)]
