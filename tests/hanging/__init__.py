@@ -1,0 +1,1 @@
+"""How long mail for others waits while mailboxes hang; see scripts/hanging."""
