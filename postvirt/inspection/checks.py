@@ -19,11 +19,11 @@ from postvirt.inspection.files.references import (
 from postvirt.inspection.files.unused_names import check_names
 from postvirt.inspection.files.vda_quota import check_vda_quota
 from postvirt.inspection.files.without_effect import check_local_only, check_overridden
-from postvirt.inspection.machine.confinement import check_confinement
 from postvirt.inspection.machine.queue_directory import check_queue_directory
 from postvirt.inspection.machine.selinux import check_selinux
 from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
 from postvirt.inspection.machine.systemd_sandbox import check_systemd_sandbox
+from postvirt.inspection.machine.worker_confinement import check_confinement
 from postvirt.inspection.mailboxes.base import check_mailbox_base
 from postvirt.inspection.services.master_entries import (
     check_arguments,

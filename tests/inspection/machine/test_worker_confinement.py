@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from postvirt.inspection.machine import confinement, systemd_sandbox
-from postvirt.inspection.machine.confinement import missing_in
+from postvirt.inspection.machine import systemd_sandbox, worker_confinement
+from postvirt.inspection.machine.worker_confinement import missing_in
 from postvirt.system.seccomp import UnavailableError
 from tests.harness.installations import Installation, problems_of
 
@@ -57,5 +57,5 @@ def test_a_unit_and_a_machine_that_lack_something(
     def unavailable() -> None:
         raise UnavailableError("libseccomp is not installed")
 
-    monkeypatch.setattr(confinement, "make_filter", unavailable)
+    monkeypatch.setattr(worker_confinement, "make_filter", unavailable)
     assert codes()[0].endswith("are not refused: libseccomp is not installed")
