@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from postvirt.config.parameters import Settings
 from postvirt.mailbox.mbox import Locking
+from postvirt.mailbox.obstacle import describe_link
 from postvirt.mailbox.rehearsal import is_dot_lock_stale
 from postvirt.mailbox.walk import Walker
 from postvirt.model.mailbox import Mailbox
@@ -35,6 +36,7 @@ from postvirt.system.dry_run import (
     parent_of,
 )
 from postvirt.system.lock_holders import fcntl_holder, flock_holder
+from postvirt.system.path_control import way_to
 from postvirt.system.privileges import acting_as
 from postvirt.system.quota import Use, quotas
 
@@ -73,7 +75,11 @@ def mailbox_findings(
         if obstacle is None:
             way = MailboxFinding("way", _way(mailbox, shown))
         else:
-            way = MailboxFinding("way", obstacle.describe(shown), is_sound=False)
+            why = obstacle.describe(shown)
+            link = way_to(obstacle.path).link
+            if link is not None:
+                why += f"; {describe_link(link)}"
+            way = MailboxFinding("way", why, is_sound=False)
         return [way, *_behind(mailbox, settings, locking, message)]
 
 

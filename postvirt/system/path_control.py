@@ -3,7 +3,7 @@
 A path is root's when nobody else can replace any name on the way: each directory is
 root's, and no other user can write to it. A sticky directory such as /tmp protects the
 names of root's files in it. Symbolic links of root's are followed where nobody else can
-replace them. The group of root counts as root, and so does the user who runs this.
+replace them. The user who runs this counts as root.
 
 Raises: nothing; what cannot be examined counts as controlled by others.
 Security: examined from the top down, so that nobody but root can replace what has been
@@ -90,9 +90,9 @@ def way_to(path: bytes) -> Way:
 
 def may_others_write(status: os.stat_result) -> bool:
     """Whether a file, or the names in a directory, can be changed by others."""
-    mode = status.st_mode
-    by_group = bool(mode & stat.S_IWGRP) and status.st_gid != _ROOT
-    return by_group or bool(mode & stat.S_IWOTH) or status.st_uid not in _trusted()
+    # With an access control list, the bits of the group are what it grants at most.
+    is_writable = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return is_writable or status.st_uid not in _trusted()
 
 
 def _trusted() -> tuple[int, ...]:

@@ -407,6 +407,25 @@ def test_the_directory_that_stops_the_recipient(
 
 
 @needs_root
+def test_a_link_of_others_on_the_way_is_named(
+    instance: Instance, postvirt: Run
+) -> None:
+    owner = instance.recipient_owner
+    box = instance.mail / "bob"
+    for name in (box, box / "tmp"):
+        name.mkdir()
+        owner.give(name)
+    new = box / "new"
+    new.symlink_to(f"{instance.etc}/\x1b[2J/..")
+    (instance.etc / "\x1b[2J").mkdir()
+    owner.give(new)
+    said = explained(postvirt, "bob@example.com")["checks"][0]["text"]
+    assert f"{new} is a symbolic link of uid {owner.uid}'s that leads to" in said
+    done = postvirt("explain", "bob@example.com")
+    assert b"\x1b" not in done.stdout
+
+
+@needs_root
 def test_tables_are_opened_as_mail_owner(instance: Instance, postvirt: Run) -> None:
     (instance.etc / "mailboxes").chmod(0o600)
     found = explained(postvirt, "bob@example.com")

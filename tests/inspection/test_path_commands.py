@@ -8,7 +8,9 @@ from __future__ import annotations
 import ast
 import ctypes
 import inspect
+import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,7 +30,7 @@ from tests.harness.child import public_directory, tree
 pytestmark = pytest.mark.root
 
 EVIL = Owner(5001, 5000)
-SOURCES = Path(inspect.getfile(commands)).parents[1]
+SOURCES = Path(inspect.getfile(commands)).parent
 MAKERS = {"command.py", "commands.py", "path_commands.py"}
 
 # "kind form": what makes it for a path. The kind is that of the path.
@@ -219,8 +221,8 @@ def test_a_name_that_a_terminal_changes_has_no_commands(
 
 def test_commands_are_made_in_one_place() -> None:
     """Elsewhere only their type is imported; mypy refuses a string."""
-    for module in SOURCES.rglob("*.py"):
-        if module.parent.name == "inspection" and module.name in MAKERS:
+    for module in SOURCES.parent.rglob("*.py"):
+        if module.parent == SOURCES and module.name in MAKERS:
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             if (
@@ -229,3 +231,22 @@ def test_commands_are_made_in_one_place() -> None:
                 and [one.name for one in node.names] != ["Commands"]
             ):
                 pytest.fail(f"{module} makes commands")
+
+
+# Programs whose argument is a path. A sentence may name them, but not with a path.
+_NAMED = re.compile(
+    r"\b(ch(own|mod|grp)|mkdir|install -\S+|mv|cp|rm|ln|sed|setfacl|restorecon|postmap)"
+    r"( -\S+)* \S*$"
+)
+
+
+def test_no_sentence_contains_a_command_for_a_path() -> None:
+    for module in (*SOURCES.rglob("*.py"), *(SOURCES.parent / "mailbox").glob("*.py")):
+        if module.name in MAKERS:
+            continue
+        for node in ast.walk(ast.parse(module.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else ()
+            for part, following in itertools.pairwise(parts):
+                said = part.value if isinstance(part, ast.Constant) else ""
+                is_path = isinstance(following, ast.FormattedValue)
+                assert not (is_path and _NAMED.search(str(said))), (module, said)
