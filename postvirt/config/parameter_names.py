@@ -63,6 +63,7 @@ NEWER = frozenset(
     {
         "postvirt_client_limit",
         "postvirt_json_log_file",
+        "postvirt_mailbox_directories",
         "postvirt_metrics_address",
         "postvirt_workers",
         "default_cache_db_type",

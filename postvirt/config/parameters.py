@@ -360,6 +360,9 @@ class Settings:
     postvirt_metrics_address: str = string(
         "", meaning="Where to serve metrics: loopback or a unix socket."
     )
+    postvirt_mailbox_directories: str = string(
+        "", meaning="The only directories with mailboxes (Landlock); empty for any."
+    )
 
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: str = string(

@@ -167,6 +167,8 @@ _ORDER: tuple[str | rules.Check | Mark, ...] = (
     rules.check_json_log_file,
     "postvirt_metrics_address",
     rules.check_metrics_address,
+    "postvirt_mailbox_directories",
+    rules.check_mailbox_directories,
     """
     mailbox_delivery_lock virtual_maps virtual_alias_maps virtual_alias_domains
     virtual_mailbox_domains virtual_transport

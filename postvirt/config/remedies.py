@@ -16,6 +16,9 @@ _OF_PARAMETERS = {
     "postvirt_json_log_file": (
         "write a path that begins with /, such as /var/log/postvirt.json"
     ),
+    "postvirt_mailbox_directories": (
+        "write paths that begin with /, such as $virtual_mailbox_base"
+    ),
     "postvirt_metrics_address": (
         "write 127.0.0.1:9154, [::1]:9154, or unix:/run/postvirt-metrics"
     ),

@@ -191,3 +191,14 @@ def check_metrics_address(values: Values) -> Iterator[ConfigError]:
         except ValueError as error:
             text = f'bad postvirt_metrics_address "{value}": {error}'
             yield _wrong("postvirt_metrics_address", text)
+
+
+def check_mailbox_directories(values: Values) -> Iterator[ConfigError]:
+    """postvirt_mailbox_directories contains absolute paths."""
+    for path in words(values.text("postvirt_mailbox_directories")):
+        if not path.startswith("/"):
+            text = (
+                "do not specify relative pathname: postvirt_mailbox_directories ="
+                f" {path}"
+            )
+            yield _wrong("postvirt_mailbox_directories", text)

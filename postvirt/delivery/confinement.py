@@ -6,6 +6,10 @@ be as good as root. It cannot execute a program, and what it never needs to ask 
 kernel is refused. So a worker that is taken over, by a mistake in a library for tables
 perhaps, is an owner of mailboxes, and never root.
 
+With postvirt_mailbox_directories, it cannot open files anywhere else either. What
+cannot be known are mailboxes that a table or a symbolic link puts elsewhere: mail for
+them is deferred.
+
 Whatever the machine lacks for that is logged once, and mail is delivered all the same.
 
 Differs: Confined workers. virtual(8) keeps root as its real user. A worker of postvirt
@@ -21,12 +25,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from postvirt.model.mailbox import Owner
-from postvirt.system import capabilities, log, privileges, seccomp
+from postvirt.system import capabilities, landlock, log, privileges, seccomp
+from postvirt.system.landlock import Rules
 from postvirt.system.seccomp import Filter, UnavailableError
 
 # Who may open one of these can become root.
@@ -43,6 +49,18 @@ _OF_ROOT = (
     "/var/lib/lxd/unix.socket",
 )
 
+# What the C library, Python and the drivers of tables read.
+_OF_THE_SYSTEM = (
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sys",
+    "/usr",
+    *{sys.prefix, sys.base_prefix},
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
@@ -51,34 +69,61 @@ class Confinement:
     for_good    the watchdog process may send signals to a process that is not root's
     filter      None where there is none
     missing     what the machine lacks, for people
+    places      the directories that can be written to as file modes allow, with the
+                files below them; empty for all
     """
 
     for_good: bool
     filter: Filter | None
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
     def begin(self, owner: Owner) -> None:
         """Work as mail_owner from now on; to be called by a worker, before it starts.
 
         A process that root did not start stays the user that it is.
         """
+        rules = _rules(self.places) if self.places else None
         privileges.confine(owner, for_good=self.for_good)
-        if self.filter is None:
-            seccomp.refuse_new_privileges()
-        else:
+        seccomp.refuse_new_privileges()
+        if rules:
+            rules.enforce()
+        if self.filter:
             self.filter.load()
 
 
+def _rules(places: Sequence[str]) -> Rules:
+    """Made with root's rights, who can reach every directory."""
+    rules = Rules()
+    for rights, directories in (
+        (landlock.ALL, places),
+        (landlock.WRITE, ("/dev",)),
+        (landlock.READ, _OF_THE_SYSTEM),
+    ):
+        for directory in directories:
+            try:
+                rules.allow(directory, rights)
+            except OSError as error:
+                if directory in places:
+                    log.warning(f"{directory}: {log.errno_text(error)}")
+    return rules
+
+
 @lru_cache(1)
-def prepare(owner: Owner, minimum_uid: int) -> Confinement:
-    """The confinement of workers that are this user; what is missing is logged once."""
-    found = find(owner, minimum_uid)
+def prepare(
+    owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()
+) -> Confinement:
+    """The confinement of workers that are this user; what is missing is logged once.
+
+    places    as of a Confinement
+    """
+    found = find(owner, minimum_uid, places)
     for one in found.missing:
         log.info(f"workers are not fully confined: {one}")
     return found
 
 
-def find(owner: Owner, minimum_uid: int) -> Confinement:
+def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confinement:
     """The confinement that this machine is able to give."""
     missing = []
     for_good = True
@@ -96,7 +141,13 @@ def find(owner: Owner, minimum_uid: int) -> Confinement:
         )
     except UnavailableError as error:
         missing.append(f"there is no filter of system calls: {error}")
-    return Confinement(for_good, calls, tuple(missing))
+    if places:
+        try:
+            landlock.check_available()
+        except landlock.UnavailableError as error:
+            missing.append(f"postvirt_mailbox_directories has no effect: {error}")
+            places = ()
+    return Confinement(for_good, calls, tuple(missing), places)
 
 
 def _without(numbers: range, number: int) -> Iterator[range]:

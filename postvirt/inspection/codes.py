@@ -87,4 +87,5 @@ CODES = {
     "PV607": "a wrong owner or mode lets others replace Postfix's sockets, or breaks"
     " them",
     "PV608": "a worker that is taken over could do more than deliver mail",
+    "PV609": "mail for mailboxes outside of these directories is deferred",
 }

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 
 from postvirt.config.daemon_options import Options
 from postvirt.config.identities import Identities
+from postvirt.config.lists import words
 from postvirt.config.parameters import Settings
 from postvirt.delivery import confinement
 from postvirt.delivery.confinement import Confinement
 from postvirt.delivery.settling import accounts_of, change_root
-from postvirt.delivery.table_setup import prepare
+from postvirt.delivery.table_setup import all_table_names, prepare
 from postvirt.model.mailbox import Owner
 from postvirt.report.log_line import LineFormat
 from postvirt.server.assembly import Assembly
 from postvirt.server.json_log import JsonLog
 from postvirt.server.metrics.counts import Counts
 from postvirt.server.postfix_version import services_announce
+from postvirt.server.table_watch.files import files_of
 from postvirt.server.worker import Limits, StatusChannel, Worker
 from postvirt.system import log, processors
 from postvirt.system.limits import allow_many_files, limit_file_size
@@ -66,9 +68,22 @@ def prepare_workers(
     prepare(settings, tables)
     announce = services_announce(settings.daemon_directory)
     owner = mail_owner(accounts_of(settings))
-    confined = confinement.prepare(owner, settings.virtual_minimum_uid)
+    confined = confinement.prepare(
+        owner, settings.virtual_minimum_uid, _places(settings, tables)
+    )
     json_log.open(settings.postvirt_json_log_file, owner, LineFormat.of(settings))
     return Prepared(options, settings, tables, owner, confined, announce, json_log)
+
+
+def _places(settings: Settings, tables: TableOpener) -> tuple[str, ...]:
+    """The directories that workers may write to, if they are restricted."""
+    mailboxes = words(settings.postvirt_mailbox_directories)
+    if not mailboxes:
+        return ()
+    files = files_of(tables, all_table_names(settings)).values()
+    of_tables = {os.path.dirname(one.path) for many in files for one in many}
+    queue = settings.queue_directory
+    return (*mailboxes, queue, settings.config_directory, *sorted(of_tables))
 
 
 def set_up_worker(

@@ -230,6 +230,25 @@ def test_the_worker_is_the_mail_owner_and_the_watchdog_is_root(
     assert status(agent.pid)["Uid"] == ["0"] * 4
 
 
+@pytest.mark.root
+def test_mailboxes_are_only_where_they_may_be(
+    start: Start, post: Post, ground: Path
+) -> None:
+    elsewhere = ground / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    post.configure(postvirt_mailbox_directories="$virtual_mailbox_base")
+    (post.instance.mail / "carol").symlink_to(elsewhere)
+    agent = start()
+    assert agent.ask(post.request((BOB, MBOX))).status == 0
+    assert post.arrived() == 1
+    assert agent.ask(post.request((CAROL,))).status != 0
+    (line,) = [one for one in agent.log_texts() if "to=<carol@example.com>" in one]
+    assert "dsn=4.2.0, status=deferred" in line
+    assert "Permission denied" in line
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_only_the_worker_has_the_file_size_limit(start: Start, post: Post) -> None:
     post.configure(virtual_mailbox_limit="12345678", message_size_limit="1234567")
     agent = start()

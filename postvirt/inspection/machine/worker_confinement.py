@@ -8,8 +8,10 @@ Raises: nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
+from postvirt.config.lists import words
 from postvirt.inspection.machine.systemd_sandbox import (
     drop_in_commands,
     running_units,
@@ -17,6 +19,8 @@ from postvirt.inspection.machine.systemd_sandbox import (
 )
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
+from postvirt.system import landlock
+from postvirt.system.mounts import is_below
 from postvirt.system.seccomp import UnavailableError, make_filter
 
 _PROPERTY = "CapabilityBoundingSet"
@@ -38,6 +42,7 @@ def check_confinement(subject: Subject) -> Iterator[Problem]:
             severity="info",
             remedy="install the library libseccomp (Debian: libseccomp2)",
         )
+    yield from _directories(subject)
     for unit in running_units(subject.settings.queue_directory):
         missing = missing_in(shown(unit, (_PROPERTY,)))
         if missing:
@@ -49,6 +54,42 @@ def check_confinement(subject: Subject) -> Iterator[Problem]:
                 remedy=f"add them with: systemctl edit {unit}",
                 commands=drop_in_commands(unit, f"{_PROPERTY}={' '.join(missing)}"),
             )
+
+
+def _directories(subject: Subject) -> Iterator[Problem]:
+    """Whether workers can be restricted to these, and all mailboxes are there."""
+    name = "postvirt_mailbox_directories"
+    directories = words(subject.settings.postvirt_mailbox_directories)
+    if not directories:
+        return
+    try:
+        landlock.check_available()
+    except landlock.UnavailableError as error:
+        yield subject.problem(
+            "PV608",
+            f"{name} has no effect: {error}",
+            name,
+            severity="info",
+            remedy="use Linux 5.19 or newer, with landlock in its parameter lsm=",
+        )
+    for one in directories:
+        if not os.path.isdir(one):
+            yield subject.problem(
+                "PV609",
+                f"{name}: there is no directory {one}",
+                name,
+                item=one,
+                remedy=f"create it, or correct {name}",
+            )
+    base = os.path.realpath(subject.settings.virtual_mailbox_base)
+    if not any(is_below(base, os.path.realpath(one)) for one in directories):
+        yield subject.problem(
+            "PV609",
+            f"virtual_mailbox_base = {base} is not below {name}",
+            name,
+            severity="warning",
+            remedy=f"add $virtual_mailbox_base to {name}",
+        )
 
 
 def missing_in(properties: Mapping[str, str]) -> tuple[str, ...]:

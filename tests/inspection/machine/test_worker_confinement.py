@@ -8,6 +8,7 @@ import pytest
 
 from postvirt.inspection.machine import systemd_sandbox, worker_confinement
 from postvirt.inspection.machine.worker_confinement import missing_in
+from postvirt.system import landlock
 from postvirt.system.seccomp import UnavailableError
 from tests.harness.installations import Installation, problems_of
 
@@ -59,3 +60,29 @@ def test_a_unit_and_a_machine_that_lack_something(
 
     monkeypatch.setattr(worker_confinement, "make_filter", unavailable)
     assert codes()[0].endswith("are not refused: libseccomp is not installed")
+
+
+@pytest.mark.root
+def test_directories_of_mailboxes(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def about_directories() -> list[tuple[str, str]]:
+        return [
+            (one.code, one.text)
+            for one in problems_of(installation)
+            if one.parameter == "postvirt_mailbox_directories"
+        ]
+
+    installation.set(postvirt_mailbox_directories=f"{installation.mail}, /no/where")
+    ((code, said),) = about_directories()
+    assert (code, said.split()[-1]) == ("PV609", "/no/where")
+    installation.set(postvirt_mailbox_directories="/usr")
+    ((code, said),) = about_directories()
+    assert code == "PV609"
+    assert said.endswith("is not below postvirt_mailbox_directories")
+    installation.set(postvirt_mailbox_directories=str(installation.mail))
+    assert about_directories() == []
+    monkeypatch.setattr(landlock, "_version", lambda: 1)
+    ((code, said),) = about_directories()
+    assert code == "PV608"
+    assert said.endswith("Landlock of this kernel is too old (version 1)")
