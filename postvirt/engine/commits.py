@@ -79,7 +79,7 @@ class Commits:
                 group.left += 1
                 self._under_way[self._last_name] = group, fd, mailbox
             else:
-                group.errors[fd] = _commit_now(fd, mailbox)
+                group.errors[fd] = _at_once(durability.commit, fd, mailbox)
         if not group.left:
             finish(group.errors)
 
@@ -106,10 +106,17 @@ class Commits:
             group.finish(group.errors)
 
 
-def _commit_now(fd: int, mailbox: Mailbox | None) -> OSError | None:
+def commit_file_system(fd: int, mailbox: Mailbox | None) -> OSError | None:
+    """Commit all of the file system that a file is on, at once."""
+    return _at_once(durability.commit_file_system, fd, mailbox)
+
+
+def _at_once(
+    commit: Callable[[int], OSError | None], fd: int, mailbox: Mailbox | None
+) -> OSError | None:
     if mailbox is None:
-        return durability.commit(fd)
+        return commit(fd)
     whereabouts.notes.enter(mailbox.path, mailbox.owner.uid, commits=True)
-    error = durability.commit(fd)
+    error = commit(fd)
     whereabouts.notes.leave()
     return error

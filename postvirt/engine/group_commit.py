@@ -53,7 +53,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from postvirt.engine.commits import Commits, Errors
+from postvirt.engine.commits import Commits, Errors, commit_file_system
 from postvirt.model.effects import Durable, Written
 from postvirt.system import durability
 from postvirt.system.file_systems import FileSystems
@@ -202,7 +202,7 @@ class Disks:
         # Each by its own file, because the kernel reports what has failed since that
         # file was opened. Only the first of them has much to wait for.
         whole = [
-            durability.commit_file_system(effect.fd) if effect.everything else None
+            commit_file_system(effect.fd, effect.mailbox) if effect.everything else None
             for effect, _ in files
         ]
 

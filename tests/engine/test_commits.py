@@ -128,8 +128,12 @@ def test_a_commit_at_once_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("postvirt.system.whereabouts.notes", Notes())
     monkeypatch.setattr("postvirt.system.durability.commit", commit)
+    monkeypatch.setattr("postvirt.system.durability.commit_file_system", commit)
     errors: list[Errors] = []
     mailboxes = {7: GOOD, 8: None}
     commits.Commits().commit(mailboxes, errors.append, in_background=False)
     assert errors == [{7: None, 8: None}]
     assert seen == [(b"/g/", 2, True), 7, "out", 8]
+    seen.clear()
+    commits.commit_file_system(9, GOOD)
+    assert seen == [(b"/g/", 2, True), 9, "out"]
