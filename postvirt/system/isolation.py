@@ -20,6 +20,16 @@ import os
 import site
 import sys
 
+# Usual in containers, and no reason to start twice.
+_HARMLESS = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONFAULTHANDLER",
+    "PYTHONHASHSEED",
+    "PYTHONIOENCODING",
+    "PYTHONUNBUFFERED",
+    "PYTHONUTF8",
+)
+
 
 def isolate() -> None:
     """Start this program again as `python -I`, if it needs that and is root's.
@@ -28,7 +38,11 @@ def isolate() -> None:
     """
     if 0 not in (os.getuid(), os.geteuid()) or sys.flags.isolated:
         return
-    variables = [name for name in os.environ if name.startswith("PYTHON")]
+    variables = [
+        name
+        for name in os.environ
+        if name.startswith("PYTHON") and name not in _HARMLESS
+    ]
     if not variables and site.USER_SITE not in sys.path:
         return
     for directory in (*os.environ.get("PYTHONPATH", "").split(":"), site.USER_SITE):
