@@ -9,6 +9,8 @@ and answers with lines of JSON on standard output. It ends when its input does.
 When it dies it is started again, after a pause that grows while it keeps dying early.
 
 Raises: nothing; the service goes on without it.
+Security: a companion has fewer rights than the service, and serves strangers. One that
+    says what it should not is killed, and another one is started.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ SHARED_FD = 3
 
 _SHORTEST_PAUSE_SECONDS = 1.0
 
+# Enough for the names of all tables and directories.
+_MOST_LINE_BYTES = 1_048_576
+
+# What a line that makes no sense can cause.
+_NONSENSE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
 # How often to check whether one that was killed has ended.
 _LOOK_SECONDS = 0.1
 
@@ -39,7 +47,8 @@ class Companion:
     """The watchdog process's end of a companion, from the first `tell` to `close`.
 
     name     its name in the log
-    on_line  is called with each line that it says
+    on_line  is called with each line that it says; raises TypeError or KeyError for
+             one that makes no sense
     state    "dead", "starting" once it was told something, then what it says itself
     """
 
@@ -90,12 +99,7 @@ class Companion:
         """End it, without waiting for it: it may hang in a file system."""
         self._is_wanted = False
         if self.state != "dead":
-            try:
-                os.kill(self.pid, signal.SIGKILL)
-            except PermissionError:
-                pass  # a root without CAP_KILL must not; it ends with its input
-            self._forget()
-            self._reap(self.pid)
+            self._kill()
 
     def _start(self) -> None:
         if self._loop.is_stopping or not self._is_wanted or self.state != "dead":
@@ -170,22 +174,47 @@ class Companion:
             self._bury()
             return
         *lines, self._received = (self._received + data).split(b"\n")
-        for line in lines:
-            said = json.loads(line)
-            self.state = said.get("state", self.state)
-            self._on_line(said)
+        try:
+            for line in lines:
+                self._take(line)
+            if len(self._received) > _MOST_LINE_BYTES:
+                raise ValueError("an endless line")
+        except _NONSENSE as error:
+            pid = self.pid
+            self._kill()
+            self._replace(f"{pid} says nonsense ({error}): killed")
+
+    def _take(self, line: bytes) -> None:
+        said = json.loads(line)
+        state = said.get("state", self.state)
+        if not isinstance(state, str) or state == "dead":
+            raise ValueError(f"state {state!r}")
+        self.state = state
+        self._on_line(said)
+
+    def _kill(self) -> None:
+        pid = self.pid
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except PermissionError:
+            pass  # a root without CAP_KILL must not; it ends with its input
+        self._forget()
+        self._reap(pid)
 
     def _bury(self) -> None:
         pid = self.pid
         self._forget()
         os.waitpid(pid, 0)
+        self._replace(f"{pid} died")
+
+    def _replace(self, why: str) -> None:
         if self._loop.is_stopping:
             return
         if time.monotonic() > self._started + EARLY_SECONDS:
             self._backoff.reset()
         pause = self._backoff.fail()
         log.warning(
-            f"{self._name} process {pid} died: next one"
+            f"{self._name} process {why}: next one"
             + (f" in {pause:g} seconds" if pause else " at once")
         )
         self._loop.call_after(pause, self._start)

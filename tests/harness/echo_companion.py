@@ -2,7 +2,7 @@
 
     python -m tests.harness.echo_companion ARGUMENT...
 
-It ends when it is told {"end": true}.
+It ends when it is told {"end": true}, and says a line as it is with {"line": "..."}.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ def main() -> None:
         wanted = json.loads(line)
         if wanted.get("end"):
             return
+        if "line" in wanted:
+            os.write(1, wanted["line"].encode())
         said = {"state": "echoing", "arguments": sys.argv[1:], "wanted": wanted}
         if "shared" in wanted:
             said["shared"] = os.fstat(wanted["shared"]).st_ino

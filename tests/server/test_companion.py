@@ -119,6 +119,39 @@ def test_one_that_died_is_replaced_and_told_again(logged: Log) -> None:
     assert lines == ["warning: echo process PID died: next one at once"]
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{\n", "Expecting property name"),
+        ("[]\n", "'list' object has no attribute 'get'"),
+        ("[" * 100_000 + "\n", "maximum recursion depth exceeded"),
+        ('{"state": "dead"}\n', "state 'dead'"),
+        ('{"state": 1}\n', "state 1"),
+        ("x" * 2_000_000, "an endless line"),
+    ],
+    ids=["no-json", "no-object", "deep", "dead", "number", "endless"],
+)
+def test_one_that_says_nonsense_is_replaced(logged: Log, line: str, why: str) -> None:
+    """Whoever takes it over does not reach the service."""
+
+    def story(scene: Scene) -> tuple[bool, list[str]]:
+        companion = scene.companion
+        companion.tell([], {"line": line})
+        scene.turn_until(lambda: bool(logged.lines))
+        pid = companion.pid
+        companion.tell([], {"n": 1})
+        while scene.next_said()["wanted"] != {"n": 1}:
+            pass
+        scene.turn_until(lambda: not os.path.exists(f"/proc/{pid}"))
+        return companion.pid != pid, logged.lines
+
+    is_another, lines = alone(story)
+    assert is_another
+    assert lines[0].startswith("warning: echo process ")
+    assert f" says nonsense ({why}" in lines[0]
+    assert lines[0].endswith("): killed: next one at once")
+
+
 def test_one_that_keeps_dying_is_started_more_slowly(logged: Log) -> None:
     def story(scene: Scene) -> tuple[str, list[float]]:
         pauses: list[float] = []

@@ -91,6 +91,8 @@ class Exporter:
 
     def _hear(self, said: dict[str, Any]) -> None:
         problem = said["problem"]
+        if not isinstance(problem, str):
+            raise TypeError(f"not a text: {problem!r:.100}")
         if problem:
             if problem != self._problem:
                 log.warning(

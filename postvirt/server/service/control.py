@@ -118,7 +118,7 @@ class Control:
     def _obey(self, line: bytes, reply: Reply) -> None:
         try:
             command = self._commands[json.loads(line)["command"]]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             reply({"problems": ["unknown command"]})
             return
         command(reply)

@@ -56,11 +56,19 @@ class Watcher:
 
     def _hear(self, said: dict[str, Any]) -> None:
         if "state" in said:
-            before, self._polled = self._polled, said["polled"]
-            for directory, why in self._polled:
+            polled = [_texts(one) for one in said["polled"]]
+            before, self._polled = self._polled, polled
+            for directory, why in polled:
                 if [directory, why] not in before:
                     log.warning(
                         f"cannot watch {directory} ({why}): polling every 2 seconds"
                     )
         else:
-            self._on_change(said["changed"])
+            self._on_change(_texts(said["changed"]))
+
+
+def _texts(value: Any) -> list[str]:
+    """A list of strings. Raises: TypeError."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"not a list of names: {value!r:.100}")
+    return value

@@ -9,6 +9,9 @@ Parity: src/util/dict_db.c.
 Differs: Truncated Berkeley DB files. A `hash:` or `btree:` file that has lost its last
     pages is an error, and mail is deferred; virtual(8) does not find what was in them,
     and mail bounces.
+Differs: Damaged Berkeley DB files. More kinds of damage in a `hash:` or `btree:` file
+    are an error, and mail is deferred; virtual(8) ends its process. Others still end or
+    block the process, because the library trusts the file.
 Raises: TableError.
 Security: Berkeley DB reads a file DB_CONFIG from its home directory, by default the
     working directory. As in Postfix, it is the directory of the table.
@@ -31,11 +34,16 @@ from postvirt.tables.table import Table, TableFile, TableOptions
 
 _METHODS = {"hash": db.DB_HASH, "btree": db.DB_BTREE}
 
+# Not mapped: a page that is missing is an error then, and no SIGBUS.
+_FLAGS = db.DB_RDONLY | db.DB_NOMMAP
+
 # The head of page 0 (DBMETA of Berkeley DB): log number, page number, magic, version,
-# page size, four single bytes, free list, number of the last page. The magic tells the
-# byte order.
-_META = "8x4xI4xI4x4xI"
-_MAGICS = (0x061561, 0x053162)
+# page size, four single bytes, free list, number of the last page; and in a btree, the
+# least number of keys in a page. The magic tells the byte order.
+_META = "8x4xI4xI4x4xI40xI"
+_BTREE = 0x053162
+_MAGICS = (0x061561, _BTREE)
+_PAGE_SIZES = tuple(1 << power for power in range(9, 17))
 
 
 def _as_oserror(error: db.DBError) -> OSError:
@@ -62,7 +70,7 @@ class BerkeleyTable(IndexTable):
 
     def _open(self) -> db.DB:
         """Open the file in an environment that is private to this process."""
-        _refuse_truncated(self.fd)
+        _refuse_damaged(self.fd)
         directory, base = os.path.split(wire(self.name))
         self._mtime_ns = os.fstat(self.fd).st_mtime_ns
         try:
@@ -71,17 +79,19 @@ class BerkeleyTable(IndexTable):
                 directory or b".", db.DB_INIT_MPOOL | db.DB_CREATE | db.DB_PRIVATE
             )
             self._database = db.DB(self._environment)
-            self._database.open(base, dbtype=_METHODS[self.type], flags=db.DB_RDONLY)
+            self._database.open(base, dbtype=_METHODS[self.type], flags=_FLAGS)
         except db.DBError as error:
             self._close_library()
             raise _as_oserror(error) from None
         return self._database
 
     def _close_library(self) -> None:
-        if self._database is not None:
-            self._database.close()
-        if self._environment is not None:
-            self._environment.close()
+        for opened in (self._database, self._environment):
+            try:
+                if opened is not None:
+                    opened.close()
+            except db.DBError:
+                pass  # of what it found in a damaged file; memory is released
         self._database = self._environment = None
 
     def get(self, key: bytes) -> bytes | None:
@@ -162,15 +172,22 @@ def _open_table(
     return table
 
 
-def _refuse_truncated(fd: int) -> None:
-    """Raise OSError if the file is shorter than its first page says."""
+def _refuse_damaged(fd: int) -> None:
+    """Raise OSError if the file cannot be what its first page says.
+
+    The library would divide by a page size of 0, or by 0 keys in a page.
+    """
     for order in "<>":
         meta = struct.Struct(order + _META)
         head = os.pread(fd, meta.size, 0)
         if len(head) < meta.size:
             return  # the library reports the error
-        magic, page_bytes, last_page = meta.unpack(head)
-        if magic in _MAGICS and os.fstat(fd).st_size < (last_page + 1) * page_bytes:
+        magic, page_bytes, last_page, least_keys = meta.unpack(head)
+        if magic not in _MAGICS:
+            continue
+        if page_bytes not in _PAGE_SIZES or (magic == _BTREE and not least_keys):
+            raise OSError(errno.EINVAL, "the file is damaged")
+        if os.fstat(fd).st_size < (last_page + 1) * page_bytes:
             raise OSError(errno.EINVAL, "the file is truncated")
 
 

@@ -62,6 +62,7 @@ def echo(reply: Reply) -> None:
         ([b"echo\n"], {"problems": ["unknown command"]}),
         ([b"\xff\xfe\n"], {"problems": ["unknown command"]}),
         ([b"x" * 4096], {"problems": ["unknown command"]}),
+        ([b"[" * 4096], {"problems": ["unknown command"]}),
         ([b"x" * 4000, b"y" * 4000], {"problems": ["unknown command"]}),
         ([b'{"command": '], None),
     ],

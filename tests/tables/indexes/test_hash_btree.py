@@ -10,6 +10,7 @@ import pytest
 
 from postvirt.errors import TableError
 from postvirt.tables.table import TableOptions
+from tests.harness.child import in_child
 from tests.harness.tables import open_table
 
 db = pytest.importorskip("berkeleydb.db")
@@ -129,3 +130,52 @@ def test_a_file_that_is_truncated_while_open_is_an_error(made, logged):
         table.lookup(b"key1")
     assert size > 4096
     table.close()
+
+
+def _overwritten(path: str, place: int, data: bytes) -> None:
+    with open(path, "r+b") as file:
+        file.seek(place)
+        file.write(data)
+    os.utime(path, (1, 1))
+
+
+def test_a_zero_that_the_library_would_divide_by_is_an_error(made, logged) -> None:
+    """In a child, which would be killed."""
+    spec = made({b"a": b"b"})
+    path = f"{spec.partition(':')[2]}.db"
+    place_of_page_size, place_of_least_keys = 20, 76
+    is_btree = spec.startswith("btree:")
+    _overwritten(
+        path, place_of_least_keys if is_btree else place_of_page_size, bytes(4)
+    )
+
+    def lookup() -> str:
+        table = open_table(spec, OPTIONS)
+        try:
+            with pytest.raises(TableError):
+                table.lookup(b"a")
+        finally:
+            table.close()
+        line: str = logged.take()[0]
+        return line
+
+    assert in_child(lookup).endswith(".db: the file is damaged")
+
+
+def test_pages_that_make_no_sense_are_an_error_and_no_more(made, logged) -> None:
+    """Also when the file is closed, or opened again."""
+    spec = made({b"key%d" % n: b"v" * 100 for n in range(1000)})
+    path = f"{spec.partition(':')[2]}.db"
+    size = os.stat(path).st_size
+    _overwritten(path, 4096, b"\xff" * (size - 4096))
+
+    def lookups() -> int:
+        table = open_table(spec, OPTIONS)
+        for _ in range(2):
+            with pytest.raises(TableError):
+                table.lookup(b"key1")
+            os.utime(path, (2, 2))  # it is opened again
+        table.close()
+        return len(logged.take())
+
+    assert in_child(lookups) >= 2

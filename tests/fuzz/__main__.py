@@ -1,0 +1,125 @@
+"""Run targets of the fuzzer, each in a process of its own; see `tests.fuzz`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import atheris
+
+from tests.fuzz.target import Target, directory
+
+# Of one input, in seconds and megabytes, on a busy machine.
+_LONGEST_SECONDS = 20
+_MOST_MEGABYTES = 2000
+
+_SHOWN_BYTES = 6000
+_COVERED = re.compile(rb"cov: (\d+)")
+
+
+def main() -> int:
+    """Run them; 0 if no input was too much for any target."""
+    parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
+    parser.add_argument(
+        "-n",
+        type=int,
+        default=20_000,
+        help="inputs for each target, fewer for slow ones",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="other inputs")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
+    options = parser.parse_args()
+    targets = {one.name: one for one in _targets()}
+    unknown = set(options.targets) - set(targets)
+    if unknown:
+        parser.error(f"no target {', '.join(unknown)}; there are {', '.join(targets)}")
+    failed = [
+        name
+        for name in options.targets or targets
+        if not _fuzz(targets[name], options.n, options.seed)
+    ]
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _targets() -> Sequence[Target]:
+    """All targets; postvirt's modules report what they execute."""
+    with _quiet(), atheris.instrument_imports(include=["postvirt"]):
+        from tests.fuzz import codec, config, server, tables
+    return (*codec.TARGETS, *config.TARGETS, *tables.TARGETS, *server.TARGETS)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the names of all modules."""
+    before = os.dup(2)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def _fuzz(target: Target, inputs: int, seed: int) -> bool:
+    """Run one target, and print what became of it."""
+    place = directory()  # no TemporaryDirectory, which the child would remove
+    (place / "seeds").mkdir()
+    for number, one in enumerate(target.seeds):
+        (place / "seeds" / str(number)).write_bytes(one)
+    inputs = max(1, inputs // target.slowness)
+    began = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        _be_child(target, place, inputs, seed)
+    _, status = os.waitpid(pid, 0)
+    seconds = time.monotonic() - began
+    said = (place / "log").read_bytes()
+    covered = _COVERED.findall(said) or [b"0"]
+    done = status == 0 and b"Done %d runs" % inputs in said
+    outcome = f"{inputs} inputs" if done else f"FAILED, status {status}"
+    print(
+        f"{target.name:<16}{outcome}, {int(covered[-1])} branches, {seconds:.1f} s",
+        flush=True,
+    )
+    if not done:
+        print(said[-_SHOWN_BYTES:].decode(errors="replace"))
+        for path in place.glob("input-*"):
+            print(f"{path.name}: {path.read_bytes()!r}", flush=True)
+    return done
+
+
+def _be_child(target: Target, place: Path, inputs: int, seed: int) -> NoReturn:
+    log = os.open(place / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    options = {
+        "runs": inputs,
+        "seed": seed,
+        "max_len": target.longest,
+        "timeout": _LONGEST_SECONDS,
+        "rss_limit_mb": _MOST_MEGABYTES,
+    }
+    from postvirt.system import log as messages
+
+    messages.start(lambda *_: None)
+    arguments = [f"-{name}={value}" for name, value in options.items()]
+    artifacts = f"-artifact_prefix={place}/input-"
+    atheris.Setup(
+        [sys.argv[0], *arguments, artifacts, str(place / "seeds")], target.run
+    )
+    atheris.Fuzz()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

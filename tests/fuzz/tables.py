@@ -1,0 +1,188 @@
+"""Tables: damaged index files, files and names with rules, and what tables answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from postvirt.config.load import Texts
+from postvirt.errors import ConfigError, TableError
+from postvirt.model.outcome import Dsn
+from postvirt.model.text import text
+from postvirt.report.status_filter import filtered
+from postvirt.tables import match_list
+from postvirt.tables.complaint import ignore_complaint
+from postvirt.tables.databases.cf_file import CfParameters
+from postvirt.tables.databases.template import Template, Templates
+from postvirt.tables.maps import Maps
+from postvirt.tables.opener import TableOpener
+from postvirt.tables.table import ListedTable, Table, TableOptions
+from tests.fuzz.target import Run, Target, contained, directory, outcome, split, write
+
+_DIRECTORY = directory()
+_OPENER = TableOpener(Texts({}), tell=ignore_complaint)
+_OPTIONS = (
+    TableOptions(utf8=True, paranoid=True),
+    TableOptions(fold=True, warn_duplicates=True),
+    TableOptions(lock=False, file_values=True),
+)
+_KEYS = (
+    b"bob@example.com",
+    b"192.0.2.1",
+    b"2001:db8::1",
+    b"a",
+    b"",
+    b"\xff\0",
+    b"x" * 500,
+)
+_MOST_ENTRIES = 50
+
+
+def _use(table: Table) -> None:
+    """Everything that delivery and check-config do with a table."""
+    try:
+        for key in _KEYS:
+            outcome(lambda key=key: table.lookup(key), TableError)  # type: ignore[misc]
+        if isinstance(table, ListedTable):
+            outcome(lambda: list(islice(table.entries(), _MOST_ENTRIES)), TableError)
+            outcome(table.count, TableError)
+        table.changed()
+    finally:
+        table.close()
+
+
+def _of_file(type_: str, suffix: str = "") -> Run:
+    """A table whose file has this content."""
+    path = _DIRECTORY / type_
+
+    def run(data: bytes) -> None:
+        choice, content = split(data)
+        write(Path(f"{path}{suffix}"), content)
+        _use(_OPENER.open(f"{type_}:{path}", _OPTIONS[choice % len(_OPTIONS)]))
+
+    run.__name__ = f"fuzz_{type_}"
+    return run
+
+
+def _of_name(*types: str) -> Run:
+    """A table that is written into main.cf."""
+
+    def run(data: bytes) -> None:
+        choice, content = split(data.replace(b"\0", b" "))
+        if b"/dev" in content or b"/proc" in content:
+            return  # names of files that have no end
+        type_ = types[choice % len(types)]
+        name = f"{type_}:{{{text(content)}}}"
+        options = _OPTIONS[choice // 16 % len(_OPTIONS)]
+        _OPENER.prepare([name])
+        _OPENER.are_slow([name])
+        table = outcome(lambda: _OPENER.open(name, options), ConfigError)
+        if isinstance(table, Table):
+            _use(table)
+
+    run.__name__ = f"fuzz_{types[0]}"
+    return run
+
+
+class _Answer(Table):
+    def __init__(self, value: bytes) -> None:
+        super().__init__("fuzz", "table", TableOptions())
+        self._value = value
+
+    def find(self, key: bytes) -> bytes | None:
+        return self._value
+
+
+def fuzz_status_filter(data: bytes) -> None:
+    """What a filter answers: a status of the same kind, or the old one."""
+    for status in ("2.0.0", "4.2.2", "5.1.1"):
+        dsn = filtered(Maps("filter", [_Answer(data)]), Dsn(status, "text", "relayed"))
+        assert (dsn.status[0] == "2") == (status[0] == "2")
+
+
+def fuzz_domain_list(data: bytes) -> None:
+    """A list of domains in main.cf, without tables."""
+    value = text(data.replace(b"\0", b" ").replace(b"/", b"").replace(b":", b""))
+    outcome(lambda: match_list.patterns("list", value), ConfigError)
+    outcome(lambda: match_list.table_names("list", value), ConfigError)
+
+
+def fuzz_cf_file(data: bytes) -> None:
+    """The file of a database table."""
+    path = _DIRECTORY / "database.cf"
+    write(path, data)
+    parameters = outcome(lambda: CfParameters(str(path), lambda _: None), TableError)
+    if isinstance(parameters, str):
+        return
+    reads: tuple[Callable[[], object], ...] = (
+        lambda: parameters.text("a", minimum=1),
+        lambda: parameters.integer("b", 1, minimum=0, maximum=9),
+        lambda: parameters.boolean("c", default=True),
+    )
+    for read in reads:
+        outcome(read, TableError)
+    parameters.close()
+
+
+def fuzz_template(data: bytes) -> None:
+    """A query, with an address that a sender has chosen."""
+    query, _, key = data.partition(b"\0")
+    template = outcome(lambda: Template(text(query)), ValueError)
+    if isinstance(template, str) or not key:
+        return
+    templates = Templates([template], template)
+    fields = templates.of_key(key)
+    if fields is not None:
+        template.fill(fields, lambda value, _: value)
+        templates.of_value(key, fields)
+
+
+_RULES = b"""\x00\
+/^(.*)@(.)/ $1/${2}x
+if /a/
+!/b/i $(1)
+endif
+/c/m
+
+# d
+  e
+if !/f/
+/g/ h
+"""
+_NAMES = [b"\x00a=b, {c = d e}", b"\x01static:x, regexp:{{/a/ b}}", b"\x12cidr:{1 2}"]
+
+
+def _index(type_: str) -> list[bytes]:
+    """A sound file to damage, if postmap or a library can write one."""
+    from tests.fuzz.indexes import INDEXES
+
+    return [b"\x00" + one for one in INDEXES[type_]()]
+
+
+TARGETS = (
+    Target(contained(_of_file("hash", ".db")), _index("hash"), 16_384, slowness=10),
+    Target(contained(_of_file("btree", ".db")), _index("btree"), 16_384, slowness=10),
+    Target(_of_file("cdb", ".cdb"), _index("cdb")),
+    Target(contained(_of_file("lmdb", ".lmdb")), _index("lmdb"), 16_384, slowness=10),
+    Target(_of_file("texthash"), [b'\x00a@b c\n# d\n  e\n"x y" z\na:\nk\xff\tv\\']),
+    Target(
+        _of_file("cidr"),
+        [b"\x00192.0.2.0/24 a\n!2001:db8::/32 b\nif 192.0.2.1\n[::1] c\nendif\n!0/0 d"],
+    ),
+    Target(_of_file("regexp"), [_RULES], longest=500),
+    Target(_of_file("pcre"), [_RULES], longest=500),
+    Target(
+        _of_name("inline", "unionmap", "pipemap", "randmap", "cidr"),
+        _NAMES,
+        longest=500,
+    ),
+    Target(fuzz_status_filter, [b"5.7.1 no", b"4.2.2", b"2.0.0 \t a"], longest=200),
+    Target(fuzz_domain_list, [b"a, !b {c d} # e", b"[1.2.3.4], .f"], longest=500),
+    Target(fuzz_cf_file, [b"a = b\n c\nb = 0x7\nc = yes\nhosts = x\n"]),
+    Target(
+        fuzz_template,
+        [b"SELECT %s FROM '%u' \"%d\" %1 %% e'%S'\0bob@example.com"],
+        longest=300,
+    ),
+)
