@@ -8,8 +8,8 @@
 
 and `domain`, `result_format` and `expansion_limit`, see `database`; here, the limit is
 at most 100, and 10 by default. Fields with text, whole numbers, and lists of these are
-results; others are skipped with a warning. If several documents match, the last one
-counts.
+results; others are skipped, with a warning for the first. If several documents match,
+the last one counts.
 
 At the first lookup the driver starts threads that monitor the servers. This happens in
 the worker, which does not fork, and the threads only talk to servers.
@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -52,6 +53,7 @@ from postvirt.model.text import text, wire
 from postvirt.system import log
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.context import TableContext
+from postvirt.tables.databases.answer_limits import ANSWER_SECONDS, one_line
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -67,6 +69,9 @@ LIMITS_MS = {
     "connectTimeoutMS": 5_000,
     "socketTimeoutMS": 60_000,
 }
+
+# Documents in a part of an answer.
+BATCH = 100
 
 # Types of values that are results; programs and truth values are subclasses of these.
 _RESULTS = (str, int, Int64)
@@ -222,13 +227,24 @@ class MongodbTable(DatabaseTable):
             query = from_json(self.queries[0].fill(fields, quote).decode())
         except ValueError as error:
             raise self.failure(f"query >{shown}< cannot be made: {error}") from None
+        deadline = time.monotonic() + ANSWER_SECONDS
         try:
-            for document in self._collection.find(query, self._projection):
-                found = self._text(document.items(), key, fields, counter)
-        except (PyMongoError, BSONError, OverflowError) as error:
+            # Only some documents are in memory at a time.
+            with self._collection.find(
+                query, self._projection, batch_size=BATCH
+            ) as documents:
+                for document in documents:
+                    found = self._text(document.items(), key, fields, counter)
+                    self.check_size(key, len(found or b""))
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("no end of the answer in time")
+        except TableError:
+            raise
+        except Exception as error:  # the driver may raise anything
             # After the reason follows a description of all servers.
-            reason = str(error).partition(", Timeout: ")[0]
-            raise self.failure(f"query >{shown}< failed: {reason}") from None
+            reason = one_line(str(error).partition(", Timeout: ")[0])
+            why = reason or type(error).__name__
+            raise self.failure(f"query >{shown}< failed: {why}") from None
         return found
 
     def _text(
@@ -254,11 +270,13 @@ class MongodbTable(DatabaseTable):
                 result = self.result(key, fields, wire(str(value))) or b""
                 joined = b",".join([one for one in (joined, result) if one])
             else:
-                kind = type(value).__name__
-                log.warning(
-                    f"{self.title}: failed to retrieve value of '{name}',"
-                    f" Unknown result type {kind}."
-                )
+                if not counter.skipped:
+                    kind = type(value).__name__
+                    log.warning(
+                        f"{self.title}: failed to retrieve value of '{name}',"
+                        f" Unknown result type {kind}."
+                    )
+                counter.skipped += 1
         return joined
 
     def close(self) -> None:
@@ -268,9 +286,10 @@ class MongodbTable(DatabaseTable):
 
 
 class _Counter:
-    """The number of values that a lookup has found."""
+    """The numbers of values that a lookup has found, and skipped."""
 
     values = 0
+    skipped = 0
 
 
 TYPE = database_type(MongodbTable)
