@@ -1,7 +1,7 @@
 """Check every entry of the mailbox tables with the daemon's own search.
 
 Tables that can be listed are read from the first entry to the last; the others are
-asked for one recipient. Where each entry takes a query to a server, only a sample is
+asked for one recipient. Where each entry takes a query to a database, only a sample is
 checked.
 
 Raises: nothing.
@@ -132,7 +132,7 @@ def _sampled(subject: Subject, sample: Sample) -> Problem:
     return subject.problem(
         "PV209",
         f"{sample.wanted} of {counted(sample.total, 'entry')} checked"
-        + (", because each takes a query to a server" if sample.is_slow else ""),
+        + (", because each takes a query to a database" if sample.is_slow else ""),
         "virtual_mailbox_maps",
         severity="info",
         remedy="" if sample.is_slow else "run this without --sample",

@@ -222,9 +222,8 @@ def database_type(
     make: MakeTable,
     *,
     files: Callable[[str, TableContext], tuple[TableFile, ...]] = files,
-    is_slow: bool = True,
 ) -> TableType:
-    """A type of tables with parameters; the first lookup may connect."""
+    """A type of tables with parameters; a lookup may have to wait."""
 
     def open_table(
         type_: str, name: str, options: TableOptions, context: TableContext
@@ -236,4 +235,4 @@ def database_type(
             parameters.close()
             raise
 
-    return TableType(open_table, files, tables_within, is_slow=is_slow)
+    return TableType(open_table, files, tables_within, is_slow=True)

@@ -16,12 +16,15 @@ Differs: SQLite errors. A lookup in a `sqlite:` table that fails defers mail; vi
 Differs: Busy SQLite files. A lookup in a SQLite file that another program is writing
     waits for it; in Postfix it fails at once.
 Raises: TableError.
+Security: the file may be one that others can write: what is a table in it may as well
+    be a view that computes without end.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from urllib.parse import quote as percent_encode
 
@@ -30,6 +33,7 @@ from postvirt.model.text import wire
 from postvirt.tables.complaint import missing_or_unusable
 from postvirt.tables.context import TableContext
 from postvirt.tables.databases import database
+from postvirt.tables.databases.answer_limits import ANSWER_SECONDS
 from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.database import (
     DatabaseTable,
@@ -43,6 +47,10 @@ from postvirt.tables.table import TableFile, TableOptions
 
 # How long to wait for a writer; Postfix does not.
 LOCK_SECONDS = 5.0
+# The largest row that is read from the file, with columns that are no results.
+MAX_ROW_BYTES = 1 << 24
+# Between two checks of the time limit, in instructions of the library.
+_STEPS = 10_000
 
 
 def quote(value: bytes, around: str) -> bytes:
@@ -100,6 +108,7 @@ class SqliteTable(DatabaseTable):
             why = f"{self.title}: open database {shown}: {reason}"
             raise missing_or_unusable(error, why, shown) from None
         self._database.text_factory = bytes
+        self._database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
         check_quotes(self.title, self.queries[0], context)
 
     def _identity(self) -> tuple[int, int]:
@@ -113,6 +122,8 @@ class SqliteTable(DatabaseTable):
     def _values(self, fields: Fields) -> Iterator[bytes | None]:
         """The first column of every row."""
         shown = self.queries[0].fill(fields).decode("utf-8", "replace")
+        deadline = time.monotonic() + ANSWER_SECONDS
+        self._database.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         try:
             query = self.queries[0].fill(fields, quote).decode("utf-8")
             rows = self._database.execute(query)
@@ -156,4 +167,4 @@ def _files(name: str, context: TableContext) -> tuple[TableFile, ...]:
     return (*found, TableFile(path, is_read_live=True))
 
 
-TYPE = database_type(SqliteTable, files=_files, is_slow=False)
+TYPE = database_type(SqliteTable, files=_files)

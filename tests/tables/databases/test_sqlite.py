@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from postvirt.errors import TableError
+from postvirt.tables.databases.answer_limits import MAX_ANSWER_BYTES
 from postvirt.tables.databases.sqlite import first_statement
-from postvirt.tables.table import TableOptions
+from postvirt.tables.table import Table, TableOptions
 from tests.harness.tables import open_maps, open_table, opener
 
 OPTIONS = TableOptions(utf8=True, paranoid=True)
@@ -237,6 +239,47 @@ def test_a_locked_database_is_an_error(database, cf_file, monkeypatch):
     writer.execute("COMMIT")
     writer.close()
     assert table.lookup(b"user@example.com") == b"user/"
+    table.close()
+
+
+@pytest.fixture
+def hostile(tmp_path, cf_file):
+    """Open a table on a file in which "users" is this view."""
+
+    def make(view: str) -> Table:
+        path = tmp_path / "hostile.db"
+        with closing(sqlite3.connect(path)) as one:
+            one.execute(f"CREATE VIEW users AS {view}")
+        query = "SELECT path FROM users WHERE address = '%s'"
+        return open_table(f"sqlite:{cf_file(dbpath=path, query=query)}", OPTIONS)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (f"hex(zeroblob({MAX_ANSWER_BYTES}))", "larger than 262144 bytes"),
+        ("replace(hex(zeroblob(5000)), '0', hex(zeroblob(5000)))", "too big"),
+        ("zeroblob(900000000)", "too big"),
+    ],
+)
+def test_a_value_that_is_too_large_is_an_error(hostile, logged, path, reason):
+    table = hostile(f"SELECT 'user' AS address, {path} AS path")
+    with pytest.raises(TableError, match=reason):
+        table.lookup(b"user")
+    assert table.lookup(b"none") is None
+    table.close()
+
+
+def test_a_view_without_end_has_a_time_limit(hostile, logged, monkeypatch):
+    monkeypatch.setattr("postvirt.tables.databases.sqlite.ANSWER_SECONDS", 0.1)
+    table = hostile(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT CASE i WHEN 5 THEN 'user' END AS address, '5/' AS path FROM n"
+    )
+    with pytest.raises(TableError, match="interrupted"):
+        table.lookup(b"user")
     table.close()
 
 
