@@ -17,7 +17,8 @@ Differs: Confined workers. virtual(8) keeps root as its real user. A worker of p
     such as execve(2).
 Differs: Groups of the system. Mail is not delivered with a gid whose members can read
     /etc/shadow or a disk, or can command a service such as Docker, but deferred.
-Raises: nothing while it is prepared; OSError in a worker that cannot be confined.
+Raises: nothing while it is prepared; OSError in a worker that cannot be mail_owner, or
+cannot be kept to the directories that it was told.
 Security: system.seccomp says what is refused.
 """
 
@@ -29,6 +30,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from postvirt.model.mailbox import Owner
 from postvirt.system import capabilities, landlock, log, privileges, seccomp
@@ -88,8 +90,12 @@ class Confinement:
         seccomp.refuse_new_privileges()
         if rules:
             rules.enforce()
-        if self.filter:
-            self.filter.load()
+        try:
+            if self.filter:
+                self.filter.load()
+        except OSError as error:
+            why = log.errno_text(error)
+            log.warning(f"no system call is refused to this worker: {why}")
 
 
 def _rules(places: Sequence[str]) -> Rules:
@@ -128,11 +134,14 @@ def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confin
     missing = []
     for_good = True
     if privileges.is_root():
-        for_good = capabilities.has(capabilities.KILL)
-        if not for_good:
-            missing.append("root is their real user, for want of CAP_KILL")
-        if not capabilities.has(capabilities.SETPCAP):
-            missing.append("their bounding set stays, for want of CAP_SETPCAP")
+        why_not = _why_not_for_good()
+        for_good = not why_not
+        if not capabilities.may_change():
+            missing.append("root is their effective user: capset is refused")
+        elif why_not:
+            missing.append(f"root is their real user: {why_not}")
+        if not capabilities.may_lock():
+            missing.append("their bounding set stays: CAP_SETPCAP is missing")
     calls = None
     try:
         calls = seccomp.make_filter(
@@ -140,7 +149,7 @@ def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confin
             [range(gid, gid + 1) for gid in sorted(_gids_of_root() - {owner.gid})],
         )
     except UnavailableError as error:
-        missing.append(f"there is no filter of system calls: {error}")
+        missing.append(f"no system call is refused: {error}")
     if places:
         try:
             landlock.check_available()
@@ -158,6 +167,20 @@ def _without(numbers: range, number: int) -> Iterator[range]:
         yield range(number + 1, end)
     else:
         yield range(end)
+
+
+def _why_not_for_good() -> str:
+    """Why this process could perhaps not send signals to a process of mail_owner."""
+    if not capabilities.has(capabilities.KILL):
+        return "CAP_KILL is missing"
+    try:
+        label = Path("/proc/self/attr/current").read_text().strip("\0\n")
+    except OSError:
+        return ""
+    if not label or "unconfined" in label:
+        return ""
+    # That cannot be tried here, and Postfix's policies for SELinux do not allow it.
+    return f"{label} may send no signals to others"
 
 
 def _gids_of_root() -> set[int]:

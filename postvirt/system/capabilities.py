@@ -11,13 +11,14 @@ Raises: OSError.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 # Those that are known by name here.
-KILL, SETGID, SETUID, SETPCAP, SYS_ADMIN = 5, 6, 7, 8, 21
+KILL, SETGID, SETUID, SYS_ADMIN = 5, 6, 7, 21
 
 # What a process needs to work on files as others.
 FOR_OTHERS = (SETUID, SETGID)
@@ -30,6 +31,7 @@ _SETS = struct.Struct("=6I")
 _PR_SET_KEEPCAPS = 8
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
+_NO_CAPABILITY = 63  # the sets have room for it
 
 # Neither uid 0 nor a change of the uid gives or takes a capability, none can be kept or
 # become ambient; all of these locked.
@@ -53,6 +55,21 @@ def has_more_than_its_user() -> bool:
         return True
     _, permitted, _ = _sets()
     return uid != 0 and permitted != 0
+
+
+def may_change() -> bool:
+    """Whether capset(2) works here; a policy of SELinux may refuse it to a daemon."""
+    try:
+        _set(*_sets())
+    except OSError:
+        return False
+    return True
+
+
+def may_lock() -> bool:
+    """Whether `lock` can do all that it says: a check that changes nothing."""
+    _prctl(_PR_CAPBSET_DROP, _NO_CAPABILITY, 0, 0, 0)
+    return ctypes.get_errno() != errno.EPERM
 
 
 def put_in_effect(capabilities: Collection[int]) -> None:
@@ -81,13 +98,13 @@ def keep_only(capabilities: Collection[int]) -> None:
 def lock() -> None:
     """Keep what is permitted when the user changes, until `keep_only` decides.
 
-    With CAP_SETPCAP, no change of the user gives a capability back from now on, and no
-    program obtains one by being executed.
+    Where CAP_SETPCAP is in effect, no change of the user gives a capability back from
+    now on, and no program obtains one by being executed.
     """
-    if not has(SETPCAP):
+    if not may_lock():
         _check(_prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
         return
-    for number in range(64):
+    for number in range(_NO_CAPABILITY):
         if number not in FOR_OTHERS and _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
             break  # that was the last one that the kernel knows
     _check(_prctl(_PR_SET_SECUREBITS, _SECURE_BITS, 0, 0, 0))

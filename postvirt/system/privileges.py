@@ -41,15 +41,13 @@ def settle(owner: Owner) -> None:
 
     Does nothing for a process that was not started as root.
     """
-    global _home
     if not is_root():
         return
     os.setgroups(())
-    os.setegid(owner.gid)
-    if owner.uid != 0:
-        os.seteuid(owner.uid)
+    if owner.uid != 0 and capabilities.may_change():
+        _take_effective(owner)
         capabilities.put_in_effect(FOR_OTHERS)
-    _home = owner
+    _settle_files(owner)
 
 
 def confine(owner: Owner, *, for_good: bool) -> None:
@@ -59,18 +57,35 @@ def confine(owner: Owner, *, for_good: bool) -> None:
                 send this process a signal, besides the user itself
     Does nothing for a process that was not started as root.
     """
-    global _home
     if not is_root():
         return
-    capabilities.lock()
     os.setgroups(())
-    if for_good:
-        _change_for_good(owner)
-    else:
-        os.setegid(owner.gid)
-        os.seteuid(owner.uid)
-    capabilities.keep_only(FOR_OTHERS)
-    _home = owner
+    if capabilities.may_change():
+        capabilities.lock()
+        if for_good:
+            _change_for_good(owner)
+        else:
+            _take_effective(owner)
+        capabilities.keep_only(FOR_OTHERS)
+    _settle_files(owner)
+
+
+def _take_effective(owner: Owner) -> None:
+    os.setegid(owner.gid)
+    os.seteuid(owner.uid)
+
+
+def _settle_files(home: Owner) -> None:
+    """Work on files as this user between deliveries.
+
+    It is all that can be done where capset(2) is refused: an effective user other than
+    root could not work on files as others. The kernel takes root's rights on files out
+    of effect.
+    """
+    global _home
+    if not file_identity.take(home.uid, home.gid):
+        raise _not_permitted()
+    _home = home
 
 
 def become(owner: Owner) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from postvirt.delivery import confinement
 from postvirt.model.mailbox import Owner
-from postvirt.system import file_identity, privileges, seccomp
+from postvirt.system import capabilities, file_identity, log, privileges, seccomp
 from postvirt.system.privileges import acting_as
 from tests.harness.child import MAIL_OWNER, RECIPIENT, Log, in_child
 
@@ -25,7 +27,9 @@ def test_what_is_missing_is_logged_once(
         raise seccomp.UnavailableError("libseccomp is not installed")
 
     monkeypatch.setattr(seccomp, "make_filter", unavailable)
-    monkeypatch.setattr("postvirt.system.capabilities.has", lambda _: False)
+    monkeypatch.setattr(capabilities, "has", lambda _: False)
+    monkeypatch.setattr(capabilities, "may_lock", lambda: False)
+    monkeypatch.setattr(capabilities, "may_change", lambda: True)
     monkeypatch.setattr(privileges, "is_root", lambda: True)
     for _ in range(3):
         found = confinement.prepare(MAIL_OWNER, 100)
@@ -33,9 +37,9 @@ def test_what_is_missing_is_logged_once(
     assert found.filter is None
     head = "workers are not fully confined: "
     assert logged.lines == [
-        f"{head}root is their real user, for want of CAP_KILL",
-        f"{head}their bounding set stays, for want of CAP_SETPCAP",
-        f"{head}there is no filter of system calls: libseccomp is not installed",
+        f"{head}root is their real user: CAP_KILL is missing",
+        f"{head}their bounding set stays: CAP_SETPCAP is missing",
+        f"{head}no system call is refused: libseccomp is not installed",
     ]
 
 
@@ -47,6 +51,66 @@ def test_without_a_filter_a_worker_works_all_the_same() -> None:
             return os.getuid(), file_identity.uid()
 
     assert in_child(work) == (MAIL_OWNER.uid, RECIPIENT.uid)
+
+
+def refuse_capset() -> None:
+    """As a policy of SELinux does."""
+    rules = seccomp._Rules()
+    rules.refuse("capset")
+    seccomp.Filter(rules.exported(), rules.number_of("seccomp")).load()
+
+
+@pytest.mark.root
+def test_where_capset_is_refused_mail_is_delivered_all_the_same(ground: Path) -> None:
+    ground.chmod(0o777)
+    (ground / "private").touch(0o600)
+
+    def work() -> tuple[tuple[str, ...], list[int]]:
+        calls = seccomp.make_filter([range(100)], [range(1)])
+        refuse_capset()
+        found = replace(confinement.find(MAIL_OWNER, 100), filter=calls)
+        found.begin(MAIL_OWNER)
+        with pytest.raises(PermissionError):
+            (ground / "private").read_bytes()
+        (ground / "ours").touch()
+        with acting_as(RECIPIENT):
+            (ground / "file").touch()
+        owners = [(ground / name).stat().st_uid for name in ("ours", "file")]
+        with pytest.raises(PermissionError), acting_as(Owner(99, 5001)):
+            pytest.fail("acted as a user of the system")
+        assert not file_identity.take(0, 0)
+        return found.missing, owners
+
+    missing, owners = in_child(work)
+    assert missing[0] == "root is their effective user: capset is refused"
+    assert owners == [MAIL_OWNER.uid, RECIPIENT.uid]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("", []),
+        ("unconfined\n", []),
+        ("unconfined_u:unconfined_r:unconfined_t:s0\0", []),
+        (
+            "u:r:virtual_t\0",
+            ["root is their real user: u:r:virtual_t may send no signals to others"],
+        ),
+    ],
+)
+def test_under_a_policy(
+    label: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.read_text
+
+    def read(path: Path) -> str:
+        return label if path == Path("/proc/self/attr/current") else real(path)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    found = confinement.find(MAIL_OWNER, 100)
+    assert list(found.missing) == said
+    assert found.for_good == (not said)
 
 
 @pytest.mark.root
@@ -86,3 +150,15 @@ def test_groups_that_are_as_good_as_roots_are_refused() -> None:
             pass
 
     in_child(work)
+
+
+def test_a_filter_that_cannot_be_loaded_stops_no_mail() -> None:
+    def work() -> list[str]:
+        lines = Log()
+        log.start(lines)
+        broken = seccomp.Filter(b"\xff" * 8, seccomp.make_filter().call)
+        confinement.Confinement(True, broken).begin(Owner(os.getuid(), os.getgid()))
+        return lines.lines
+
+    (line,) = in_child(work)
+    assert line == "warning: no system call is refused to this worker: Invalid argument"

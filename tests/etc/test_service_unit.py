@@ -156,8 +156,8 @@ def test_without_these_capabilities_nothing_is_delivered(name: str) -> None:
     ("missing", "says"),
     [
         ((), []),
-        (("CAP_SETPCAP",), ["their bounding set stays, for want of CAP_SETPCAP"]),
-        (("CAP_KILL",), ["root is their real user, for want of CAP_KILL"]),
+        (("CAP_SETPCAP",), ["their bounding set stays: CAP_SETPCAP is missing"]),
+        (("CAP_KILL",), ["root is their real user: CAP_KILL is missing"]),
     ],
 )
 def test_the_service_delivers_and_stops_without_a_complaint(

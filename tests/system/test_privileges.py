@@ -73,7 +73,7 @@ def test_a_confined_process_keeps_two_capabilities(
 ) -> None:
     def work() -> None:
         if not may_lock:
-            monkeypatch.setattr("postvirt.system.capabilities.has", lambda _: False)
+            monkeypatch.setattr("postvirt.system.capabilities.may_lock", lambda: False)
         before = capabilities()["Bnd"]
         privileges.confine(MAIL_OWNER, for_good=for_good)
         root = MAIL_OWNER.uid if for_good else 0
