@@ -39,6 +39,32 @@ def _missing(item: pytest.Item) -> str:
     return ""
 
 
+# What scripts/coverage measures. Elsewhere most tests start commands, which take three
+# times as long then, or processes that are killed, of which nothing is left to see.
+_MEASURED = (
+    *("tests/codec/", "tests/config/", "tests/delivery/", "tests/engine/"),
+    *("tests/inspection/", "tests/installation/", "tests/mailbox/", "tests/model/"),
+    *("tests/queuefile/", "tests/report/", "tests/routing/", "tests/server/"),
+    *("tests/standin/", "tests/system/", "tests/tables/composites/"),
+    *("tests/tables/rules/", "tests/tables/simple/", "tests/tables/test_"),
+    *("tests/cli/test_reload.py", "tests/cli/test_status.py"),
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait now and then, so a core has work for more than one of them."""
+    return max(1, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_left_out = any(map(item.get_closest_marker, ("slow", "timed")))
+        if item.nodeid.startswith(_MEASURED) and not is_left_out:
+            item.add_marker(pytest.mark.measured)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     reason = _missing(item)
     if not reason:

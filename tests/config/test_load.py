@@ -247,6 +247,7 @@ def test_a_bad_override_is_refused_with_postfix_words(option, message):
     assert caught.value.text == message
 
 
+@pytest.mark.timed
 def test_a_file_of_5000_lines_is_read_quickly(main_cf):
     """In 0.2 s on an ordinary machine, start of Python included."""
     names = [

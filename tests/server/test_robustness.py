@@ -29,6 +29,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_ten_thousand_connections_leave_no_descriptor(start: Start, post: Post) -> None:
     agent = start("-m", "20000")
     assert agent.ask(post.request()).status == 0
@@ -46,6 +47,7 @@ def test_ten_thousand_connections_leave_no_descriptor(start: Start, post: Post) 
     assert agent.children() == [worker]
 
 
+@pytest.mark.slow
 def test_nor_do_a_hundred_workers_one_after_the_other(start: Start, post: Post) -> None:
     agent = start("-m", "100")
 

@@ -369,6 +369,7 @@ def test_without_a_process_to_spare_it_tries_again(
     )
 
 
+@pytest.mark.timed
 def test_no_descriptor_and_no_zombie_stays() -> None:
     def story() -> object:
         counts: set[int] = set()
