@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from postvirt.model.text import text
 from postvirt.server.hung_mailboxes import MOST_HUNG, HungMailboxes
 from postvirt.server.loop import Loop
-from postvirt.server.metrics.scoreboard import Inside, Scoreboard
+from postvirt.server.metrics.scoreboard import Inside
 from postvirt.server.orphaned_clients import answer, clients_of
 from postvirt.server.watched_worker import Health, WatchedWorker
 from postvirt.system import log
@@ -56,7 +56,6 @@ class HangWatch:
         self,
         loop: Loop,
         workers: Mapping[int, WatchedWorker],
-        scoreboard: Scoreboard,
         replace: Callable[[WatchedWorker], None],
         on_look: Callable[[], bool],
     ) -> None:
@@ -64,7 +63,6 @@ class HangWatch:
         self.is_watching = False
         self._loop = loop
         self._workers = workers
-        self._scoreboard = scoreboard
         self._replace = replace
         self._on_look = on_look
         self._looked = 0.0
@@ -134,7 +132,7 @@ class HangWatch:
         worker.health = Health.QUIET
         inside = worker.slot.inside()
         self.hung.add(worker.pid, inside)
-        self._scoreboard.count_hung(len(self.hung))
+        worker.slot.is_hung = True
         log.warning(
             f"worker process {worker.pid} does not come back{_place(inside, 'from')}"
             " -- another one accepts clients"
@@ -168,13 +166,13 @@ class HangWatch:
         os.kill(worker.pid, signal.SIGKILL)
         answer(clients)
         log.warning(
-            f"worker process {worker.pid} hangs{_place(inside, 'in')}: killed, and"
-            f" {len(clients)} clients told to try again"
+            f"worker process {worker.pid} hangs{_place(inside, 'in')}: killed;"
+            f" clients told to try again: {len(clients)}"
         )
 
     def _release(self, worker: WatchedWorker) -> None:
         self.hung.remove(worker.pid)
-        self._scoreboard.count_hung(len(self.hung))
+        worker.slot.is_hung = False
 
     def _watch(self, *, is_watching: bool) -> None:
         self.is_watching = is_watching

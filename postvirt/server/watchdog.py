@@ -99,7 +99,7 @@ class Watchdog:
         self._scoreboard = Scoreboard()
         self._workers: dict[int, WatchedWorker] = {}
         self._hang_watch = HangWatch(
-            loop, self._workers, self._scoreboard, self._go_on_without, self._adapt
+            loop, self._workers, self._go_on_without, self._adapt
         )
         self._exit_status = 0
         self._backoff = Backoff()

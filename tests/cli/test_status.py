@@ -198,7 +198,7 @@ def test_a_mailbox_that_hangs_is_named(service: Service) -> None:
         shown = service.command("status").stdout
         assert f"hung mailbox: {new.parent}/ (uid {owner.uid}), for " in shown
         assert f", worker process {hung[0]['pid']}\n" in shown
-        service.wait_for_line("killed, and 1 clients told to try again")
+        service.wait_for_line("killed; clients told to try again: 1")
     while service.status()["hung_mailboxes"]:
         pass
     service.stop()

@@ -22,7 +22,7 @@ from prometheus_client.core import (
 )
 
 from postvirt import __version__
-from postvirt.model.text import wire
+from postvirt.model.text import text, wire
 from postvirt.server.metrics.counts import COMMIT_GROUPS, SECOND, STAGES, Histogram
 from postvirt.server.metrics.scoreboard import Spectator, Totals
 
@@ -83,8 +83,17 @@ def _workers(totals: Totals) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "postvirt_hung_mailboxes",
         "Mailboxes in which a worker process hangs.",
-        value=totals.hung,
+        value=len(totals.hung),
     )
+    hung = GaugeMetricFamily(
+        "postvirt_mailbox_hung_seconds",
+        "For how long a worker process has been hanging in a mailbox.",
+        labels=["mailbox", "uid"],
+    )
+    for inside in totals.hung:
+        seconds = time.monotonic() - inside.since
+        hung.add_metric([_shown(text(inside.path)), str(inside.uid)], seconds)
+    yield hung
     yield GaugeMetricFamily(
         "postvirt_clients_in_flight",
         "Clients that are being served.",

@@ -19,6 +19,7 @@ import fcntl
 import mmap
 import os
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -53,19 +54,17 @@ class _Head(IntEnum):
 
     CHANGES     odd while numbers are being moved
     SLOTS       how many slots have ever been used
-    HUNG        how many mailboxes hang
     """
 
     CHANGES = 0
     SLOTS = 1
-    HUNG = 2
 
 
 class _Field(IntEnum):
     """The numbers of a slot; times are milliseconds of time.monotonic(), 0 is never.
 
-    The watchdog process writes MUST_LEAVE, IS_TAKEN and IS_WATCHED. INSIDE_SINCE,
-    INSIDE_UID, COMMITS and PATH_BYTES say in which mailbox the worker is.
+    The watchdog process writes MUST_LEAVE, IS_TAKEN, IS_WATCHED and IS_HUNG.
+    INSIDE_SINCE, INSIDE_UID, COMMITS and PATH_BYTES say in which mailbox the worker is.
     """
 
     ACCEPTS = 0
@@ -80,6 +79,7 @@ class _Field(IntEnum):
     INSIDE_UID = 9
     COMMITS = 10
     PATH_BYTES = 11
+    IS_HUNG = 12
 
 
 # As plain numbers: members of an enumeration take three times as long.
@@ -110,6 +110,22 @@ class Inside:
     uid: int
     since: float
     commits: bool
+
+
+def _inside(numbers: Sequence[int] | memoryview, path: bytes) -> Inside | None:
+    """What the numbers of a slot say, and the bytes of its path."""
+    since = numbers[_INSIDE_SINCE]
+    if not since:
+        return None
+    uid, commits = numbers[_INSIDE_UID], bool(numbers[_COMMITS])
+    return Inside(path[: numbers[_PATH_BYTES]], uid, since / 1000, commits)
+
+
+def _hung(numbers: Sequence[int]) -> Inside | None:
+    """The mailbox in which the worker hangs whose slot has these numbers."""
+    if not numbers[_Field.IS_HUNG]:
+        return None
+    return _inside(numbers, array("q", numbers[_COUNTED_NUMBERS:]).tobytes())
 
 
 class Slot:
@@ -188,13 +204,7 @@ class Slot:
 
     def inside(self) -> Inside | None:
         """In which mailbox the worker is."""
-        numbers = self._numbers
-        since = numbers[_INSIDE_SINCE]
-        if not since:
-            return None
-        path = bytes(self._path[: numbers[_PATH_BYTES]])
-        uid, commits = numbers[_INSIDE_UID], bool(numbers[_COMMITS])
-        return Inside(path, uid, since / 1000, commits)
+        return _inside(self._numbers, bytes(self._path))
 
     @property
     def is_watched(self) -> bool:
@@ -204,6 +214,15 @@ class Slot:
     @is_watched.setter
     def is_watched(self, is_watched: bool) -> None:
         self._numbers[_Field.IS_WATCHED] = is_watched
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether the watchdog process misses the signs of life."""
+        return bool(self._numbers[_Field.IS_HUNG])
+
+    @is_hung.setter
+    def is_hung(self, is_hung: bool) -> None:
+        self._numbers[_Field.IS_HUNG] = is_hung
 
     @property
     def counts(self) -> Counts:
@@ -300,10 +319,6 @@ class Scoreboard:
         if slot.is_shared:
             self._free.append(slot)
 
-    def count_hung(self, mailboxes: int) -> None:
-        """So many mailboxes hang now."""
-        self._head[_Head.HUNG] = mailboxes
-
     def count_end(self, reason: Reason) -> None:
         """Count a worker that was replaced."""
         self._head[len(_Head) + _REASONS.index(reason)] += 1
@@ -314,14 +329,14 @@ class Totals:
     """What the scoreboard says about all workers together.
 
     workers     how many there are; `accepting` of them accept clients
-    hung        how many mailboxes hang
+    hung        the mailboxes that hang
     ends        how many were replaced, by reason
     counts      what all have counted, including those that have ended
     """
 
     workers: int
     accepting: int
-    hung: int
+    hung: Sequence[Inside]
     in_flight: int
     served: int
     ends: dict[Reason, int]
@@ -338,16 +353,17 @@ class Spectator:
         """What all workers have done."""
         numbers = self._copy()
         head = numbers[:_HEAD_NUMBERS]
-        slots = [
-            numbers[begin : begin + _COUNTED_NUMBERS]
+        whole = [
+            numbers[begin : begin + _SLOT_NUMBERS]
             for begin in range(_HEAD_NUMBERS, len(numbers), _SLOT_NUMBERS)
         ]
+        slots = [numbers[:_COUNTED_NUMBERS] for numbers in whole]
         taken = [slot for slot in slots if slot[_Field.IS_TAKEN]]
         counts = [sum(column) for column in zip(*slots, strict=True)]
         return Totals(
             workers=len(taken),
             accepting=sum(slot[_Field.ACCEPTS] for slot in taken),
-            hung=head[_Head.HUNG],
+            hung=[inside for one in whole if (inside := _hung(one)) is not None],
             in_flight=counts[_Field.IN_FLIGHT],
             served=counts[_Field.SERVED],
             ends=dict(zip(_REASONS, head[len(_Head) :], strict=True)),

@@ -10,6 +10,9 @@ import os
 import socket
 import time
 
+# How long systemd may take to read; mail does not wait any longer for it.
+_SECONDS = 0.5
+
 
 def notify(state: str) -> None:
     """Report for example "READY=1"; the time is added to RELOADING=1."""
@@ -19,6 +22,7 @@ def notify(state: str) -> None:
     if state == "RELOADING=1":
         state += f"\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(_SECONDS)
         try:
             connection.sendto(state.encode(), address.replace("@", "\0", 1))
         except OSError:

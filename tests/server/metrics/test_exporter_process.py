@@ -108,6 +108,13 @@ def test_what_the_scoreboard_says_is_served(start, scoreboard, host: str) -> Non
     assert found.value("postvirt_commit_group_files_bucket", le="4") == 1
     assert found.value("postvirt_commit_group_files_count") == 1
     assert found.value("postvirt_commit_group_files_sum") == 3
+    assert found.value("postvirt_hung_mailboxes") == 0
+    slot.enter(b"/mail/\xe4/", 5001)
+    slot.is_hung = True
+    found = scrape(exporter.address)
+    assert found.value("postvirt_hung_mailboxes") == 1
+    hung = {"mailbox": "/mail/\\xe4/", "uid": "5001"}
+    assert found.value("postvirt_mailbox_hung_seconds", **hung) >= 0
     assert found.value("postvirt_lock_wait_seconds_count") == 1
     assert found.value("postvirt_lock_wait_seconds_sum") == 1.5
     versions = found.labels("postvirt_build_info", "version")

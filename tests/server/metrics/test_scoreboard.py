@@ -7,7 +7,9 @@ import time
 import pytest
 
 from postvirt.server.metrics.scoreboard import (
+    MOST_PATH_BYTES,
     Activity,
+    Inside,
     Reason,
     Scoreboard,
     Slot,
@@ -51,6 +53,33 @@ def test_a_slot_is_used_again_and_empty_then() -> None:
     assert again.read() == Activity(False, 0, 0, 0.0)
     assert not again.is_dismissed
     assert again.is_shared
+
+
+def test_where_a_worker_is_is_seen_by_others() -> None:
+    scoreboard = Scoreboard()
+    slot, other = scoreboard.take(), scoreboard.take()
+    assert slot.inside() is None
+    slot.enter(b"/mail/a longer one/", 5002)
+    slot.enter(b"/mail/bob/", 5001, commits=True)
+    inside = slot.inside()
+    assert inside == Inside(b"/mail/bob/", 5001, inside.since if inside else 0, True)
+    assert inside.since <= time.monotonic() < inside.since + 60
+    assert other.inside() is None
+    # Others only have to know when it hangs there.
+    spectator = Spectator(scoreboard.fd)
+    assert spectator.look().hung == []
+    slot.is_hung = True
+    assert spectator.look().hung == [inside]
+    slot.leave()
+    assert spectator.look().hung == []
+
+
+def test_of_a_long_path_the_beginning_is_noted() -> None:
+    slot = Slot()
+    slot.enter(b"/" + b"x" * 5000, 1)
+    inside = slot.inside()
+    assert inside is not None
+    assert inside.path == b"/" + b"x" * (MOST_PATH_BYTES - 1)
 
 
 def test_slots_do_not_touch_each_other() -> None:
