@@ -348,12 +348,8 @@ class Settings:
         "100", minimum=1, meaning="Number of clients per worker."
     )
     postvirt_workers: int = integer(
-        "0",
-        minimum=0,
-        maximum=100,
-        meaning="Most workers that accept clients (0: one for each processor).",
+        "0", maximum=100, meaning="Most workers at a time; 0: one per processor."
     )
-
     postvirt_json_log_file: str = string(
         "", meaning="The file of a log in JSON, in addition to Postfix's log."
     )
