@@ -5,16 +5,17 @@ is not root's alone. So every command is made in one of three ways:
 
     as root    plain, if only root controls the path
     as owner   with the rights of the owner only, who can do the same by themselves
-    inside     for a directory that only root can change: the shell enters it, compares
-               where it is with the path, and changes "."
+    inside     for a directory that only root can change: the shell enters it, makes
+               sure that it is in the directory that was checked, and changes "."
 
 None of them exists for a path that leads through a symbolic link of others, and none
 but the second for a file in the hands of others.
 
 Raises: nothing.
 Security: see system.path_control. A directory in which the shell stands cannot be
-replaced, and others cannot have moved one of root's to that path: this requires write
-permission for it, and a directory has no hard links.
+replaced. It is the right one if path and inode number are those that were checked, or
+if it is new and empty: others could move a directory of root's to that path from beside
+it.
 """
 
 from __future__ import annotations
@@ -104,16 +105,21 @@ class Place:
         if self.link or not self.status or not stat.S_ISDIR(self.status.st_mode):
             return ()
         change = " ".join([quoted(one) for one in words])
-        return script(f"({_enter(self.way.path, self.way.path)} && {change} .)")
+        return script(f"({_enter(self.way.path, self.status)} && {change} .)")
 
     def _first_inside(self, new_owner: str, mode: str) -> tuple[Commands, bool]:
         """Create the first missing directory; whether no other is missing."""
         nearest = self.way.nearest
+        try:
+            enter = _enter(nearest, os.lstat(nearest))
+        except OSError:
+            return (), False  # something changes while we look
         name = os.path.relpath(self.way.path, nearest).split(b"/")[0]
         first, below = os.path.join(nearest, name), b"./" + name
         line = script(
-            f"({_enter(nearest, nearest)} && mkdir -m {mode} {quoted(below)}"
-            f" && {_enter(below, first)} && chown --from=0 {quoted(new_owner)} .)"
+            f"({enter} && mkdir -m {mode} {quoted(below)} && cd -P {quoted(below)}"
+            f' && [ "$(env pwd -P) $(ls -A)" = {quoted(first + b" ")} ]'
+            f" && chown --from=0 {quoted(new_owner)} .)"
         )
         return line, first == self.way.path
 
@@ -128,12 +134,13 @@ def place_of(path: str | bytes) -> Place:
     return Place(way, status)
 
 
-def _enter(directory: bytes, expected: bytes) -> str:
-    """Enter a directory, and go on only if that led to this path.
+def _enter(directory: bytes, status: os.stat_result) -> str:
+    """Enter a directory, and go on only if it is the same one at the same place.
 
     pwd(1) asks the kernel; the shell's own may only repeat what the shell was told.
     """
-    return f'cd -P {quoted(directory)} && [ "$(env pwd -P)" = {quoted(expected)} ]'
+    same = quoted(directory + b" %d" % status.st_ino)
+    return f'cd -P {quoted(directory)} && [ "$(env pwd -P) $(stat -c %i .)" = {same} ]'
 
 
 def _both(user: _Account, group: _Account) -> str:

@@ -1,9 +1,10 @@
 """Run commands as root after others have replaced what they could on the way.
 
 Every name in the paths of the commands that others can replace is replaced in turn: by
-a link to a directory or a file of root's, and by another name of that file. The names
-are replaced with the rights of the users in question, so that the kernel says what they
-can do. Whatever the commands do then, that directory and that file stay as they are.
+a link to a directory or a file of root's, by another name of that file, and by a
+directory of root's from beside it. The names are replaced with the rights of the users
+in question, so that the kernel says what they can do. Whatever the commands do then,
+what is root's stays as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,14 +34,18 @@ def attack(root: Path, commands: Sequence[str], *, shell: str = "sh") -> int:
     """The number of replacements that were possible; none of them had an effect."""
     count = 0
     for name in _names(root, commands):
-        for replace in (_by_link_to_directory, _by_link_to_file, _by_hard_link):
+        for replace in (
+            _by_link_to_directory,
+            _by_link_to_file,
+            _by_hard_link,
+            _by_moving_a_directory,
+        ):
             if not _move_away_as_its_user(name):
                 break
             victim = _Victim(root.parent / "victim", _away(name))
             replace(victim, name)
-            before = victim.state()
-            run(commands, shell=shell)
-            assert victim.state() == before, (name, replace.__name__, commands)
+            with _looking(victim.root), _looking(name):
+                run(commands, shell=shell)
             _move_back(name)
             shutil.rmtree(victim.root)
             count += 1
@@ -92,10 +98,6 @@ class _Victim:
     def file(self) -> Path:
         return self.root / "file"
 
-    def state(self) -> object:
-        status = self.root.stat()
-        return (status.st_mode, status.st_uid, status.st_gid, tree(self.root))
-
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
         target.mkdir(mode=0o700)
@@ -104,6 +106,27 @@ class _Victim:
                 _Victim._copy(one, target / one.name)
             else:
                 (target / one.name).touch(mode=0o600)
+
+
+@contextmanager
+def _looking(directory: Path) -> Iterator[None]:
+    """A directory of root's, wherever others move it, stays what it is."""
+    if directory.is_symlink() or not directory.is_dir():
+        yield
+        return
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        before = _state(fd)
+        yield
+        assert _state(fd) == before, directory
+    finally:
+        os.close(fd)
+
+
+def _state(fd: int) -> object:
+    status = os.fstat(fd)
+    below = tree(Path(f"/proc/self/fd/{fd}"))
+    return (status.st_mode, status.st_uid, status.st_gid, below)
 
 
 def _by_link_to_directory(victim: _Victim, name: Path) -> None:
@@ -119,6 +142,10 @@ def _by_link_to_file(victim: _Victim, name: Path) -> None:
 def _by_hard_link(victim: _Victim, name: Path) -> None:
     # As its user, where fs.protected_hardlinks is off.
     os.link(victim.file, name)
+
+
+def _by_moving_a_directory(victim: _Victim, name: Path) -> None:
+    _Victim._copy(victim.directory, name)
 
 
 def _give_link(name: Path) -> None:
@@ -162,13 +189,11 @@ def _mover(name: Path, uid: int, gid: int) -> Callable[[], bool]:
 
 def _move_back(name: Path) -> None:
     """As it was, whatever the commands have put there."""
-    if os.path.lexists(name):
-        if name.is_dir() and not name.is_symlink():
-            shutil.rmtree(name)
-        else:
-            name.unlink()
-    old = name.with_name(f"{name.name}.old")  # commands may move a file there
-    if os.path.lexists(old):
-        old.unlink()
+    # Commands may move a file to the other name.
+    for path in (name, name.with_name(f"{name.name}.old")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            path.unlink()
     if os.path.lexists(_away(name)):
         _away(name).rename(name)

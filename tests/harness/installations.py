@@ -218,8 +218,12 @@ def _attack(installation: Installation, commands: Sequence[str]) -> None:
     kept = root.with_name("kept")
     subprocess.run(["cp", "-a", root, kept], check=True)
     hostile_links.attack(root, commands)
-    shutil.rmtree(root)
-    kept.rename(root)
+    # In place: the commands are about these directories, and not about copies.
+    for path in sorted(root.rglob("*"), reverse=True):
+        if not os.path.lexists(kept / path.relative_to(root)):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    subprocess.run(["cp", "-a", f"{kept}/.", root], check=True)
+    shutil.rmtree(kept)
 
 
 def prove_sound(case: Sound, installation: Installation) -> None:

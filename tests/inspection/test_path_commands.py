@@ -126,6 +126,7 @@ def test_root_follows_no_name_in_the_hands_of_others(
         "mkdir -p {}/missing && chown 5001 {}/missing",
         "(cd {}/directory && chown 5001:5000 .)",
         '(cd -P {}/directory && [ "$PWD" != x ] && chmod 755 .)',
+        '(cd -P {}/directory && [ "$(env pwd -P)" = {}/directory ] && chmod 755 .)',
     ],
 )
 def test_commands_that_follow_such_names_are_found(line: str, root: Path) -> None:
