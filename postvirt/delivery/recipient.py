@@ -30,6 +30,7 @@ from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome, Result
 from postvirt.model.request import Recipient
 from postvirt.model.text import text
 from postvirt.system import log, whereabouts
+from postvirt.system.clock import SteadyClock
 from postvirt.system.whereabouts import HUNG_SECONDS
 
 # How often to look whether a process still hangs in a mailbox, until it is given up.
@@ -98,6 +99,7 @@ class Postman(Deliverer):
             attempts=settings.deliver_lock_attempts,
             delay_seconds=settings.deliver_lock_delay,
             stale_seconds=settings.stale_lock_time,
+            now=SteadyClock().now,
         )
         hostname = socket.gethostname().encode()
         return cls(settings, resolver, has_slow_tables, locking, hostname)

@@ -24,6 +24,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -58,6 +59,7 @@ from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import locks, log, whereabouts
+from postvirt.system.clock import time_of_day
 from postvirt.system.descriptors import close
 from postvirt.system.directories import open_directory
 from postvirt.system.safe_open import open_or_create
@@ -74,13 +76,14 @@ class Locking:
 
     styles are words of virtual_mailbox_lock; a lock that another process holds is tried
     `attempts` times, about delay_seconds apart; a dot lock that has not changed for
-    stale_seconds is removed.
+    stale_seconds is removed. now is the clock for that.
     """
 
     styles: AbstractSet[str]
     attempts: int
     delay_seconds: float
     stale_seconds: int
+    now: locks.Now = time_of_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +165,8 @@ class _Mbox:
         self._path = mailbox.path
         self.fd = self.device = -1
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
-        self._has_dot_lock = False
         self._directory: Directory | None = None
-        self._is_new = False
-        self._is_file = False
+        self._has_dot_lock = self._is_new = self._is_file = False
 
     def open(self, locking: Locking) -> Steps[None]:
         """Lock and open the file.
@@ -241,8 +242,10 @@ class _Mbox:
                 note.forget()
             is_whole = True
         finally:
-            if not is_whole:
-                self._truncate(length)
+            if not is_whole and self._truncate(length):
+                # The note may have a block of its own, which counts for a quota.
+                with suppress(OSError), inside(self._mailbox):
+                    unfinished.forget(self.fd)
         if self._length < 0:
             self._length = length
 
@@ -280,7 +283,7 @@ class _Mbox:
         if self._has_dot_lock:
             self._remove_dot_lock()
 
-    def _truncate(self, length: int) -> None:
+    def _truncate(self, length: int) -> bool:
         whereabouts.notes.enter(self._path, self._mailbox.owner.uid)
         try:
             # Under some quotas ftruncate(2) fails even when the length stays the same.
@@ -288,7 +291,10 @@ class _Mbox:
                 os.ftruncate(self.fd, length)
         except OSError as error:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
-        whereabouts.notes.leave()
+            return False
+        finally:
+            whereabouts.notes.leave()
+        return True
 
     def _dot_lock(self) -> None:
         if not is_missing_or_regular(self._path):
@@ -315,7 +321,9 @@ class _Mbox:
     def _remove_stale_dot_lock(self, locking: Locking) -> None:
         try:
             with inside(self._mailbox):
-                locks.remove_stale_dot_lock(self._path, locking.stale_seconds)
+                locks.remove_stale_dot_lock(
+                    self._path, locking.stale_seconds, locking.now
+                )
         except OSError as error:
             raise not_dot_locked(error, self._path) from None
 

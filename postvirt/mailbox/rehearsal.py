@@ -74,16 +74,17 @@ def _file_in(path: bytes, directory: bytes, name: bytes, made: set[bytes]) -> by
     made contains what earlier steps would have created; this one adds to it.
     Raises: OSError.
     """
+    is_another_name = directory == b"new"
     try:
-        check_create(name, made)
+        check_create(name, made, is_another_name=is_another_name)
     except FileNotFoundError:
-        if directory == b"new":
+        if is_another_name:
             try:
                 check_make_directories(path + b"cur", made)
             except OSError:
                 pass  # as in a delivery
         check_make_directories(path + directory, made)
-        check_create(name, made)
+        check_create(name, made, is_another_name=is_another_name)
     made.add(name)
     return nearest(path + directory, made)
 

@@ -86,7 +86,7 @@ class Note:
         if not self._is_there:
             return
         try:
-            os.removexattr(self._fd, _NAME)
+            forget(self._fd)
         except OSError as error:
             if error.errno != errno.ENODATA:  # the owner has removed it
                 raise
@@ -99,6 +99,11 @@ class Note:
         except OSError:
             return False
         return True
+
+
+def forget(fd: int) -> None:
+    """Remove a note from a file."""
+    os.removexattr(fd, _NAME)
 
 
 def find(fd: int) -> int:

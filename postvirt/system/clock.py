@@ -1,4 +1,4 @@
-"""The time of day, as Postfix passes it around."""
+"""The time of day, as Postfix passes it around, and one that goes on steadily."""
 
 from __future__ import annotations
 
@@ -10,3 +10,23 @@ from postvirt.model.request import Timestamp
 def now() -> Timestamp:
     """The current time, to the microsecond."""
     return Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
+
+
+def time_of_day() -> float:
+    """In seconds since 1970, whatever has been done to the clock."""
+    return time.time()
+
+
+class SteadyClock:
+    """The time of day, but as if nobody had set the clock forward since this was made.
+
+    CLOCK_BOOTTIME cannot be set, and goes on while the machine sleeps.
+    """
+
+    def __init__(self) -> None:
+        self._booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def now(self) -> float:
+        """In seconds since 1970."""
+        steady = self._booted + time.clock_gettime(time.CLOCK_BOOTTIME)
+        return min(time.time(), steady)

@@ -55,11 +55,14 @@ def refusal_of_access(path: bytes, mode: int) -> int:
     return ctypes.get_errno()
 
 
-def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
+def check_create(
+    path: bytes, made: Collection[bytes] = (), *, is_another_name: bool = False
+) -> None:
     """Create a new file or directory, or another name for a file.
 
     made is what earlier steps would have created, without slashes at the end.
     """
+    inodes = len(made) + (not is_another_name)
     directory = parent_of(path)
     if directory in made:  # it would be ours, and writable
         directory = nearest(directory, made)
@@ -74,9 +77,9 @@ def check_create(path: bytes, made: Collection[bytes] = ()) -> None:
             _refuse(errno.EEXIST)
         check_access(directory, _NAMES_CAN_BE_CREATED)
     status = os.statvfs(directory)
-    if not has_inodes(status, len(made) + 1):
+    if not has_inodes(status, inodes):
         _refuse(errno.ENOSPC)
-    if quota.has_no_room(directory, inodes=len(made) + 1):
+    if quota.has_no_room(directory, inodes=inodes):
         _refuse(errno.EDQUOT)
 
 

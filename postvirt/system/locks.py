@@ -5,6 +5,8 @@ Differs: Locks of the open file. The fcntl locks belong to the open file (F_OFD_
     and not to the process. They exclude the classical fcntl locks of every other
     program all the same, and also other deliveries of this process; closing another
     descriptor of the same file does not release them.
+Differs: A clock that is set. A dot lock does not become stale because the clock is set
+    forward while a worker runs; virtual(8) removes it then, whoever holds it.
 Raises: OSError; BlockingIOError (EAGAIN) when another process holds the kernel's lock,
 FileExistsError when there is a dot lock.
 """
@@ -15,9 +17,12 @@ import errno
 import fcntl
 import os
 import struct
-import time
+from collections.abc import Callable
 
+from postvirt.system.clock import time_of_day
 from postvirt.system.descriptors import close
+
+Now = Callable[[], float]
 
 # struct flock of a 64-bit Linux: type, whence, start, length, pid (0 for OFD locks).
 FLOCK_STRUCTURE = struct.Struct("hhqqi4x")
@@ -54,27 +59,29 @@ def try_dot_lock(path: bytes) -> None:
     close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
 
 
-def remove_stale_dot_lock(path: bytes, stale_seconds: int) -> None:
+def remove_stale_dot_lock(
+    path: bytes, stale_seconds: int, now: Now = time_of_day
+) -> None:
     """Remove PATH.lock if it is so old that the process that created it must be dead.
 
-    Its age counts in whole seconds, as in Postfix.
+    Its age counts in whole seconds, as in Postfix. now gives the time of day.
 
     Raises: OSError when it is stale and cannot be removed.
     """
-    if is_stale_dot_lock(path, stale_seconds):
+    if is_stale_dot_lock(path, stale_seconds, now):
         try:
             os.unlink(dot_lock_path(path))
         except FileNotFoundError:
             pass
 
 
-def is_stale_dot_lock(path: bytes, stale_seconds: int) -> bool:
+def is_stale_dot_lock(path: bytes, stale_seconds: int, now: Now = time_of_day) -> bool:
     """Whether there is a PATH.lock that has not changed for stale_seconds."""
     try:
         changed = os.stat(dot_lock_path(path)).st_ctime_ns // 1_000_000_000
     except OSError:
         return False
-    return int(time.time()) > changed + stale_seconds
+    return int(now()) > changed + stale_seconds
 
 
 def remove_dot_lock(path: bytes) -> None:

@@ -90,8 +90,8 @@ def has_no_room(place: bytes, *, size_bytes: int = 0, inodes: int = 0) -> bool:
     """Whether a quota forbids this many more bytes or inodes."""
     now = time.time()
     return any(
-        not quota.size.has_room(size_bytes, now)
-        or not quota.inodes.has_room(inodes, now)
+        (size_bytes and not quota.size.has_room(size_bytes, now))
+        or (inodes and not quota.inodes.has_room(inodes, now))
         for quota in quotas(place)
     )
 

@@ -53,6 +53,7 @@ _UNLIKE = {
     "limit-below-queue-file": "the envelope of the message makes the difference",
     "limit-reached-by-the-headers": "the sender's address makes the difference",
     "limit-reached-exactly": "the envelope of the message makes the difference",
+    "disk-with-7-inodes": "only on a tmpfs does a second name count as an inode",
     "rights-overlay": "an overlay copies the file that is opened",
     "quota-reached-while-writing-to-a-maildir": "a quota of btrfs is not seen",
     "quota-reached-while-writing-to-an-mbox": "a quota of btrfs is not seen",
@@ -93,7 +94,7 @@ _SCENARIOS = [
 # Each of these has many cases.
 _SCENARIOS += [
     replace(one, mails=one.mails[:1]) if len(one.mails[0].recipients) > 1 else one
-    for one in rights.SCENARIOS
+    for one in (*rights.SCENARIOS, limits.ONE_INODE)
     if _can_be_known(one)
 ]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from postvirt.errors import QueueFileError
 from postvirt.mailbox import unfinished
 from postvirt.mailbox.mbox import Locking, deliver_to_mbox
 from postvirt.mailbox.message import Content, Envelope
@@ -378,6 +379,19 @@ def test_the_lock_is_kept_until_the_message_is_safe(mbox: Path) -> None:
 
     die(mbox, 1)
     assert as_mail_system(work) == [0, 0]
+
+
+def test_a_message_that_is_removed_again_is_not_noted_any_more(mbox: Path) -> None:
+    """A note that is too long for the inode has a block, which counts for a quota."""
+
+    def work(_: Log) -> None:
+        broken = Chunks(CONTENT, error=QueueFileError(-1))
+        with pytest.raises(QueueFileError):
+            Hand().run(steps(mbox, broken))
+
+    as_mail_system(work)
+    assert mbox.read_bytes() == OLD
+    assert os.listxattr(mbox) == []
 
 
 def test_a_message_that_stays_noted_is_not_reported(

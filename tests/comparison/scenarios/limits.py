@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Callable
+from itertools import count
 
 from postvirt.model.request import Recipient
 from postvirt.standin.instance import Instance
@@ -164,6 +165,18 @@ def _without_room(
     )
 
 
+def _use_up_inodes(instance: Instance) -> None:
+    """One is left, and a maildir is there: enough for a file that has two names."""
+    for path in ("bob", "bob/tmp", "bob/new", "bob/cur"):
+        (instance.mail / path).mkdir(mode=0o700)
+        instance.recipient_owner.give(instance.mail / path)
+    try:
+        for number in count():
+            (instance.mail / f"filler{number}").touch()
+    except OSError:
+        (instance.mail / "filler0").unlink()
+
+
 def _few_inodes(inodes: int) -> Scenario:
     """A file system with so few of them that the next file cannot be made."""
     return Scenario(
@@ -173,9 +186,17 @@ def _few_inodes(inodes: int) -> Scenario:
     )
 
 
+ONE_INODE = Scenario(
+    name="disk-with-one-inode-left",
+    file_system=ext4(1 << 20),
+    prepare=_use_up_inodes,
+    mails=(Mail(), Mail()),
+)
+
 _KERNEL_LOCKS = {"virtual_mailbox_lock": "fcntl, flock"}
 
 _FULL = (
+    ONE_INODE,
     _full("disk-full-tmpfs", tmpfs(size=32_768), _BIG),
     _full("disk-full-ext4", ext4(1 << 20), _HUGE),
     _without_room("disk-full-from-the-start", tmpfs(size=65_536)),
