@@ -146,7 +146,7 @@ def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confin
     try:
         calls = seccomp.make_filter(
             list(_without(range(minimum_uid), owner.uid)),
-            [range(gid, gid + 1) for gid in sorted(_gids_of_root() - {owner.gid})],
+            [range(gid, gid + 1) for gid in (0, *gids_of_root()) if gid != owner.gid],
         )
     except UnavailableError as error:
         missing.append(f"no system call is refused: {error}")
@@ -183,12 +183,14 @@ def _why_not_for_good() -> str:
     return f"{label} may send no signals to others"
 
 
-def _gids_of_root() -> set[int]:
-    """Root's group, and those that are as good."""
-    return {0} | {
-        status.st_gid
+def gids_of_root() -> dict[int, str]:
+    """The groups that are as good as root's: a file that each may read or write."""
+    return {
+        status.st_gid: path
         for path in (*_OF_ROOT, *_disks())
-        if (status := _status(path)) and status.st_mode & (stat.S_IRGRP | stat.S_IWGRP)
+        if (status := _status(path))
+        and status.st_gid != 0
+        and status.st_mode & (stat.S_IRGRP | stat.S_IWGRP)
     }
 
 

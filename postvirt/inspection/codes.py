@@ -52,7 +52,7 @@ CODES = {
     "PV209": "mistakes in the entries that were not checked show only as mail arrives",
     "PV210": "uid and gid must be numbers; mail is deferred",
     "PV211": "system accounts must not own mailboxes; mail is deferred",
-    "PV212": "mail is never delivered with the rights of root's group; it is deferred",
+    "PV212": "mail is never delivered with rights as good as root's; it is deferred",
     "PV213": "a mailbox without an owner receives no mail; it is deferred",
     "PV214": "a number is enough for delivery, but quotas and people use names",
     "PV215": "mail for one of the owners is deferred, or the other cannot read it",

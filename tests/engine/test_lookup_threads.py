@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from postvirt.engine.engine import Engine
 from postvirt.engine.lookup_threads import MOST_THREADS, Lookups, Resolve
 from postvirt.model.effects import Lookup, Steps
 from postvirt.model.mailbox import Resolution, Unknown
+from postvirt.system import file_identity, privileges
+from tests.harness.child import MAIL_OWNER, RECIPIENT, in_child
 
 PATIENCE_SECONDS = 20
 
@@ -117,3 +120,31 @@ def test_what_a_thread_meets_goes_to_who_asked(tables: Tables) -> None:
 
 def test_a_wake_up_without_an_answer_harms_nobody(tables: Tables) -> None:
     Lookups(tables.open).pass_answers_on()
+
+
+@pytest.mark.root
+def test_a_lookup_is_made_as_mail_owner_whoever_the_worker_acts_as() -> None:
+    """The answer comes while the worker is in the middle of a delivery."""
+
+    def work() -> tuple[list[tuple[int, int]], tuple[int, int]]:
+        seen: list[tuple[int, int]] = []
+        tables = Tables()
+
+        def resolve(address: bytes) -> Resolution:
+            found = tables.resolve(address)
+            seen.append((file_identity.uid(), file_identity.gid()))
+            return found
+
+        privileges.confine(MAIL_OWNER, for_good=True)
+        lookups = Lookups(lambda: resolve)
+        lookups.ask(b"user@example.com", lambda *_: None)
+        tables.asked.acquire(timeout=PATIENCE_SECONDS)
+        with privileges.acting_as(RECIPIENT):
+            tables.may_answer.set()
+            select.select([lookups.fileno()], [], [], PATIENCE_SECONDS)
+            worker = (file_identity.uid(), file_identity.gid())
+        return seen, worker
+
+    seen, worker = in_child(work)
+    assert seen == [(MAIL_OWNER.uid, MAIL_OWNER.gid)]
+    assert worker == (RECIPIENT.uid, RECIPIENT.gid)

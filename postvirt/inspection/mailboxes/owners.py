@@ -3,7 +3,7 @@
     PV207  a path that leads out of virtual_mailbox_base
     PV210  a uid or gid that is not a number
     PV211  a uid below virtual_minimum_uid
-    PV212  gid 0
+    PV212  gid 0, or that of a group that is as good as root's
     PV213  a mailbox without uid or gid
     PV214  a uid or gid without an account (information)
     PV216  a table that cannot answer
@@ -18,6 +18,7 @@ import pwd
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from postvirt.delivery.confinement import gids_of_root
 from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
@@ -74,6 +75,14 @@ class Owners:
                 "virtual_uid_maps",
                 remedy="fix the ones shown, then check again",
             )
+        for gid, path in gids_of_root().items():
+            if gid in self._gids:
+                yield self._subject.problem(
+                    "PV212",
+                    f"gid {gid} is refused: it may read or write {path}",
+                    "virtual_gid_maps",
+                    remedy="use the gid of a mail group",
+                )
         yield from self._unknown("uid", self._uids, pwd.getpwuid)
         yield from self._unknown("gid", self._gids, grp.getgrgid)
 

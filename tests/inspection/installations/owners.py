@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tests.harness.installations import Broken, Installation, Sound
 
 BOB = "bob@example.com"
@@ -107,6 +109,13 @@ BROKEN = (
         "PV212",
         gid_of_root,
         lambda it: it.set(virtual_gid_maps="static:5000"),
+    ),
+    Broken(
+        "the gid of a group that is as good as root's",
+        "PV212",
+        lambda it: it.set(virtual_gid_maps=f"static:{os.stat('/etc/shadow').st_gid}"),
+        lambda it: it.set(virtual_gid_maps="static:5000"),
+        says=["it may read or write /etc/"],
     ),
     Broken(
         "a gid by name",

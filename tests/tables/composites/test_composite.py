@@ -9,8 +9,10 @@ from importlib import import_module
 import pytest
 
 from postvirt.errors import ConfigError, TableError
+from postvirt.system import privileges
 from postvirt.tables import table_types
 from postvirt.tables.table import TableOptions
+from tests.harness.child import MAIL_OWNER, in_child
 from tests.harness.tables import open_table, opener
 
 VIRTUAL = TableOptions(utf8=True, paranoid=True)
@@ -203,6 +205,18 @@ def test_a_program_with_traded_rights_does_not_trust_its_environment(monkeypatch
     finally:
         os.seteuid(0)
     assert table.lookup(b"postvirt_test") == b"x"
+
+
+@pytest.mark.root
+def test_neither_does_a_worker(monkeypatch):
+    monkeypatch.setenv("postvirt_test", "x")
+    table = open_table("environ:x", TableOptions())
+
+    def work() -> bytes | None:
+        privileges.confine(MAIL_OWNER, for_good=True)
+        return table.lookup(b"postvirt_test")
+
+    assert in_child(work) is None
 
 
 def test_modules_of_members_are_prepared(monkeypatch):
