@@ -16,8 +16,9 @@ after each upgrade. This affects all Postfix instances that share the daemon_dir
 The launcher is tried before it is put in place, and a working program has the name
 `virtual` at every moment. Running processes continue until `postfix reload`. This can
 be repeated safely, and `postvirt uninstall` undoes it. Nothing is done where users
-other than root could replace or change the program, because it runs as root. Exit
-status: 0 when the launcher is in place; 1 when something must be corrected first.
+other than root could replace or change the program, because it runs as root.
+
+Exit status: 0 when the launcher is in place; 1 when something must be corrected first.
 """
 
 CANNOT_RUN = 1
