@@ -195,6 +195,8 @@ def _prove(case: Broken, installation: Installation) -> None:
     told = "\n".join((problem.text, problem.remedy, *problem.commands))
     for part in case.says:
         assert part.replace("{root}", str(installation.root)) in told
+    # What it leads to is none of the installation's.
+    assert "is a symbolic link of uid" not in told or not problem.commands
     _attack(installation, [command for one in found for command in one.commands])
     if case.mends is not None:
         case.mends(installation)

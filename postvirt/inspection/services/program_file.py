@@ -130,7 +130,8 @@ def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
     files = dict.fromkeys((os.path.realpath(path), os.path.realpath(interpreter)))
     for file in files:
         yield from _writable_by_others(subject, file)
-    for directory in dict.fromkeys(way_to(os.fsencode(file)).loose for file in files):
+    ways = (str(path), os.path.realpath(interpreter))
+    for directory in dict.fromkeys(way_to(os.fsencode(file)).loose for file in ways):
         if directory:
             yield _replaceable(subject, text(directory))
 

@@ -26,9 +26,10 @@ from postvirt.inspection.tables.table_refs import (
     different_tables,
     files_of,
 )
-from postvirt.mailbox.obstacle import blocked, owner_and_mode
+from postvirt.mailbox.obstacle import blocked, describe_link, owner_and_mode
 from postvirt.model.text import text, wire
 from postvirt.system.log import errno_text
+from postvirt.system.path_control import way_to
 
 
 def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
@@ -49,6 +50,10 @@ def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
         else:
             trouble = f"{mail_owner} cannot read {path} ({_owner_and_mode(path)})"
             commands = _let_read(listed, path)
+        link = way_to(wire(os.path.abspath(path))).link
+        if link is not None:
+            trouble = f"{describe_link(link)}; {trouble}"
+            commands = ()
         note = ""
         if listed.spec != listed.table:
             note = " (proxy: is ignored here, as in virtual(8))"
@@ -103,8 +108,17 @@ def check_writable(subject: Subject) -> Iterator[Problem]:
 def _writable(
     subject: Subject, listed: Listed, path: str, seen: set[str]
 ) -> Iterator[Problem]:
+    link = way_to(wire(path)).link
+    is_file = link is None
+    if link is not None:
+        yield listed.problem(
+            subject,
+            "PV106",
+            f"{listed.table}: {describe_link(link)}",
+            remedy="name the file itself, in a directory to which only root can write",
+        )
+        path = os.path.dirname(text(link.path))
     real = os.path.realpath(wire(path))
-    is_file = True
     while real not in (b"", b"/"):
         shown = text(real)
         if shown not in seen:

@@ -138,6 +138,40 @@ def shared_directory(it: Installation) -> None:
     directory.chmod(0o775)
 
 
+def shared_directory_of_another(it: Installation) -> None:
+    """Two directories that others control, one below the other."""
+    theirs = it.etc / "theirs"
+    (theirs / "shared").mkdir(parents=True)
+    (it.etc / "mailboxes").rename(theirs / "shared/mailboxes")
+    it.set(virtual_mailbox_maps=f"texthash:{theirs}/shared/mailboxes")
+    (theirs / "shared").chmod(0o777)
+    it.give(theirs)
+
+
+def link_of_another(it: Installation) -> None:
+    """Their link, to their own choice of what root should not own."""
+    theirs, elsewhere = it.etc / "theirs", it.root / "elsewhere"
+    theirs.mkdir()
+    elsewhere.mkdir()
+    it.give(elsewhere)
+    (it.etc / "mailboxes").rename(elsewhere / "mailboxes")
+    (theirs / "table").symlink_to(elsewhere / "mailboxes")
+    it.give(theirs / "table")
+    it.give(theirs)
+    it.set(virtual_mailbox_maps=f"texthash:{theirs}/table")
+
+
+def link_of_another_to_what_is_hidden(it: Installation) -> None:
+    link_of_another(it)
+    it.give(it.root / "elsewhere", (0, 0))
+    (it.root / "elsewhere").chmod(0o700)
+
+
+def the_file_itself(it: Installation) -> None:
+    (it.root / "elsewhere/mailboxes").rename(it.etc / "mailboxes")
+    it.set(virtual_mailbox_maps=f"texthash:{it.etc}/mailboxes")
+
+
 def in_a_sticky_directory(it: Installation) -> None:
     shared_directory(it)
     (it.etc / "shared").chmod(0o1777)
@@ -214,6 +248,26 @@ BROKEN = (
         shared_directory,
         severity="warning",
         says=["others than root can replace what is in {root}/etc/shared"],
+    ),
+    Broken(
+        "a directory of all below one of somebody else",
+        "PV106",
+        shared_directory_of_another,
+        says=["can replace what is in {root}/etc/theirs/shared", "&& chmod go-w .)"],
+    ),
+    Broken(
+        "a table through a link of somebody else",
+        "PV106",
+        link_of_another,
+        the_file_itself,
+        says=["{root}/etc/theirs/table is a symbolic link of uid 5000's that leads to"],
+    ),
+    Broken(
+        "a link of somebody else into a directory for root alone",
+        "PV105",
+        link_of_another_to_what_is_hidden,
+        the_file_itself,
+        says=["{root}/etc/theirs/table is a symbolic link of uid 5000's that leads to"],
     ),
     Broken(
         "an index that is out of date",
