@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from postvirt.errors import TableError
@@ -107,6 +109,44 @@ def test_an_address_cannot_break_out_of_its_quotes(pgsql, postgresql, query, sta
     for key, value in ROWS.items():
         if value:
             assert table.lookup(key.encode()) == value.encode()
+    table.close()
+
+
+# Bytes that hide a quote or a backslash in some encodings.
+MULTIBYTE = [
+    lead + tail + end
+    for lead in (b"\x81", b"\x95", b"\xbf", b"\x8f\xa1", b"\x81\x30\x81", b"\xe3\x81")
+    for tail in (b"'", b"\\'", b"\\", b"''")
+    for end in (b"", b" OR 1=1 --")
+]
+
+
+MEANINGLESS = re.compile("invalid (byte sequence|multibyte)|has no equivalent")
+
+
+@pytest.mark.parametrize("standard", ["on", "off"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["SJIS", "GBK", "BIG5", "UHC", "GB18030", "JOHAB", "EUC_JP", "LATIN1", "UTF8"],
+)
+def test_no_encoding_lets_an_address_break_out(pgsql, encoding, standard):
+    """The server may refuse bytes that mean nothing in the encoding."""
+    spec = pgsql(
+        encoding=encoding,
+        query="SELECT path FROM users WHERE address = '%s' OR address = E'%s'",
+        dbname=f"dbname=mail options='-c standard_conforming_strings={standard}'",
+    )
+    table = open_table(spec, TableOptions(utf8=False))
+    for key in [*MULTIBYTE, *(key.encode() for key in HOSTILE)]:
+        try:
+            answer = table.lookup(key)
+        except TableError as error:
+            assert MEANINGLESS.search(str(error)), key  # noqa: PT017 - or none
+            continue
+        assert answer is None, key
+    for name, value in ROWS.items():
+        if value:
+            assert table.lookup(name.encode()) == value.encode()
     table.close()
 
 
