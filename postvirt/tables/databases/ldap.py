@@ -28,9 +28,6 @@ A server that is down is not remembered: each lookup tries the servers in order.
 server that accepts a connection and then does not answer, the lookup fails after
 `timeout`; while the TLS handshake with a server hangs, lookups fail at once.
 
-Known problem, also of Postfix: with chase_referrals, what a server that is down would
-have had is "not found" if another server refers to it for a part of the directory.
-
 Parity: src/global/dict_ldap.c.
 Differs: Parameters of ldap tables. `ldap:` tables do not share connections, debuglevel
     and the cache parameters have no effect, and an empty result_format and a timeout of
@@ -143,7 +140,21 @@ class LdapTable(DatabaseTable):
 
     def answer(self, key: bytes, fields: Fields) -> bytes | None:
         """Query with the key filled in."""
-        return self.joined(key, fields, self._values(fields))
+        self._references: list[str] = []
+        found = self.joined(key, fields, self._values(fields))
+        if found is None and self._directory.chases:
+            self._check_references()
+        return found
+
+    def _check_references(self) -> None:
+        """Fail if a part of the directory was not searched, which may have the key."""
+        for url in self._references:
+            try:
+                self._directory.check_reference(url)
+            except (ldap.LDAPError, ValueError) as error:
+                raise self.failure(
+                    f"cannot follow referral to {url}: {reason(error)}"
+                ) from None
 
     def _values(self, fields: Fields) -> Iterator[bytes]:
         """The values of the attributes of all entries."""
@@ -220,8 +231,11 @@ class LdapTable(DatabaseTable):
                 )
             except ldap.PARTIAL_RESULTS:
                 break  # version 2 reports referrals this way
-            # An entry without a name is a referral.
+            # What has no name refers to another server.
             found = [(name, values) for name, values in answer if name is not None]
+            self._references += [
+                url for name, values in answer if name is None for url in values[:1]
+            ]
             self._spend(found)
             entries += found
         return entries

@@ -7,7 +7,11 @@ Differs: No default LDAP server. An `ldap:` table whose server_host contains no 
 Differs: sasl_minssf. The parameter sasl_minssf of `ldap:` tables has its effect; in
     Postfix it does not reach the library.
 Differs: Time for TLS to LDAP servers. To connect to an LDAP server with TLS may take
-    twice `timeout`; with Debian's libldap 2.5, Postfix waits without limit.
+    twice `timeout`. With `ldaps:` and Debian's libldap 2.5, Postfix waits without
+    limit.
+Differs: LDAP referrals. If chase_referrals is set, and a server refers to one that is
+    down, a key that is not found defers mail; in Postfix it is "not found", and mail
+    bounces.
 Raises: TableError for parameters that cannot be used.
 """
 
@@ -54,6 +58,7 @@ class Directory:
 
     urls      separated by blanks
     bind      "", "simple" or "sasl"
+    chases    whether the library follows referrals
     has_tls   whether a TLS handshake is a part of connecting
     options   pairs of a number of libldap's and a value, in the order to set them
     """
@@ -66,6 +71,7 @@ class Directory:
     sasl: dict[int, str] = field(repr=False)
     sasl_mechs: str
     start_tls: bool
+    chases: bool
     has_tls: bool
     options: tuple[tuple[int, str | int], ...]
 
@@ -112,9 +118,31 @@ class Directory:
             sasl={what: value for what, value in sasl.items() if value},
             sasl_mechs=parameters.text("sasl_mechs"),
             start_tls=start_tls,
+            chases=chases,
             has_tls=has_tls,
             options=tuple(options),
         )
+
+    def check_reference(self, url: str) -> None:
+        """Connect to the server that another one refers to, as the library did.
+
+        The library does not say whether it could. Raises ldap.LDAPError if not.
+        """
+        scheme, _, rest = url.partition("://")
+        host = rest.partition("/")[0]
+        if not host:
+            return  # the same server
+        connection = ldap.initialize(f"{scheme}://{host}")
+        try:
+            connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self.timeout_seconds)
+            message = connection.simple_bind()
+            connection.result3(message, timeout=self.timeout_seconds)
+        except (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT):
+            raise
+        except ldap.LDAPError:
+            pass  # it is there, and says something
+        finally:
+            disconnect(connection)
 
     def connect(self) -> Any:
         """An open connection. Raises ldap.LDAPError, and ValueError for an option."""

@@ -248,12 +248,31 @@ def test_a_password_does_not_follow_a_referral(ask, logged, chase, kind):
     assert SECRET.encode() not in elsewhere.heard
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "", "127.0.0.1:9999999"])
-def test_a_referral_that_leads_nowhere_is_an_error(ask, logged, host):
+@pytest.mark.parametrize("kind", ["referral", "reference"])
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "127.0.0.1:9999999"])
+def test_a_referral_to_a_server_that_is_down_is_an_error(ask, logged, kind, host):
+    """A part of the directory was not searched: the key may be there."""
     url = ber(4, f"ldap://{host}/dc=example".encode())
-    end = result(SEARCH_DONE, REFERRAL, ber(0xA3, url))
-    with rogue(sending(end)) as server, pytest.raises(TableError):
+    operations = {
+        "referral": [result(SEARCH_DONE, REFERRAL, ber(0xA3, url))],
+        "reference": [ber(REFERENCE, url), DONE],
+    }
+    with rogue(sending(*operations[kind])) as server, pytest.raises(TableError):
         ask(server, chase_referrals="yes")
+
+
+def test_what_is_found_needs_no_other_server(ask, logged):
+    url = ber(4, b"ldap://127.0.0.1:1/dc=example")
+    with rogue(sending(ber(REFERENCE, url), entry(b"a/"), DONE)) as server:
+        assert ask(server, chase_referrals="yes") == b"a/"
+
+
+def test_what_is_nowhere_is_not_found(ask, logged):
+    with rogue(sending(DONE)) as elsewhere:
+        url = ber(4, f"ldap://127.0.0.1:{elsewhere.port}/dc=example".encode())
+        with rogue(sending(ber(REFERENCE, url), DONE)) as server:
+            assert ask(server, chase_referrals="yes") is None
+    assert SECRET.encode() not in elsewhere.heard
 
 
 @pytest.mark.parametrize(
