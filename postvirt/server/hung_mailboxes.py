@@ -77,7 +77,7 @@ class HungMailboxes:
         self._hung: dict[int, _Hung] = {}
 
     def __len__(self) -> int:
-        return int(self._head[0])
+        return max(0, int(self._head[0]))  # a worker may have written any number
 
     def add(self, pid: int, inside: Inside | None) -> None:
         """This worker hangs, in this mailbox."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import struct
 from functools import partial
 from typing import Any, cast
 
 from postvirt.server.companion import Companion
+from postvirt.server.hung_mailboxes import HungMailboxes
 from postvirt.server.loop import Loop
+from postvirt.server.metrics import scoreboard as scoreboard_module
 from postvirt.server.metrics.exporter import Exporter
 from postvirt.server.metrics.http_clients import answer
+from postvirt.server.metrics.prometheus_collector import Collector
+from postvirt.server.metrics.scoreboard import Reason, Scoreboard, Spectator
 from postvirt.server.service.control import Control
 from postvirt.server.table_watch.watcher import Watcher
 from tests.fuzz.target import Target, split
@@ -32,6 +37,30 @@ def fuzz_control(data: bytes) -> None:
     control._commands = {"status": lambda reply: reply({})}
     control._obey(data, said.append)
     assert len(said) == 1
+
+
+def fuzz_scoreboard(data: bytes) -> None:
+    """What a worker that was taken over has written, all over the memory."""
+    scoreboard_module._MOST_LOOKS = 2  # more only take longer
+    scoreboard, hung = Scoreboard(), HungMailboxes()
+    slot = scoreboard.take()
+    choice, content = split(data)
+    words = content + bytes(-len(content) % 8)
+    for memory in (slot._numbers, scoreboard._head, scoreboard._gone._numbers):
+        view = memory.cast("B")
+        place = choice % 16 * 8 if len(view) > 1000 else 0
+        size = min(len(words), len(view) - place)
+        view[place : place + size] = words[:size]
+    hung._head[:] = slot._numbers[:1]
+    slot.read()
+    hung.add(1, slot.inside())
+    hung.seconds(b"/", 1)
+    list(Collector(Spectator(scoreboard.fd)).collect())
+    assert len(hung) >= 0
+    scoreboard.count_end(Reason.DIED)
+    scoreboard.give_back(slot)
+    hung.remove(1)
+    os.close(scoreboard.fd)
 
 
 class _Loop(Loop):
@@ -87,6 +116,11 @@ TARGETS = (
             b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
         ],
         longest=1024,
+    ),
+    Target(
+        fuzz_scoreboard,
+        [b"\x08" + struct.pack("=12q", *range(1, 13)), b"\xff" * 3000],
+        slowness=50,
     ),
     Target(fuzz_control, [b'{"command": "status"}\n', b"[" * 4096]),
     Target(

@@ -82,6 +82,9 @@ class _Field(IntEnum):
     IS_HUNG = 12
 
 
+# Milliseconds that no clock reaches, and that a float still has exactly.
+_NEVER = 1 << 53
+
 # As plain numbers: members of an enumeration take three times as long.
 _BEATS = int(_Field.BEATS)
 _INSIDE_SINCE = int(_Field.INSIDE_SINCE)
@@ -91,6 +94,7 @@ _PATH_BYTES = int(_Field.PATH_BYTES)
 
 _REASONS = list(Reason)
 _NUMBER_BYTES = 8
+_LIMIT = 1 << 63
 _HEAD_NUMBERS = len(_Head) + len(_REASONS)
 _COUNTED_NUMBERS = len(_Field) + SIZE
 # The path of the mailbox follows the counts; the rest of a longer one is left out.
@@ -115,10 +119,10 @@ class Inside:
 def _inside(numbers: Sequence[int] | memoryview, path: bytes) -> Inside | None:
     """What the numbers of a slot say, and the bytes of its path."""
     since = numbers[_INSIDE_SINCE]
-    if not since:
+    if not 0 < since < _NEVER:
         return None
     uid, commits = numbers[_INSIDE_UID], bool(numbers[_COMMITS])
-    return Inside(path[: numbers[_PATH_BYTES]], uid, since / 1000, commits)
+    return Inside(path[: max(0, numbers[_PATH_BYTES])], uid, since / 1000, commits)
 
 
 def _hung(numbers: Sequence[int]) -> Inside | None:
@@ -249,11 +253,10 @@ class Slot:
 
     def add(self, other: Slot) -> None:
         """Add what a worker that has ended served and counted."""
-        self._numbers[_Field.SERVED] += other._numbers[_Field.SERVED]
-        for place in range(len(_Field), _COUNTED_NUMBERS):
+        for place in (_Field.SERVED, *range(len(_Field), _COUNTED_NUMBERS)):
             number = other._numbers[place]
             if number:
-                self._numbers[place] += number
+                _add(self._numbers, place, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,16 +315,22 @@ class Scoreboard:
 
     def give_back(self, slot: Slot) -> None:
         """The worker has ended; what it has counted stays."""
-        self._head[_Head.CHANGES] += 1
+        _add(self._head, _Head.CHANGES, 1)
         self._gone.add(slot)
         slot.clear()
-        self._head[_Head.CHANGES] += 1
+        _add(self._head, _Head.CHANGES, 1)
         if slot.is_shared:
             self._free.append(slot)
 
     def count_end(self, reason: Reason) -> None:
         """Count a worker that was replaced."""
-        self._head[len(_Head) + _REASONS.index(reason)] += 1
+        _add(self._head, len(_Head) + _REASONS.index(reason), 1)
+
+
+def _add(numbers: memoryview, place: int, more: int) -> None:
+    """Add in 64 bits: a worker may have written any number."""
+    total = numbers[place] + more
+    numbers[place] = (total + _LIMIT) % (2 * _LIMIT) - _LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +384,7 @@ class Spectator:
         with memoryview(self._memory).cast("q") as numbers:
             for _ in range(_MOST_LOOKS):
                 before = numbers[_Head.CHANGES]
-                used = 1 + numbers[_Head.SLOTS]
+                used = 1 + min(max(0, numbers[_Head.SLOTS]), _SLOTS)
                 copy = numbers[: _HEAD_NUMBERS + used * _SLOT_NUMBERS].tolist()
                 if before % 2 == 0 and before == numbers[_Head.CHANGES]:
                     break

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from postvirt.server.hung_mailboxes import HungMailboxes
 from postvirt.server.metrics.scoreboard import (
     MOST_PATH_BYTES,
     Activity,
@@ -156,3 +157,25 @@ def test_the_memory_is_not_for_others_to_write() -> None:
         mmap.mmap(scoreboard.fd, 0)
     with pytest.raises(PermissionError):
         os.write(scoreboard.fd, b"a")
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, 2**53, 2**63 - 1])
+def test_whatever_a_worker_writes_the_watchdog_process_goes_on(number: int) -> None:
+    scoreboard, hung = Scoreboard(), HungMailboxes()
+    for _ in range(2):  # the first one's numbers are added to
+        slot = scoreboard.take()
+        for memory in (slot._numbers, scoreboard._head, hung._head):
+            for place in range(len(memory)):
+                memory[place] = number
+        slot.read()
+        hung.add(1, slot.inside())
+        Spectator(scoreboard.fd).look()
+        assert len(hung) >= 0
+        scoreboard.count_end(Reason.DIED)
+        scoreboard.give_back(slot)
+
+
+def test_a_worker_cannot_make_the_number_of_hung_mailboxes_negative() -> None:
+    hung = HungMailboxes()
+    hung._head[0] = -1
+    assert len(hung) == 0
