@@ -89,11 +89,19 @@ def _settle_files(home: Owner) -> None:
 
 
 def become(owner: Owner) -> None:
-    """Become this user for good, if the process was started as root."""
+    """Become this user for good, if the process was started as root.
+
+    Whoever started it, what a process beside the workers does not need is refused, too,
+    where there are filters of system calls.
+    """
     if is_root():
         os.setgroups(())
         _change_for_good(owner)
     seccomp.refuse_new_privileges()
+    try:
+        seccomp.make_filter().load()
+    except (seccomp.UnavailableError, OSError):
+        pass  # it has no rights to lose, and the workers' filter is missing as well
 
 
 def _change_for_good(owner: Owner) -> None:

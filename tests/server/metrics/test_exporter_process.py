@@ -156,6 +156,8 @@ def test_it_listens_where_root_may_and_is_somebody_else_then(
     status = Path(f"/proc/{exporter.pid}/status").read_text()
     identity = f"{STRANGER.uid}\t" * 3 + str(STRANGER.uid)
     assert f"Uid:\t{identity}\n" in status
+    assert "CapPrm:\t0000000000000000\n" in status
+    assert "NoNewPrivs:\t1\nSeccomp:\t2\n" in status
 
 
 def test_a_socket_that_nobody_uses_is_replaced(start, place: Path) -> None:
