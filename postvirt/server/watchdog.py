@@ -234,6 +234,9 @@ class Watchdog:
                 self._succeed(worker, State.LEAVING)
             case Word.END:
                 self._handle_end(worker)
+            case Word.NONSENSE:
+                log.warning(f"worker process {worker.pid} says nonsense: killed")
+                os.kill(worker.pid, signal.SIGKILL)
 
     def _handle_ready(self, worker: WatchedWorker) -> None:
         if worker.has_successor:

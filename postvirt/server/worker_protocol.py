@@ -27,6 +27,7 @@ class Word(Enum):
                       its successor does
     WANTS_ANOTHER     it accepts no more clients: another worker has to go on
     END               it has ended
+    NONSENSE          anything else, which only one that was taken over says
     """
 
     READY = b"r"
@@ -34,6 +35,11 @@ class Word(Enum):
     WANTS_SUCCESSOR = b"s"
     WANTS_ANOTHER = b"a"
     END = b""
+    NONSENSE = b"?"
+
+    @classmethod
+    def _missing_(cls, _: object) -> Word:
+        return cls.NONSENSE
 
 
 class Leave(IntEnum):

@@ -130,6 +130,19 @@ def test_a_worker_that_is_killed_is_reported(number: signal.Signals) -> None:
     assert end == End(1, [line], 1)
 
 
+def test_a_worker_that_says_nonsense_is_killed() -> None:
+    def rave(parent: Parent) -> Leave:
+        os.write(parent.words_fd, b"x")
+        signal.pause()
+        return Leave.FOR_GOOD
+
+    end = run(rave)
+    assert [re.sub(r"\d+", "N", line, count=1) for line in end.lines] == [
+        "warning: worker process N says nonsense: killed",
+        "warning: worker process N killed by signal 9",
+    ]
+
+
 _NO_FORK = "fork: Resource temporarily unavailable"
 _NEXT_TRY = f"warning: {_NO_FORK}: trying again when the worker process leaves"
 
