@@ -19,6 +19,8 @@ import errno
 import os
 import stat
 
+from postvirt.system.descriptors import close
+
 CANNOT_OPEN = "cannot open file"
 CANNOT_CREATE = "cannot create file exclusively"
 
@@ -59,7 +61,11 @@ def _create(path: bytes, flags: int, mode: int) -> tuple[int, os.stat_result]:
         )
     except OSError as error:
         raise refusal(error, CANNOT_CREATE) from None
-    return fd, os.fstat(fd)
+    try:
+        return fd, os.fstat(fd)
+    except BaseException:
+        close(fd)
+        raise
 
 
 def open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
@@ -71,7 +77,7 @@ def open_existing(path: bytes, flags: int) -> tuple[int, os.stat_result]:
     try:
         return fd, examined(fd, path)
     except BaseException:
-        os.close(fd)
+        close(fd)
         raise
 
 

@@ -131,7 +131,7 @@ def play(site: Site, case: Case, fault: Fault, found: Found) -> None:
     trace, problems = _deliver(site, case, fault, found)
     found.rounds += 1
     found.hits += trace.arguments is not None
-    found.broken += [f"{case.name} {fault} ({trace.arguments}): {p}" for p in problems]
+    found.broken += [f"{case.name}:{fault} ({trace.arguments}): {p}" for p in problems]
 
 
 def _deliver(
@@ -176,6 +176,8 @@ def _deliver(
     site.forget(everyone)
     if starts_anew:
         site.warm_up()
+    else:
+        judge.leaks(site.new_descriptors())
     return trace, judge.problems
 
 
@@ -229,6 +231,11 @@ class Judge:
             if not one.is_done or one.is_bounced:
                 self._complain(client, f"not sent by the next attempt: {one}")
 
+    def leaks(self, descriptors: int) -> None:
+        """How many more the worker has open than ever before."""
+        if descriptors > 0:
+            self.problems.append(f"{descriptors} descriptors stay open")
+
     def _one(self, client: Client, tried: Tried, tries: int) -> None:
         if tried.damage:
             self._complain(client, tried.damage)
@@ -260,12 +267,6 @@ class Judge:
         path = self._folder / name
         end = ">" if is_mbox(name) else "/"
         return f"<{path}{end}" in (self._trace.arguments or "")
-
-
-def case_of(name: str) -> Case:
-    """The case of this name."""
-    (case,) = (case for case in CASES if case.name == name)
-    return case
 
 
 def all_faults(site: Site) -> list[tuple[Case, Fault]]:

@@ -87,6 +87,7 @@ class Site:
         self._numbers = itertools.count(1)
         self.services = Services(instance.spool)
         self._master: Master | None = None
+        self._most_descriptors = 0
 
     def start_agent(self) -> None:
         """Start the agent; it runs when the first client comes."""
@@ -108,6 +109,8 @@ class Site:
             self.connect(clients)
             self.converse(clients)
             self.forget(clients)
+        self._most_descriptors = 0
+        self.new_descriptors()
 
     def stop(self) -> None:
         """End everything."""
@@ -131,6 +134,13 @@ class Site:
         except OSError:
             return 0
         return int(workers[0]) if len(workers) == 1 else 0
+
+    def new_descriptors(self) -> int:
+        """How many more the worker has open than it ever had."""
+        count = len(os.listdir(f"/proc/{self.worker()}/fd"))
+        more = count - self._most_descriptors
+        self._most_descriptors = max(count, self._most_descriptors)
+        return more
 
     def reset(self) -> None:
         """The mailboxes are as they were."""

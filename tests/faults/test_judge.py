@@ -106,3 +106,11 @@ def test_the_next_attempt_must_deliver() -> None:
     judge.second([one], [changed(_SENT, copies=3)])
     one.connection.close()
     assert len(judge.problems) == 2
+
+
+def test_a_descriptor_that_stays_open_is_a_problem() -> None:
+    judge = Judge(None, Trace(), _FOLDER)
+    judge.leaks(0)
+    assert judge.problems == []
+    judge.leaks(1)
+    assert judge.problems == ["1 descriptors stay open"]

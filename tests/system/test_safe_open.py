@@ -400,3 +400,21 @@ def test_a_file_that_disappears_again_is_given_up(
     monkeypatch.setattr(os, "open", opens)
     assert refusal(path)[1] == "cannot open file: No such file or directory"
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_file_that_cannot_be_examined_is_closed_again(
+    ground: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    path = ground / "mbox"
+    if not is_new:
+        path.touch()
+    before = open_descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", fail)
+        with pytest.raises(OSError, match="Stale file handle"):
+            open_or_create(os.fsencode(path), os.O_WRONLY, 0o600)
+    assert open_descriptors() == before
