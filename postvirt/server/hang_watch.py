@@ -7,13 +7,14 @@ clients. From the last sign of life on:
     1 second    another worker accepts clients; mail for the mailbox waits
     5 seconds   the clients are told to try again, and the process is killed; mail for
                 the mailbox is deferred until the process has ended, which may take as
-                long as the system call in which it is
+                long as the system call in which it is, and for a minute after that
 
 A worker that cannot end (state D) is left behind. One that is merely stopped (SIGSTOP)
 is treated in the same way, even before it has clients.
 
-A worker that hangs with one client and only commits that one's message is not killed:
-that would help nobody, and the mail would come twice.
+A worker is not killed when that would help nobody, and mail might come twice: when it
+hangs outside of mailboxes, where another one would hang as well (the log, a table), or
+with one client whose message it commits. daemon_timeout still holds.
 
 Parity: none; see delivery.recipient, "Mailboxes that hang".
 Raises: nothing.
@@ -24,9 +25,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from postvirt.model.text import text
-from postvirt.server.hung_mailboxes import MOST_HUNG, HungMailboxes
+from postvirt.server.hung_mailboxes import HungMailboxes
 from postvirt.server.loop import Loop
 from postvirt.server.metrics.scoreboard import Inside
 from postvirt.server.orphaned_clients import answer, clients_of
@@ -36,6 +38,13 @@ from postvirt.system.whereabouts import HUNG_SECONDS
 
 # Another worker accepts clients after this time without a sign of life.
 QUIET_SECONDS = 1.0
+
+# How long mail for a mailbox is deferred after that, so that an owner cannot have one
+# worker after the other killed. The queue manager waits longer before it tries again.
+AFTER_SECONDS = 60.0
+
+# More processes than this must not hang: then no further ones are started.
+_MOST_WORKERS = 50
 
 # How often to look, and for how long after the last client. Nothing wakes up the
 # watchdog process while there is no mail.
@@ -77,19 +86,21 @@ class HangWatch:
             self._loop.call_after(INTERVAL_SECONDS, self._look)
 
     def handle_end(self, worker: WatchedWorker) -> None:
-        """A worker has ended: mail for its mailbox may be delivered again."""
-        inside = self.hung.of(worker.pid)
-        self._release(worker)
-        if inside is not None:
-            log.info(
-                f"worker process {worker.pid} has ended: mailbox {text(inside.path)}"
-                " receives mail again"
-            )
+        """A worker has ended: mail for its mailbox may be delivered again, or soon."""
+        if worker.hung is None or worker.health is not Health.GIVEN_UP:
+            self._release(worker)
+            return
+        self._loop.call_after(AFTER_SECONDS, partial(self._release, worker))
+        log.info(
+            f"worker process {worker.pid} has ended: mailbox {text(worker.hung.path)}"
+            f" receives mail again in {AFTER_SECONDS:g} seconds"
+        )
 
     @property
     def are_too_many(self) -> bool:
         """Whether so many workers hang that there should be no further ones."""
-        return len(self.hung) >= MOST_HUNG
+        hang = [one for one in self._workers.values() if one.health is not Health.SOUND]
+        return len(hang) > _MOST_WORKERS
 
     def _look(self) -> None:
         """Look at every worker once."""
@@ -130,8 +141,8 @@ class HangWatch:
 
     def _go_on_without(self, worker: WatchedWorker) -> None:
         worker.health = Health.QUIET
-        inside = worker.slot.inside()
-        self.hung.add(worker.pid, inside)
+        worker.hung = inside = worker.slot.inside()
+        worker.hung_number = self.hung.add(inside)
         worker.slot.is_hung = True
         log.warning(
             f"worker process {worker.pid} does not come back{_place(inside, 'from')}"
@@ -142,6 +153,7 @@ class HangWatch:
     def _recover(self, worker: WatchedWorker) -> None:
         """It was slow; it serves its last clients now."""
         worker.health = Health.SOUND
+        worker.slot.is_hung = False
         log.info(
             f"worker process {worker.pid} came back after"
             f" {worker.quiet_seconds:.1f} seconds"
@@ -149,9 +161,10 @@ class HangWatch:
         self._release(worker)
 
     def _give_up(self, worker: WatchedWorker) -> None:
-        inside = self.hung.of(worker.pid)
-        is_busy = inside is not None and not inside.commits
-        helps = is_busy or worker.is_stopped or worker.slot.in_flight > 1
+        inside = worker.hung
+        helps = worker.is_stopped or (
+            inside is not None and (not inside.commits or worker.slot.in_flight > 1)
+        )
         if not helps and not self._loop.is_stopping:
             return
         worker.health = Health.GIVEN_UP
@@ -171,8 +184,9 @@ class HangWatch:
         )
 
     def _release(self, worker: WatchedWorker) -> None:
-        self.hung.remove(worker.pid)
-        worker.slot.is_hung = False
+        if worker.hung_number is not None:
+            self.hung.remove(worker.hung_number)
+        worker.hung = worker.hung_number = None
 
     def _watch(self, *, is_watching: bool) -> None:
         self.is_watching = is_watching

@@ -25,7 +25,6 @@ from enum import IntEnum
 from postvirt.server.metrics.scoreboard import MOST_PATH_BYTES, Inside
 from postvirt.system import mounts
 
-# More than this, and the watchdog process starts no further workers.
 MOST_HUNG = 50
 
 _MOST_MAILBOXES_OF_AN_OWNER = 1
@@ -60,7 +59,6 @@ class _Hung:
 
     inside: Inside | None
     point: bytes
-    entry: int
 
 
 class HungMailboxes:
@@ -74,31 +72,32 @@ class HungMailboxes:
             numbers[begin : begin + _ENTRY_NUMBERS]
             for begin in range(1, len(numbers), _ENTRY_NUMBERS)
         ]
-        self._hung: dict[int, _Hung] = {}
+        self._hung: dict[int, _Hung] = {}  # by the number of their entry
 
     def __len__(self) -> int:
         return max(0, int(self._head[0]))  # a worker may have written any number
 
-    def add(self, pid: int, inside: Inside | None) -> None:
-        """This worker hangs, in this mailbox."""
-        free = set(range(MOST_HUNG)) - {hung.entry for hung in self._hung.values()}
-        if free:
-            point = b"" if inside is None else _mount_point(inside.path)
-            hung = self._hung[pid] = _Hung(inside, point, min(free))
-            if inside is not None:
-                self._write(hung, inside)
-            self._head[0] = len(self._hung)
+    def add(self, inside: Inside | None) -> int | None:
+        """A worker hangs in this mailbox: the number to remove it by.
 
-    def remove(self, pid: int) -> None:
-        """This worker does not hang any more."""
-        hung = self._hung.pop(pid, None)
-        if hung is not None:
-            self._entries[hung.entry][_Field.SINCE] = 0
-            self._head[0] = len(self._hung)
+        None: there are too many.
+        """
+        free = set(range(MOST_HUNG)) - self._hung.keys()
+        if not free:
+            return None
+        number = min(free)
+        point = b"" if inside is None else _mount_point(inside.path)
+        self._hung[number] = _Hung(inside, point)
+        if inside is not None:
+            self._write(self._entries[number], inside, point)
+        self._head[0] = len(self._hung)
+        return number
 
-    def of(self, pid: int) -> Inside | None:
-        """The mailbox in which this worker hangs."""
-        return self._hung[pid].inside if pid in self._hung else None
+    def remove(self, number: int) -> None:
+        """Mail for this one need not wait any more."""
+        del self._hung[number]
+        self._entries[number][_Field.SINCE] = 0
+        self._head[0] = len(self._hung)
 
     def seconds(self, path: bytes, uid: int) -> float | None:
         """For how long mail for this mailbox has had to wait; None: it need not."""
@@ -110,18 +109,17 @@ class HungMailboxes:
                 return time.monotonic() - since / 1000
         return None
 
-    def _write(self, hung: _Hung, inside: Inside) -> None:
+    def _write(self, entry: memoryview, inside: Inside, point: bytes) -> None:
         path, uid, is_whole = inside.path, inside.uid, True
         here = [
             one.inside
             for one in self._hung.values()
-            if one.inside is not None and one.point == hung.point
+            if one.inside is not None and one.point == point
         ]
         if len({one.uid for one in here}) > _MOST_OWNERS_OF_A_FILE_SYSTEM:
-            path, uid, is_whole = hung.point, _ANYBODY, False
+            path, uid, is_whole = point, _ANYBODY, False
         elif len([one for one in here if one.uid == uid]) > _MOST_MAILBOXES_OF_AN_OWNER:
-            path, is_whole = hung.point, False
-        entry = self._entries[hung.entry]
+            path, is_whole = point, False
         entry[_Field.UID] = uid
         entry[_Field.IS_WHOLE] = is_whole
         entry[_Field.PATH_BYTES] = len(path)

@@ -33,7 +33,7 @@ from typing import NoReturn, Protocol
 
 from postvirt.server.hang_watch import INTERVAL_SECONDS, HangWatch
 from postvirt.server.loop import Callback, Loop
-from postvirt.server.metrics.scoreboard import Activity, Inside, Reason, Scoreboard
+from postvirt.server.metrics.scoreboard import Activity, Reason, Scoreboard
 from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
 from postvirt.server.watched_worker import Health, State, WatchedWorker
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent, Word
@@ -172,10 +172,6 @@ class Watchdog:
             and one.health is Health.SOUND
             for one in self._workers.values()
         )
-
-    def hung_mailbox(self, worker: WatchedWorker) -> Inside | None:
-        """The mailbox in which a worker hangs."""
-        return self._hang_watch.hung.of(worker.pid)
 
     def _current(self) -> list[WatchedWorker]:
         """The workers that accept clients or will, and that have no successor."""

@@ -18,7 +18,7 @@ import signal
 from dataclasses import dataclass
 from enum import Enum
 
-from postvirt.server.metrics.scoreboard import Reason, Slot
+from postvirt.server.metrics.scoreboard import Inside, Reason, Slot
 from postvirt.server.worker_protocol import Leave
 from postvirt.system import log
 
@@ -61,6 +61,8 @@ class WatchedWorker:
     beats           how many signs of life there were when it last gave one
     quiet_seconds   how long ago that was
     is_stopped      a signal has stopped it
+    hung            the mailbox in which it hangs
+    hung_number     its number among the mailboxes that hang
     """
 
     pid: int
@@ -73,6 +75,8 @@ class WatchedWorker:
     beats: int = 0
     quiet_seconds: float = 0.0
     is_stopped: bool = False
+    hung: Inside | None = None
+    hung_number: int | None = None
 
     @property
     def has_successor(self) -> bool:

@@ -70,13 +70,10 @@ class DropIn:
         environment: Mapping[str, str] | None = None,
         descriptors: Mapping[int, int] | None = None,
         listeners: int = 1,
-        open_files: int | None = None,
+        setup: str = "",
     ) -> None:
         self.instance = instance
-        self._setup = ""
-        if open_files is not None:
-            limit = f"(resource.RLIMIT_NOFILE, ({open_files}, {open_files}))"
-            self._setup = f"import resource; resource.setrlimit{limit}"
+        self._setup = setup
         self.exit_status: int | None = None
         self._log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._log.settimeout(TIMEOUT_SECONDS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from postvirt import __version__
 from postvirt.model.text import text, wire
@@ -40,7 +40,7 @@ def status_document(
         "uptime_seconds": round(now - began, 3),
         "served": watchdog.served + sum(worker["served"] for worker in workers),
         "workers": workers,
-        "hung_mailboxes": _hung_mailboxes(watchdog, now),
+        "hung_mailboxes": _hung_mailboxes(watchdog.workers(), now),
         "watcher": tables.watcher.status(),
         "exporter": tables.exporter.status(),
         "last_reload": last_reload,
@@ -48,7 +48,7 @@ def status_document(
     }
 
 
-def _hung_mailboxes(watchdog: Watchdog, now: float) -> Sequence[Answer]:
+def _hung_mailboxes(workers: Iterable[WatchedWorker], now: float) -> Sequence[Answer]:
     return [
         {
             "path": text(inside.path),
@@ -56,8 +56,8 @@ def _hung_mailboxes(watchdog: Watchdog, now: float) -> Sequence[Answer]:
             "seconds": round(now - inside.since, 3),
             "pid": worker.pid,
         }
-        for worker in watchdog.workers()
-        if (inside := watchdog.hung_mailbox(worker)) is not None
+        for worker in workers
+        if (inside := worker.hung) is not None
     ]
 
 
