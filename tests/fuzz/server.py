@@ -53,13 +53,14 @@ def fuzz_scoreboard(data: bytes) -> None:
         view[place : place + size] = words[:size]
     hung._head[:] = slot._numbers[:1]
     slot.read()
-    hung.add(1, slot.inside())
+    number = hung.add(slot.inside())
     hung.seconds(b"/", 1)
     list(Collector(Spectator(scoreboard.fd)).collect())
     assert len(hung) >= 0
     scoreboard.count_end(Reason.DIED)
     scoreboard.give_back(slot)
-    hung.remove(1)
+    if number is not None:
+        hung.remove(number)
     os.close(scoreboard.fd)
 
 
