@@ -6,7 +6,7 @@ Differs: Locks of the open file. The fcntl locks belong to the open file (F_OFD_
     program all the same, and also other deliveries of this process; closing another
     descriptor of the same file does not release them.
 Differs: A clock that is set. A dot lock does not become stale because the clock is set
-    forward while a worker runs; virtual(8) removes it then, whoever holds it.
+    forward while a worker runs; virtual(8) removes it then, although it is in use.
 Raises: OSError; BlockingIOError (EAGAIN) when another process holds the kernel's lock,
 FileExistsError when there is a dot lock.
 """

@@ -31,7 +31,7 @@ from tests.harness.received import body, messages
 from tests.harness.requests import request_for
 from tests.harness.scenario import to
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 # Answers to a request; None is a connection that ends without one.
 DONE, DEFERRED = 0, -1
 MAILDIRS, MBOXES = ("maildir", "other"), ("mbox", "second")

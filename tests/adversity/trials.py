@@ -12,12 +12,14 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from postvirt.standin.instance import Instance
 from tests.adversity.stream import DEFERRED, MANY, Result, Site, wait_until
+from tests.harness.agents import agents
 from tests.harness.child import public_directory
 from tests.harness.file_systems import Mount, formatted, image_of, mounted
 from tests.harness.memory_group import memory_group
@@ -32,6 +34,8 @@ _EXT4 = "mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=0,lazy_journal_init=
 # How many answers are waited for, before and after something happens.
 _SOME = 20
 _DAY = 86_400
+# Longer than a worker may hang before its clients are answered.
+_HANG_SECONDS = 8.0
 _LITTLE_BYTES, _MUCH_BYTES = 300_000, 1_000_000
 
 
@@ -71,8 +75,8 @@ def _remount(directory: Path, flags: int) -> bool:
     return _libc.mount(b"none", os.fsencode(directory), None, all_flags, None) == 0
 
 
-def _shutdown(mount: Mount) -> Trial:
-    """The disk goes away in the middle, and is mounted again as after a power cut."""
+def _gone(mount: Mount, go: Callable[[Path], None]) -> Trial:
+    """The file system goes away, and is mounted again as after a power cut."""
 
     def trial(program: Path) -> Result:
         # Dot locks would outlive the disk, for stale_lock_time.
@@ -81,7 +85,7 @@ def _shutdown(mount: Mount) -> Trial:
             device = _device_of(mail)
             with site.stream(size_bytes=200_000):
                 site.wait_for_more(_SOME)
-                _run("xfs_io", "-x", "-c", "shutdown", mail)
+                go(mail)
                 site.wait_for_more(_SOME, DEFERRED)
                 # Files that are open keep it a little longer.
                 _run("umount", "--lazy", mail)
@@ -91,6 +95,16 @@ def _shutdown(mount: Mount) -> Trial:
             return site.settle()
 
     return trial
+
+
+def _shutdown(directory: Path) -> None:
+    _run("xfs_io", "-x", "-c", "shutdown", directory)
+
+
+def _find_error(directory: Path) -> None:
+    """Let ext4 find itself damaged; with errors=remount-ro it ends all changes."""
+    device = Path(_device_of(directory)).name
+    Path("/sys/fs/ext4", device, "trigger_fs_error").write_text("a test")
 
 
 def _device_of(directory: Path) -> str:
@@ -174,6 +188,27 @@ def memory_limit(program: Path) -> Result:
         return site.settle()
 
 
+def memory_hang(program: Path) -> Result:
+    """Processes hang, as their control group lets them wait for memory."""
+    with (
+        memory_group() as group,
+        site_on(_ext4(1 << 30), program, virtual_mailbox_lock="fcntl") as site,
+    ):
+        with site.stream():
+            site.wait_for_more(_SOME)
+            found = agents(site.instance)
+            parents = {one.parent for one in found}
+            for one in found:
+                if one.pid not in parents:  # it is at work itself
+                    group.take(one.pid)
+            group.wait_for_memory(waits=True)
+            group.limit(_LITTLE_BYTES)
+            with site.stream(2, _MUCH_BYTES, [MANY]):
+                time.sleep(_HANG_SECONDS)
+            group.limit(-1)
+        return site.settle()
+
+
 def address_space(program: Path) -> Result:
     """Memory ends in the middle, as by RLIMIT_AS: whatever asks for more fails."""
     with public_directory() as directory:
@@ -211,13 +246,14 @@ def _size_kbytes(pid: int) -> int:
 # In a second or two each, and always in the same places.
 SHORT: Mapping[str, Trial] = {
     "remount-read-only": remount_read_only,
-    "shutdown-ext4": _shutdown(_ext4(64 << 20)),
-    "shutdown-xfs": _shutdown(
-        formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20)
+    "error-ext4": _gone(_ext4(64 << 20, "-e", "remount-ro"), _find_error),
+    "shutdown-ext4": _gone(_ext4(64 << 20), _shutdown),
+    "shutdown-xfs": _gone(
+        formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20), _shutdown
     ),
     "full-ext4": _full(_ext4(32 << 20), _all_blocks, 20_000),
     "inodes-ext4": _full(_ext4(32 << 20, "-N", "1000"), _all_inodes, 2_000),
     "set-clock": set_clock,
     "memory-limit": memory_limit,
 }
-TRIALS = {**SHORT, "address-space": address_space}
+TRIALS = {**SHORT, "memory-hang": memory_hang, "address-space": address_space}

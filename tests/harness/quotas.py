@@ -26,18 +26,23 @@ _LIMITS, _TIMES = 1 | 4, 16 | 32
 _KBYTES = 1024
 PROJECT = 7
 
+_missing: set[str] = set()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def with_quota(*command: str, options: str, size_bytes: int) -> Mount:
     """A file system in a file with these quotas; a test skips where there are none."""
     inner = formatted(*command, options=options, size_bytes=size_bytes)
+    what = f"{options} of {command[0]}"
 
     def mount(directory: Path) -> None:
-        try:
-            inner(directory)
-        except AssertionError:
-            pytest.skip(f"this kernel has no {options} of {command[0]}")
+        if what not in _missing:
+            try:
+                inner(directory)
+            except AssertionError:
+                _missing.add(what)
+        if what in _missing:
+            pytest.skip(f"this kernel has no {what}")
 
     return mount
 

@@ -1,6 +1,7 @@
 """Quotas of users, groups and projects, where the kernel has them.
 
-Others are in `limits`: those of a btrfs subvolume, and what a file system may say.
+scripts/with-quotas runs them on a machine without. Others are in `limits`: those of a
+btrfs subvolume, and what a file system may say.
 """
 
 from __future__ import annotations
