@@ -5,7 +5,7 @@ root's, and no other user can write to it. A sticky directory such as /tmp prote
 names of root's files in it. Symbolic links of root's are followed where nobody else can
 replace them. The user who runs this counts as root.
 
-Raises: nothing; what cannot be examined counts as controlled by others.
+Raises: nothing for an absolute path; what cannot be examined counts as others'.
 Security: examined from the top down, so that nobody but root can replace what has been
 examined, as long as the path is root's. For other paths the result is a report only:
 whoever follows such a path with root's rights lets its owner choose the file.
@@ -55,7 +55,9 @@ class Way:
 def way_to(path: bytes) -> Way:
     """Examine the way to a path, with the rights of the calling process."""
     at, loose = b"/", b""
-    names = _reversed(os.path.join(os.getcwdb(), path))
+    if not path.startswith(b"/"):
+        path = os.path.join(os.getcwdb(), path)
+    names = _reversed(path)
     links = 0
     while names:
         name = names.pop()

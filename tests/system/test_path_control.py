@@ -161,3 +161,16 @@ def give() -> Callable[..., None]:
             pytest.skip(f"no access control lists: {error}")
 
     return add
+
+
+def test_a_working_directory_that_is_gone(ground: Path) -> None:
+    """Whoever checks an absolute path need not be anywhere."""
+
+    def look() -> bool:
+        gone = ground / "gone"
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+        return way(ground).is_roots
+
+    assert in_child(look)
