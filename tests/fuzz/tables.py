@@ -6,8 +6,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+from postvirt.config import load
 from postvirt.config.load import Texts
+from postvirt.delivery.resolve import Resolver
 from postvirt.errors import ConfigError, TableError
+from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Dsn
 from postvirt.model.text import text
 from postvirt.report.status_filter import filtered
@@ -17,16 +20,26 @@ from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.databases.template import Template, Templates
 from postvirt.tables.maps import Maps
 from postvirt.tables.opener import TableOpener
+from postvirt.tables.search import Extensions
 from postvirt.tables.table import ListedTable, Table, TableOptions
 from tests.fuzz.target import Run, Target, contained, directory, outcome, split, write
 
 _DIRECTORY = directory()
+(_DIRECTORY / "main.cf").touch()
 _OPENER = TableOpener(Texts({}), tell=ignore_complaint)
 _OPTIONS = (
     TableOptions(utf8=True, paranoid=True),
     TableOptions(fold=True, warn_duplicates=True),
     TableOptions(lock=False, file_values=True),
 )
+_LOADED = load.check(
+    str(_DIRECTORY),
+    [("virtual_mailbox_base", "/base")],
+    process_name="virtual",
+    service_name="virtual",
+)
+assert _LOADED.settings is not None
+_SETTINGS = _LOADED.settings
 _KEYS = (
     b"bob@example.com",
     b"192.0.2.1",
@@ -99,6 +112,28 @@ def fuzz_status_filter(data: bytes) -> None:
     for status in ("2.0.0", "4.2.2", "5.1.1"):
         dsn = filtered(Maps("filter", [_Answer(data)]), Dsn(status, "text", "relayed"))
         assert (dsn.status[0] == "2") == (status[0] == "2")
+
+
+def fuzz_mailbox(data: bytes) -> None:
+    """What the maps of mailboxes and owners answer, for a recipient of a sender's."""
+    recipient, *answers = data.split(b"\0", 3)
+    mailboxes, uids, gids = [
+        Maps("maps", [_Answer(value)]) for value in (answers + [b"5000"] * 3)[:3]
+    ]
+    resolver = Resolver(
+        _SETTINGS,
+        mailboxes,
+        uids,
+        gids,
+        Extensions(b"+-", owner_request_special=True),
+        lambda domain: domain == b"local",
+    )
+    found = resolver.resolve(recipient)
+    if isinstance(found, Mailbox):
+        assert found.path.startswith(b"/base/")
+        assert b"/../" not in found.path
+        assert found.owner.uid >= _SETTINGS.virtual_minimum_uid
+        assert found.owner.gid > 0
 
 
 def fuzz_domain_list(data: bytes) -> None:
@@ -178,6 +213,11 @@ TARGETS = (
         longest=500,
     ),
     Target(fuzz_status_filter, [b"5.7.1 no", b"4.2.2", b"2.0.0 \t a"], longest=200),
+    Target(
+        fuzz_mailbox,
+        [b"owner-a+b@example.com\0example.com/a/\x005000\0 +01", b"a@local\0/../b"],
+        longest=200,
+    ),
     Target(fuzz_domain_list, [b"a, !b {c d} # e", b"[1.2.3.4], .f"], longest=500),
     Target(fuzz_cf_file, [b"a = b\n c\nb = 0x7\nc = yes\nhosts = x\n"]),
     Target(
