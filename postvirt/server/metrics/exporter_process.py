@@ -48,7 +48,9 @@ from postvirt.system.log import errno_text
 
 RETRY_SECONDS = 5.0
 
-_BACKLOG = 128
+# As many as the kernel allows (net.core.somaxconn): a client is refused when as many
+# wait, and it takes a moment to drop the slow ones among them.
+_BACKLOG = 65_535
 
 # As Postfix's public sockets: every user of this machine may read metrics.
 _SOCKET_MODE = 0o666
