@@ -10,7 +10,10 @@ interpreter only, and the one on PyPI is not kept.
 Source: seccomp(2), seccomp_rule_add(3), linux/seccomp.h.
 Raises: UnavailableError when there is no filter here, with the reason; OSError.
 Security: a user ID is the lower half of a register, and the kernel ignores the upper
-one; so all comparisons are of the lower half alone.
+one; so all comparisons are of the lower half alone. What is in memory cannot be
+compared: with CAP_SETUID, a process can still claim to be root in the credentials that
+it sends over a unix socket (SCM_CREDENTIALS). Services that ask the kernel who has
+connected (SO_PEERCRED) are not deceived.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -67,7 +71,26 @@ _REFUSED = """
     settimeofday clock_settime clock_settime64 clock_adjtime clock_adjtime64 adjtimex
     stime sethostname setdomainname vhangup
     migrate_pages move_pages
+    sched_setaffinity sched_setattr sched_setparam sched_setscheduler setpriority
+    ioprio_set
 """.split()
+
+# Where a call has the mode of a file, and where also flags: with O_CREAT or O_TMPFILE
+# alone the mode counts.
+_WITH_MODE = {
+    "chmod": 1,
+    "fchmod": 1,
+    "fchmodat": 2,
+    "fchmodat2": 2,
+    "creat": 1,
+    "mkdir": 1,
+    "mkdirat": 2,
+}
+_WITH_FLAGS_AND_MODE = {"open": 1, "openat": 2}
+_O_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
+
+# To type into the terminal of whoever started the service: TIOCSTI, TIOCLINUX.
+_TYPING = (0x5412, 0x541C)
 
 
 class UnavailableError(Exception):
@@ -141,6 +164,9 @@ def make_filter(
         rules.refuse("clone3", number=errno.ENOSYS)
         # Limits of other processes.
         rules.refuse("prlimit64", _Comparison(0, _NOT_EQUAL, 0))
+        rules.refuse_set_ids()
+        for command in _TYPING:
+            rules.refuse("ioctl", _Comparison(1, _MASKED_EQUAL, _WORD, command))
         for first, end in (
             (0, _AF_UNIX),
             (_AF_INET + 1, _AF_INET6),
@@ -206,6 +232,19 @@ class _Rules:
             for name in names:
                 self.refuse(name, _Comparison(0, _MASKED_EQUAL, mask, value))
 
+    def refuse_set_ids(self) -> None:
+        """Refuse files that lend the rights of their owner or group to anyone.
+
+        openat2(2) has its mode in memory; the C library does not use it.
+        """
+        for bit in (stat.S_ISUID, stat.S_ISGID):
+            for name, argument in _WITH_MODE.items():
+                self.refuse(name, _has(argument, bit))
+            for name, argument in _WITH_FLAGS_AND_MODE.items():
+                for flag in (os.O_CREAT, _O_TMPFILE):
+                    self.refuse(name, _has(argument, flag), _has(argument + 1, bit))
+        self.refuse("openat2", number=errno.ENOSYS)
+
     def exported(self) -> bytes:
         """The program."""
         with open(os.memfd_create("seccomp"), "w+b") as file:
@@ -214,6 +253,10 @@ class _Rules:
                 raise UnavailableError(f"libseccomp: {os.strerror(-result)}")
             file.seek(0)
             return file.read()
+
+
+def _has(argument: int, bits: int) -> _Comparison:
+    return _Comparison(argument, _MASKED_EQUAL, bits, bits)
 
 
 def blocks(numbers: range) -> Iterator[tuple[int, int]]:
