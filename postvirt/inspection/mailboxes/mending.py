@@ -43,7 +43,8 @@ _BY_TROUBLE: dict[Trouble, str] = {
     "symlink": "write the path of the file itself in the table, not of the link",
     "mount": "mount the whole maildir, and not a part of it",
     "default": "let its default access control list contain user::rwx",
-    "other": "try to access it as the owner to see what is wrong",
+    "other": "try to access it as the owner to see what is wrong; lsattr(1) shows "
+    "whether it is immutable",
 }
 _BY_ERRNO = {
     errno.EROFS: "mount the file system read-write",
