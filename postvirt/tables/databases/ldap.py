@@ -57,6 +57,7 @@ from postvirt.tables.databases.database import (
 from postvirt.tables.databases.ldap_directory import Directory, disconnect, reason
 from postvirt.tables.databases.ldap_entries import Attributes, Entries, Entry, Search
 from postvirt.tables.databases.patience import Patience
+from postvirt.tables.databases.received import Received
 from postvirt.tables.databases.template import Fields
 from postvirt.tables.table import TableOptions
 
@@ -65,6 +66,12 @@ _SCOPES = {
     "base": ldap.SCOPE_BASE,
     "one": ldap.SCOPE_ONELEVEL,
 }
+
+_TOO_LARGE = f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
+# How often to see how much of an entry the library has read, and how much of it may be
+# there, with the names of its attributes.
+_LOOK_SECONDS = 0.05
+_MAX_PART_BYTES = 4 * MAX_ANSWER_BYTES
 
 # RFC 2253 and RFC 2254; white space is quoted everywhere, which does no harm.
 _IN_BASE = re.compile(rb'[ \t"#+,;<>\\]')
@@ -107,6 +114,7 @@ class LdapTable(DatabaseTable):
             expansion_limit=limit,
         )
         self._connection: Any = None
+        self._received: Received | None = None
         self._patience: Patience[Any] = Patience(disconnect)
         try:
             self._directory = Directory.of(self.title, parameters, context)
@@ -165,7 +173,7 @@ class LdapTable(DatabaseTable):
         try:
             found = self._first(fields)
             yield from self._entries.values(found, self._search_further)
-        except (ldap.LDAPError, ValueError) as error:
+        except (ldap.LDAPError, ValueError, OSError) as error:
             self._disconnect()
             raise self.failure(f"Search error: {reason(error)}") from None
 
@@ -226,9 +234,7 @@ class LdapTable(DatabaseTable):
         kind = None
         while kind != ldap.RES_SEARCH_RESULT:
             try:
-                kind, answer = self._connection.result(
-                    message, all=0, timeout=self._seconds_left()
-                )
+                kind, answer = self._part(message)
             except ldap.PARTIAL_RESULTS:
                 break  # version 2 reports referrals this way
             # What has no name refers to another server.
@@ -240,12 +246,28 @@ class LdapTable(DatabaseTable):
             entries += found
         return entries
 
-    def _seconds_left(self) -> float:
-        """The time to wait for the next part of an answer; TIMEOUT if there is none."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise ldap.TIMEOUT
-        return min(left, self._directory.timeout_seconds)
+    def _part(self, message: int) -> tuple[int, list[Any]]:
+        """The next part of an answer, while there is time, and unless it is huge.
+
+        Raises: ldap.LDAPError and ValueError.
+        """
+        now = time.monotonic()
+        end = min(self._deadline, now + self._directory.timeout_seconds)
+        if self._received is None:
+            self._received = Received(self._connection.get_option(ldap.OPT_DESC))
+        most = self._received.count() + _MAX_PART_BYTES
+        while now < end:
+            try:
+                kind, answer, *_ = self._connection.result(
+                    message, all=0, timeout=min(end - now, _LOOK_SECONDS)
+                )
+            except ldap.TIMEOUT:
+                if self._received.count() > most:
+                    raise ValueError(_TOO_LARGE) from None
+                now = time.monotonic()
+            else:
+                return kind, answer
+        raise ldap.TIMEOUT
 
     def _spend(self, entries: Sequence[Entry]) -> None:
         """Raise ValueError when all entries of a lookup are too large together."""
@@ -253,9 +275,12 @@ class LdapTable(DatabaseTable):
             values = (one for values in found.values() for one in values)
             self._bytes_left -= len(name) + sum(map(len, values))
         if self._bytes_left < 0:
-            raise ValueError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            raise ValueError(_TOO_LARGE)
 
     def _disconnect(self) -> None:
+        if self._received is not None:
+            self._received.close()
+            self._received = None
         if self._connection is not None:
             disconnect(self._connection)
             self._connection = None

@@ -14,11 +14,9 @@ Security: a server may ask for the password in clear text; see `clear_text`. On 
 
 from __future__ import annotations
 
-import os
 import random
 import select
 import socket
-import sys
 import time
 from collections.abc import Iterator
 
@@ -27,6 +25,7 @@ from psycopg.conninfo import make_conninfo
 
 from postvirt.model.text import text
 from postvirt.tables.databases.answer_limits import CONNECT_SECONDS, one_line
+from postvirt.tables.databases.received import Received
 from postvirt.tables.databases.servers import ServerError
 
 # libpq's words for TLS that a server cannot talk the client out of.
@@ -36,9 +35,6 @@ _NEEDS_TLS = (
     "the server wants the password in clear text, which requires a local socket"
     " or TLS (set sslmode=verify-full in dbname)"
 )
-
-# Where tcpi_bytes_received is in Linux's struct tcp_info.
-_BYTES_RECEIVED = 128
 
 # Python imports this encoding when the first name is resolved: do that now.
 "".encode("idna")
@@ -83,19 +79,15 @@ class LimitedConnection:
         # Nothing may block: that would stop all threads of the process.
         connection.nonblocking = 1
         self.pq = connection
-        self._socket = socket.socket(fileno=os.dup(connection.socket))
+        self._received = Received(connection.socket)
 
     def received(self) -> int:
         """The number of bytes since the beginning; 0 on a local socket."""
-        if self._socket.family == socket.AF_UNIX:
-            return 0
-        size = _BYTES_RECEIVED + 8
-        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
-        return int.from_bytes(info[_BYTES_RECEIVED:], sys.byteorder)
+        return self._received.count()
 
     def close(self) -> None:
         """Close it, broken or not."""
-        self._socket.close()
+        self._received.close()
         self.pq.finish()
 
 

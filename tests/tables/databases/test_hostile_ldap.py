@@ -291,6 +291,21 @@ def test_an_answer_that_is_too_large_is_an_error(ask, logged, operations):
         assert server.connections == 1
 
 
+def test_an_entry_that_does_not_end_is_given_up(ask, logged):
+    """As soon as it is too large, and not only when all of it has come."""
+    gigabyte = entry(b"x" * 1000).replace(b"\x84\0\0", b"\x84\x3f\xff")
+
+    def endless(channel: Channel, number: int) -> None:
+        channel.send(message(number, b"").replace(b"\x84\0\0", b"\x84\x3f\xff"))
+        channel.send(gigabyte)
+        while True:
+            channel.send(b"x" * (1 << 20))
+
+    refusal = pytest.raises(TableError, match="larger than 262144 bytes")
+    with rogue(serving(endless)) as server, refusal:
+        ask(server, timeout="60")
+
+
 def growing(channel: Channel, number: int) -> None:
     """Each entry leads to two others, thirty times; the name says how often."""
     level = int((re.findall(rb"ou=(\d+)", channel.last) or [b"0"])[0])
