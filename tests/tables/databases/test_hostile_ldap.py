@@ -208,6 +208,7 @@ def test_the_password_is_not_sent_to_a_server_with_a_wrong_certificate(
     assert (SECRET.encode() in server.heard) == is_sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mechanism", [b"PLAIN", b"LOGIN", b"CRAM-MD5"])
 def test_sasl_does_not_show_the_password(ask, logged, mechanism):
     """Whatever mechanism the server wants."""
@@ -351,6 +352,7 @@ def silent_in_tls(channel: Channel) -> None:
     channel.stay()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "parameters"),
     [
@@ -375,6 +377,7 @@ def test_a_server_that_does_not_let_in_has_a_time_limit(
     assert time.monotonic() - began < limits.CONNECT_SECONDS
 
 
+@pytest.mark.slow
 def test_while_the_handshake_hangs_lookups_fail_at_once(ldap, logged):
     """And after that, the server is asked again."""
     is_over = threading.Event()
