@@ -84,7 +84,7 @@ def _settle_files(home: Owner) -> None:
     """
     global _home
     if not file_identity.take(home.uid, home.gid):
-        raise _not_permitted()
+        raise PermissionError(errno.EPERM, "setfsuid: the kernel did not take it")
     _home = home
 
 
