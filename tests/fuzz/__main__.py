@@ -106,6 +106,7 @@ def _be_child(target: Target, place: Path, inputs: int, seed: int) -> NoReturn:
         "runs": inputs,
         "seed": seed,
         "max_len": target.longest,
+        "len_control": 100 if target.seeds else 0,  # 0: long ones from the start
         "timeout": _LONGEST_SECONDS,
         "rss_limit_mb": _MOST_MEGABYTES,
     }
