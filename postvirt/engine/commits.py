@@ -100,7 +100,7 @@ class Commits:
 
     def _end(self, name: int, error: OSError | None) -> None:
         group, fd, _ = self._under_way.pop(name)
-        group.errors[fd] = error
+        group.errors[fd] = error or durability.shutdown_of(fd)
         group.left -= 1
         if not group.left:
             group.finish(group.errors)

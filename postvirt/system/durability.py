@@ -54,6 +54,19 @@ def commit(fd: int) -> OSError | None:
         os.fsync(fd)
     except OSError as error:
         return error_of(error.errno or errno.EIO)
+    return shutdown_of(fd)
+
+
+def shutdown_of(fd: int) -> OSError | None:
+    """The error of a file system that has shut itself down; ask after each commit.
+
+    xfs reports success for a commit that is under way at that moment, and all that was
+    to be committed is lost. Afterwards it refuses fstat(2), too.
+    """
+    try:
+        os.fstat(fd)
+    except OSError as error:
+        return error if error.errno == errno.EIO else None
     return None
 
 
@@ -78,5 +91,5 @@ def commit_file_system(fd: int) -> OSError | None:
     met since the file was opened is reported, too.
     """
     if _syncfs(fd) == 0:
-        return None
+        return shutdown_of(fd)
     return error_of(ctypes.get_errno() or errno.EIO)

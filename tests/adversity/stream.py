@@ -269,8 +269,9 @@ class Site:
             for one in messages(self.instance.mail / name):
                 found = _NUMBER.search(one)
                 number = int(found[1]) if found else 0
-                arrived[name, number] += 1
-                if number not in sizes or body(one) != text_of(number, sizes[number]):
+                if number in sizes and body(one) == text_of(number, sizes[number]):
+                    arrived[name, number] += 1
+                else:
                     torn.append(f"{name} {number}")
         bounces = [
             dict(one.attributes)

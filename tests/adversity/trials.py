@@ -13,12 +13,20 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from postvirt.standin.instance import Instance
-from tests.adversity.stream import DEFERRED, MANY, Result, Site, wait_until
+from tests.adversity.stream import (
+    DEFERRED,
+    MAILDIRS,
+    MANY,
+    MBOXES,
+    Result,
+    Site,
+    wait_until,
+)
 from tests.harness.agents import agents
 from tests.harness.child import public_directory
 from tests.harness.file_systems import Mount, formatted, image_of, mounted
@@ -75,7 +83,9 @@ def _remount(directory: Path, flags: int) -> bool:
     return _libc.mount(b"none", os.fsencode(directory), None, all_flags, None) == 0
 
 
-def _gone(mount: Mount, go: Callable[[Path], None]) -> Trial:
+def _gone(
+    mount: Mount, go: Callable[[Path], None], names: Sequence[str] = MAILDIRS
+) -> Trial:
     """The file system goes away, and is mounted again as after a power cut."""
 
     def trial(program: Path) -> Result:
@@ -83,7 +93,7 @@ def _gone(mount: Mount, go: Callable[[Path], None]) -> Trial:
         with site_on(mount, program, virtual_mailbox_lock="fcntl") as site:
             mail = site.instance.mail
             device = _device_of(mail)
-            with site.stream(size_bytes=200_000):
+            with site.stream(size_bytes=200_000, names=[(name,) for name in names]):
                 site.wait_for_more(_SOME)
                 go(mail)
                 site.wait_for_more(_SOME, DEFERRED)
@@ -243,17 +253,25 @@ def _size_kbytes(pid: int) -> int:
     return int(re.findall(r"VmSize:\s+(\d+)", status)[0])
 
 
+_FRAIL_EXT4 = _ext4(64 << 20, "-e", "remount-ro")
+_XFS = formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20)
+
 # In a second or two each, and always in the same places.
 SHORT: Mapping[str, Trial] = {
     "remount-read-only": remount_read_only,
-    "error-ext4": _gone(_ext4(64 << 20, "-e", "remount-ro"), _find_error),
+    "error-ext4": _gone(_FRAIL_EXT4, _find_error),
     "shutdown-ext4": _gone(_ext4(64 << 20), _shutdown),
-    "shutdown-xfs": _gone(
-        formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20), _shutdown
-    ),
+    "shutdown-xfs": _gone(_XFS, _shutdown),
     "full-ext4": _full(_ext4(32 << 20), _all_blocks, 20_000),
     "inodes-ext4": _full(_ext4(32 << 20, "-N", "1000"), _all_inodes, 2_000),
     "set-clock": set_clock,
     "memory-limit": memory_limit,
 }
-TRIALS = {**SHORT, "memory-hang": memory_hang, "address-space": address_space}
+TRIALS = {
+    **SHORT,
+    "error-ext4-mbox": _gone(_FRAIL_EXT4, _find_error, MBOXES),
+    "shutdown-ext4-mbox": _gone(_ext4(64 << 20), _shutdown, MBOXES),
+    "shutdown-xfs-mbox": _gone(_XFS, _shutdown, MBOXES),
+    "memory-hang": memory_hang,
+    "address-space": address_space,
+}

@@ -137,3 +137,16 @@ def test_a_commit_at_once_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.clear()
     commits.commit_file_system(9, GOOD)
     assert seen == [(b"/g/", 2, True), 9, "out"]
+
+
+def test_a_commit_in_the_background_fails_with_its_file_system(
+    disks: Disks, background: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As xfs, which reports success for what is under way when it shuts down."""
+    error = OSError(errno.EIO, "shut down")
+    monkeypatch.setattr("postvirt.system.durability.shutdown_of", lambda _: error)
+    told = add(disks, 3, GOOD)
+    disks.work(in_background=True)
+    background.end(0)
+    disks.commits.finish_done()
+    assert results(told) == [errno.EIO]

@@ -3,12 +3,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from postvirt.system import durability
+from tests.harness.child import in_child
+from tests.harness.file_systems import formatted, mounted
 
 
 @pytest.fixture
@@ -115,3 +118,36 @@ def test_a_whole_file_system_is_committed_through_a_file_on_it(
     monkeypatch.setattr(os, "sync", pytest.fail)
     assert durability.commit_file_system(files[0]) is None
     assert number(durability.commit_file_system(-1)) == errno.EBADF
+
+
+@pytest.mark.root
+def test_a_file_system_that_has_shut_down_commits_nothing(ground: Path) -> None:
+    """xfs may report success for what was under way; that cannot be timed here."""
+
+    def work() -> list[int]:
+        mount = formatted(*"mkfs.xfs -q -f -K".split(), size_bytes=320 << 20)
+        found = []
+        with mounted(mount, ground):
+            fd = os.open(ground / "file", os.O_CREAT | os.O_WRONLY)
+            for command in ("true", "xfs_io -x -c shutdown"):
+                subprocess.run([*command.split(), ground], check=True)
+                found.append(number(durability.shutdown_of(fd)))
+            os.close(fd)
+        return found
+
+    assert in_child(work) == [0, errno.EIO]
+
+
+def test_success_before_a_shutdown_is_noticed_is_none(
+    files: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, "shut down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", refuse)
+        errors = [
+            commit(files[0])
+            for commit in (durability.commit, durability.commit_file_system)
+        ]
+    assert list(map(number, errors)) == [errno.EIO] * 2
