@@ -95,7 +95,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/faults",
         description="Deliver mail while system calls fail, and look for the mail.",
-        epilog="POSTVIRT_VIRTUAL in the environment names another program to try.",
+        epilog="POSTVIRT_VIRTUAL in the environment names another postvirt-virtual.",
     )
     names = sorted({name for one in CHOSEN for name in (one.type, one.name)})
     parser.add_argument(
