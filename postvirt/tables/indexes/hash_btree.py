@@ -46,8 +46,13 @@ _MAGICS = (0x061561, _BTREE)
 _PAGE_SIZES = tuple(1 << power for power in range(9, 17))
 
 
-def _as_oserror(error: db.DBError) -> OSError:
-    """The same error with errno; Berkeley DB's own numbers are negative."""
+def _as_oserror(error: db.DBError | SystemError) -> OSError:
+    """The same error with errno; Berkeley DB's own numbers are negative.
+
+    SystemError is the driver's for a value of an impossible size.
+    """
+    if isinstance(error, SystemError):
+        return OSError(errno.EIO, "the file is damaged")
     number, words = error.args
     return OSError(number, os.strerror(number) if number > 0 else words)
 
@@ -106,7 +111,7 @@ class BerkeleyTable(IndexTable):
         database = self._open() if self._database is None else self._database
         try:
             value: bytes | None = database.get(key)
-        except db.DBError as error:
+        except (db.DBError, SystemError) as error:
             raise _as_oserror(error) from None
         return value
 
@@ -128,7 +133,7 @@ class BerkeleyTable(IndexTable):
                     yield entries
             finally:
                 cursor.close()
-        except db.DBError as error:
+        except (db.DBError, SystemError) as error:
             raise _as_oserror(error) from None
 
     def count(self) -> int:

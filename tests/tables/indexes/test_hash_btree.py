@@ -179,3 +179,19 @@ def test_pages_that_make_no_sense_are_an_error_and_no_more(made, logged) -> None
         return len(logged.take())
 
     assert in_child(lookups) >= 2
+
+
+def test_a_value_of_an_impossible_size_is_an_error(made, logged) -> None:
+    """In an overflow page's entry, of which the fuzzer has found one."""
+
+    class Database:
+        def get(self, key: bytes) -> bytes:
+            raise SystemError("Negative size passed to PyBytes_FromStringAndSize")
+
+    table = open_table(made({b"a": b"b"}), OPTIONS)
+    real, table._database = table._database, Database()  # type: ignore[attr-defined]
+    with pytest.raises(TableError):
+        table.lookup(b"a")
+    assert logged.take()[0].endswith(": the file is damaged")
+    table._database = real  # type: ignore[attr-defined]
+    table.close()
