@@ -16,6 +16,9 @@ from collections.abc import Sequence
 # sync_file_range(2).
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 
+# What a file system says that has shut itself down; a directory cannot be written to.
+_SHUT_DOWN = (errno.EIO, errno.EROFS)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _sync_file_range = _libc.sync_file_range
 _sync_file_range.argtypes = (
@@ -60,13 +63,15 @@ def commit(fd: int) -> OSError | None:
 def shutdown_of(fd: int) -> OSError | None:
     """The error of a file system that has shut itself down; ask after each commit.
 
-    xfs reports success for a commit that is under way at that moment, and all that was
-    to be committed is lost. Afterwards it refuses fstat(2), too.
+    ext4 and xfs may report success for a commit that is under way at that moment, and
+    all that was to be committed is lost. Afterwards xfs refuses fstat(2), and ext4 a
+    write(2), be it of nothing.
     """
     try:
         os.fstat(fd)
+        os.write(fd, b"")
     except OSError as error:
-        return error if error.errno == errno.EIO else None
+        return error if error.errno in _SHUT_DOWN else None
     return None
 
 
