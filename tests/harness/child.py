@@ -21,7 +21,8 @@ from typing import TypeVar
 import pytest
 
 from postvirt.model.mailbox import Owner
-from postvirt.system import file_identity, log, privileges
+from postvirt.system import capabilities, file_identity, log, privileges
+from postvirt.system.capabilities import FOR_OTHERS
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
 T = TypeVar("T")
@@ -122,13 +123,18 @@ def recipient() -> Owner:
 @contextmanager
 def all_rights() -> Iterator[None]:
     """Look around as root, in a child that has settled; nothing changes otherwise."""
-    before = file_identity.uid(), file_identity.gid()
+    user, group = file_identity.uid(), file_identity.gid()
+    effective = os.geteuid()
     if os.getuid() == 0:
+        os.seteuid(0)  # every capability that is permitted is in effect again
         assert file_identity.take(0, 0)
     try:
         yield
     finally:
-        assert file_identity.take(*before)
+        if effective != os.geteuid():
+            os.seteuid(effective)
+            capabilities.put_in_effect(FOR_OTHERS)
+        assert file_identity.take(user, group)
 
 
 @contextmanager
