@@ -34,8 +34,9 @@ again: the kernel has dropped the data by then, and would report success. On a d
 a log, the others of the same owner are then committed by their own descriptors, none of
 which has failed. That proves what it always proves: an error that the kernel keeps for
 one file is one of writing that file's data, and says nothing about the names and inodes
-in the log. If the log itself cannot be written, ext4 and xfs stop at once, and every
-commit fails from then on. So none succeeds whose name is not in the log.
+in the log. If the log itself cannot be written, ext4 and xfs shut down, and no commit
+that ends after that counts, whatever it reports (durability.shutdown_of). So none does
+whose name is not in the log.
 
 A commit that takes long keeps the next one waiting for a second at most, and one that
 does not end is its owner's alone (engine.commits).
