@@ -11,7 +11,9 @@ Raises: nothing for what the client does; a bad client never stops the next good
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from postvirt.codec.attributes import NeedData
@@ -52,6 +54,12 @@ class Connection:
             os.write(self.writes, self.greeting)
         except OSError as error:
             log.debug(f"write {self.peer}: {log.errno_text(error)}")
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Let nobody wait for what could not be sent."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self.writes)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def converse(self, serve: Serve) -> Steps[None]:
         """Serve a client that was greeted; `serve` delivers and returns the status.

@@ -68,6 +68,9 @@ def test_every_metric_that_is_served_is_shown(dashboard, served) -> None:
 
 def test_the_labels_are_those_that_are_served(dashboard) -> None:
     scoreboard = Scoreboard()
+    slot = scoreboard.take()
+    slot.enter(b"/mail/bob/", 5001)
+    slot.is_hung = True
     collector = Collector(Spectator(scoreboard.fd))
     collector.tables = {"texthash:/a": [str(DASHBOARD)]}
     labels: dict[str, set[str]] = {}

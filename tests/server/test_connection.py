@@ -381,3 +381,20 @@ def test_a_client_whom_the_agent_cannot_write_to_is_not_kept_waiting(
     monkeypatch.setattr(os, "write", fail)
     assert client.converse(lambda _: client.send(WIRE)) == GREETING
     assert len(client.waits) == 1
+
+
+def test_a_greeting_that_cannot_be_sent_keeps_no_client_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There may be no memory for it."""
+    ours, theirs = socket.socketpair()
+
+    def fail(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    monkeypatch.setattr(os, "write", fail)
+    fd = ours.fileno()
+    with ours, theirs:
+        Connection(fd, fd, "virtual socket", TIMEOUT, GREETING).greet()
+        theirs.settimeout(TIMEOUT)
+        assert theirs.recv(100) == b""
