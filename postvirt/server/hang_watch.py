@@ -74,7 +74,6 @@ class HangWatch:
         self._workers = workers
         self._replace = replace
         self._on_look = on_look
-        self._looked = 0.0
         self._rested = 0.0
         loop.on_signal(signal.SIGCHLD, self._see_stopped)
 
