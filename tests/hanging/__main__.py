@@ -84,7 +84,7 @@ class Scene:
         self.path = path
         self.background = ThreadPoolExecutor(50)
         self.slowest = self.turned_away = 0.0
-        self.good = self.tries = 0
+        self.good = self.retries = self.tries = 0
 
     def ask(self, data: bytes) -> Reply:
         return exchange(self.path, data, timeout_seconds=_LEFT_SECONDS)
@@ -101,6 +101,7 @@ class Scene:
                 self.good += 1
             else:  # the process that hangs had accepted it
                 self.turned_away = max(self.turned_away, seconds)
+                self.retries += 1
 
     def evil_mail(self, name: str) -> Future[tuple[float, Reply]]:
         """One message for a mailbox that hangs: when, and what the answer is."""
@@ -177,7 +178,8 @@ def run(name: str, scenario: str) -> Result:
             copies = scene.town.arrived("good")
             while time.monotonic() < deadline and copies < scene.good:
                 copies = scene.town.arrived("good")
-            assert copies == scene.good, (copies, scene.good)
+            # Some that were told to try again may have arrived already.
+            assert scene.good <= copies <= scene.good + scene.retries
             evil = sum(scene.town.arrived(f"evil{number}") for number in range(4))
             assert scene.turned_away < TRAP_SECONDS
             return Result(
