@@ -210,6 +210,10 @@ class Watchdog:
             self._start_after(pause)
             log.error(f"fork: {why}: next worker process in {pause:g} seconds")
             return
+        if others := self._current():  # there is one less, until more are needed
+            self._count = len(others)
+            log.warning(f"fork: {why}: no further worker process now")
+            return
         old = [one for one in self._workers.values() if one.state is State.STANDING_IN]
         if not old:
             log.fatal(f"fork: {why}")
@@ -276,8 +280,8 @@ class Watchdog:
             return  # they are being replaced
         change = self._workload.change(current)
         if change > 0 and self._count < self._job.most:
-            self._count += 1
-            self._start_worker()
+            if self._start_worker():
+                self._count += 1
         elif change < 0:
             self._count -= 1
             current[-1].dismiss()

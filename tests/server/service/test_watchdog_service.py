@@ -49,7 +49,9 @@ def die(parent: Parent) -> NoReturn:
 class Play:
     """A service in a child, whose workers do what `works` says, the last one again."""
 
-    def __init__(self, *works: Work, count: int = 1, **options: Any) -> None:
+    def __init__(
+        self, *works: Work, count: int = 1, is_service: bool = True, **options: Any
+    ) -> None:
         self.lines = Log()
         log.start(self.lines)
         self.started = 0
@@ -57,7 +59,7 @@ class Play:
         self.loop = Loop()
         self.jobs = Jobs(self._next)
         self.watchdog = Watchdog(
-            self.loop, self.jobs, count=count, is_service=True, **options
+            self.loop, self.jobs, count=count, is_service=is_service, **options
         )
 
     def _next(self) -> Work:
@@ -172,6 +174,32 @@ def test_there_are_as_many_workers_as_the_work_needs(
         return one.watchdog.run(), seen, one.lines.lines
 
     assert play(story) == (0, [1, 2, 1], [])
+
+
+def test_under_master_a_further_worker_is_not_what_the_first_depends_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There may be no process left for it, just when the machine is busy."""
+
+    def story() -> object:
+        fork = os.fork
+        tries = 0
+
+        def fork_once() -> int:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                return fork()
+            one.loop.call_after(0, one.watchdog.stop)
+            raise BlockingIOError(errno.EAGAIN, TOO_MANY)
+
+        monkeypatch.setattr("os.fork", fork_once)
+        monkeypatch.setattr(workload.Workload, "change", lambda *_: 1)
+        one = Play(work_hard, is_service=False)
+        return one.watchdog.run(), len(pids(one.watchdog)), one.lines.lines
+
+    warning = f"warning: fork: {TOO_MANY}: no further worker process now"
+    assert play(story) == (0, 0, [warning])
 
 
 def test_old_workers_can_be_told_to_leave_first() -> None:
