@@ -133,8 +133,10 @@ def work_hard(parent: Parent) -> Leave:
     parent.ask_for_watch()
     parent.slot.accepts = True
     parent.say_ready()
+    began = time.monotonic()
     while (came := signal.sigtimedwait(CHILD_SIGNALS, 0.05)) is None:
         parent.slot.beat()
+        assert time.monotonic() < began + PATIENCE_SECONDS
     return Leave.REPLACE if came.si_signo == signal.SIGHUP else Leave.FOR_GOOD
 
 
