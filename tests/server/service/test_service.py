@@ -15,6 +15,7 @@ from postvirt.server.service.control import Answer
 from postvirt.server.service.daemonise import WORKS, Starter
 from postvirt.server.service.options import Wanted
 from postvirt.server.service.service import Service
+from postvirt.server.watched_worker import Health
 from postvirt.standin.instance import Instance
 from postvirt.system import log
 from tests.harness.child import Log, in_child
@@ -146,6 +147,10 @@ def test_systemd_is_told_that_it_is_alive(
 
     def story(service: Service, answers: list[Answer]) -> None:
         def stop() -> None:
+            service._keep_alive()
+            # Not while no worker that accepts clients comes round.
+            for worker in service._watchdog.workers():
+                worker.health = Health.QUIET
             service._keep_alive()
             service._stop(lambda _: answers.extend({"told": one} for one in told))
 
