@@ -12,7 +12,7 @@ from postvirt.engine.group_commit import Disks
 from postvirt.model.effects import Durable
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.system.whereabouts import HUNG_SECONDS
-from tests.engine.test_group_commit import Background, Told
+from tests.harness.background import Background, Told
 
 EVIL, OTHER_OF_EVIL = Mailbox(b"/e/", Owner(1, 9)), Mailbox(b"/f/", Owner(1, 9))
 GOOD = Mailbox(b"/g/", Owner(2, 9))
@@ -34,18 +34,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("postvirt.engine.commits.time", clock)
     monkeypatch.setattr("postvirt.engine.group_commit.time", clock)
     return clock
-
-
-@pytest.fixture
-def background() -> Background:
-    return Background()
-
-
-@pytest.fixture
-def disks(background: Background) -> Disks:
-    made = Disks()
-    made.commits._background = background  # type: ignore[assignment]
-    return made
 
 
 def add(disks: Disks, fd: int, mailbox: Mailbox) -> Told:

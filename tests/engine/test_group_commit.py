@@ -21,6 +21,7 @@ from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Deferred, Delivered, Outcome
 from postvirt.system import durability, log, privileges
 from postvirt.system.async_commit import AsyncCommits
+from tests.harness.background import Background, Told
 from tests.harness.child import (
     MAIL_OWNER,
     Log,
@@ -296,46 +297,6 @@ def test_a_real_disk_that_loses_what_it_was_given(ground: Path) -> None:
     assert all_are(Deferred, outcomes, 2)
     assert [outcome.dsn.status for outcome in outcomes] == ["4.3.0"] * 2  # type: ignore[union-attr]
     assert files == []
-
-
-class Background:
-    """Commits that come to an end when the test says so."""
-
-    def __init__(self) -> None:
-        self.under_way: list[tuple[int, int]] = []
-        self.ended: list[tuple[int, int]] = []
-
-    def submit(self, fd: int, name: int) -> bool:
-        self.under_way.append((fd, name))
-        return True
-
-    def done(self) -> list[tuple[int, int]]:
-        ended, self.ended = self.ended, []
-        return ended
-
-    def end(self, *numbers: int) -> None:
-        """The first of them come to an end, each with an errno or 0."""
-        for number in numbers:
-            self.ended.append((self.under_way.pop(0)[1], number))
-
-
-class Told(list[tuple[object, OSError | None]]):
-    """What a delivery has been told."""
-
-    def __call__(self, answer: object, error: OSError | None) -> None:
-        self.append((answer, error))
-
-
-@pytest.fixture
-def background() -> Background:
-    return Background()
-
-
-@pytest.fixture
-def disks(background: Background) -> Disks:
-    made = Disks()
-    made.commits._background = background  # type: ignore[assignment]
-    return made
 
 
 def add(
