@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
@@ -40,6 +40,7 @@ from postvirt.model.effects import (
     Written,
 )
 from postvirt.system.service_client import exchange
+from postvirt.system.shortage import AGAIN_SECONDS, Shortage, is_shortage
 
 T = TypeVar("T")
 
@@ -117,6 +118,7 @@ class Engine:
         self._branches_running = 0
         self._batches: dict[Hashable, _Batches] = {}
         self._is_stopping = False
+        self._shortage = Shortage("wait for a client or a service")
         self._watchers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
         commits = self._disks.commits
@@ -162,8 +164,8 @@ class Engine:
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
         """Call back whenever a descriptor is readable."""
-        self._watchers[fd] = callback
         self._epoll.register(fd, select.EPOLLIN)
+        self._watchers[fd] = callback
 
     def unwatch(self, fd: int) -> None:
         """Do not call back any more."""
@@ -303,6 +305,13 @@ class Engine:
         except PermissionError:  # a file, which is always ready
             self._resume(task, True)
             return
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            self._shortage.tell(error)
+            later = _Task(_ready_later(effect), partial(self._resume, task))
+            self._runnable.append((later, None, None))
+            return
         self._waits[effect.fd] = wait
         if effect.seconds is not None:
             self._wait_until(wait, effect.seconds)
@@ -350,3 +359,15 @@ class Engine:
             if not wait.is_over:
                 self._end_wait(wait, False)
         return bool(self._runnable)
+
+
+def _ready_later(effect: Ready) -> Steps[bool]:
+    """Wait for a descriptor that the kernel cannot watch now."""
+    yield Pause(AGAIN_SECONDS, can_be_cut_short=True)
+    seconds = effect.seconds
+    if seconds is not None:
+        seconds -= AGAIN_SECONDS
+        if seconds <= 0:
+            return False
+    is_ready: bool = yield replace(effect, seconds=seconds)
+    return is_ready

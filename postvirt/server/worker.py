@@ -43,15 +43,11 @@ from postvirt.server.pass_transport import receive_client
 from postvirt.server.worker_protocol import REPLACED, Leave, Parent
 from postvirt.system import log, whereabouts
 from postvirt.system.descriptors import close
+from postvirt.system.shortage import AGAIN_SECONDS, Shortage
 
 # A worker asks for its successor when a tenth of max_use is left, so that no client
 # waits the few milliseconds until the new one is ready.
 _SPARE_PART = 10
-
-# How long it accepts no clients when there are no descriptors, and for how long it does
-# not say so again.
-_REST_SECONDS = 1.0
-_QUIET_SECONDS = 60.0
 
 # The loop of a worker with clients comes round at least as often as this.
 BEAT_SECONDS = 0.25
@@ -133,7 +129,7 @@ class Worker:
         self._idle_until = 0.0
         self._alarm_at = 0.0
         self._rests_until = math.inf
-        self._quiet_until = 0.0
+        self._shortage = Shortage("accept connection")
         self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._engine.watch(self._signals, self._handle_signals)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
@@ -236,22 +232,21 @@ class Worker:
 
     def _rest_from_accepting(self, error: OSError) -> None:
         """Out of descriptors or memory: the client waits, or another process has it."""
-        now = time.monotonic()
-        if now >= self._quiet_until:
-            log.error(
-                f"accept connection: {log.errno_text(error)}:"
-                f" trying again every {_REST_SECONDS:g} seconds"
-            )
-            self._quiet_until = now + _QUIET_SECONDS
-        self._rests_until = now + _REST_SECONDS
+        self._shortage.tell(error)
+        self._rests_until = time.monotonic() + AGAIN_SECONDS
         self._notify(master_status.TAKEN)
         self._end_listening()
 
     def _listen_again(self) -> None:
         self._rests_until = math.inf
-        if self._leave is None and not self._is_listening:
-            self._notify(master_status.AVAILABLE)
+        if self._leave is not None or self._is_listening:
+            return
+        try:
             self._begin_to_listen()
+        except OSError as error:
+            self._rest_from_accepting(error)
+        else:
+            self._notify(master_status.AVAILABLE)
 
     def _begin_to_serve(self, client: socket.socket, connection: Connection) -> None:
         self._served += 1

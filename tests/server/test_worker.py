@@ -721,3 +721,56 @@ def cpu_seconds(pid: int) -> float:
     """What a process has used, in the kernel, too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+_FAILING_EPOLL = """
+import errno, os, select
+epoll = select.epoll
+class FailingEpoll:
+    def __init__(self):
+        self.epoll = epoll()
+    def __getattr__(self, name):
+        return getattr(self.epoll, name)
+    def register(self, fd, events):
+        if os.path.exists({flag!r}) and (fd == 6) == {listens}:  # master's socket
+            raise OSError(errno.ENOSPC, "")
+        self.epoll.register(fd, events)
+select.epoll = FailingEpoll
+"""
+NO_WATCHES = "fs.epoll.max_user_watches is reached: trying again every 1 seconds"
+
+
+def test_a_worker_that_cannot_listen_again_rests(start: Start, post: Post) -> None:
+    post.configure(postvirt_client_limit="1")
+    flag = post.instance.root / "no-watches"
+    agent = start(setup=_FAILING_EPOLL.format(flag=os.fspath(flag), listens=True))
+    with greeted(agent) as first:
+        worker = agent.worker()
+        assert reports(agent)[-1] == TAKEN
+        flag.touch()
+        first.close()
+        assert agent.log_line().text == f"error: accept connection: {NO_WATCHES}"
+    with agent.connect() as second:
+        # It rests, and says so once.
+        assert not select.select([second], [], [], 2.5)[0]
+        assert agent.log_texts() == []
+        assert AVAILABLE not in reports(agent)
+        flag.unlink()
+        assert second.recv(1000) == GREETING
+    assert agent.worker() == worker
+
+
+def test_clients_that_cannot_be_watched_are_served_later(
+    start: Start, post: Post
+) -> None:
+    flag = post.instance.root / "no-watches"
+    agent = start(setup=_FAILING_EPOLL.format(flag=os.fspath(flag), listens=False))
+    serve(agent, post)
+    flag.touch()
+    with agent.connect() as client:
+        client.sendall(post.request())
+        waits = f"error: wait for a client or a service: {NO_WATCHES}"
+        assert agent.log_line().text == waits
+        flag.unlink()
+        assert client.recv(1000) == GREETING
+        assert client.recv(1000) == encode_reply(0)
