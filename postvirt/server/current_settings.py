@@ -6,7 +6,7 @@ Raises: ConfigError.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from typing import Final
 
 from postvirt.config.config_files import directory_of
 from postvirt.config.daemon_options import Options
@@ -18,15 +18,17 @@ from postvirt.system import log
 from postvirt.tables.opener import TableOpener
 
 
-@dataclass(slots=True)
 class CurrentSettings:
     """main.cf and -o, read again when main.cf is no longer the file that was read."""
 
-    options: Options
-    json_log: JsonLog = field(default_factory=JsonLog)
-    _settings: Settings | None = None
-    _texts: Texts | None = None
-    _version: tuple[int, ...] = ()
+    __slots__ = ("_settings", "_texts", "_version", "json_log", "options")
+
+    def __init__(self, options: Options, json_log: JsonLog | None = None) -> None:
+        self.options: Final = options
+        self.json_log: Final = JsonLog() if json_log is None else json_log
+        self._settings: Settings | None = None
+        self._texts: Texts | None = None
+        self._version: tuple[int, ...] = ()
 
     def read(self) -> Settings:
         """The settings that hold now; the log follows them.

@@ -16,7 +16,7 @@ import socket
 import stat
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import Final
 
 from postvirt.config.daemon_options import Options, parse_options
 from postvirt.config.parameters import Settings
@@ -73,36 +73,43 @@ def _start(options: Options) -> int:
     return watch(_DropIn(current, channel, _listeners(options.socket_count)))
 
 
-@dataclass(slots=True)
 class _DropIn:
     """What workers do for master(8): a Job for the watchdog process."""
 
-    current: CurrentSettings
-    channel: StatusChannel
-    listeners: Sequence[socket.socket]
-    prepared: Prepared | None = None
-    most: int = 1
+    __slots__ = ("_channel", "_current", "_listeners", "_prepared", "most")
+
+    def __init__(
+        self,
+        current: CurrentSettings,
+        channel: StatusChannel,
+        listeners: Sequence[socket.socket],
+    ) -> None:
+        self._current: Final = current
+        self._channel: Final = channel
+        self._listeners: Final = listeners
+        self._prepared: Prepared | None = None
+        self.most = 1
 
     def prepare(self) -> None:
         """Read main.cf again if it has changed; before each worker."""
-        settings = self.current.read()
+        current = self._current
+        settings = current.read()
         self.most = most_workers(settings)
-        self.prepared = prepare_workers(
-            self.current.options,
-            settings,
-            self.current.tables,
-            self.current.json_log,
+        self._prepared = prepare_workers(
+            current.options, settings, current.tables, current.json_log
         )
 
     def work(self, parent: Parent) -> Leave:
         """Be a worker to its end."""
-        assert self.prepared is not None
+        assert self._prepared is not None
         try:
-            worker = set_up_worker(self.prepared, self.channel)
+            worker = set_up_worker(self._prepared, self._channel)
         except ConfigError as error:
             log.fatal(error.text)
         ends = (STATUS_FD, *parent.lifelines)
-        return worker.run(self.listeners, replace(parent, lifelines=ends))
+        return worker.run(
+            self._listeners, Parent(ends, parent.slot, parent.hung, parent.words_fd)
+        )
 
 
 def _listeners(count: int) -> list[socket.socket]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from postvirt.server.metrics.scoreboard import Inside, Reason, Slot
 from postvirt.server.worker_protocol import Leave
@@ -51,7 +51,6 @@ class Health(Enum):
     GIVEN_UP = "given up"
 
 
-@dataclass(slots=True, kw_only=True)
 class WatchedWorker:
     """A worker process.
 
@@ -65,18 +64,34 @@ class WatchedWorker:
     hung_number     its number among the mailboxes that hang
     """
 
-    pid: int
-    words_fd: int
-    slot: Slot
-    started: float
-    state: State = State.STARTING
-    reason: Reason | None = None
-    health: Health = Health.SOUND
-    beats: int = 0
-    quiet_seconds: float = 0.0
-    is_stopped: bool = False
-    hung: Inside | None = None
-    hung_number: int | None = None
+    __slots__ = (
+        "beats",
+        "health",
+        "hung",
+        "hung_number",
+        "is_stopped",
+        "pid",
+        "quiet_seconds",
+        "reason",
+        "slot",
+        "started",
+        "state",
+        "words_fd",
+    )
+
+    def __init__(self, *, pid: int, words_fd: int, slot: Slot, started: float) -> None:
+        self.pid: Final = pid
+        self.words_fd: Final = words_fd
+        self.slot: Final = slot
+        self.started: Final = started
+        self.state = State.STARTING
+        self.reason: Reason | None = None
+        self.health = Health.SOUND
+        self.beats = 0
+        self.quiet_seconds = 0.0
+        self.is_stopped = False
+        self.hung: Inside | None = None
+        self.hung_number: int | None = None
 
     @property
     def has_successor(self) -> bool:

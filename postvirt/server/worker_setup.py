@@ -6,7 +6,7 @@ Raises: ConfigError.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.daemon_options import Options
 from postvirt.config.identities import Identities
@@ -29,8 +29,7 @@ from postvirt.system.limits import allow_many_files, limit_file_size
 from postvirt.tables.opener import TableOpener
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """What the watchdog process has found out for its workers, with root's rights.
 
     owner       mail_owner, whom workers work as
