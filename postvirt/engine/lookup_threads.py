@@ -4,7 +4,8 @@ A database that is slow or down must delay only the deliveries that wait for its
 Each thread has its own tables, because a connection to a database serves one thread at
 a time. Another thread is started when all are busy, up to a limit.
 
-A worker without such tables has no threads.
+A worker without such tables has no threads. One that cannot start any, for the moment,
+defers the mail.
 
 Raises: nothing; what is raised in a thread is passed on to the delivery that asked.
 Security: the threads keep the identity of mail_owner, whatever identity the worker
@@ -21,10 +22,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from postvirt.model.mailbox import Resolution
+from postvirt.model.mailbox import Misconfigured, Resolution
 
 # Each has its own connections, and the number of those is limited in a database server.
 MOST_THREADS = 8
+
+_NO_THREAD = (
+    "cannot start a thread for lookups: a limit on processes is reached"
+    " (ulimit -u of mail_owner, or TasksMax of the unit)"
+)
 
 # Finds the mailbox of an address; a thread has one of its own.
 Resolve = Callable[[bytes], Resolution]
@@ -53,9 +59,19 @@ class Lookups:
         """Find the mailbox of an address."""
         self._unanswered += 1
         if self._threads < min(self._unanswered, MOST_THREADS):
-            self._threads += 1
+            self._start_thread()
+        if self._threads:
+            self._questions.put((address, tell))
+        else:
+            self._unanswered -= 1
+            tell(Misconfigured(_NO_THREAD, "lookup"), None)
+
+    def _start_thread(self) -> None:
+        try:
             _thread.start_new_thread(self._answer_all, ())
-        self._questions.put((address, tell))
+        except RuntimeError:
+            return  # the next question tries again
+        self._threads += 1
 
     def pass_answers_on(self) -> None:
         """Pass on the answers that have come."""

@@ -2,17 +2,16 @@
 
 As the drop-in it is the process that master(8) started. One worker accepts clients, or
 several when one processor is not enough for them (server.workload); a fresh one costs a
-fork and not the start of an interpreter. A worker that is
-to be replaced says so before it has served its last clients, and its successor is
-started at once. When a worker leaves for good, this process ends too. When the worker
-that accepts clients crashes, this process exits with an error, so that master(8) sees
-it.
+fork and not the start of an interpreter. A worker that is to be replaced says so before
+it has served its last clients, and its successor is started at once. When a worker
+leaves for good, this process ends too. When the worker that accepts clients crashes,
+this process exits with an error, so that master(8) sees it.
 
 A worker that hangs is replaced, too (server.hang_watch).
 
 As a service it goes on until it is told to stop, and replaces workers that leave or
-crash. Workers that die before they have served a client are
-replaced more and more slowly.
+crash. Workers that die before they have served a client are replaced more and more
+slowly.
 
 Differs: Workers. The process that master(8) started stays, and replaces its worker
     after max_use clients or when a table has changed, because a fork costs much less
@@ -29,9 +28,9 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NoReturn, Protocol
 
 from postvirt.server.hang_watch import INTERVAL_SECONDS, HangWatch
+from postvirt.server.job import Job, be_worker
 from postvirt.server.loop import Callback, Loop
 from postvirt.server.metrics.scoreboard import Activity, Reason, Scoreboard
 from postvirt.server.restart_backoff import EARLY_SECONDS, Backoff
@@ -42,23 +41,6 @@ from postvirt.system import log
 
 # Of the looks for signs of life, one of so many is also for the workload.
 _LOOKS = round(LOOK_SECONDS / INTERVAL_SECONDS)
-
-
-class Job(Protocol):
-    """What workers do."""
-
-    @property
-    def most(self) -> int:
-        """How many of them accept clients at a time, at most."""
-
-    def prepare(self) -> None:
-        """Get ready for the next worker, in the watchdog process, before each fork.
-
-        This is the place to read a changed configuration again.
-        """
-
-    def work(self, parent: Parent) -> Leave:
-        """Be a worker to its end, in the child."""
 
 
 def watch(job: Job) -> int:
@@ -194,7 +176,7 @@ class Watchdog:
         if pid == 0:
             os.close(words_fd)
             hung = self._hang_watch.hung
-            _be_worker(self._job, Parent((self._lifeline,), slot, hung, writes))
+            be_worker(self._job, Parent((self._lifeline,), slot, hung, writes))
         os.close(writes)
         worker = WatchedWorker(
             pid=pid, words_fd=words_fd, slot=slot, started=time.monotonic()
@@ -204,22 +186,26 @@ class Watchdog:
         return True
 
     def _cannot_fork(self, error: OSError) -> None:
-        why = log.errno_text(error)
+        why = f"fork: {log.errno_text(error)}"
         if self._is_service:
             pause = max(self._backoff.fail(), 1.0)
             self._start_after(pause)
-            log.error(f"fork: {why}: next worker process in {pause:g} seconds")
-            return
+            log.error(f"{why}: next worker process in {pause:g} seconds")
+        elif not self._do_without(why):
+            log.fatal(why)
+
+    def _do_without(self, why: str) -> bool:
+        """Go on with the workers that there are; False if none accepts clients."""
         if others := self._current():  # there is one less, until more are needed
             self._count = len(others)
-            log.warning(f"fork: {why}: no further worker process now")
-            return
+            log.warning(f"{why}: no further worker process now")
+            return True
         old = [one for one in self._workers.values() if one.state is State.STANDING_IN]
-        if not old:
-            log.fatal(f"fork: {why}")
         for worker in old:  # it goes on, and asks again when it leaves
             worker.state = State.ACCEPTING
-        log.warning(f"fork: {why}: trying again when the worker process leaves")
+        if old:
+            log.warning(f"{why}: trying again when the worker process leaves")
+        return bool(old)
 
     def _hear(self, worker: WatchedWorker) -> None:
         """A worker says something, or has ended."""
@@ -323,6 +309,10 @@ class Watchdog:
             self._replace_dead(worker, activity, reason)
         elif code == Leave.FOR_GOOD and self._current():
             self._count -= 1  # the others go on
+        elif code == Leave.SHORTAGE and self._do_without(
+            f"worker process {worker.pid} could not go on"
+        ):
+            self._exit_status = 0
         else:
             # No worker accepts clients any more, and master(8) sees that only when all
             # have ended.
@@ -377,16 +367,3 @@ class Watchdog:
         for pid in self._workers:
             os.kill(pid, number)
         return list(self._workers)
-
-
-def _be_worker(job: Job, parent: Parent) -> NoReturn:
-    """Work and exit, never returning into the watchdog's code."""
-    status = 1
-    try:
-        status = job.work(parent)
-    except SystemExit as end:  # log.fatal
-        status = end.code if isinstance(end.code, int) else 1
-    except BaseException as error:
-        log.error(f"unexpected {type(error).__name__}: {error}; please report")
-    finally:
-        os._exit(status)

@@ -48,6 +48,7 @@ class Leave(IntEnum):
     FOR_GOOD = 0  # idle, or told to stop, or no process left to work for
     REPLACE = 77  # max_use, or told to leave: another worker goes on
     CHANGED_TABLE = 78  # another one goes on here, too
+    SHORTAGE = 79  # it could not start, or go on, now (system.shortage)
 
 
 # With these, another worker goes on.

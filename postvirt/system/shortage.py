@@ -35,6 +35,13 @@ def is_shortage(error: OSError) -> bool:
     return error.errno in _SHORT
 
 
+def reason(error: OSError) -> str:
+    """What there is too little of."""
+    if error.errno == errno.ENOSPC:  # which has nothing to do with a disk here
+        return "fs.epoll.max_user_watches is reached"
+    return log.errno_text(error)
+
+
 class Shortage:
     """Says what fails, and at most once a minute.
 
@@ -51,7 +58,5 @@ class Shortage:
         if now < self._quiet_until:
             return
         self._quiet_until = now + _QUIET_SECONDS
-        why = log.errno_text(error)
-        if error.errno == errno.ENOSPC:  # which has nothing to do with a disk here
-            why = "fs.epoll.max_user_watches is reached"
-        log.error(f"{self._what}: {why}: trying again every {AGAIN_SECONDS:g} seconds")
+        again = f"trying again every {AGAIN_SECONDS:g} seconds"
+        log.error(f"{self._what}: {reason(error)}: {again}")

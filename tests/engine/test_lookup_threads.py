@@ -12,7 +12,7 @@ import pytest
 from postvirt.engine.engine import Engine
 from postvirt.engine.lookup_threads import MOST_THREADS, Lookups, Resolve
 from postvirt.model.effects import Lookup, Steps
-from postvirt.model.mailbox import Resolution, Unknown
+from postvirt.model.mailbox import Misconfigured, Resolution, Unknown
 from postvirt.system import file_identity, privileges
 from tests.harness.child import MAIL_OWNER, RECIPIENT, in_child
 
@@ -101,6 +101,40 @@ def test_one_client_needs_one_thread(tables: Tables) -> None:
     for _ in range(3):
         assert engine.run(ask(b"quick")) == Unknown(b"quick")
     assert tables.opened == 1
+
+
+def test_without_a_thread_mail_is_deferred_and_the_next_one_is_tried(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(1.0, lookups=Lookups(tables.open))
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as context:
+        context.setattr("_thread.start_new_thread", no_thread)
+        for _ in range(2 * MOST_THREADS):
+            answer = engine.run(ask(b"quick"))
+            assert isinstance(answer, Misconfigured)
+            assert "limit on processes" in answer.problem
+    assert engine.run(ask(b"quick")) == Unknown(b"quick")
+
+
+def test_one_thread_is_enough_when_there_can_be_no_more(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(1.0, lookups=Lookups(tables.open))
+    assert engine.run(ask(b"quick")) == Unknown(b"quick")
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", no_thread)
+    ends: list[Any] = []
+    for _ in range(3):
+        engine.start(ask(b"quick"), ends.append)
+    run_until(engine, lambda: len(ends) == 3)
+    assert ends == [Unknown(b"quick")] * 3
 
 
 def test_what_a_thread_meets_goes_to_who_asked(tables: Tables) -> None:

@@ -178,6 +178,39 @@ def test_a_worker_goes_on_while_there_can_be_no_successor(
     assert run(ask_twice, leave, leave) == end
 
 
+def short(_: Parent) -> Leave:
+    raise OSError(errno.EMFILE, "")
+
+
+def test_a_worker_goes_on_while_its_successor_is_short_of_something() -> None:
+    reads, writes = os.pipe()
+
+    def ask_until_there_is_one(parent: Parent) -> Leave:
+        while not select.select([reads], [], [], 0.01)[0]:
+            parent.ask_for_successor()
+        return Leave.REPLACE
+
+    def succeed(parent: Parent) -> Leave:
+        os.write(writes, b"x")
+        parent.say_ready()
+        return Leave.FOR_GOOD
+
+    end = run(ask_until_there_is_one, short, succeed)
+    os.close(reads)
+    os.close(writes)
+    assert (end.status, end.workers) == (0, 3)
+    again = "trying again when the worker process leaves"
+    assert [re.sub(r"\d+", "N", line) for line in end.lines] == [
+        "error: worker process: Too many open files",
+        f"warning: worker process N could not go on: {again}",
+    ]
+
+
+def test_when_no_worker_can_go_on_master_sees_it() -> None:
+    end = run(replace, short)
+    assert end == End(79, ["error: worker process: Too many open files"], 2)
+
+
 def test_sigterm_is_passed_on_and_the_worker_waited_for() -> None:
     def work(_: Parent) -> Leave:
         os.kill(os.getppid(), signal.SIGTERM)

@@ -22,6 +22,7 @@ from typing import Any
 
 from postvirt.server.loop import Loop
 from postvirt.system import log
+from postvirt.system.shortage import AGAIN_SECONDS, Shortage
 
 Answer = dict[str, Any]
 Reply = Callable[[Answer], None]
@@ -72,19 +73,30 @@ class Control:
         finally:
             os.umask(before)
         self._listener.listen(_BACKLOG)
-        loop.add_source(self._listener.fileno(), self._accept)
+        self._shortage = Shortage("accept control connection")
+        self._listen()
 
     def close(self) -> None:
         """Accept no more commands."""
-        self._loop.remove_source(self._listener.fileno())
+        if self._is_listening:
+            self._loop.remove_source(self._listener.fileno())
         self._listener.close()
         _remove(self._path)
+
+    def _listen(self) -> None:
+        self._is_listening = True
+        self._loop.add_source(self._listener.fileno(), self._accept)
 
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
+        except BlockingIOError:
+            return  # the client is gone
         except OSError as error:
-            log.warning(f"accept control connection: {log.errno_text(error)}")
+            self._shortage.tell(error)
+            self._is_listening = False
+            self._loop.remove_source(self._listener.fileno())
+            self._loop.call_after(AGAIN_SECONDS, self._listen)
             return
         size = _UCRED.size
         credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)

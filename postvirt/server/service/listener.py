@@ -38,9 +38,9 @@ class Listener:
     def __init__(self, name: str, owner: Owner) -> None:
         self._path = socket_path(name)
         self._owner = owner
-        self.socket = socket.socket(socket.AF_UNIX)
         before = os.umask(0o111)
         try:
+            self.socket = socket.socket(socket.AF_UNIX)
             with privileges.acting_as(owner):
                 self._identity = self._bind(f"private/.{name}")
         except OSError as error:

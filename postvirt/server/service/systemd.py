@@ -21,12 +21,12 @@ def notify(state: str) -> None:
         return
     if state == "RELOADING=1":
         state += f"\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
-        connection.settimeout(_SECONDS)
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.settimeout(_SECONDS)
             connection.sendto(state.encode(), address.replace("@", "\0", 1))
-        except OSError:
-            pass  # systemd notices soon that nothing comes
+    except OSError:
+        pass  # systemd notices soon that nothing comes
 
 
 def keep_alive_seconds() -> float | None:

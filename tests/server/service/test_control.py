@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,32 @@ def test_a_client_that_says_nothing_or_leaves_costs_nothing(tmp_path: Path) -> N
         return open_descriptors() == before, [json.loads(talk(loop, path, LINE))]
 
     assert alone(story) == (True, [{"said": "hello"}])
+
+
+def test_without_descriptors_clients_wait_and_the_log_is_short(tmp_path: Path) -> None:
+    def story(loop: Loop) -> tuple[list[str], int, list[Answer]]:
+        lines = Log()
+        log.start(lines)
+        path = tmp_path / "control"
+        Control(loop, os.fspath(path), {"echo": echo})
+        turns = 0
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(os.fspath(path))
+            client.sendall(LINE)
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno(), limits[1]))
+            restore = partial(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+            loop.call_after(1.5, restore)
+            while not select.select([client], [], [], 0)[0]:
+                loop.turn()
+                turns += 1
+            return lines.lines, turns, [json.loads(client.recv(1000))]
+
+    lines, turns, answers = alone(story)
+    again = "Too many open files: trying again every 1 seconds"
+    assert lines == [f"error: accept control connection: {again}"]
+    assert turns < 10
+    assert answers == [{"said": "hello"}]
 
 
 def test_only_its_own_user_may_speak(ground: Path) -> None:

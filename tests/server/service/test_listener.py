@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import stat
 from pathlib import Path
@@ -132,6 +133,21 @@ def test_a_directory_that_is_missing_is_named(private: Path) -> None:
         "listen on private/mine: No such file or directory",
         0o077,
     )
+
+
+def test_a_socket_for_which_there_is_no_descriptor_is_reported(private: Path) -> None:
+    """A reload must not end the service."""
+
+    def story() -> str:
+        lowest = os.dup(0)
+        os.close(lowest)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, most))
+        with pytest.raises(ConfigError) as refused:
+            Listener("mine", OWNER)
+        return refused.value.text
+
+    assert in_child(story) == "listen on private/mine: Too many open files"
 
 
 def test_a_socket_that_cannot_be_removed_is_reported(private: Path) -> None:
