@@ -14,25 +14,22 @@ from typing import NoReturn
 
 import atheris
 
-from tests.fuzz.target import Target, directory
+from tests.fuzz.target import ENDED, Target, directory
 
 # Of one input, in seconds and megabytes, on a busy machine.
 _LONGEST_SECONDS = 20
+_SLOW_SECONDS = 1
 _MOST_MEGABYTES = 2000
 
 _SHOWN_BYTES = 6000
+_ENDED = re.compile(f"^({ENDED}\\d+): (.*)", re.MULTILINE)
 _COVERED = re.compile(rb"cov: (\d+)")
 
 
 def main() -> int:
     """Run them; 0 if no input was too much for any target."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
-    parser.add_argument(
-        "-n",
-        type=int,
-        default=20_000,
-        help="inputs for each target, fewer for slow ones",
-    )
+    parser.add_argument("-n", type=int, default=20_000, help="inputs for each target")
     parser.add_argument("--seed", type=int, default=1, help="other inputs")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
     options = parser.parse_args()
@@ -76,7 +73,6 @@ def _fuzz(target: Target, inputs: int, seed: int) -> bool:
     (place / "seeds").mkdir()
     for number, one in enumerate(target.seeds):
         (place / "seeds" / str(number)).write_bytes(one)
-    inputs = max(1, inputs // target.slowness)
     began = time.monotonic()
     pid = os.fork()
     if pid == 0:
@@ -91,10 +87,15 @@ def _fuzz(target: Target, inputs: int, seed: int) -> bool:
         f"{target.name:<16}{outcome}, {int(covered[-1])} branches, {seconds:.1f} s",
         flush=True,
     )
+    ends: dict[str, list[str]] = {}
+    for how, data in _ENDED.findall(said.decode(errors="replace")):
+        ends.setdefault(how, []).append(data)
+    for how, inputs_of_it in ends.items():
+        print(f"{how}: {len(inputs_of_it)}, such as {inputs_of_it[0]}", flush=True)
     if not done:
         print(said[-_SHOWN_BYTES:].decode(errors="replace"))
-        for path in place.glob("input-*"):
-            print(f"{path.name}: {path.read_bytes()!r}", flush=True)
+    for path in place.glob("input-*"):  # the one that failed, and slow ones
+        print(f"{path.name}: {path.read_bytes()!r}", flush=True)
     return done
 
 
@@ -108,6 +109,7 @@ def _be_child(target: Target, place: Path, inputs: int, seed: int) -> NoReturn:
         "max_len": target.longest,
         "len_control": 100 if target.seeds else 0,  # 0: long ones from the start
         "timeout": _LONGEST_SECONDS,
+        "report_slow_units": _SLOW_SECONDS,
         "rss_limit_mb": _MOST_MEGABYTES,
     }
     from postvirt.system import log as messages

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from postvirt.config import load, main_cf, master_cf
+from collections.abc import Mapping
+
+from postvirt.config import evaluation, expansion, load, main_cf, master_cf
 from postvirt.config.daemon_options import parse_options
 from postvirt.config.expansion import expand, scan
+from postvirt.config.parameters import Parameter
+from postvirt.config.types import Value
 from postvirt.errors import ConfigError
 from postvirt.inspection.mailboxes import dovecot
 from postvirt.model.text import text
@@ -18,12 +22,13 @@ def fuzz_main_cf(data: bytes) -> None:
     parsed = main_cf.parse(text(data), "main.cf", {})
     for one in parsed.assignments:
         parsed.name_origin(one)
-        for offset in range(len(one.value) + 1):
+        for offset in range(0, len(one.value) + 1, 1 + len(one.value) // 4):
             parsed.value_origin(one, offset)
 
 
 def fuzz_expansion(data: bytes) -> None:
     """Values that refer to each other; the lines are a, b, and so on."""
+    expansion.MAX_REFERENCES = 500  # more only take longer
     lines = text(data).split("\n")
     values = {chr(ord("a") + number): line for number, line in enumerate(lines[:26])}
     outcome(lambda: expand(lines[0], values.get, "a"), ConfigError)
@@ -32,8 +37,34 @@ def fuzz_expansion(data: bytes) -> None:
 
 def fuzz_settings(data: bytes) -> None:
     """All parameters, as a delivery agent reads them; `check` raises nothing."""
+    evaluation._value = _value_once
     write(_DIRECTORY / "main.cf", data)
     load.check(str(_DIRECTORY), (), process_name="virtual", service_name="virtual")
+
+
+_evaluate = evaluation._value
+_defaults: dict[str, Value] = {}
+
+
+def _value_once(
+    row: Parameter,
+    known: dict[str, str],
+    fixed: Mapping[str, str],
+    values: Mapping[str, Value],
+    hostname: str,
+) -> Value:
+    """The value of a parameter; a default that refers to nothing is always the same."""
+    if (
+        row.name in known
+        or row.name in {"myhostname", "mydomain"}
+        or row.kind == "fixed"
+        or "$" in row.default
+    ):
+        return _evaluate(row, known, fixed, values, hostname)
+    known[row.name] = row.default
+    if row.name not in _defaults:
+        _defaults[row.name] = _evaluate(row, known, fixed, values, hostname)
+    return _defaults[row.name]
 
 
 def fuzz_master_cf(data: bytes) -> None:
@@ -98,6 +129,7 @@ TARGETS = (
             b"# a\nmail_name = ${{$compatibility_level} <level {1} ? {no} : {yes}}\n",
             b"a = b\n  c\n#\n d = $e\na =\n=\nx\n   \n",
         ],
+        longest=1024,
     ),
     Target(
         fuzz_expansion,
@@ -106,14 +138,14 @@ TARGETS = (
             b"${domain_to_ascii{$b}}${domain_to_utf8{xn--a}}\n\xc3\xa4.b",
             b"$b$b$b\n$c$c$c\n${d}$(d)\nx",
         ],
-        longest=1024,
+        longest=300,
     ),
-    Target(fuzz_settings, [_MAIN_CF, _MORE_OF_MAIN_CF], longest=1024, slowness=20),
-    Target(fuzz_master_cf, [_MASTER_CF]),
+    Target(fuzz_settings, [_MAIN_CF, _MORE_OF_MAIN_CF], longest=300),
+    Target(fuzz_master_cf, [_MASTER_CF], longest=300),
     Target(
         fuzz_options,
         [b"-n\0virtual\0-t\0unix\0-o\0a=b\0-u\0-z\0-l\0-i\x001h\0-m\x003\0-s\x001"],
         longest=400,
     ),
-    Target(fuzz_dovecot, [_DOVECOT]),
+    Target(fuzz_dovecot, [_DOVECOT], longest=1024),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-from functools import partial
+import time
+from functools import cache, partial
 from typing import Any, cast
 
 from postvirt.server.companion import Companion
@@ -17,6 +18,7 @@ from postvirt.server.metrics.prometheus_collector import Collector
 from postvirt.server.metrics.scoreboard import Reason, Scoreboard, Spectator
 from postvirt.server.service.control import Control
 from postvirt.server.table_watch.watcher import Watcher
+from postvirt.system import mounts
 from tests.fuzz.target import Target, split
 
 
@@ -39,10 +41,19 @@ def fuzz_control(data: bytes) -> None:
     assert len(said) == 1
 
 
+def _ignore(_: object) -> None: ...
+
+
+_mounted = cache(mounts.mounted)
+
+
 def fuzz_scoreboard(data: bytes) -> None:
     """What a worker that was taken over has written, all over the memory."""
-    scoreboard_module._MOST_LOOKS = 2  # more only take longer
+    scoreboard_module._MOST_LOOKS = 1  # more only take longer
+    time.sleep = _ignore
+    scoreboard_module._SLOTS = 4
     scoreboard, hung = Scoreboard(), HungMailboxes()
+    mounts.mounted = _mounted
     slot = scoreboard.take()
     choice, content = split(data)
     words = content + bytes(-len(content) % 8)
@@ -121,7 +132,6 @@ TARGETS = (
     Target(
         fuzz_scoreboard,
         [b"\x08" + struct.pack("=12q", *range(1, 13)), b"\xff" * 3000],
-        slowness=50,
     ),
     Target(fuzz_control, [b'{"command": "status"}\n', b"[" * 4096]),
     Target(

@@ -23,7 +23,7 @@ from postvirt.tables.opener import TableOpener
 from postvirt.tables.search import Extensions
 from postvirt.tables.table import ListedTable, Table, TableOptions
 from tests.fuzz.indexes import INDEXES
-from tests.fuzz.target import Run, Target, contained, directory, outcome, split, write
+from tests.fuzz.target import Contained, Run, Target, directory, outcome, split, write
 
 _DIRECTORY = directory()
 (_DIRECTORY / "main.cf").touch()
@@ -96,7 +96,7 @@ def _damaged(type_: str, suffix: str) -> Run:
         use(bytes((choice,)) + content)
 
     run.__name__ = use.__name__
-    return contained(run)
+    return Contained(run)
 
 
 def _of_name(*types: str) -> Run:
@@ -210,14 +210,19 @@ _NAMES = [b"\x00a=b, {c = d e}", b"\x01static:x, regexp:{{/a/ b}}", b"\x12cidr:{
 
 
 TARGETS = (
-    Target(_damaged("hash", ".db"), longest=40, slowness=10),
-    Target(_damaged("btree", ".db"), longest=40, slowness=10),
+    Target(_damaged("hash", ".db"), longest=40),
+    Target(_damaged("btree", ".db"), longest=40),
     Target(_of_file("cdb", ".cdb"), [b"\x00" + INDEXES["cdb"]()[0]]),
-    Target(_damaged("lmdb", ".lmdb"), longest=40, slowness=10),
-    Target(_of_file("texthash"), [b'\x00a@b c\n# d\n  e\n"x y" z\na:\nk\xff\tv\\']),
+    Target(_damaged("lmdb", ".lmdb"), longest=40),
+    Target(
+        _of_file("texthash"),
+        [b'\x00a@b c\n# d\n  e\n"x y" z\na:\nk\xff\tv\\'],
+        longest=1024,
+    ),
     Target(
         _of_file("cidr"),
         [b"\x00192.0.2.0/24 a\n!2001:db8::/32 b\nif 192.0.2.1\n[::1] c\nendif\n!0/0 d"],
+        longest=1024,
     ),
     Target(_of_file("regexp"), [_RULES], longest=500),
     Target(_of_file("pcre"), [_RULES], longest=500),
@@ -233,7 +238,7 @@ TARGETS = (
         longest=200,
     ),
     Target(fuzz_domain_list, [b"a, !b {c d} # e", b"[1.2.3.4], .f"], longest=500),
-    Target(fuzz_cf_file, [b"a = b\n c\nb = 0x7\nc = yes\nhosts = x\n"]),
+    Target(fuzz_cf_file, [b"a = b\n c\nb = 0x7\nc = yes\nhosts = x\n"], longest=1024),
     Target(
         fuzz_template,
         [b"SELECT %s FROM '%u' \"%d\" %1 %% e'%S'\0bob@example.com"],

@@ -27,4 +27,5 @@ def test_whatever_the_bytes_there_is_a_value_or_a_refusal() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"records         {_INPUTS} inputs" in done.stdout
+    for target in ("records", "settings", "hash"):
+        assert f"{target:<16}{_INPUTS} inputs" in done.stdout
