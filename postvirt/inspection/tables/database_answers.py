@@ -18,10 +18,14 @@ from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.opening import options_for
-from postvirt.inspection.tables.table_refs import DATABASES, Listed, different_tables
+from postvirt.inspection.tables.table_refs import (
+    DATABASES,
+    Listed,
+    different_tables,
+    parameter_of,
+)
 from postvirt.model.text import wire
 from postvirt.system import log
-from postvirt.tables.databases.cf_file import CfParameters
 from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
 from postvirt.tables.unavailable import Unavailable
@@ -109,25 +113,12 @@ def _key(subject: Subject, listed: Listed) -> bytes:
 
 
 def _own_domains(subject: Subject, listed: Listed) -> tuple[str, ...]:
-    return words(_parameter(subject, listed, "domain"))
-
-
-def _parameter(subject: Subject, listed: Listed, name: str) -> str:
-    try:
-        parameters = CfParameters(listed.name, subject.texts)
-    except TableError:
-        return ""
-    try:
-        return parameters.text(name)
-    except TableError:
-        return ""
-    finally:
-        parameters.close()
+    return words(parameter_of(subject, listed, "domain"))
 
 
 def _without_secrets(subject: Subject, text: str, listed: Listed) -> str:
     for name in _SECRETS:
-        secret = _parameter(subject, listed, name)
+        secret = parameter_of(subject, listed, name)
         if secret:
             text = text.replace(secret, _HIDDEN)
     return text

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postvirt.config.lists import split
+from postvirt.errors import TableError
 from postvirt.inspection.command import Commands
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
+from postvirt.tables.databases.cf_file import CfParameters
 
 OWNER_MAPS = ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
 STATUS_FILTER = "virtual_delivery_status_filter"
@@ -101,3 +103,17 @@ def different_tables(
 def files_of(subject: Subject, listed: Listed) -> tuple[str, ...]:
     """The files that a table is read from."""
     return tuple([one.path for one in subject.tables.files(listed.spec)])
+
+
+def parameter_of(subject: Subject, listed: Listed, name: str) -> str:
+    """A parameter of a database; "" if it is not set, or cannot be read."""
+    try:
+        parameters = CfParameters(listed.name, subject.texts)
+    except TableError:
+        return ""
+    try:
+        return parameters.text(name)
+    except TableError:
+        return ""
+    finally:
+        parameters.close()

@@ -12,6 +12,9 @@ Differs: Time for TLS to LDAP servers. To connect to an LDAP server with TLS may
 Differs: LDAP referrals. If chase_referrals is set, and a server refers to one that is
     down, a key that is not found defers mail; in Postfix it is "not found", and mail
     bounces.
+Differs: Kerberos caches. `ldap:` tables cannot log in with credentials from a cache of
+    the type KEYRING, which is in the kernel: workers are refused its keys. FILE and DIR
+    caches work as in Postfix.
 Raises: TableError for parameters that cannot be used.
 """
 

@@ -57,6 +57,22 @@ def out_of_date(it: Installation) -> None:
     os.utime(it.etc / "mailboxes.db", (now - 2000, now - 2000))
 
 
+def kerberos(cache: str) -> Change:
+    """A directory that is asked with credentials from this cache."""
+
+    def change(it: Installation) -> None:
+        path = it.etc / "people.cf"
+        path.write_text(
+            f"server_host = ldap://127.0.0.1:{free_port()}\nversion = 3\n"
+            "search_base = dc=example,dc=com\nbind = sasl\nsasl_mechs = GSSAPI\n"
+        )
+        path.chmod(0o644)
+        environment = f"MAIL_CONFIG, LANG=C {{ KRB5CCNAME = {cache} }}"
+        it.set(virtual_mailbox_maps=f"ldap:{path}", import_environment=environment)
+
+    return change
+
+
 def database(it: Installation, query: str = "SELECT path FROM users") -> Path:
     """An sqlite: table; the file that sets it up."""
     path = it.etc / "users.db"
@@ -313,6 +329,14 @@ BROKEN = (
         lambda it: database(it, "SELECT mailbox FROM users"),
         database,
         says=["no such column: mailbox"],
+    ),
+    Broken(
+        "a directory with credentials in the kernel",
+        "PV118",
+        kerberos("KEYRING:persistent:0"),
+        kerberos("FILE:/var/lib/postfix/krb5cc"),
+        severity="warning",
+        says=["KRB5CCNAME in import_environment is KEYRING:persistent:0"],
     ),
     Broken(
         "a key twice",
