@@ -16,6 +16,7 @@ from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import copy, install_postvirt
 from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem
+from postvirt.inspection.services.virtual_environment import writable_in_environment
 from postvirt.inspection.subject import Subject
 from postvirt.installation.programs import (
     Program,
@@ -26,6 +27,9 @@ from postvirt.installation.programs import (
 from postvirt.model.text import text
 from postvirt.system import privileges
 from postvirt.system.path_control import way_to
+
+# With more than this, it is better to install everything again.
+_MOST_COMMANDS = 5
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -134,6 +138,26 @@ def _launcher(subject: Subject, path: Path) -> Iterator[Problem]:
     for directory in dict.fromkeys(way_to(os.fsencode(file)).loose for file in ways):
         if directory:
             yield _replaceable(subject, text(directory))
+    yield from _environment(subject, interpreter)
+
+
+def _environment(subject: Subject, interpreter: str) -> Iterator[Problem]:
+    """Only root may change what is imported by what runs as root."""
+    found = writable_in_environment(interpreter)
+    if not found:
+        return
+    others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    commands: Commands = ()
+    if len(found) <= _MOST_COMMANDS:
+        for path in found:
+            commands += _for_root_alone(path)
+    yield subject.entry_problem(
+        "PV511",
+        f"users other than root can change {found[0]}{others}, which runs as root",
+        remedy="allow only root to write there, or install postvirt again as root, in"
+        " a new virtual environment",
+        commands=commands,
+    )
 
 
 def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
@@ -158,17 +182,20 @@ def _writable_by_others(subject: Subject, path: str) -> Iterator[Problem]:
 
 def _replaceable(subject: Subject, directory: str) -> Problem:
     """Only root may replace what runs as root, by changing a directory above it."""
-    place = place_of(directory)
-    commands: Commands = ()
-    # A directory such as /tmp is for everyone.
-    if place.status and not place.status.st_mode & stat.S_ISVTX:
-        commands = place.chown("root") + place.chmod("go-w")
     return subject.entry_problem(
         "PV511",
         f"users other than root can replace what is in {directory}, which runs as root",
         remedy="allow only root to write to this directory",
-        commands=commands,
+        commands=_for_root_alone(directory),
     )
+
+
+def _for_root_alone(path: str) -> Commands:
+    place = place_of(path)
+    # A directory such as /tmp is for everyone.
+    if not place.status or place.status.st_mode & stat.S_ISVTX:
+        return ()
+    return place.chown("root") + place.chmod("go-w")
 
 
 def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:

@@ -41,6 +41,29 @@ def launcher(it: Installation, python: str | None = None) -> Path:
     return program(it, LAUNCHER.format(python=python or sys.executable))
 
 
+def environment(it: Installation) -> Path:
+    """A virtual environment that the launcher runs from; its packages."""
+    top = it.root / "venv"
+    packages = top / "lib/python3.11/site-packages"
+    (packages / "postvirt").mkdir(parents=True)
+    (packages / "postvirt/__init__.py").touch()
+    (top / "bin").mkdir()
+    (top / "bin/python").symlink_to(os.path.realpath(sys.executable))
+    (top / "pyvenv.cfg").write_text(f"home = {os.path.dirname(sys.executable)}\n")
+    launcher(it, str(top / "bin/python"))
+    return packages
+
+
+def source_of_another(it: Installation) -> None:
+    """The same, with postvirt in a directory of somebody else."""
+    packages = environment(it)
+    source = it.root / "source"
+    source.mkdir()
+    (packages / "postvirt").rename(source / "postvirt")
+    (packages / "_postvirt.pth").write_text(f"import x\n\n{source}\n")
+    it.give(source)
+
+
 def gone(it: Installation) -> None:
     """An upgrade was interrupted: only what postvirt kept is there."""
     program(it, GENUINE, "virtual.genuine")
@@ -197,6 +220,30 @@ BROKEN = (
         "PV511",
         lambda it: it.give(launcher(it).parent),
         says=["can replace what is in {root}/daemons", "chown root {root}/daemons"],
+    ),
+    Broken(
+        "a virtual environment with a module of somebody else",
+        "PV511",
+        lambda it: it.give(environment(it) / "postvirt/__init__.py"),
+        says=["chown root {root}/venv/lib/python3.11/site-packages/postvirt/__init__"],
+    ),
+    Broken(
+        "a virtual environment to which everybody can add modules",
+        "PV511",
+        lambda it: environment(it).chmod(0o777),
+        says=["can change {root}/venv/lib/python3.11/site-packages, which", "go-w"],
+    ),
+    Broken(
+        "a virtual environment of somebody else",
+        "PV511",
+        lambda it: it.give(environment(it).parents[2]),
+        says=["can change {root}/venv, which"],
+    ),
+    Broken(
+        "a virtual environment with a source of somebody else",
+        "PV511",
+        source_of_another,
+        says=["can change {root}/source, which"],
     ),
 )
 
