@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from postvirt.errors import QueueFileError
-from postvirt.mailbox import unfinished
+from postvirt.mailbox import mbox_end, unfinished
 from postvirt.mailbox.errno_dsn import (
     PLACE,
     WRITE,
@@ -165,6 +165,7 @@ class _Mbox:
         self._path = mailbox.path
         self.fd = self.device = -1
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
+        self._missing = b""  # at the end of the file, in front of the next message
         self._directory: Directory | None = None
         self._has_dot_lock = self._is_new = self._is_file = False
 
@@ -222,7 +223,6 @@ class _Mbox:
 
         Raises: DeliveryFailedError, QueueFileError.
         """
-        is_whole = False
         try:
             # Only what is written counts as written: an identity that cannot be taken
             # is no reason for a bounce, whatever the errno.
@@ -234,18 +234,22 @@ class _Mbox:
                 envelope = message.envelope
                 first_line = from_line(envelope, time.time())
                 head = first_line + envelope_headers(envelope)
-                note = unfinished.Note(self.fd, length, first_line)
+                begin = length + len(self._missing)
+                note = unfinished.Note(self.fd, begin, first_line)
                 chunks = note.kept_up(
                     len(head), message.content.chunks(quote_from=True)
                 )
-                write_message(self.fd, head, chunks, b"\n")
+                write_message(self.fd, self._missing + head, chunks, b"\n")
                 note.forget()
-            is_whole = True
-        finally:
-            if not is_whole and self._truncate(length):
+        except BaseException:
+            if self._truncate(length):
                 # The note may have a block of its own, which counts for a quota.
                 with suppress(OSError), inside(self._mailbox):
                     unfinished.forget(self.fd)
+            else:
+                self._missing = mbox_end.SEPARATOR
+            raise
+        self._missing = b""
         if self._length < 0:
             self._length = length
 
@@ -254,9 +258,9 @@ class _Mbox:
 
         Raises: OSError.
         """
-        written_bytes = os.fstat(self.fd).st_size - self._length
+        status = os.fstat(self.fd)
         has_its_names: bool = yield Written(
-            self.fd, self.device, written_bytes, self._mailbox
+            self.fd, self.device, status.st_size - self._length, self._mailbox
         )
         if not has_its_names:
             with inside(self._mailbox):
@@ -271,6 +275,8 @@ class _Mbox:
             mailbox=self._mailbox,
         )
         self._length = -1
+        if not self._missing:
+            mbox_end.remember(status)
 
     def release(self) -> None:
         """Undo what was not committed, and give up the locks."""
@@ -297,7 +303,7 @@ class _Mbox:
         return True
 
     def _dot_lock(self) -> None:
-        if not is_missing_or_regular(self._path):
+        if not locks.is_missing_or_regular(self._path):
             return  # a dot lock beside a device makes no sense
         try:
             locks.try_dot_lock(self._path)
@@ -375,6 +381,8 @@ class _Mbox:
                 "message left by a killed process"
             )
             self._truncate(start)
+            status = os.fstat(self.fd)
+        self._missing = mbox_end.missing_at_end(self.fd, status)
 
 
 class _TakenError(Exception):
@@ -389,11 +397,3 @@ class _TakenError(Exception):
         super().__init__()
         self.failure = failure
         self.is_dot_lock = is_dot_lock
-
-
-def is_missing_or_regular(path: bytes) -> bool:
-    """Whether a dot lock beside it makes sense."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return True

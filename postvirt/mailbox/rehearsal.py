@@ -142,7 +142,7 @@ def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None
     lock = locks.dot_lock_path(path)
     try:
         with acting_as(mailbox.owner):
-            if not mbox.is_missing_or_regular(path):
+            if not locks.is_missing_or_regular(path):
                 return
             if locking.attempts > 1 and is_dot_lock_stale(path, locking):
                 check_unlink(lock)

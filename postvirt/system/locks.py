@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Callable
 
@@ -51,6 +52,14 @@ def try_shared_flock(fd: int) -> None:
 def dot_lock_path(path: bytes) -> bytes:
     """The name of a file's dot lock."""
     return path + b".lock"
+
+
+def is_missing_or_regular(path: bytes) -> bool:
+    """Whether a dot lock makes sense beside what is there: not beside a device."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def try_dot_lock(path: bytes) -> None:

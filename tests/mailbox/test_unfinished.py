@@ -136,6 +136,16 @@ def test_also_in_a_new_file(mbox: Path) -> None:
     assert is_whole(mbox.read_bytes())
 
 
+def test_also_in_a_file_that_is_torn(mbox: Path) -> None:
+    """The newlines that come first stay."""
+    torn = OLD + b"torn"
+    mbox.write_bytes(torn)
+    assert die(mbox, 3).startswith(torn + b"\n\nFrom alice")
+    rest = mbox.stat().st_size - len(torn) - 2
+    assert deliver(mbox).lines == [TRUNCATED % (mbox, rest)]
+    assert is_whole(mbox.read_bytes().removeprefix(torn + b"\n\n"))
+
+
 def test_one_after_the_other(mbox: Path) -> None:
     die(mbox, 2)
     die(mbox, 1)

@@ -4,7 +4,8 @@ A recipient's name says what the mailbox is: an mbox if it begins so, or else a 
 The text of a message follows from its number, so that files are compared byte by byte.
 
 An mbox may end with an entry that is torn, behind the last acknowledged one: nobody can
-append to a file in one piece. The next delivery appends to what is there.
+append to a file in one piece. The next delivery appends to what is there, behind an
+empty line.
 """
 
 from __future__ import annotations

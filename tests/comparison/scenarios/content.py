@@ -1,9 +1,9 @@
-"""Records of a queue file: pointers wherever they lead, lengths, what is corrupt."""
+"""Records of a queue file: pointers, lengths, damage; and how an mbox file ends."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from postvirt.model.request import DeliveryRequest, RequestFlag
@@ -219,11 +219,32 @@ _LENGTHS = (
 )
 
 
-def _nearly_full(instance: Instance) -> None:
-    path = instance.mail / "mbox"
-    path.write_bytes(b"o" * 24_999 + b"\n")
-    path.chmod(0o600)
-    instance.recipient_owner.give(path)
+def _mbox(content: bytes, mode: int = 0o600) -> Callable[[Instance], None]:
+    """An mbox file with this content."""
+
+    def prepare(instance: Instance) -> None:
+        path = instance.mail / "mbox"
+        path.write_bytes(content)
+        path.chmod(mode)
+        instance.recipient_owner.give(path)
+
+    return prepare
+
+
+_TORN = b"From carol\n\nOld mail"
+
+_ENDS = (
+    Scenario(
+        name="mbox-that-ends-with-a-line",
+        prepare=_mbox(_TORN + b"\n"),
+        mails=(Mail(recipients=(MBOX,)), Mail(recipients=(MBOX,))),
+    ),
+    Scenario(
+        name="mbox-that-is-torn-and-cannot-be-read",
+        prepare=_mbox(_TORN, 0o200),
+        mails=(Mail(recipients=(MBOX,)), Mail(recipients=(MBOX,))),
+    ),
+)
 
 
 def _warnings(*warnings: str) -> Mapping[str, tuple[str, ...]]:
@@ -231,9 +252,35 @@ def _warnings(*warnings: str) -> Mapping[str, tuple[str, ...]]:
     return {"log": tuple(log(f"warning: {warning}") for warning in warnings)}
 
 
+_ONE = (
+    r"    b'From alice@example.org  DATE\n'",
+    r"    b'Return-Path: <alice@example.org>\n'",
+    r"    b'Delivered-To: mbox@example.com\n'",
+    r"    b'one\n'",
+    r"    b'\n'",
+)
+
 _MARKED = "corrupted queue file: active/3F1A2B4C50"
 
 _DIFFERENT = (
+    Scenario(
+        name="mbox-that-is-torn",
+        prepare=_mbox(_TORN),
+        mails=(Mail(recipients=(MBOX, MBOX), content=b"one\n"),),
+        differs="Torn mbox files",
+        expected={
+            "mail": (
+                "drwxr-xr-x 5000:5000 mail",
+                "-rw------- 5000:5000 mail/mbox links=1",
+                r"    b'From carol\n'",
+                r"    b'\n'",
+                r"    b'Old mail\n'",
+                r"    b'\n'",
+                *_ONE,
+                *_ONE,
+            )
+        },
+    ),
     Scenario(
         name="length-of-20-megabytes",
         mails=(Mail(records=_HEADER + b"N\x80\xda\xc4\x09short" + _X),),
@@ -283,7 +330,7 @@ _DIFFERENT = (
     Scenario(
         name="corrupt-and-limit-reached",
         parameters={"virtual_mailbox_limit": "30000", "message_size_limit": "30000"},
-        prepare=_nearly_full,
+        prepare=_mbox(b"o" * 24_999 + b"\n"),
         mails=(Mail(records=_line(b"y" * 60) * 200 + b"Z\0", recipients=(MBOX,)),),
         differs="Corrupt queue files",
         expected={
@@ -344,6 +391,7 @@ SCENARIOS = (
     Scenario(name="pointers", mails=(*_POINTERS, Mail())),
     Scenario(name="pointer-values", mails=(*_VALUES, Mail())),
     Scenario(name="record-lengths", mails=(*_LENGTHS, Mail())),
+    *_ENDS,
     *_DIFFERENT,
     *_OFFSETS,
     *_CORRUPT,
