@@ -7,7 +7,7 @@ Differs: Short waits for locks. A mailbox that is locked is tried again after 5,
 
 from __future__ import annotations
 
-import random
+import time
 from collections.abc import Iterator
 
 # The first retries come soon, because the lock is usually held by another delivery, for
@@ -22,9 +22,17 @@ def pauses(attempts: int, delay_seconds: float) -> Iterator[float]:
     """
     if attempts > 1:
         for seconds in _SOON_SECONDS:
-            yield seconds * random.uniform(0.75, 1.25)
+            yield seconds * _jitter()
     for _ in range(attempts - 1):
-        yield delay_seconds * random.uniform(0.75, 1.25)
+        yield delay_seconds * _jitter()
+
+
+def _jitter() -> float:
+    """From 0.75 to 1.25, whatever the clock shows below a millisecond.
+
+    The module random would seed itself in every process that is forked.
+    """
+    return 0.75 + time.monotonic_ns() % 1_000_000 / 2_000_000
 
 
 def attempts_left(attempts: int, delay_seconds: float, waited_seconds: float) -> int:

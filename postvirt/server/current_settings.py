@@ -10,7 +10,7 @@ from typing import Final
 
 from postvirt.config.config_files import directory_of
 from postvirt.config.daemon_options import Options
-from postvirt.config.load import LoadError, Texts, load
+from postvirt.config.load import LoadError, load
 from postvirt.config.parameters import Settings
 from postvirt.server.json_log import JsonLog
 from postvirt.server.log_target import log_as_environment_says, log_as_settings_say
@@ -21,13 +21,13 @@ from postvirt.tables.opener import TableOpener
 class CurrentSettings:
     """main.cf and -o, read again when main.cf is no longer the file that was read."""
 
-    __slots__ = ("_settings", "_texts", "_version", "json_log", "options")
+    __slots__ = ("_settings", "_tables", "_version", "json_log", "options")
 
     def __init__(self, options: Options, json_log: JsonLog | None = None) -> None:
         self.options: Final = options
         self.json_log: Final = JsonLog() if json_log is None else json_log
         self._settings: Settings | None = None
-        self._texts: Texts | None = None
+        self._tables: TableOpener | None = None
         self._version: tuple[int, ...] = ()
 
     def read(self) -> Settings:
@@ -53,7 +53,8 @@ class CurrentSettings:
                 raise
             for warning in loaded.warnings:
                 log.warning(warning)
-            self._settings, self._texts = loaded.settings, loaded.texts
+            self._settings = loaded.settings
+            self._tables = TableOpener.of(loaded.settings, loaded.texts)
             self._version = version
             self._apply()
         return self._settings
@@ -66,9 +67,8 @@ class CurrentSettings:
     @property
     def tables(self) -> TableOpener:
         """What opens tables by the settings that were read last."""
-        assert self._settings is not None
-        assert self._texts is not None
-        return TableOpener.of(self._settings, self._texts)
+        assert self._tables is not None
+        return self._tables
 
     def _apply(self) -> Settings:
         assert self._settings is not None

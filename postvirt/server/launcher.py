@@ -96,7 +96,7 @@ class _DropIn:
         settings = current.read()
         self.most = most_workers(settings)
         self._prepared = prepare_workers(
-            current.options, settings, current.tables, current.json_log
+            current.options, settings, current.tables, current.json_log, self._prepared
         )
 
     def work(self, parent: Parent) -> Leave:

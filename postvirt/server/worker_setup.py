@@ -58,15 +58,24 @@ def most_workers(settings: Settings) -> int:
 
 
 def prepare_workers(
-    options: Options, settings: Settings, tables: TableOpener, json_log: JsonLog
+    options: Options,
+    settings: Settings,
+    tables: TableOpener,
+    json_log: JsonLog,
+    before: Prepared | None = None,
 ) -> Prepared:
     """Do what need not be done again in every worker, and open the JSON log.
 
+    before is what was prepared for the last worker: accounts are looked up again only
+    when the settings are others.
     Raises: ConfigError when the accounts of the configuration make no sense.
     """
     prepare(settings, tables)
     announce = services_announce(settings.daemon_directory)
-    owner = mail_owner(accounts_of(settings))
+    if before is not None and before.settings is settings:
+        owner = before.owner
+    else:
+        owner = mail_owner(accounts_of(settings))
     confined = confinement.prepare(
         owner, settings.virtual_minimum_uid, _places(settings, tables)
     )

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 import sys
 from contextlib import suppress
 
 # io_setup, io_getevents, io_submit; their numbers differ between machines.
 _CALLS = {"x86_64": (206, 208, 209), "aarch64": (0, 4, 2)}
+_NUMBERS = _CALLS.get(os.uname().machine) if sys.byteorder == "little" else None
 
 _FSYNC = 2
 _NOTIFY_EVENTFD = 1
@@ -46,18 +46,12 @@ class AsyncCommits:
 
     def __init__(self) -> None:
         self._eventfd = -1
-        self._free = list(range(_MOST))
-        calls = _CALLS.get(platform.machine())
-        if calls is None or sys.byteorder != "little":
-            return
-        self._setup, self._getevents, self._submit = calls
+        self._was_refused = False
+        self._free: list[int] = []
         self._context = ctypes.c_ulong(0)
-        self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        # The kernel keeps addresses, so the memory must stay where it is.
-        self._iocbs = ctypes.create_string_buffer(_MOST * _IOCB.size)
-        self._pointer = ctypes.c_uint64(0)
-        self._events = ctypes.create_string_buffer(_MOST * _EVENT.size)
-        self._names = [0] * _MOST
+        if _NUMBERS is not None:
+            self._setup, self._getevents, self._submit = _NUMBERS
+            self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -68,7 +62,7 @@ class AsyncCommits:
 
         name is how `done` will refer to it.
         """
-        if self._eventfd < 0 or not self._free or not self._is_set_up():
+        if self._eventfd < 0 or not self._is_set_up() or not self._free:
             return False
         slot = self._free[-1]
         offset = slot * _IOCB.size
@@ -84,19 +78,30 @@ class AsyncCommits:
     def _is_set_up(self) -> bool:
         """Set it up in the kernel at the first commit; whether that has succeeded.
 
-        Not before, because a process that exits waits some hundredths of a second until
-        the kernel has removed it.
+        Not before, because most workers of a quiet server never need it, and because a
+        process that exits waits some hundredths of a second until the kernel has
+        removed it.
         """
-        if not self._context.value:
-            context = ctypes.byref(self._context)
-            if _syscall(self._setup, _MOST, context) != 0:
-                self._free.clear()  # a later attempt would fail, too
-        return bool(self._context.value)
+        if self._context.value or self._was_refused:
+            return not self._was_refused
+        context = ctypes.byref(self._context)
+        self._was_refused = _syscall(self._setup, _MOST, context) != 0
+        if self._was_refused:
+            return False  # a later attempt would fail, too
+        # The kernel keeps addresses, so the memory must stay where it is.
+        self._iocbs = ctypes.create_string_buffer(_MOST * _IOCB.size)
+        self._pointer = ctypes.c_uint64(0)
+        self._events = ctypes.create_string_buffer(_MOST * _EVENT.size)
+        self._names = [0] * _MOST
+        self._free = list(range(_MOST))
+        return True
 
     def done(self) -> list[tuple[int, int]]:
         """The commits that have ended since: their names, and 0 or an errno."""
         with suppress(OSError):
             os.eventfd_read(self._eventfd)
+        if not self._context.value:
+            return []
         count = _syscall(self._getevents, self._context, 0, _MOST, self._events, None)
         if count < 0:
             with suppress(OSError):

@@ -45,7 +45,10 @@ class FileSystems:
         """The type of the file system on a device, "" if it is not mounted here."""
         if self._mounts < 0:
             return ""
-        for mount in mounts.parse(_read_all(self._mounts)):
+        # Every worker asks, so the other lines, hundreds perhaps, are not parsed.
+        number = b" %d:%d " % (os.major(device), os.minor(device))
+        lines = _read_all(self._mounts).splitlines()
+        for mount in mounts.parse(b"\n".join(one for one in lines if number in one)):
             if mount.device == device:
                 return mount.type
         return ""
@@ -64,10 +67,11 @@ class FileSystems:
 
 
 def _content(path: str) -> str:
-    # As bytes, because looking up an encoding by its name may import it, and the worker
-    # may not import anything now.
-    with open(path, "rb") as file:
-        return os.fsdecode(file.read()).strip()
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.fsdecode(os.read(fd, 4096)).strip()
+    finally:
+        os.close(fd)
 
 
 def _read_all(fd: int) -> bytes:

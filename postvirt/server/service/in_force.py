@@ -47,6 +47,7 @@ class InForce:
         self._starter = starter
         self._current = self._before = CurrentSettings(wanted.options())
         self.settings: Settings = self._current.read()
+        self._of_workers = self.settings, _never_idle(self.settings)
         self._prepared: Prepared | None = None
         exporter.check(self.settings.postvirt_metrics_address)
         privileges.settle(Owner(0, 0))
@@ -110,8 +111,17 @@ class InForce:
 
     def _use(self, current: CurrentSettings) -> None:
         settings = current.read()
-        never_idle = replace(settings, max_idle=_NEVER_SECONDS)
+        if self._of_workers[0] is not settings:
+            self._of_workers = settings, _never_idle(settings)
         self._prepared = prepare_workers(
-            current.options, never_idle, current.tables, current.json_log
+            current.options,
+            self._of_workers[1],
+            current.tables,
+            current.json_log,
+            self._prepared,
         )
         self._current, self.settings = current, settings
+
+
+def _never_idle(settings: Settings) -> Settings:
+    return replace(settings, max_idle=_NEVER_SECONDS)
