@@ -12,8 +12,7 @@ An expected failure of a delivery is not an exception but a value (model.outcome
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from postvirt.model.origin import NOWHERE, Origin
 
@@ -22,8 +21,7 @@ class PostvirtError(Exception):
     """Base of all errors that postvirt raises on purpose; never raised itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """A mistake in the value of a parameter.
 
     text        what Postfix warns about, "" when it does not warn

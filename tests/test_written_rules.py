@@ -32,7 +32,8 @@ _RUN_BY_WORKERS = (
 # Functions that import nevertheless, and why that is no late import of a worker.
 _IMPORTING = {
     "config.domain_names._idna": "optional; without it the value is an error",
-    "config.grammar.parser": "grammar.prepare builds every parser that a worker needs",
+    "config.grammar.grammar_text": "only config.grammar.parser calls it",
+    "config.grammar.parser": "Texts.prepare builds the parser that a worker may need",
     "config.metrics_address.metrics_address": "asked when settings are checked",
     "config.reference.reference": "lark is there: it has built the parser",
     "server.json_log.JsonLog.open": "start-up, or the watchdog process",

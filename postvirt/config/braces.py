@@ -1,4 +1,4 @@
-"""{...} at the start of a text, which may contain further braces.
+"""{...} in a text, which may contain further braces.
 
 Parity: src/util/balpar.c, extpar.c.
 Raises: nothing.
@@ -7,15 +7,19 @@ Raises: nothing.
 from __future__ import annotations
 
 
-def balanced(text: str) -> int:
-    """The number of characters of {...} at the start; 0 when it is not closed."""
-    if not text.startswith("{"):
+def balanced(text: str, begin: int = 0, *, kind: str = "{}") -> int:
+    """The number of characters of {...} that begins there; 0 when it is not closed.
+
+    kind is the two characters; others do not count.
+    """
+    opening, closing = kind[0], kind[1]
+    if not text.startswith(opening, begin):
         return 0
     depth = 0
-    for index, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
+    for index in range(begin, len(text)):
+        depth += (text[index] == opening) - (text[index] == closing)
         if depth == 0:
-            return index + 1
+            return index + 1 - begin
     return 0
 
 

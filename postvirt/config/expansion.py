@@ -14,7 +14,7 @@ Raises: ConfigError with the mistakes that Postfix warns about.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from postvirt.config.comparing import TooBigError, compare
 from postvirt.config.domain_names import FUNCTIONS
@@ -129,7 +129,7 @@ class _Context:
                 self._piece(piece, name)
 
     def _warn(self, mistake: Mistake, name: str) -> None:
-        self._work.mistakes.append(replace(mistake, parameter=name))
+        self._work.mistakes.append(mistake._replace(parameter=name))
         self.failed = True
 
     def _piece(self, piece: Part, name: str) -> None:

@@ -9,27 +9,34 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
-from postvirt.config.grammar import parser
+from postvirt.config.braces import balanced
 
 Lock = Literal["fcntl", "flock", "dotlock"]
 
-_SEPARATORS = re.compile(r"[, \t\r\n]+")
+_SEPARATOR = ", \t\r\n"
+_SEPARATORS = re.compile(f"[{_SEPARATOR}]+")
 _LOCKS = ("flock", "fcntl", "dotlock")
 
 
 def split(value: str) -> tuple[str, ...]:
     """The items of a list separated by commas and blanks; {...} keeps one together.
 
-    The braces stay in the item.
+    The braces stay in the item. One that is never closed reaches to the end.
     """
     if "{" not in value:
         return words(value)
-    tree = parser("table_list").parse(value)
-    return tuple(
-        "".join(str(token) for token in item.scan_values(lambda _: True))
-        for item in tree.children
-        if not isinstance(item, str)
-    )
+    items = []
+    begin = at = 0
+    while at < len(value):
+        if value[at] in _SEPARATOR:
+            items.append(value[begin:at])
+            begin = at = at + 1
+        elif value[at] == "{":
+            at += balanced(value, at) or len(value)
+        else:
+            at += 1
+    items.append(value[begin:])
+    return tuple([item for item in items if item])
 
 
 def words(value: str) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from typing import Any
 
 from postvirt.config.config_files import directory_of, read_main_cf, read_myorigin
 from postvirt.config.evaluation import Evaluated, evaluate
-from postvirt.config.expansion import expand
+from postvirt.config.expansion import expand, scan
+from postvirt.config.grammar import parser
 from postvirt.config.main_cf import MainCf, split_nameval
 from postvirt.config.parameters import PARAMETERS, Settings
 from postvirt.config.places import Places
@@ -40,6 +41,16 @@ class Texts:
         """
         value = self.unexpanded.get(name)
         return None if value is None else expand(value, self.unexpanded.get, name)
+
+    def prepare(self) -> None:
+        """Build the parser that a worker may need, while lark can be imported."""
+        for value in self.unexpanded.values():
+            try:
+                is_whole = not scan(value, lambda _: None)
+            except ConfigError:  # too many references
+                is_whole = False
+            if not is_whole:
+                parser("value")
 
 
 @dataclass(frozen=True, slots=True)

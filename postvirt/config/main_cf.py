@@ -7,10 +7,11 @@ Raises: nothing; what is wrong is a ConfigError in the result.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from postvirt.config import usual
 from postvirt.config.grammar import parser
 from postvirt.config.logical_lines import SPACE, join, origin, orphan, position
 from postvirt.errors import ConfigError
@@ -23,6 +24,7 @@ MISSING_NAME = "missing attribute name"
 MISSING_EQUALS = "missing '=' after attribute name"
 
 _NAME = re.compile(f"[{SPACE}]*([^{SPACE}=]+)[{SPACE}]*")
+_NAME_END = re.compile(f"[{SPACE}=]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +90,38 @@ def parse(text: str, path: str, known: Mapping[str, str]) -> MainCf:
     problems: list[ConfigError] = []
     values = dict(known)
     lines = text.split("\n")
-    for child in parser("main_cf").parse(text).children:
-        if not isinstance(child, str):  # a tree: HEAD and, when there is one, VALUE
-            assignment = _assignment([t for t in child.children if isinstance(t, str)])
+    usual_lines = usual.lines(text)
+    for found in _lines(text) if usual_lines is None else usual_lines:
+        if isinstance(found, usual.Line):
+            assignment = _assignment(found)
             old = values.get(assignment.name)
             if old is not None and old != assignment.value:
                 problems.append(_duplicate(assignment, old, lines, path))
             values[assignment.name] = assignment.value
             assignments.append(assignment)
-        elif child.type == "MALFORMED":
-            problems.append(_malformed(child, path))
+        elif found.type == "MALFORMED":
+            problems.append(_malformed(found, path))
         else:
-            problems.append(orphan(child, path))
+            problems.append(orphan(found, path))
     return MainCf(path, text, tuple(assignments), tuple(problems))
 
 
-def _assignment(tokens: list[Token]) -> Assignment:
-    head = tokens[0]
-    raw = str(tokens[1]) if len(tokens) > 1 else ""
-    name = re.split(f"[{SPACE}=]", head, maxsplit=1)[0]
-    return Assignment(name, _logical(raw), head.line or 0, head.end_pos or 0, raw)
+def _lines(text: str) -> Iterator[usual.Line | Token]:
+    """The lines of a main.cf by the grammar; a Token is one that is no assignment."""
+    for child in parser("main_cf").parse(text).children:
+        if isinstance(child, str):
+            yield child
+            continue
+        # A tree: HEAD and, when there is one, VALUE.
+        head, *rest = [token for token in child.children if isinstance(token, str)]
+        yield usual.Line(
+            str(head), head.line or 0, head.end_pos or 0, str(rest[0]) if rest else ""
+        )
+
+
+def _assignment(line: usual.Line) -> Assignment:
+    name = _NAME_END.split(line.head, maxsplit=1)[0]
+    return Assignment(name, _logical(line.rest), line.number, line.end, line.rest)
 
 
 def _duplicate(new: Assignment, old: str, lines: list[str], path: str) -> ConfigError:

@@ -10,10 +10,11 @@ Raises: nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from postvirt.config import usual
+from postvirt.config.braces import balanced
 from postvirt.config.grammar import parser
 from postvirt.errors import Mistake
 from postvirt.model.text import text, wire
@@ -26,32 +27,35 @@ BLANKS = " \t\r\n"
 # Postfix's own text, with its own quotes.
 _OPERATORS_TEXT = '"==" or "!="" or "<"" or "<="" or ">="" or ">"'
 _OPERATOR = re.compile(r"([<>!=?+\-*/~&|%]*)([A-Za-z0-9]*)")
+_LITERAL = re.compile(r"[^$]+")
+_PLAIN = re.compile(r"\$([A-Za-z0-9_]+)")
+_GROUPS = {"{": "{}", "(": "()"}
 COMPARISONS = ("==", "!=", "<", "<=", ">=", ">")
 
 # The same value is often expanded several times.
 _REMEMBERED = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A piece of text and where it begins in the value."""
 
     text: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
 class Literal(Part):
     """Text without references."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Macro(Part):
     """The inside of a reference: `name` of $name, all of {...} of ${...}."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+
+class Comparison(NamedTuple):
     """{left} operator {right}; the suffix is "" or "level"."""
 
     left: Part
@@ -60,16 +64,14 @@ class Comparison:
     right: Part
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """function{argument}."""
 
     function: str
     argument: Part
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """The subject of a macro, and the operands of ? and :.
 
     subject   a name, a comparison or a function of a text; None when the mistake
@@ -99,31 +101,36 @@ def parts(value: Part) -> tuple[Part | Mistake, ...]:
     if "$" not in value.text:
         return (Literal(value.text, value.offset),) if value.text else ()
     result: list[Part | Mistake] = []
-    part: Part | Mistake
-    for child in parser("value").parse(value.text, start="text").children:
-        if isinstance(child, str):
-            part = _plain(child, value)
-        elif child.data == "unclosed":
-            message = f'truncated macro reference: "{value.text}"'
-            part = Mistake(message, value.offset + len(value.text))
-        else:
-            begin, end = _span(child)
-            inside = value.text[begin + 2 : end - 1]
-            place = value.offset + begin + 2
-            part = Macro(inside, place) if inside else _no_name(value, place)
+    at = 0
+    while at < len(value.text):
+        part, length = _part(value, at)
         result.append(part)
         if isinstance(part, Mistake):
             break
+        at += length
     return tuple(result)
 
 
-def _plain(token: Token, value: Part) -> Part | Mistake:
-    offset = value.offset + (token.start_pos or 0)
-    if token.type == "EMPTY":
-        return _no_name(value, offset)
-    if token.type == "PLAIN":
-        return Macro(str(token)[1:], offset + 1)
-    return Literal("$" if token.type == "DOLLAR" else str(token), offset)
+def _part(value: Part, at: int) -> tuple[Part | Mistake, int]:
+    """The part that begins there, and its number of characters."""
+    source, place = value.text, value.offset + at
+    if literal := _LITERAL.match(source, at):
+        return Literal(literal[0], place), len(literal[0])
+    if source.startswith("$$", at):
+        return Literal("$", place), 2
+    if plain := _PLAIN.match(source, at):
+        return Macro(plain[1], place + 1), len(plain[0])
+    kind = _GROUPS.get(source[at + 1 : at + 2])
+    if kind is None:
+        return _no_name(value, place), 1
+    length = balanced(source, at + 1, kind=kind)
+    if length == 0:
+        message = f'truncated macro reference: "{source}"'
+        return Mistake(message, value.offset + len(source)), 1
+    inside = source[at + 2 : at + length]
+    if not inside:
+        return _no_name(value, place + 2), 1
+    return Macro(inside, place + 2), 1 + length
 
 
 def _no_name(value: Part, offset: int) -> Mistake:
@@ -140,12 +147,30 @@ def reference(macro: Macro) -> Reference:
     """The inside of a macro, parsed."""
     if macro.text.isidentifier() and macro.text.isascii():  # the usual $name
         return Reference(macro.text)
+    if usual_form := _usual(macro):
+        return usual_form
     from lark import UnexpectedInput
 
     try:
         return _taken_apart(macro, len(macro.text))
     except UnexpectedInput as error:
         return _broken(error, macro)
+
+
+def _usual(macro: Macro) -> Reference | None:
+    """A reference that does not need the grammar."""
+    found = usual.operands(macro.text)
+    if found is None:
+        return None
+    place = {name: Part(text, macro.offset + at) for name, (text, at) in found.items()}
+    subject: str | Comparison
+    if "name" in place:
+        subject = place["name"].text
+    else:
+        suffix = place["suffix"].text if "suffix" in place else ""
+        operator = place["operator"].text
+        subject = Comparison(place["left"], operator, suffix, place["right"])
+    return Reference(subject, place.get("if_set"), place.get("if_empty"))
 
 
 def _taken_apart(macro: Macro, end: int) -> Reference:
@@ -236,7 +261,7 @@ def _broken(error: UnexpectedInput, macro: Macro) -> Reference:
     if before is None:
         return Reference(None, mistake=mistake)
     earlier = _taken_apart(macro, before)
-    return earlier if earlier.mistake else replace(earlier, mistake=mistake)
+    return earlier if earlier.mistake else earlier._replace(mistake=mistake)
 
 
 def _place(error: UnexpectedInput, source: str) -> int:

@@ -11,7 +11,6 @@ Raises: ConfigError.
 
 from __future__ import annotations
 
-from postvirt.config import grammar
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
@@ -26,7 +25,6 @@ from postvirt.tables.table import TableOptions
 
 def prepare(settings: Settings, tables: TableOpener) -> None:
     """Import what the tables of these settings need."""
-    grammar.prepare()
     tables.prepare(all_table_names(settings))
 
 

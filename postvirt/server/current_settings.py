@@ -53,6 +53,7 @@ class CurrentSettings:
                 raise
             for warning in loaded.warnings:
                 log.warning(warning)
+            loaded.texts.prepare()
             self._settings = loaded.settings
             self._tables = TableOpener.of(loaded.settings, loaded.texts)
             self._version = version

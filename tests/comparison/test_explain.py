@@ -43,7 +43,7 @@ from tests.harness.scenario import Mail, Scenario
 pytestmark = pytest.mark.postfix
 
 # What a child would have to import again and again.
-grammar.prepare()
+grammar.parser("value")
 _LOADED = (explain, show, delivery_service)
 
 # What cannot be known before.
