@@ -16,24 +16,33 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
-from postvirt.tables.match_list import table_names
+from postvirt.tables.match_list import has_files, table_names
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
 from postvirt.tables.search import Extensions
 from postvirt.tables.table import TableOptions
 
+# The parameters that are lists of domains, with tables in them.
+_LISTS = ("mydestination", "fast_flush_domains", "parent_domain_matches_subdomains")
 
-def prepare(settings: Settings, tables: TableOpener) -> None:
-    """Import what the tables of these settings need."""
-    tables.prepare(all_table_names(settings))
+
+def prepare(settings: Settings, tables: TableOpener) -> bool:
+    """Import what the tables of these settings need.
+
+    Whether that stays so as long as the settings do: no file says what is opened.
+    """
+    names = all_table_names(settings)
+    tables.prepare(names)
+    return tables.stand_alone(names) and not any(
+        has_files(getattr(settings, parameter)) for parameter in _LISTS
+    )
 
 
 def all_table_names(settings: Settings) -> list[str]:
     """Every "type:name" that the delivery agent may open."""
-    lists = ("mydestination", "fast_flush_domains", "parent_domain_matches_subdomains")
     names = [
         name
-        for parameter in lists
+        for parameter in _LISTS
         for name in table_names(parameter, getattr(settings, parameter))
     ]
     for value in (

@@ -21,13 +21,17 @@ from postvirt.tables.opener import TableOpener
 class CurrentSettings:
     """main.cf and -o, read again when main.cf is no longer the file that was read."""
 
-    __slots__ = ("_settings", "_tables", "_version", "json_log", "options")
+    __slots__ = (
+        *("_main_cf", "_settings", "_tables", "_version"),
+        *("json_log", "options"),
+    )
 
     def __init__(self, options: Options, json_log: JsonLog | None = None) -> None:
         self.options: Final = options
         self.json_log: Final = JsonLog() if json_log is None else json_log
         self._settings: Settings | None = None
         self._tables: TableOpener | None = None
+        self._main_cf: Final = f"{directory_of(None)}/main.cf"
         self._version: tuple[int, ...] = ()
 
     def read(self) -> Settings:
@@ -78,7 +82,7 @@ class CurrentSettings:
 
     def _main_cf_version(self) -> tuple[int, ...]:
         try:
-            status = os.stat(f"{directory_of(None)}/main.cf")
+            status = os.stat(self._main_cf)
         except OSError:
             return ()
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -34,6 +34,7 @@ class Prepared(NamedTuple):
 
     owner       mail_owner, whom workers work as
     announce    as Worker's services_announce
+    is_final    nothing would be found out anew for the next worker
     """
 
     options: Options
@@ -43,6 +44,7 @@ class Prepared(NamedTuple):
     confinement: Confinement
     announce: bool
     json_log: JsonLog
+    is_final: bool
 
 
 def mail_owner(accounts: Identities | None) -> Owner:
@@ -66,21 +68,28 @@ def prepare_workers(
 ) -> Prepared:
     """Do what need not be done again in every worker, and open the JSON log.
 
-    before is what was prepared for the last worker: accounts are looked up again only
-    when the settings are others.
+    before is what was prepared for the last worker. While main.cf is the same, accounts
+    are not looked up again, and mostly nothing is left to do.
     Raises: ConfigError when the accounts of the configuration make no sense.
     """
-    prepare(settings, tables)
+    if before is not None and before.settings is not settings:
+        before = None
+    if before is not None and before.is_final:
+        return before
+    stays = prepare(settings, tables)
     announce = services_announce(settings.daemon_directory)
-    if before is not None and before.settings is settings:
-        owner = before.owner
-    else:
-        owner = mail_owner(accounts_of(settings))
+    owner = mail_owner(accounts_of(settings)) if before is None else before.owner
     confined = confinement.prepare(
         owner, settings.virtual_minimum_uid, _places(settings, tables)
     )
     json_log.open(settings.postvirt_json_log_file, owner, LineFormat.of(settings))
-    return Prepared(options, settings, tables, owner, confined, announce, json_log)
+    # The JSON log may have been rotated; places depend on where tables have files.
+    is_final = stays and not (
+        settings.postvirt_json_log_file or settings.postvirt_mailbox_directories
+    )
+    return Prepared(
+        options, settings, tables, owner, confined, announce, json_log, is_final
+    )
 
 
 def _places(settings: Settings, tables: TableOpener) -> tuple[str, ...]:

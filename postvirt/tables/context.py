@@ -55,7 +55,8 @@ def _no_files(_name: str, _context: TableContext) -> tuple[TableFile, ...]:
     return ()
 
 
-def _no_tables(_name: str, _context: TableContext) -> tuple[str, ...]:
+def no_tables(_name: str, _context: TableContext) -> tuple[str, ...]:
+    """What a table opens by itself that opens no others."""
     return ()
 
 
@@ -75,6 +76,6 @@ class TableType:
 
     open: Callable[[str, str, TableOptions, TableContext], Table]
     files: Callable[[str, TableContext], tuple[TableFile, ...]] = _no_files
-    within: Callable[[str, TableContext], Sequence[str]] = _no_tables
+    within: Callable[[str, TableContext], Sequence[str]] = no_tables
     is_slow: bool = False
     is_text: bool = False

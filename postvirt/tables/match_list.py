@@ -80,6 +80,11 @@ def table_names(title: str, value: str) -> list[str]:
     ]
 
 
+def has_files(value: str) -> bool:
+    """Whether a list names files with more of it."""
+    return any(word.lstrip("!").startswith("/") for word in split(value))
+
+
 def patterns(title: str, value: str) -> list[bytes | str]:
     """The items that add a domain: patterns as bytes, and "type:name"s of tables.
 

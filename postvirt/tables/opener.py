@@ -28,7 +28,7 @@ from postvirt.tables.complaint import (
     ignore_complaint,
     log_complaint,
 )
-from postvirt.tables.context import TableContext, TableType
+from postvirt.tables.context import TableContext, TableType, no_tables
 from postvirt.tables.redirection import DISABLED, Redirection
 from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.table_types import load_type, split_type
@@ -109,6 +109,16 @@ class TableOpener(TableContext):
             except (ConfigError, TableError):
                 pass  # reported once, by the process that opens it
         return list(done)
+
+    def stand_alone(self, names: Iterable[str]) -> bool:
+        """Whether these can be opened, and open no others, whatever files contain."""
+        if self.redirection.is_enabled:
+            return False
+        try:
+            types = [self._type_and_name(name)[0] for name in names]
+        except (ConfigError, TableError):
+            return False
+        return all(one.within is no_tables for one in types)
 
     def _types_within(
         self, type_names: Iterable[str]

@@ -78,12 +78,17 @@ class Redirection:
             settings.smtputf8_enable,
         )
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether any table may be opened as another type."""
+        return self.level != "disable"
+
     def actual_type(self, type_: str, name: str, open_table: OpenTable) -> str:
         """The type to open "type:name" as; for most tables their own.
 
         open_table opens the mapping.
         """
-        if type_ not in _DEFAULTS or self.level == "disable":
+        if type_ not in _DEFAULTS or not self.is_enabled:
             return type_
         try:
             found = self._mapped(type_, name, open_table)

@@ -1,0 +1,92 @@
+"""What the watchdog process finds out once, and what again for every worker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from postvirt.config.daemon_options import parse_options
+from postvirt.server import worker_setup
+from postvirt.server.current_settings import CurrentSettings
+from postvirt.server.worker_setup import Prepared, prepare_workers
+from postvirt.standin.instance import Instance
+
+
+@pytest.fixture
+def current(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> CurrentSettings:
+    monkeypatch.setenv("MAIL_CONFIG", str(instance.etc))
+    argv = ["virtual", "-n", "virtual", "-t", "unix"]
+    return CurrentSettings(parse_options(argv, os.environ))
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is looked up, in order."""
+    done: list[str] = []
+    for name in ("accounts_of", "prepare"):
+        real = getattr(worker_setup, name)
+
+        def note(*arguments: object, name: str = name, real: object = real) -> object:
+            done.append(name)
+            assert callable(real)
+            return real(*arguments)
+
+        monkeypatch.setattr(worker_setup, name, note)
+    return done
+
+
+def prepared(current: CurrentSettings, before: Prepared | None = None) -> Prepared:
+    settings = current.read()
+    return prepare_workers(
+        current.options, settings, current.tables, current.json_log, before
+    )
+
+
+def test_nothing_is_looked_up_again_while_main_cf_is_the_same(
+    current: CurrentSettings, instance: Instance, looks: list[str]
+) -> None:
+    instance.main_cf({"virtual_mailbox_maps": "static:box/"})
+    first = prepared(current)
+    assert looks == ["prepare", "accounts_of"]
+    assert prepared(current, first) is first
+    assert len(looks) == 2
+    instance.main_cf({"virtual_mailbox_maps": "static:another/"})
+    assert prepared(current, first) is not first
+    assert len(looks) == 4
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"mydestination": "localhost, !/etc/more"},
+        {"virtual_mailbox_maps": "unionmap:{static:a, static:b}"},
+        {"virtual_uid_maps": "nonsense:1"},
+        {
+            "virtual_uid_maps": "hash:/etc/x",
+            "non_bdb_migration_level": "enable-redirect",
+        },
+    ],
+    ids=["a list in a file", "tables of tables", "no such type yet", "another type"],
+)
+def test_tables_that_may_be_others_next_time_are_prepared_for_every_worker(
+    current: CurrentSettings,
+    instance: Instance,
+    looks: list[str],
+    parameters: dict[str, str],
+) -> None:
+    instance.main_cf({"virtual_mailbox_maps": "static:box/"} | parameters)
+    prepared(current, prepared(current))
+    assert looks == ["prepare", "accounts_of", "prepare"]
+
+
+def test_the_json_log_is_opened_for_every_worker(
+    current: CurrentSettings, instance: Instance, ground: Path
+) -> None:
+    path = ground / "log"
+    instance.main_cf({"postvirt_json_log_file": str(path)})
+    first = prepared(current)
+    path.rename(ground / "log.1")
+    prepared(current, first)
+    assert path.exists()
