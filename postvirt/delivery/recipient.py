@@ -34,7 +34,7 @@ from postvirt.system.clock import SteadyClock
 from postvirt.system.whereabouts import HUNG_SECONDS
 
 # How often to look whether a process still hangs in a mailbox, until it is given up.
-_LOOKS = 25
+_LOOKS = 20
 
 
 class Deliverer(ABC):

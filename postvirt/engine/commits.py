@@ -2,9 +2,9 @@
 
 A commit may never end: the kernel waits for a lock that the owner of the mailbox holds,
 or for a disk or file server that does not answer. Nothing can be done about it, but it
-is that owner's only. After HUNG_SECONDS a commit in the background is reported as
-failed, and until it does end, nothing else of this owner is committed. One at once is
-noted like a system call in the mailbox (system.whereabouts).
+is that owner's only. One in the background is reported as failed after
+COMMIT_HUNG_SECONDS, and until it does end, nothing else of this owner is committed. One
+at once is noted like a system call in the mailbox (system.whereabouts).
 
 Raises: nothing; errors are passed on.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from postvirt.model.mailbox import Mailbox
 from postvirt.system import durability, whereabouts
 from postvirt.system.async_commit import AsyncCommits
-from postvirt.system.whereabouts import HUNG_SECONDS
+from postvirt.system.whereabouts import COMMIT_HUNG_SECONDS
 
 # The error of each descriptor.
 Errors = dict[int, OSError | None]
@@ -91,7 +91,7 @@ class Commits:
 
     def end_overdue(self) -> None:
         """Report as failed those that do not end."""
-        latest = time.monotonic() - HUNG_SECONDS
+        latest = time.monotonic() - COMMIT_HUNG_SECONDS
         for name, (group, _, mailbox) in list(self._under_way.items()):
             if group.began > latest:
                 break  # they are in their order

@@ -5,9 +5,11 @@ large message (Slot.beat). The watchdog process looks for it as long as a worker
 clients. From the last sign of life on:
 
     1 second    another worker accepts clients; mail for the mailbox waits
-    5 seconds   the clients are told to try again, and the process is killed; mail for
+    4 seconds   the clients are told to try again, and the process is killed; mail for
                 the mailbox is deferred until the process has ended, which may take as
                 long as the system call in which it is, and for a minute after that
+
+A commit may take 5 seconds, because it waits for all that the disk has to do.
 
 A worker that cannot end (state D) is left behind. One that is merely stopped (SIGSTOP)
 is treated in the same way, even before it has clients.
@@ -34,7 +36,7 @@ from postvirt.server.metrics.scoreboard import Inside
 from postvirt.server.orphaned_clients import answer, clients_of
 from postvirt.server.watched_worker import Health, WatchedWorker
 from postvirt.system import log
-from postvirt.system.whereabouts import HUNG_SECONDS
+from postvirt.system.whereabouts import COMMIT_HUNG_SECONDS, HUNG_SECONDS
 
 # Another worker accepts clients after this time without a sign of life.
 QUIET_SECONDS = 1.0
@@ -134,7 +136,7 @@ class HangWatch:
         worker.quiet_seconds += INTERVAL_SECONDS
         if worker.health is Health.SOUND and worker.quiet_seconds >= QUIET_SECONDS:
             self._go_on_without(worker)
-        elif worker.health is Health.QUIET and worker.quiet_seconds >= HUNG_SECONDS:
+        elif worker.health is Health.QUIET and _hangs(worker):
             self._give_up(worker)
         return True
 
@@ -203,6 +205,11 @@ class HangWatch:
                     self.begin()
         except ChildProcessError:
             pass
+
+
+def _hangs(worker: WatchedWorker) -> bool:
+    commits = worker.hung is not None and worker.hung.commits
+    return worker.quiet_seconds >= (COMMIT_HUNG_SECONDS if commits else HUNG_SECONDS)
 
 
 def _place(inside: Inside | None, where: str) -> str:

@@ -11,7 +11,7 @@ from postvirt.engine.commits import Errors
 from postvirt.engine.group_commit import Disks
 from postvirt.model.effects import Durable
 from postvirt.model.mailbox import Mailbox, Owner
-from postvirt.system.whereabouts import HUNG_SECONDS
+from postvirt.system.whereabouts import COMMIT_HUNG_SECONDS
 from tests.harness.background import Background, Told
 
 EVIL, OTHER_OF_EVIL = Mailbox(b"/e/", Owner(1, 9)), Mailbox(b"/f/", Owner(1, 9))
@@ -79,7 +79,7 @@ def test_one_that_does_not_end_fails_and_the_others_of_its_group_do_not(
     background.end(0)
     disks.commits.finish_done()
     assert results(evil, good) == [None, None]
-    clock.now += HUNG_SECONDS - 0.5
+    clock.now += COMMIT_HUNG_SECONDS - 0.5
     disks.go_on_without_slow()
     assert results(evil) == [None]
     clock.now += 1
