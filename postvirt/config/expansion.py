@@ -74,7 +74,10 @@ def scan(
 
     work = _Work(lookup, "", is_scan=True)
     if "$" in value:
-        _Context(work, depth=0).text(Part(value, 0), name)
+        try:
+            _Context(work, depth=0).text(Part(value, 0), name)
+        except ConfigError as error:
+            return error.mistakes
     return tuple(work.mistakes)
 
 
@@ -119,10 +122,11 @@ class _Context:
     def text(self, value: Part, name: str) -> None:
         """Expand a value, or an operand of one, that parameter `name` holds."""
         pieces = parts(value)
+        tail = _tail(pieces)
         for index, piece in enumerate(pieces):
             is_over = self.failed and not self._work.is_scan
-            if is_over and _ends(value, pieces[index:]):
-                return
+            if is_over and (index >= tail or _is_in_braces(piece, value)):
+                return  # Postfix stops reading the value here
             if isinstance(piece, Mistake):
                 self._warn(piece, name)
             else:
@@ -135,6 +139,7 @@ class _Context:
     def _piece(self, piece: Part, name: str) -> None:
         # A mistake leaves the level where it was, which can cause more warnings.
         if self._level + self._depth >= MAX_NESTING:
+            self._work.spend(piece, name, references=1)
             message = f'{TOO_DEEP}: "{piece.text}"'
             self._warn(Mistake(message, piece.offset), name)
         self._level += 1
@@ -217,12 +222,16 @@ class _Context:
             self._warn(Mistake(str(error), call.argument.offset), name)
 
 
-def _ends(value: Part, rest: Sequence[Part | Mistake]) -> bool:
-    """Whether Postfix stops reading a value here after a mistake.
+def _tail(pieces: Sequence[Part | Mistake]) -> int:
+    """Where the literal text at the end begins."""
+    tail = len(pieces)
+    while tail and isinstance(pieces[tail - 1], Literal):
+        tail -= 1
+    return tail
 
-    It does at a reference in braces, and skips literal text at the end.
-    """
-    first = rest[0]
-    if isinstance(first, Macro):
-        return value.text[first.offset - value.offset - 1] in "{("
-    return all(isinstance(piece, Literal) for piece in rest)
+
+def _is_in_braces(piece: Part | Mistake, value: Part) -> bool:
+    """Whether it is a reference such as ${name}."""
+    if not isinstance(piece, Macro):
+        return False
+    return value.text[piece.offset - value.offset - 1] in "{("

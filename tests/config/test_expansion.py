@@ -1,5 +1,7 @@
 """Values expand as Postfix expands them."""
 
+import time
+
 import pytest
 
 from postvirt.config.expansion import expand, scan
@@ -150,6 +152,28 @@ def test_an_expansion_that_gets_too_big_is_refused(last):
     assert "unreasonable macro expansion size" in found
 
 
+def test_a_loop_in_a_long_value_is_refused_before_it_fills_the_memory():
+    """Postfix warns of each of the references once more at each level of the loop."""
+    with pytest.raises(ConfigError) as caught:
+        expand("$a" * 5000, {"a": "$a" * 5000}.get)
+    assert len(caught.value.mistakes) < 20_100
+    assert "unreasonable macro expansion size" in caught.value.mistakes[-1].text
+
+
+def test_four_times_the_text_after_a_mistake_takes_about_four_times_as_long():
+    def seconds(length: int) -> float:
+        names = {"loop": "$loop" + "$$" * length + "$loop"}
+        found = []
+        for _ in range(3):
+            began = time.process_time()
+            with pytest.raises(ConfigError):
+                expand("$loop", names.get)
+            found.append(time.process_time() - began)
+        return min(found)
+
+    assert seconds(800) < 10 * seconds(200)
+
+
 def test_many_references_in_one_value_are_fine():
     assert expand("$a " * 10_000, NAMES.get) == "A " * 10_000
 
@@ -170,6 +194,11 @@ def test_a_scan_visits_every_operand_and_follows_no_name():
 def test_a_scan_reports_the_mistakes_of_every_operand():
     mistakes = scan("${empty?{$}}${a:{${}}}", lambda name: None, "given")
     assert [(one.parameter, one.offset) for one in mistakes] == [("given", 9)]
+
+
+def test_a_scan_reports_that_there_are_too_many_references():
+    (mistake,) = scan("$a" * 20_001, lambda name: None)
+    assert "unreasonable macro expansion size" in mistake.text
 
 
 def definitions():

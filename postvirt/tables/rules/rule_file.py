@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from postvirt.config.lists import split
 from postvirt.errors import TableError
@@ -50,17 +50,20 @@ class Rule(Protocol[Subject_contra]):
         """The result if the rule matches, else None."""
 
 
+Rules: TypeAlias = "list[Rule[Subject] | Block[Subject]]"
+
+
 @dataclass(slots=True)
 class Block(Generic[Subject]):
     """The rules between "if" and "endif"; line is that of the "if"."""
 
     line: RuleLine
     holds: Callable[[Subject], bool]
-    rules: list[Rule[Subject]] = field(default_factory=list)
+    rules: Rules[Subject] = field(default_factory=list)
 
-    def answer(self, subject: Subject) -> bytes | None:
-        """The result of the first rule that matches, if the condition holds."""
-        return first_answer(self.rules, subject) if self.holds(subject) else None
+    def answer(self, subject: Subject) -> Block[Subject] | None:
+        """The block itself if the condition holds: its rules are next."""
+        return self if self.holds(subject) else None
 
 
 class EndIf:
@@ -101,12 +104,23 @@ class RuleLine:
 Parser = Callable[[RuleLine], Rule[Subject] | Block[Subject] | EndIf | None]
 
 
-def first_answer(rules: list[Rule[Subject]], subject: Subject) -> bytes | None:
-    """The result of the first rule that matches, or None."""
-    for rule in rules:
-        value = rule.answer(subject)
-        if value is not None:
-            return value
+def first_answer(rules: Rules[Subject], subject: Subject) -> bytes | None:
+    """The result of the first rule that matches, or None.
+
+    Blocks may nest deeper than functions may call each other.
+    """
+    entered = [iter(rules)]
+    while entered:
+        for rule in entered[-1]:
+            found = rule.answer(subject)
+            if found is None:
+                continue
+            if not isinstance(found, Block):
+                return found
+            entered.append(iter(found.rules))
+            break
+        else:
+            entered.pop()
     return None
 
 
@@ -117,9 +131,9 @@ def files(name: str, _context: TableContext) -> tuple[TableFile, ...]:
 
 def read_rules(
     type_: str, name: str, parse: Parser[Subject], complain: Complain
-) -> list[Rule[Subject]]:
+) -> Rules[Subject]:
     """All rules of the table that is called "type:name"."""
-    rules: list[Rule[Subject]] = []
+    rules: Rules[Subject] = []
     blocks: list[Block[Subject]] = []
     for number, line in _lines(type_, name, complain):
         # Postfix stores C strings, which end at a NUL.

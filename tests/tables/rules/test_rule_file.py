@@ -73,3 +73,14 @@ def test_a_missing_file_is_an_error_as_in_postfix(postfix, logged, tmp_path, typ
     with pytest.raises(TableError):
         open_table(spec, QUERY).lookup(b"a")
     assert logged.take() == lines[:2]
+
+
+@pytest.mark.parametrize(
+    ("type_", "rule"), [("regexp", "/./"), ("pcre", "/./"), ("cidr", "::/0")]
+)
+def test_blocks_nest_as_deeply_as_anyone_writes_them(tmp_path, type_, rule):
+    depth = 5000
+    path = tmp_path / "rules"
+    nested = [f"if {rule}\n"] * depth + [f"if !{rule}\n{rule} a\nendif\n"]
+    path.write_text("".join([*nested, *["endif\n"] * depth, f"{rule} after\n"]))
+    assert open_table(f"{type_}:{path}", QUERY).lookup(b"::1") == b"after"
