@@ -4,7 +4,7 @@ It runs in a thread of its own. When it takes too long, the thread is left behin
 nothing else is called before it has ended: at most one thread is lost that way.
 
 Parity: none.
-Raises: TimeoutError.
+Raises: TimeoutError, also when there can be no thread now.
 Security: the thread has the identity of the one that calls.
 """
 
@@ -49,7 +49,10 @@ class _Call(Generic[Result]):
         self._guard = _thread.allocate_lock()
         self._running = _thread.allocate_lock()
         self._running.acquire()
-        _thread.start_new_thread(self._run, ())
+        try:
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError:  # a limit on processes is reached
+            raise TimeoutError from None
 
     def _run(self) -> None:
         try:

@@ -57,6 +57,7 @@ from postvirt.tables.databases.pgsql_connection import (
     connect,
     parse,
 )
+from postvirt.tables.databases.pgsql_login import Login
 from postvirt.tables.databases.servers import (
     RefusedError,
     Server,
@@ -79,7 +80,8 @@ class PgsqlServers(Servers[LimitedConnection]):
     def __init__(self, title: str, parameters: CfParameters) -> None:
         self._encoding = parameters.text("encoding", "UTF8", minimum=1)
         self._database = parameters.text("dbname")
-        self._login = {
+        self._login = Login()
+        self._account = {
             "user": parameters.text("user"),
             "password": parameters.text("password"),
         }
@@ -117,7 +119,7 @@ class PgsqlServers(Servers[LimitedConnection]):
             base = server.address
         else:
             base = self._database
-            settings |= {"host": server.address, "port": server.port, **self._login}
+            settings |= {"host": server.address, "port": server.port, **self._account}
             if "=" not in base and not _URI.match(base):
                 base, settings["dbname"] = "", base
         given = {name: value for name, value in settings.items() if value}
@@ -128,7 +130,7 @@ class PgsqlServers(Servers[LimitedConnection]):
 
     def connect(self, server: Server[LimitedConnection]) -> LimitedConnection:
         """Connect and log in."""
-        return connect(self._settings(server))
+        return connect(self._settings(server), self._login)
 
     def disconnect(self, connection: LimitedConnection) -> None:
         """Close a connection."""

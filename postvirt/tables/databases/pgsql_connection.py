@@ -2,22 +2,19 @@
 
 The driver's own way to connect stops all threads of the process until the server has
 answered. Here only the thread that connects waits: names are resolved by Python, and
-each address of each host is tried without blocking.
+each address of each host is tried without blocking (pgsql_login).
 
 Parity: PQsetdbLogin() and PQconnectdb() of libpq, as dict_pgsql.c uses them.
 Raises: ServerError.
 Security: a server may ask for the password in clear text; see `clear_text`. On a port
     above 1023 any user can answer in place of a server that is down. Only sslmode
-    verify-ca and verify-full prove who the server is. Known problem: libpq computes as
-    many rounds of SCRAM as the server asks for, and all threads wait for that.
+    verify-ca and verify-full prove who the server is.
 """
 
 from __future__ import annotations
 
 import random
-import select
 import socket
-import time
 from collections.abc import Iterator
 
 from psycopg import pq
@@ -25,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 
 from postvirt.model.text import text
 from postvirt.tables.databases.answer_limits import CONNECT_SECONDS, one_line
+from postvirt.tables.databases.pgsql_login import Login
 from postvirt.tables.databases.received import Received
 from postvirt.tables.databases.servers import ServerError
 
@@ -91,24 +89,26 @@ class LimitedConnection:
         self.pq.finish()
 
 
-def connect(settings: Settings) -> LimitedConnection:
+def connect(settings: Settings, login: Login) -> LimitedConnection:
     """Connect to the first host that lets us in, and log in."""
     reason = ""
     for attempt in _attempts(settings):
         if isinstance(attempt, str):
             reason = attempt
             continue
-        connection = pq.PGconn.connect_start(make_conninfo(**attempt).encode())
-        is_open = _is_opened(connection, _seconds(settings))
-        if is_open:
+        connection, is_open = login.begin(
+            make_conninfo(**attempt).encode(), _seconds(settings)
+        )
+        if connection and is_open:
             return LimitedConnection(connection)
-        reason = one_line(text(connection.error_message))
+        reason = one_line(text(connection.error_message)) if connection else ""
         if f'"{NO_CLEAR_TEXT}"' in reason:
             reason = _NEEDS_TLS
         elif is_open is None:
             where = attempt.get("hostaddr") or attempt.get("host", "")
             reason = f"connection to server at {where} failed: timeout expired"
-        connection.finish()
+        if connection:
+            connection.finish()
     raise ServerError(f"connect to pgsql server: {reason}")
 
 
@@ -148,24 +148,3 @@ def _attempts(settings: Settings) -> Iterator[Settings | str]:
 
 def _with(settings: Settings, place: Settings) -> Settings:
     return {name: value for name, value in {**settings, **place}.items() if value}
-
-
-def _is_opened(connection: pq.abc.PGconn, seconds: float) -> bool | None:
-    """Whether the connection could be opened; None after so many seconds."""
-    deadline = time.monotonic() + seconds
-    status: int = pq.PollingStatus.WRITING
-    while connection.status != pq.ConnStatus.BAD:
-        if status == pq.PollingStatus.OK:
-            return True
-        if status == pq.PollingStatus.FAILED:
-            return False
-        ready = select.poll()
-        is_reading = status == pq.PollingStatus.READING
-        ready.register(
-            connection.socket, select.POLLIN if is_reading else select.POLLOUT
-        )
-        left = deadline - time.monotonic()
-        if left <= 0 or not ready.poll(left * 1000):
-            return None
-        status = connection.connect_poll()
-    return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
+import threading
 import time
 from collections.abc import Callable
 
@@ -11,6 +13,7 @@ import pytest
 from postvirt.errors import TableError
 from postvirt.tables.databases import answer_limits as limits
 from postvirt.tables.table import TableOptions
+from tests.harness.child import in_child
 from tests.harness.databases import SECRET, driver, make_certificates
 from tests.harness.rogue import Channel, Rogue, Script, rogue
 from tests.harness.tables import open_table
@@ -347,3 +350,92 @@ def test_the_whole_of_an_answer_has_one_time_limit(ask, logged, monkeypatch, ans
     with rogue(serving(answer)) as server, refusal:
         ask(server)
     assert time.monotonic() - began < limits.CONNECT_SECONDS
+
+
+SASL, SASL_CONTINUE = 10, 11
+
+
+@pytest.fixture
+def pgsql_login():
+    return importlib.import_module("postvirt.tables.databases.pgsql_login")
+
+
+def asking_for(rounds: int) -> Script:
+    """A server that wants the password to be hashed so often."""
+
+    def script(channel: Channel) -> None:
+        start(channel)
+        channel.send(authentication(SASL, b"SCRAM-SHA-256\0\0"))
+        nonce = read_message(channel).rpartition(b"r=")[2]
+        challenge = b"r=%sx,s=c2FsdA==,i=%d" % (nonce, rounds)
+        channel.send(authentication(SASL_CONTINUE, challenge))
+        read_message(channel)
+        channel.stay()
+
+    return script
+
+
+def test_a_server_that_asks_for_hours_of_work_stops_nobody_else(ask, soon):
+    """In a process of its own: the thread at work can only end with it."""
+    seen = []
+
+    def look() -> None:
+        while True:
+            seen.append(time.monotonic())
+            time.sleep(0.01)
+
+    def once() -> int:
+        threading.Thread(target=look, daemon=True).start()
+        with rogue(asking_for((1 << 31) - 1)) as server:
+            with pytest.raises(TableError, match="timeout expired"):
+                ask(server)
+            return len(seen)
+
+    assert in_child(once) > 10
+
+
+def test_only_one_login_at_a_time_is_left_behind(pgsql_login):
+    def once() -> tuple[list[bool], int]:
+        with rogue(asking_for((1 << 31) - 1)) as server:
+            conninfo = (
+                f"host=127.0.0.1 port={server.port} user=reader password=x"
+                " gssencmode=disable sslmode=disable"
+            ).encode()
+            login = pgsql_login.Login()
+            tries = [login.begin(conninfo, 0.1) for _ in range(5)]
+            return [connection is None for connection, _ in tries], server.connections
+
+    assert in_child(once) == ([True] * 5, 1)
+
+
+def test_a_login_that_asks_for_little_goes_on(ask, soon):
+    with rogue(asking_for(4096)) as server, pytest.raises(TableError):
+        ask(server)
+    assert b"c=biws,r=" in server.heard
+
+
+def test_a_notice_during_the_login_is_ignored(ask):
+    notice = message(b"N", b"SNOTICE\0C00000\0Mhello\0\0")
+
+    def script(channel: Channel) -> None:
+        start(channel)
+        channel.send(authentication(0) + notice * 100 + WELCOME[9:])
+        while read_message(channel)[:1] == b"Q":
+            channel.send(answer_with(row(b"a/")))
+
+    with rogue(script) as server:
+        assert ask(server) == b"a/"
+
+
+def test_a_driver_whose_library_is_not_clear_is_used_as_it_is(monkeypatch, pgsql_login):
+    monkeypatch.setattr(pgsql_login, "_library", lambda: "")
+
+    class Connection:
+        def connect_poll(self) -> int:
+            return 3
+
+    assert pgsql_login._without_lock()(Connection()) == 3
+    monkeypatch.undo()
+    assert "libpq" in pgsql_login._library()
+    monkeypatch.setattr(pgsql_login, "_MAPS", "/no/such/file")
+    assert pgsql_login._library() == ""

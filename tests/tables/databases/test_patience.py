@@ -42,3 +42,16 @@ def test_a_result_that_comes_too_late_is_discarded():
     assert is_discarded.acquire(timeout=PATIENCE_SECONDS)
     assert discarded == [1]
     assert patience.call(lambda: 3, PATIENCE_SECONDS) == 3
+
+
+def test_without_a_thread_the_next_call_is_tried_again(monkeypatch):
+    patience: Patience[int] = Patience(lambda result: None)
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as context:
+        context.setattr("_thread.start_new_thread", no_thread)
+        with pytest.raises(TimeoutError):
+            patience.call(lambda: 1, PATIENCE_SECONDS)
+    assert patience.call(lambda: 2, PATIENCE_SECONDS) == 2
