@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.load import parse_override
 from postvirt.errors import ConfigError
@@ -23,8 +23,7 @@ _TRANSPORTS = ("inet", "unix", "pass")
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """The options from the command line and the environment.
 
     process_name     basename of the program as it was started (argv[0])

@@ -11,7 +11,7 @@ Raises: nothing; the result holds every problem.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.expansion import expand
 from postvirt.config.parameters import Parameter
@@ -23,8 +23,7 @@ from postvirt.errors import ConfigError
 DEFAULT_DOMAIN = "localdomain"
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluated(NamedTuple):
     """Every valid value by parameter name, and the problems.
 
     texts      those of all parameters, set or default, unexpanded

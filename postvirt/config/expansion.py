@@ -14,7 +14,7 @@ Raises: ConfigError with the mistakes that Postfix warns about.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Final
 
 from postvirt.config.comparing import TooBigError, compare
 from postvirt.config.domain_names import FUNCTIONS
@@ -81,24 +81,24 @@ def scan(
     return tuple(work.mistakes)
 
 
-@dataclass(slots=True)
 class _Work:
     """What all contexts of one expansion share."""
 
-    lookup: Lookup
-    fatal: str
-    is_scan: bool
-    mistakes: list[Mistake] = field(default_factory=list)
-    references: int = 0
-    characters: int = 0
+    def __init__(self, lookup: Lookup, fatal: str, *, is_scan: bool = False) -> None:
+        self.lookup: Final = lookup
+        self.fatal: Final = fatal
+        self.is_scan: Final = is_scan
+        self.mistakes: list[Mistake] = []
+        self._references = 0
+        self._characters = 0
 
     def spend(
         self, piece: Part, name: str, *, references: int = 0, characters: int = 0
     ) -> None:
         """Count the work, and end an expansion that gets out of hand."""
-        self.references += references
-        self.characters += characters
-        if self.references > MAX_REFERENCES or self.characters > MAX_CHARACTERS:
+        self._references += references
+        self._characters += characters
+        if self._references > MAX_REFERENCES or self._characters > MAX_CHARACTERS:
             shown = piece.text[:_SHOWN_CHARACTERS]
             message = f'unreasonable macro expansion size: "{shown}"'
             mistake = Mistake(message, piece.offset, name)

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import grp
 import pwd
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class Identities:
+class Identities(NamedTuple):
     """The IDs of mail_owner and of setgid_group."""
 
     owner_uid: int

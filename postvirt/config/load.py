@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from postvirt.config.config_files import directory_of, read_main_cf, read_myorigin
 from postvirt.config.evaluation import Evaluated, evaluate
@@ -28,11 +27,13 @@ from postvirt.model.origin import Origin
 _UNKNOWN: Mapping[str, Origin] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class Texts:
     """The texts of all parameters, including those that Postfix does not know."""
 
-    unexpanded: Mapping[str, str]
+    __slots__ = ("unexpanded",)
+
+    def __init__(self, unexpanded: Mapping[str, str]) -> None:
+        self.unexpanded: Final = unexpanded
 
     def __call__(self, name: str) -> str | None:
         """The expanded text of a parameter; None if it is not set and has no default.
@@ -53,8 +54,7 @@ class Texts:
                 parser("value")
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The settings, and what Postfix would warn about.
 
     texts are for parameters that are not settings, such as those of tables.
@@ -65,8 +65,7 @@ class Loaded:
     texts: Texts
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(NamedTuple):
     """Where the log goes: the settings of these names."""
 
     syslog_name: str
@@ -104,8 +103,7 @@ class LoadError(ConfigError):
         self.log_settings = log_settings
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """The settings, None when a problem is an error, and every problem.
 
     places   where the values come from, to report further problems
@@ -199,8 +197,7 @@ def parse_override(option: str) -> tuple[str, str]:
     return split
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
+class _Names(NamedTuple):
     """The names that a process has before it reads main.cf."""
 
     directory: str
@@ -235,8 +232,7 @@ def _log_settings(evaluated: Evaluated) -> LogSettings | None:
     if not evaluated.shared_parameters_sound:
         return None
     values: Mapping[str, Any] = evaluated.values
-    names = [field.name for field in fields(LogSettings)]
-    return LogSettings(**{name: values[name] for name in names})
+    return LogSettings._make([values[name] for name in LogSettings._fields])
 
 
 def _causes(

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from postvirt.config import usual
 from postvirt.config.grammar import parser
@@ -27,8 +26,7 @@ _NAME = re.compile(f"[{SPACE}]*([^{SPACE}=]+)[{SPACE}]*")
 _NAME_END = re.compile(f"[{SPACE}=]")
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """`name = value`; raw is the text of the value from `start` in the file."""
 
     name: str
@@ -38,8 +36,7 @@ class Assignment:
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
-class MainCf:
+class MainCf(NamedTuple):
     """The contents of a main.cf.
 
     assignments   in the order of the file, with duplicates

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from postvirt.config.braces import braced
 from postvirt.config.grammar import parser
@@ -44,8 +43,7 @@ _BLANKS = " \t\r\n"
 _DIGITS = re.compile("[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """`-o name=value`, and the place of its value."""
 
     name: str
@@ -53,8 +51,7 @@ class Option:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(NamedTuple):
     """One entry; None is "-", the default.
 
     type            as in `TYPES`
@@ -98,8 +95,7 @@ class Service:
         return tuple([(option.name, option.value) for option in self.options])
 
 
-@dataclass(frozen=True, slots=True)
-class MasterCf:
+class MasterCf(NamedTuple):
     """The contents of a master.cf.
 
     services   the correct entries, in the order of the file
@@ -143,8 +139,7 @@ def parse(text: str, path: str) -> MasterCf:
     return MasterCf(path, tuple(services), tuple(problems))
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """Text of a field, and its offset in the logical line."""
 
     text: str

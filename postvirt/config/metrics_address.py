@@ -11,7 +11,7 @@ Raises: ValueError with what is wrong.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _HOST_AND_PORT = re.compile(r"(?:\[([^]]*)\]|([^][:]*)):([0-9]{1,5})\Z")
 _UNIX = "unix:"
@@ -20,8 +20,7 @@ _UNIX = "unix:"
 _MOST_PATH_BYTES = 107
 
 
-@dataclass(frozen=True, slots=True)
-class LoopbackAddress:
+class LoopbackAddress(NamedTuple):
     """A port of an address that only this machine has."""
 
     host: str
@@ -29,8 +28,7 @@ class LoopbackAddress:
     is_ipv6: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(NamedTuple):
     """A socket in the file system."""
 
     path: str

@@ -1,7 +1,7 @@
 """The table of parameters: names, types, defaults, bounds and meanings.
 
-Every field of `Settings` is one row; `reading_order` says when each is read. A default
-is text as Postfix writes it, not yet expanded. A bound of 0 means no bound.
+Every attribute of `Settings` is one row; `reading_order` says when each is read. A
+default is text as Postfix writes it, not yet expanded. A bound of 0 means no bound.
 
 Parity: src/global/mail_params.c, src/virtual/virtual.c (Postfix 3.7, Debian's build).
 Raises: nothing.
@@ -9,8 +9,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 # The default directory of main.cf and master.cf.
 DEFAULT_DIRECTORY = "/etc/postfix"
@@ -18,8 +17,7 @@ DEFAULT_DIRECTORY = "/etc/postfix"
 Kind = Literal["string", "integer", "long", "boolean", "time", "computed", "fixed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One row of the table.
 
     kind      how the text becomes a value; "computed" is a string whose default depends
@@ -37,11 +35,9 @@ class Parameter:
     meaning: str
 
 
-_ROW = "parameter"
-
-
 def _row(kind: Kind, default: str, minimum: int, maximum: int, meaning: str) -> Any:
-    return field(metadata={_ROW: (kind, default, minimum, maximum, meaning)})
+    """A row, which stands where `Settings` has the value; its name follows."""
+    return Parameter("", kind, default, minimum, maximum, meaning)
 
 
 def string(default: str, *, minimum: int = 0, maximum: int = 0, meaning: str) -> str:
@@ -79,320 +75,338 @@ def fixed(*, meaning: str) -> str:
     return cast("str", _row("fixed", "", 0, 0, meaning))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that main.cf, -o and the defaults say, typed and checked."""
 
+    def __init__(self, **values: str | int | bool) -> None:
+        if values.keys() != PARAMETERS.keys():
+            raise TypeError(f"not the parameters: {values.keys() ^ PARAMETERS.keys()}")
+        vars(self).update(values)
+
+    def changed(self, **values: str | int | bool) -> Self:
+        """The same settings, but these."""
+        return type(self)(**vars(self) | values)
+
     # What the process knows about itself.
-    process_name: str = fixed(meaning="The name of the program.")
-    process_id: str = fixed(meaning="The process ID.")
-    service_name: str = fixed(meaning="The name of the service in master.cf.")
-    config_directory: str = fixed(meaning="The directory with main.cf and master.cf.")
+    process_name: Final = fixed(meaning="The name of the program.")
+    process_id: Final = fixed(meaning="The process ID.")
+    service_name: Final = fixed(meaning="The name of the service in master.cf.")
+    config_directory: Final = fixed(meaning="The directory with main.cf and master.cf.")
 
     # Read first: other defaults depend on these.
-    compatibility_level: str = string(
+    compatibility_level: Final = string(
         "0", meaning="The Postfix version whose defaults apply."
     )
-    mail_version: str = string("3.7.11", minimum=1, meaning="The version of Postfix.")
-    syslog_facility: str = string(
+    mail_version: Final = string("3.7.11", minimum=1, meaning="The version of Postfix.")
+    syslog_facility: Final = string(
         "mail", minimum=1, meaning="The syslog facility of the mail log."
     )
-    inet_protocols: str = string("all", meaning="The network protocols in use.")
-    multi_instance_directories: str = string(
+    inet_protocols: Final = string("all", meaning="The network protocols in use.")
+    multi_instance_directories: Final = string(
         "", meaning="The configuration directories of other instances."
     )
-    multi_instance_group: str = string("", meaning="The group of this instance.")
-    multi_instance_name: str = string("", meaning="The name of this instance.")
-    maillog_file: str = string(
+    multi_instance_group: Final = string("", meaning="The group of this instance.")
+    multi_instance_name: Final = string("", meaning="The name of this instance.")
+    maillog_file: Final = string(
         "", meaning="The log file of postlogd(8), instead of syslog."
     )
-    maillog_file_prefixes: str = string(
+    maillog_file_prefixes: Final = string(
         "/var, /dev/stdout", minimum=1, meaning="Allowed prefixes of maillog_file."
     )
-    postlog_service_name: str = string(
+    postlog_service_name: Final = string(
         "postlog", minimum=1, meaning="The service that writes to maillog_file."
     )
-    daemon_table_open_error_is_fatal: bool = boolean(
+    daemon_table_open_error_is_fatal: Final = boolean(
         "no", meaning="End the process if a table cannot be opened."
     )
-    smtputf8_enable: bool = boolean(
+    smtputf8_enable: Final = boolean(
         "${{$compatibility_level} <level {1} ? {no} : {yes}}",
         meaning="Accept UTF-8 in addresses, and fold keys by Unicode.",
     )
 
     # Defaults made from the name of the machine.
-    myhostname: str = computed(meaning="The host name of this mail system.")
-    mydomain: str = computed(meaning="The domain name of this mail system.")
+    myhostname: Final = computed(meaning="The host name of this mail system.")
+    mydomain: Final = computed(meaning="The domain name of this mail system.")
 
     # What nearly every Postfix program uses.
-    mail_name: str = string("Postfix", minimum=1, meaning="The name of the software.")
-    syslog_name: str = string(
+    mail_name: Final = string("Postfix", minimum=1, meaning="The name of the software.")
+    syslog_name: Final = string(
         "${multi_instance_name?{$multi_instance_name}:{postfix}}",
         minimum=1,
         meaning="The first part of the tag in log lines.",
     )
-    mail_owner: str = string(
+    mail_owner: Final = string(
         "postfix", minimum=1, meaning="The user that owns the queue and runs daemons."
     )
-    setgid_group: str = string(
+    setgid_group: Final = string(
         "postdrop", minimum=1, meaning="The group of the mail submission commands."
     )
-    mydestination: str = string(
+    mydestination: Final = string(
         "$myhostname, localhost.$mydomain, localhost",
         meaning="The domains delivered by the local transport.",
     )
-    myorigin: str = string(
+    myorigin: Final = string(
         "$myhostname",
         minimum=1,
         meaning="The domain of addresses without one, or a /file that names it.",
     )
-    relayhost: str = string("", meaning="The next hop of mail to other domains.")
-    daemon_directory: str = string(
+    relayhost: Final = string("", meaning="The next hop of mail to other domains.")
+    daemon_directory: Final = string(
         "/usr/lib/postfix/sbin", minimum=1, meaning="Directory of the daemon programs."
     )
-    data_directory: str = string(
+    data_directory: Final = string(
         "/var/lib/postfix", minimum=1, meaning="Directory of the daemons' own files."
     )
-    command_directory: str = string(
+    command_directory: Final = string(
         "/usr/sbin", minimum=1, meaning="The directory of the commands."
     )
-    queue_directory: str = string(
+    queue_directory: Final = string(
         "/var/spool/postfix", minimum=1, meaning="The directory of the mail queue."
     )
-    inet_interfaces: str = string(
+    inet_interfaces: Final = string(
         "all", meaning="The network addresses that receive mail."
     )
-    proxy_interfaces: str = string(
+    proxy_interfaces: Final = string(
         "", meaning="The addresses of proxies that forward mail to this host."
     )
-    double_bounce_sender: str = string(
+    double_bounce_sender: Final = string(
         "double-bounce", minimum=1, meaning="The sender of notices about bounces."
     )
-    default_privs: str = string(
+    default_privs: Final = string(
         "nobody", minimum=1, meaning="The default user of commands."
     )
-    mail_release_date: str = string(
+    mail_release_date: Final = string(
         "20240304", minimum=1, meaning="The release date of Postfix."
     )
-    default_database_type: str = string(
+    default_database_type: Final = string(
         "hash", minimum=1, meaning="The default table type of postmap(1)."
     )
-    hash_queue_names: str = string(
+    hash_queue_names: Final = string(
         "deferred, defer", minimum=1, meaning="The queues that have subdirectories."
     )
-    recipient_delimiter: str = string(
+    recipient_delimiter: Final = string(
         "", meaning="The characters that begin an address extension."
     )
-    relay_domains: str = string(
+    relay_domains: Final = string(
         "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
         meaning="The domains that this system relays mail to.",
     )
-    fast_flush_domains: str = string(
+    fast_flush_domains: Final = string(
         "$relay_domains", meaning="The domains with a fast flush logfile."
     )
-    export_environment: str = string(
+    export_environment: Final = string(
         "TZ MAIL_CONFIG LANG", meaning="The environment passed to commands."
     )
-    import_environment: str = string(
+    import_environment: Final = string(
         "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C"
         " POSTLOG_SERVICE POSTLOG_HOSTNAME",
         meaning="The environment that Postfix programs keep.",
     )
-    default_verp_delimiters: str = string(
+    default_verp_delimiters: Final = string(
         "+=", minimum=2, maximum=2, meaning="The two characters of a VERP address."
     )
-    verp_delimiter_filter: str = string(
+    verp_delimiter_filter: Final = string(
         "-=+", minimum=1, meaning="The characters allowed as VERP delimiters."
     )
-    parent_domain_matches_subdomains: str = string(
+    parent_domain_matches_subdomains: Final = string(
         "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,"
         "qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
         meaning="The lists where example.com also matches its subdomains.",
     )
-    bounce_service_name: str = string(
+    bounce_service_name: Final = string(
         "bounce", minimum=1, meaning="The service that returns mail."
     )
-    defer_service_name: str = string(
+    defer_service_name: Final = string(
         "defer", minimum=1, meaning="The service that records why mail is deferred."
     )
-    rewrite_service_name: str = string(
+    rewrite_service_name: Final = string(
         "rewrite", minimum=1, meaning="The service that rewrites addresses."
     )
-    flush_service_name: str = string(
+    flush_service_name: Final = string(
         "flush", minimum=1, meaning="The service that records mail by destination."
     )
-    address_verify_service_name: str = string(
+    address_verify_service_name: Final = string(
         "verify", minimum=1, meaning="The service that keeps address probe results."
     )
-    trace_service_name: str = string(
+    trace_service_name: Final = string(
         "trace", minimum=1, meaning="The service that reports deliveries."
     )
-    proxymap_service_name: str = string(
+    proxymap_service_name: Final = string(
         "proxymap", minimum=1, meaning="The service that looks up shared tables."
     )
-    default_delivery_status_filter: str = string(
+    default_delivery_status_filter: Final = string(
         "", meaning="The tables that change delivery status codes and texts."
     )
-    info_log_address_format: str = string(
+    info_log_address_format: Final = string(
         "external", minimum=1, meaning="Whether logged addresses are quoted."
     )
-    max_use: int = integer(
+    max_use: Final = integer(
         "100", minimum=1, meaning="The number of clients that a process serves."
     )
-    line_length_limit: int = integer(
+    line_length_limit: Final = integer(
         "2048", minimum=512, meaning="Longest line in one piece, in bytes."
     )
-    hash_queue_depth: int = integer(
+    hash_queue_depth: Final = integer(
         "1", minimum=1, meaning="The number of subdirectory levels."
     )
-    deliver_lock_attempts: int = integer(
+    deliver_lock_attempts: Final = integer(
         "20", minimum=1, meaning="Number of attempts to lock a mailbox."
     )
-    berkeley_db_read_buffer_size: int = integer(
+    berkeley_db_read_buffer_size: Final = integer(
         "131072", minimum=1, meaning="Cache of a hash or btree table, in bytes."
     )
-    delay_logging_resolution_limit: int = integer(
+    delay_logging_resolution_limit: Final = integer(
         "2", minimum=0, maximum=6, meaning="Maximum decimals of logged delays."
     )
-    message_size_limit: int = long(
+    message_size_limit: Final = long(
         "10240000", meaning="Largest message, in bytes; 0 means no limit."
     )
-    lmdb_map_size: int = long(
+    lmdb_map_size: Final = long(
         "16777216", minimum=1, meaning="Initial size of an lmdb table, in bytes."
     )
-    soft_bounce: bool = boolean("no", meaning="Defer mail that would bounce.")
-    owner_request_special: bool = boolean(
+    soft_bounce: Final = boolean("no", meaning="Defer mail that would bounce.")
+    owner_request_special: Final = boolean(
         "yes", meaning="Keep owner-list and list-request addresses in one piece."
     )
-    address_verify_negative_cache: bool = boolean(
+    address_verify_negative_cache: Final = boolean(
         "yes", meaning="Remember failed address probes."
     )
-    helpful_warnings: bool = boolean(
+    helpful_warnings: Final = boolean(
         "yes", meaning="Log warnings about questionable settings."
     )
-    multi_instance_enable: bool = boolean(
+    multi_instance_enable: Final = boolean(
         "no", meaning="Let postmulti(1) start this instance."
     )
-    enable_original_recipient: bool = boolean(
+    enable_original_recipient: Final = boolean(
         "yes", meaning="Add X-Original-To, and keep duplicate recipients."
     )
-    max_idle: int = seconds(
+    max_idle: Final = seconds(
         "100s", minimum=1, meaning="Time limit for waiting for a client."
     )
-    ipc_timeout: int = seconds(
+    ipc_timeout: Final = seconds(
         "3600s", minimum=1, meaning="Time limit for input from or output to a service."
     )
-    ipc_idle: int = seconds("5s", minimum=1, meaning="Time limit for idle connections.")
-    ipc_ttl: int = seconds(
+    ipc_idle: Final = seconds(
+        "5s", minimum=1, meaning="Time limit for idle connections."
+    )
+    ipc_ttl: Final = seconds(
         "1000s", minimum=1, meaning="Time limit for using a client connection."
     )
-    deliver_lock_delay: int = seconds(
+    deliver_lock_delay: Final = seconds(
         "1s", minimum=1, meaning="Time between attempts to lock a mailbox."
     )
-    stale_lock_time: int = seconds(
+    stale_lock_time: Final = seconds(
         "500s", minimum=1, meaning="The age at which a lock file is removed."
     )
-    daemon_timeout: int = seconds(
+    daemon_timeout: Final = seconds(
         "18000s", minimum=1, meaning="Time limit for handling a request."
     )
-    in_flow_delay: int = seconds(
+    in_flow_delay: Final = seconds(
         "1s", maximum=10, meaning="Pause when mail arrives faster than it leaves."
     )
 
     # virtual(8)'s own.
-    debugger_command: str = string("", meaning="The debugger command of the -D option.")
-    virtual_minimum_uid: int = integer(
+    debugger_command: Final = string(
+        "", meaning="The debugger command of the -D option."
+    )
+    virtual_minimum_uid: Final = integer(
         "100", minimum=1, meaning="The smallest uid that a mailbox may have."
     )
-    virtual_mailbox_limit: int = long(
+    virtual_mailbox_limit: Final = long(
         "51200000", meaning="Largest mailbox file, in bytes; 0 means no limit."
     )
-    mail_spool_directory: str = string(
+    mail_spool_directory: Final = string(
         "/var/mail", meaning="The directory of local mailboxes."
     )
-    virtual_mailbox_maps: str = string(
+    virtual_mailbox_maps: Final = string(
         "", meaning="Tables with each recipient's path in virtual_mailbox_base."
     )
-    virtual_uid_maps: str = string("", meaning="Tables with each recipient's uid.")
-    virtual_gid_maps: str = string("", meaning="Tables with each recipient's gid.")
-    virtual_mailbox_base: str = string(
+    virtual_uid_maps: Final = string("", meaning="Tables with each recipient's uid.")
+    virtual_gid_maps: Final = string("", meaning="Tables with each recipient's gid.")
+    virtual_mailbox_base: Final = string(
         "", minimum=1, meaning="The prefix of all mailbox paths."
     )
-    virtual_mailbox_lock: str = string(
+    virtual_mailbox_lock: Final = string(
         "fcntl, dotlock", minimum=1, meaning="How to lock a mailbox file."
     )
-    virtual_delivery_status_filter: str = string(
+    virtual_delivery_status_filter: Final = string(
         "$default_delivery_status_filter",
         meaning="As default_delivery_status_filter, for virtual(8) only.",
     )
-    strict_mailbox_ownership: bool = boolean(
+    strict_mailbox_ownership: Final = boolean(
         "yes", meaning="Defer when the recipient does not own the mailbox file."
     )
 
     # Of Postfix 3.11 (names.NEWER).
-    default_cache_db_type: str = string(
+    default_cache_db_type: Final = string(
         "btree", minimum=1, meaning="The default table type of daemons."
     )
-    non_bdb_migration_level: str = string(
+    non_bdb_migration_level: Final = string(
         "disable", minimum=1, meaning="Open hash and btree tables as other types."
     )
-    non_bdb_custom_mapping: str = string(
+    non_bdb_custom_mapping: Final = string(
         "", meaning="The table from hash or btree, or hash:name, to another type."
     )
-    non_bdb_migration_log_redirect: bool = boolean(
+    non_bdb_migration_log_redirect: Final = boolean(
         "yes", meaning="Log which tables are opened as other types."
     )
 
     # postvirt's own.
-    postvirt_client_limit: int = integer(
+    postvirt_client_limit: Final = integer(
         "100", minimum=1, meaning="Number of clients per worker."
     )
-    postvirt_workers: int = integer(
+    postvirt_workers: Final = integer(
         "0", maximum=100, meaning="Most workers at a time; 0: one per processor."
     )
-    postvirt_json_log_file: str = string(
+    postvirt_json_log_file: Final = string(
         "", meaning="The file of a log in JSON, in addition to Postfix's log."
     )
-    postvirt_metrics_address: str = string(
+    postvirt_metrics_address: Final = string(
         "", meaning="Where to serve metrics: loopback or a unix socket."
     )
-    postvirt_mailbox_directories: str = string(
+    postvirt_mailbox_directories: Final = string(
         "", meaning="The only directories with mailboxes (Landlock); empty for any."
     )
 
     # Used by other programs: known here, so that they can be shown and checked.
-    mailbox_delivery_lock: str = string(
+    mailbox_delivery_lock: Final = string(
         "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."
     )
-    virtual_maps: str = string("", meaning="The old name of virtual_alias_maps.")
-    virtual_alias_maps: str = string(
+    virtual_maps: Final = string("", meaning="The old name of virtual_alias_maps.")
+    virtual_alias_maps: Final = string(
         "$virtual_maps", meaning="Tables from an address to other addresses."
     )
-    virtual_alias_domains: str = string(
+    virtual_alias_domains: Final = string(
         "$virtual_alias_maps", meaning="The domains whose addresses are all aliases."
     )
-    virtual_mailbox_domains: str = string(
+    virtual_mailbox_domains: Final = string(
         "$virtual_mailbox_maps", meaning="The domains sent to virtual_transport."
     )
-    virtual_transport: str = string(
+    virtual_transport: Final = string(
         "virtual", minimum=1, meaning="The transport of virtual_mailbox_domains."
     )
-    default_destination_concurrency_limit: int = integer(
+    default_destination_concurrency_limit: Final = integer(
         "20", meaning="Maximum number of deliveries to one destination."
     )
-    default_destination_recipient_limit: int = integer(
+    default_destination_recipient_limit: Final = integer(
         "50", meaning="Maximum number of recipients per delivery."
     )
-    virtual_destination_concurrency_limit: int = integer(
+    virtual_destination_concurrency_limit: Final = integer(
         "$default_destination_concurrency_limit",
         meaning="The same for the virtual transport.",
     )
-    virtual_destination_recipient_limit: int = integer(
+    virtual_destination_recipient_limit: Final = integer(
         "$default_destination_recipient_limit",
         meaning="The same for the virtual transport.",
     )
 
 
 PARAMETERS: dict[str, Parameter] = {
-    row.name: Parameter(row.name, *row.metadata[_ROW]) for row in fields(Settings)
+    name: row._replace(name=name)
+    for name, row in vars(Settings).items()
+    if isinstance(row, Parameter)
 }
+
+# Nobody should find a row where a value belongs.
+for _name in PARAMETERS:
+    delattr(Settings, _name)

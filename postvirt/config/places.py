@@ -6,14 +6,13 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from postvirt.config.main_cf import MainCf
 from postvirt.model.origin import NOWHERE, Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """The origins of all values.
 
     main_cf     None when there is no file to read
@@ -46,4 +45,4 @@ class Places:
         column = begin + offset
         if begin < 0 or column >= len(origin.source):
             column = origin.column
-        return replace(origin, column=column)
+        return origin._replace(column=column)

@@ -28,9 +28,9 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from postvirt.model.mailbox import Owner
 from postvirt.system import capabilities, landlock, log, privileges, seccomp
@@ -64,8 +64,7 @@ _OF_THE_SYSTEM = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(NamedTuple):
     """What the watchdog process has prepared.
 
     for_good    the watchdog process may send signals to a process that is not root's

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 from postvirt.config.excerpt import excerpt
@@ -52,7 +51,7 @@ def as_json(problem: Problem) -> dict[str, Any]:
         "text": problem.text,
         "severity": problem.severity,
         "parameter": problem.parameter,
-        **asdict(problem.origin),
+        **problem.origin._asdict(),
         "remedy": problem.remedy,
         "commands": problem.commands,
         "why": problem.why,

@@ -6,7 +6,7 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from postvirt.config.load import Checked, Texts
 from postvirt.config.master_cf import MasterCf, Service
@@ -134,7 +134,7 @@ class Subject:
 
 
 def _without_names(settings: Settings) -> Settings:
-    return replace(settings, process_name="", process_id="", service_name="")
+    return settings.changed(process_name="", process_id="", service_name="")
 
 
 Check = Callable[[Subject], Iterator[Problem]]

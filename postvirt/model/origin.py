@@ -5,11 +5,10 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A place in a file.
 
     file     the path, "" when the text is in no file (a -o option)

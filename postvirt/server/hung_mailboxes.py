@@ -19,8 +19,8 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from postvirt.server.metrics.scoreboard import MOST_PATH_BYTES, Inside
 from postvirt.system import mounts
@@ -50,8 +50,7 @@ _ENTRY_NUMBERS = len(_Field) + MOST_PATH_BYTES // _NUMBER_BYTES
 _ANYBODY = -1
 
 
-@dataclass(frozen=True, slots=True)
-class _Hung:
+class _Hung(NamedTuple):
     """A mailbox, and the mount point of the file system that it is on.
 
     inside is None for a worker that hangs elsewhere, which no mail has to wait for.

@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.model.text import wire
 
@@ -61,8 +61,7 @@ def _aligned(length: int) -> int:
     return (length + 3) & ~3
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(NamedTuple):
     """An address, and the number of bits in the prefix of its network."""
 
     address: Address

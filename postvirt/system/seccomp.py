@@ -23,7 +23,7 @@ import errno
 import os
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # seccomp.h of libseccomp
 _ALLOW, _ERRNO = 0x7FFF_0000, 0x0005_0000
@@ -97,8 +97,7 @@ class UnavailableError(Exception):
     """There is no filter; the text says what is missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """A program for the kernel, and the number of the call that loads it."""
 
     program: bytes

@@ -12,9 +12,8 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from postvirt.errors import TableError
 from postvirt.system import log
@@ -51,8 +50,7 @@ class Kind(Enum):
     SUBSTITUTION = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(NamedTuple):
     """What is wrong with a table.
 
     text      what is wrong; without the line that it is in, if `line` says that
@@ -84,7 +82,7 @@ class OpenError(TableError):
 
     def __init__(self, complaint: Complaint) -> None:
         super().__init__(complaint.log_line)
-        self.complaint = replace(complaint, severity="error")
+        self.complaint = complaint._replace(severity="error")
 
 
 def complaint_of(error: TableError) -> Complaint:

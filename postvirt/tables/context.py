@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.tables.complaint import Complaint
 from postvirt.tables.table import Table, TableFile, TableOptions
@@ -60,8 +60,7 @@ def no_tables(_name: str, _context: TableContext) -> tuple[str, ...]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class TableType:
+class TableType(NamedTuple):
     """The functions and properties of a table type.
 
     open      opens "type:name" with these options. Raises TableError and OSError when

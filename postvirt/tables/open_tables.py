@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import wire
@@ -79,7 +78,7 @@ class OpenTables:
         if not self._all_must_open:
             return self._context.open(type_name, options)
         try:
-            return self._context.open(type_name, replace(options, must_open=True))
+            return self._context.open(type_name, options._replace(must_open=True))
         except TableError as error:
             raise ConfigError(str(error)) from None
 

@@ -14,7 +14,7 @@ Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import Final
 
 from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
@@ -35,7 +35,6 @@ from postvirt.tables.table_types import load_type, split_type
 from postvirt.tables.unavailable import unavailable
 
 
-@dataclass(frozen=True, slots=True)
 class TableOpener(TableContext):
     """Opens tables for a process.
 
@@ -45,10 +44,17 @@ class TableOpener(TableContext):
     outside      the "type:name"s of the tables that consist of what is opened
     """
 
-    texts: Callable[[str], str | None]
-    redirection: Redirection = DISABLED
-    tell: Complain = log_complaint
-    outside: frozenset[str] = frozenset()
+    def __init__(
+        self,
+        texts: Callable[[str], str | None],
+        redirection: Redirection = DISABLED,
+        tell: Complain = log_complaint,
+        outside: frozenset[str] = frozenset(),
+    ) -> None:
+        self.texts: Final = texts
+        self._redirection: Final = redirection
+        self._tell: Final = tell
+        self._outside: Final = outside
 
     @classmethod
     def of(cls, settings: Settings, texts: Texts) -> TableOpener:
@@ -59,17 +65,17 @@ class TableOpener(TableContext):
         """Open "type:name" for lookups, or as another type (see `redirection`)."""
         own_type, name = split_type(type_name)
         try:
-            type_ = self._actual_type(own_type, name, self.tell)
+            type_ = self._actual_type(own_type, name, self._tell)
         except TableError as error:
-            return unavailable(own_type, name, options, complaint_of(error), self.tell)
-        if type_ != own_type and self.redirection.is_logged:
+            return unavailable(own_type, name, options, complaint_of(error), self._tell)
+        if type_ != own_type and self._redirection.is_logged:
             log.info(f"redirecting {own_type}:{name} to {type_}:{name}")
         try:
             table_type = load_type(type_)
         except TableError as error:
             # Postfix has no UTF-8 rules for a type that does not exist: any key fails.
-            plain = replace(options, utf8=False)
-            return unavailable(type_, name, plain, complaint_of(error), self.tell)
+            plain = options._replace(utf8=False)
+            return unavailable(type_, name, plain, complaint_of(error), self._tell)
         try:
             return table_type.open(type_, name, options, self)
         except TableError as error:
@@ -77,12 +83,12 @@ class TableOpener(TableContext):
         except OSError as error:
             why = f"cannot open {type_}:{name}: {log.errno_text(error)}"
             complaint = Complaint(Kind.UNUSABLE, why, "error")
-        return unavailable(type_, name, options, complaint, self.tell)
+        return unavailable(type_, name, options, complaint, self._tell)
 
     def _actual_type(self, type_: str, name: str, tell: Complain) -> str:
         """The type to open a table as; the mapping's own tables are not redirected."""
-        as_named = replace(self, redirection=DISABLED, tell=tell)
-        return self.redirection.actual_type(type_, name, as_named.open)
+        as_named = TableOpener(self.texts, DISABLED, tell, self._outside)
+        return self._redirection.actual_type(type_, name, as_named.open)
 
     def _type_and_name(self, type_name: str) -> tuple[TableType, str]:
         """The type to open a table as. Raises: ConfigError, TableError."""
@@ -112,7 +118,7 @@ class TableOpener(TableContext):
 
     def stand_alone(self, names: Iterable[str]) -> bool:
         """Whether these can be opened, and open no others, whatever files contain."""
-        if self.redirection.is_enabled:
+        if self._redirection.is_enabled:
             return False
         try:
             types = [self._type_and_name(name)[0] for name in names]
@@ -160,16 +166,17 @@ class TableOpener(TableContext):
 
     def complain(self, complaint: Complaint) -> None:
         """Report what is wrong with a table."""
-        self.tell(complaint)
+        self._tell(complaint)
 
     def telling(self, tell: Complain) -> TableOpener:
         """The same, but this function is told what is wrong with tables."""
-        return replace(self, tell=tell)
+        return TableOpener(self.texts, self._redirection, tell, self._outside)
 
     def inside(self, type_name: str) -> TableOpener:
         """The context of tables that this one opens."""
-        if type_name in self.outside:
+        if type_name in self._outside:
             raise TableError(
                 f"{type_name}: its list of domains refers to the table itself"
             )
-        return replace(self, outside=self.outside | {type_name})
+        outside = self._outside | {type_name}
+        return TableOpener(self.texts, self._redirection, self._tell, outside)

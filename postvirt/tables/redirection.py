@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -47,8 +48,7 @@ _REINDEXED = ("cdb", "lmdb")
 OpenTable = Callable[[str, TableOptions], Table]
 
 
-@dataclass(frozen=True, slots=True)
-class Redirection:
+class Redirection(NamedTuple):
     """The parameters; by default, nothing is redirected.
 
     level      non_bdb_migration_level, in lower case
@@ -60,7 +60,7 @@ class Redirection:
 
     level: str = "disable"
     mapping: str = ""
-    defaults: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = MappingProxyType({})
     is_logged: bool = False
     utf8: bool = False
 
@@ -99,7 +99,7 @@ class Redirection:
                 f"Berkeley DB type mapping lookup error for {table}:"
                 f" {complaint.log_line}"
             )
-            raise OpenError(replace(complaint, text=why, line=0)) from None
+            raise OpenError(complaint._replace(text=why, line=0)) from None
         if self.level == "enable-reindex" and found not in _REINDEXED:
             raise TableError(
                 f"non-Berkeley-DB mapped type '{found}' has no known pathname suffix"

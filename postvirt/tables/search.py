@@ -18,7 +18,7 @@ Raises: TableError when a table fails; the forms that follow are not tried.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
@@ -30,8 +30,7 @@ from postvirt.tables.maps import Maps
 _WHOLE_NAMES = (b"postmaster", b"mailer-daemon")
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
+class Extensions(NamedTuple):
     """Which part of an address is an extension.
 
     delimiter              recipient_delimiter: each of its bytes begins an extension

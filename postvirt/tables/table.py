@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.errors import TableError
 from postvirt.model.text import text
@@ -24,8 +24,7 @@ from postvirt.tables.folding import fold, is_utf8
 _NOT_UTF8 = "malformed UTF-8 or invalid codepoint"
 
 
-@dataclass(frozen=True, slots=True)
-class TableOptions:
+class TableOptions(NamedTuple):
     """How to open a table; Postfix's DICT_FLAG_* where a caller has a choice.
 
     utf8             smtputf8_enable
@@ -147,8 +146,7 @@ class ListedTable(Table):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class TableFile:
+class TableFile(NamedTuple):
     """A file that a table is read from.
 
     is_read_live    lookups see at once what is written to the file, so only another
@@ -159,8 +157,7 @@ class TableFile:
     is_read_live: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FileVersion:
+class FileVersion(NamedTuple):
     """Distinguishes one version of an open table file from the next."""
 
     fd: int

@@ -12,16 +12,15 @@ Raises: OpenError for an unknown type, or one without its driver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 from postvirt.errors import ConfigError
 from postvirt.tables.complaint import Complaint, Kind, OpenError
 from postvirt.tables.context import TableType
 
 
-@dataclass(frozen=True, slots=True)
-class TypeModule:
+class TypeModule(NamedTuple):
     """The module of a type.
 
     name     of the module in postvirt.tables

@@ -2,7 +2,6 @@
 
 import grp
 import pwd
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +38,7 @@ def settings(main_cf, monkeypatch):
     )
     directory = main_cf("virtual_mailbox_base = /v\n")
     loaded = load(directory, process_name="virtual", service_name="virtual")
-    return replace(loaded.settings, config_directory="/c")
+    return loaded.settings.changed(config_directory="/c")
 
 
 def test_good_users_become_numbers(settings):
@@ -80,6 +79,6 @@ def test_good_users_become_numbers(settings):
 )
 def test_bad_users_are_refused_with_postfix_words(change, message, settings):
     with pytest.raises(ConfigError) as caught:
-        identities(replace(settings, **change))
+        identities(settings.changed(**change))
     assert caught.value.text.startswith("file /c/main.cf: parameter")
     assert caught.value.text.endswith(message)

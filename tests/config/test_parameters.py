@@ -1,6 +1,5 @@
 """The table of parameters says what the genuine Postfix says."""
 
-import dataclasses
 import gzip
 import re
 from pathlib import Path
@@ -55,9 +54,19 @@ def test_the_manual_page_has_no_other_parameters():
     assert set(re.findall(r'^\.IP "\\fB([a-z_]+)', section, re.MULTILINE)) == IN_MANUAL
 
 
-def test_settings_are_frozen_and_have_one_field_for_each_row():
-    assert [field.name for field in dataclasses.fields(Settings)] == list(PARAMETERS)
-    assert Settings.__dataclass_params__.frozen  # type: ignore[attr-defined]
+def test_settings_have_a_value_for_each_row_and_no_other():
+    values = dict.fromkeys(PARAMETERS, 1)
+    settings = Settings(**values)
+    assert settings.max_use == 1
+    assert settings.changed(max_use=2).max_use == 2
+    assert settings.max_use == 1
+    for wrong in ({"max_use": 1}, {**values, "max_user": 1}):
+        with pytest.raises(TypeError, match="not the parameters"):
+            Settings(**wrong)
+
+
+def test_a_row_is_never_taken_for_a_value():
+    assert not any(hasattr(Settings, name) for name in PARAMETERS)
 
 
 @pytest.mark.parametrize("row", PARAMETERS.values(), ids=list(PARAMETERS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +67,7 @@ def test_where_capset_is_refused_mail_is_delivered_all_the_same(ground: Path) ->
     def work() -> tuple[tuple[str, ...], list[int]]:
         calls = seccomp.make_filter([range(100)], [range(1)])
         refuse_capset()
-        found = replace(confinement.find(MAIL_OWNER, 100), filter=calls)
+        found = confinement.find(MAIL_OWNER, 100)._replace(filter=calls)
         found.begin(MAIL_OWNER)
         with pytest.raises(PermissionError):
             (ground / "private").read_bytes()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from postvirt.config.parameters import Settings
+from postvirt.config.parameters import PARAMETERS, Settings
 from postvirt.model.effects import Exchange, Pause
 from postvirt.model.outcome import Outcome
 from postvirt.model.report import Observer
@@ -66,7 +66,7 @@ class Report:
 
 def settings(**changed: Any) -> Settings:
     """Settings of which the reporter's own have values."""
-    unused: dict[str, Any] = {row.name: None for row in fields(Settings)}
+    unused: dict[str, Any] = dict.fromkeys(PARAMETERS)
     return Settings(**unused | _SETTINGS | changed)
 
 

@@ -13,7 +13,6 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -50,13 +49,13 @@ FORMS: dict[str, Callable[[Settings, str], Commands]] = {
     "file copy": lambda _, path: commands.copy("/bin/true", path),
     "directory postconf": lambda _, path: commands.postconf(path, "-e", "x = y"),
     "directory assign": lambda it, path: commands.assign(
-        replace(it, config_directory=path), "x", "y"
+        it.changed(config_directory=path), "x", "y"
     ),
     "directory install_postvirt": lambda it, path: commands.install_postvirt(
-        replace(it, config_directory=path)
+        it.changed(config_directory=path)
     ),
     "directory reload_postfix": lambda it, path: commands.reload_postfix(
-        replace(it, config_directory=path)
+        it.changed(config_directory=path)
     ),
     "directory remount_writable": lambda _, path: commands.remount_writable(path),
     "directory label_for_mail": lambda _, path: commands.label_for_mail(path),

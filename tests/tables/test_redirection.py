@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -37,13 +36,13 @@ def settings(postfix):
 def use(settings):
     """Redirect to lmdb: and cdb:, and as the arguments say."""
 
-    def make(**parameters: object) -> TableOpener:
+    def make(**parameters: str | bool) -> TableOpener:
         defaults = {
             "non_bdb_migration_level": "enable-redirect",
             "default_database_type": "lmdb",
             "default_cache_db_type": "cdb",
         }
-        return tables_of(replace(settings, **{**defaults, **parameters}))
+        return tables_of(settings.changed(**{**defaults, **parameters}))
 
     return make
 

@@ -8,8 +8,6 @@ Raises: ConfigError.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from postvirt.config.parameters import Settings
 from postvirt.delivery.settling import accounts_of
 from postvirt.errors import ConfigError
@@ -124,4 +122,4 @@ class InForce:
 
 
 def _never_idle(settings: Settings) -> Settings:
-    return replace(settings, max_idle=_NEVER_SECONDS)
+    return settings.changed(max_idle=_NEVER_SECONDS)

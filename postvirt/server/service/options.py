@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from postvirt.config.config_files import read_master_cf
 from postvirt.config.daemon_options import Options, parse_options
@@ -64,7 +64,7 @@ class Wanted:
     def _options(self, arguments: Sequence[str]) -> Options:
         argv = (PROCESS_NAME, "-n", self.name, "-t", "unix", *arguments)
         options = parse_options(argv, os.environ)
-        return replace(options, overrides=(*options.overrides, *self.overrides))
+        return options._replace(overrides=(*options.overrides, *self.overrides))
 
 
 def settings_of(options: Options) -> Settings:

@@ -15,8 +15,6 @@ Raises: TableError when the list cannot be read; ConfigError for ":name" in it (
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from postvirt.config.braces import balanced
 from postvirt.config.lists import split
 from postvirt.errors import TableError
@@ -61,7 +59,7 @@ class CompositeTable(Table):
         names = _members(type_, name)
         # Without UTF-8 each member folds the key itself.
         super().__init__(
-            type_, name, replace(options, fold=options.fold and options.utf8_active)
+            type_, name, options._replace(fold=options.fold and options.utf8_active)
         )
         self.members = tuple(context.open(member, options) for member in names)
         self.fixed = self.members[0].fixed

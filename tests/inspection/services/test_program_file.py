@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
 
 import pytest
 
@@ -25,8 +24,8 @@ def test_postvirt_is_installed_for_another_daemon_directory(
 ) -> None:
     usual = launcher(installation).parent
     usual.rename(installation.root / "usual")
-    row = replace(
-        PARAMETERS["daemon_directory"], default=str(installation.root / "usual")
+    row = PARAMETERS["daemon_directory"]._replace(
+        default=str(installation.root / "usual")
     )
     monkeypatch.setitem(PARAMETERS, "daemon_directory", row)
     program(installation, GENUINE)
@@ -55,7 +54,7 @@ def test_where_there_is_no_postfix(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A check of the files alone, for example before they are copied to a server."""
-    row = replace(PARAMETERS["daemon_directory"], default="/no/such/directory")
+    row = PARAMETERS["daemon_directory"]._replace(default="/no/such/directory")
     monkeypatch.setitem(PARAMETERS, "daemon_directory", row)
     installation.master_cf("virtual unix - n n - - virtual\n")
     assert with_code(installation, "PV505") == []
