@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.power_cut import next_mail
 from tests.power_cut.devices import LoopDevice, copy_sparse, mounted
 from tests.power_cut.mail import Delivery
 from tests.power_cut.recorder import Acknowledged, Event, Flush, Write
@@ -168,6 +169,7 @@ def examine(
     try:
         with mounted(file_system, device, folder):
             problems = recording.promise.broken(folder, epoch.acknowledged)
+            problems += next_mail.lost(folder)
     except OSError as error:
         problems = [f"it cannot be used: {error}"]
     if file_system.has_errors(image):
