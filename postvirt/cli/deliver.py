@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         limit_file_size(settings.virtual_mailbox_limit)
         prepare(settings, tables)
         settle_as_mail_owner(settings)
-        assembly = Assembly(settings, tables, "virtual")
+        assembly = Assembly(settings, tables, "virtual").open()
         postman = assembly.postman
         engine = Engine(settings.ipc_timeout, lookups=assembly.lookups)
         codes = set()

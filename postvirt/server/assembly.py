@@ -23,11 +23,16 @@ from postvirt.tables.opener import TableOpener
 
 
 class Assembly:
-    """An agent with its open tables.
+    """An agent, and the tables that it needs, which `open` opens.
+
+    The watchdog process makes it for all its workers, and each opens it for itself.
 
     counts      where to count what deliveries do, if anywhere
     observers   what else is told of every recipient's outcome
     """
+
+    postman: Postman
+    agent: Agent
 
     def __init__(
         self,
@@ -38,11 +43,16 @@ class Assembly:
         counts: Counts | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
+        self._settings = settings
+        self._tables = tables
+        self._counts = counts
         self._opened = OpenTables(
-            tables, all_must_open=settings.daemon_table_open_error_is_fatal
+            tables,
+            all_must_open=settings.daemon_table_open_error_is_fatal,
+            is_later=True,
         )
-        resolver = open_resolver(settings, self._opened)
-        self.lookups = _lookups(settings, tables)
+        self._resolver = open_resolver(settings, self._opened)
+        self._has_slow_tables = _are_slow(settings, tables)
         flush_domains = DomainList(
             "fast_flush_domains",
             settings.fast_flush_domains,
@@ -50,37 +60,51 @@ class Assembly:
             utf8=settings.smtputf8_enable,
             opened=self._opened,
         )
-        self.postman = Postman.of(
-            settings, resolver, has_slow_tables=self.lookups is not None
-        )
+        self.lookups: Lookups | None = None
         self.on_commit = None if counts is None else counts.commit_group
         if counts is not None:
             observers = (*observers, Counting(counts))
+        self._reporter = Reporter(
+            settings,
+            service_name,
+            open_status_filter(settings, self._opened),
+            flush_domains,
+            observers,
+        )
+
+    def open(self) -> Assembly:
+        """Open the tables, in the process that delivers; it is ready then.
+
+        Raises: ConfigError.
+        """
+        settings, tables, counts = self._settings, self._tables, self._counts
+        self._opened.begin()
+        if self._has_slow_tables:
+            self.lookups = Lookups(
+                lambda: open_resolver(settings, OpenTables(tables)).resolve
+            )
+        self.postman = Postman.of(
+            settings, self._resolver, has_slow_tables=self._has_slow_tables
+        )
         self.agent = Agent.of(
             settings,
             self.postman if counts is None else TimedPostman(self.postman, counts),
-            Reporter(
-                settings,
-                service_name,
-                open_status_filter(settings, self._opened),
-                flush_domains,
-                observers,
-            ),
+            self._reporter,
         )
+        return self
 
     def changed_table(self) -> str | None:
         """The first table that has changed since it was opened, for the log."""
         return self._opened.changed()
 
 
-def _lookups(settings: Settings, tables: TableOpener) -> Lookups | None:
-    """Threads that look mailboxes up, if a table may be slow."""
-    names = [
-        *split(settings.virtual_mailbox_maps),
-        *split(settings.virtual_uid_maps),
-        *split(settings.virtual_gid_maps),
-        *table_names("mydestination", settings.mydestination),
-    ]
-    if not tables.are_slow(names):
-        return None
-    return Lookups(lambda: open_resolver(settings, OpenTables(tables)).resolve)
+def _are_slow(settings: Settings, tables: TableOpener) -> bool:
+    """Whether a table may be slow, so that threads have to look mailboxes up."""
+    return tables.are_slow(
+        [
+            *split(settings.virtual_mailbox_maps),
+            *split(settings.virtual_uid_maps),
+            *split(settings.virtual_gid_maps),
+            *table_names("mydestination", settings.mydestination),
+        ]
+    )

@@ -33,6 +33,7 @@ class Prepared(NamedTuple):
     """What the watchdog process has found out for its workers, with root's rights.
 
     owner       mail_owner, whom workers work as
+    assembly    what delivers, once its tables are open
     announce    as Worker's services_announce
     is_final    nothing would be found out anew for the next worker
     """
@@ -42,6 +43,7 @@ class Prepared(NamedTuple):
     tables: TableOpener
     owner: Owner
     confinement: Confinement
+    assembly: Assembly
     announce: bool
     json_log: JsonLog
     is_final: bool
@@ -88,7 +90,28 @@ def prepare_workers(
         settings.postvirt_json_log_file or settings.postvirt_mailbox_directories
     )
     return Prepared(
-        options, settings, tables, owner, confined, announce, json_log, is_final
+        options,
+        settings,
+        tables,
+        owner,
+        confined,
+        _assembly(options, settings, tables, json_log),
+        announce,
+        json_log,
+        is_final,
+    )
+
+
+def _assembly(
+    options: Options,
+    settings: Settings,
+    tables: TableOpener,
+    json_log: JsonLog,
+    counts: Counts | None = None,
+) -> Assembly:
+    observers = (json_log,) if settings.postvirt_json_log_file else ()
+    return Assembly(
+        settings, tables, options.service_name, counts=counts, observers=observers
     )
 
 
@@ -124,16 +147,13 @@ def set_up_worker(
         ipc_timeout=settings.ipc_timeout,
         daemon_timeout=settings.daemon_timeout,
     )
-    observers = (prepared.json_log,) if settings.postvirt_json_log_file else ()
-    assembly = Assembly(
-        settings,
-        prepared.tables,
-        options.service_name,
-        counts=counts,
-        observers=observers,
-    )
+    assembly = prepared.assembly
+    if counts is not None:  # each worker has its own
+        assembly = _assembly(
+            options, settings, prepared.tables, prepared.json_log, counts
+        )
     return Worker(
-        assembly,
+        assembly.open(),
         options.service_name,
         limits,
         channel,

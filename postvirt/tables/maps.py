@@ -27,6 +27,10 @@ class Maps:
     ) -> None:
         """Chain open tables; labels are their names for `changed`."""
         self.title = title
+        self.chain(tables, labels)
+
+    def chain(self, tables: Sequence[Table], labels: Sequence[str] = ()) -> None:
+        """Have these tables instead."""
         self.tables = tuple(tables)
         self._labels = tuple(labels) or tuple(table.title for table in tables)
 
@@ -82,12 +86,12 @@ def open_maps(
     """Open the tables of a list, given as text or as its "type:name" items.
 
     A table that is open already is not opened again. `opened` owns the tables: it is to
-    be closed, and not the Maps.
+    be closed, and not the Maps, and it may open them later.
     """
-    if isinstance(names, str):
-        names = split(names)
-    return Maps(
-        title,
-        [opened.open(name, options) for name in names],
-        [f"{name}(0,{options.flags})" for name in names],
+    wanted = split(names) if isinstance(names, str) else names
+    labels = [f"{name}(0,{options.flags})" for name in wanted]
+    maps = Maps(title, ())
+    opened.when_open(
+        lambda: maps.chain([opened.open(name, options) for name in wanted], labels)
     )
+    return maps

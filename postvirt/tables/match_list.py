@@ -85,6 +85,14 @@ def has_files(value: str) -> bool:
     return any(word.lstrip("!").startswith("/") for word in split(value))
 
 
+def _is_plain(value: str) -> bool:
+    """Whether a list is patterns alone, and nothing has to be opened or logged."""
+    return not any(
+        _is_table(word) or word.startswith(("#", "/")) or word == ""
+        for word in (one.lstrip("!") for one in split(value))
+    )
+
+
 def patterns(title: str, value: str) -> list[bytes | str]:
     """The items that add a domain: patterns as bytes, and "type:name"s of tables.
 
@@ -110,8 +118,14 @@ class MatchList:
         self.title = title
         self._utf8 = utf8
         self._patterns: list[tuple[bool, Pattern]] = []
-        options = TableOptions(utf8=utf8)
-        for wanted, item, error in _items(title, value, warn=True):
+        if _is_plain(value):
+            self._read(value, opened)
+        else:
+            opened.when_open(lambda: self._read(value, opened))
+
+    def _read(self, value: str, opened: OpenTables) -> None:
+        options = TableOptions(utf8=self._utf8)
+        for wanted, item, error in _items(self.title, value, warn=True):
             pattern: Pattern
             if error:
                 why = f"open file {item}: {error.strerror}"
@@ -120,7 +134,7 @@ class MatchList:
             elif _is_table(item):
                 pattern = opened.open(item, options)
             else:
-                pattern = fold(wire(item), utf8=utf8)
+                pattern = fold(wire(item), utf8=self._utf8)
             self._patterns.append((wanted, pattern))
 
     def contains(self, subject: bytes) -> bool:
@@ -142,9 +156,9 @@ class MatchList:
 
 
 def _is_equal(subject: bytes, pattern: Pattern) -> bool:
-    if isinstance(pattern, Table):
-        return pattern.lookup(subject) is not None
-    return subject == pattern
+    if isinstance(pattern, bytes):
+        return subject == pattern
+    return pattern.lookup(subject) is not None
 
 
 class DomainList:
@@ -171,8 +185,17 @@ class DomainList:
             utf8=utf8,
             opened=opened,
         )
-        self._parent_matches = style.contains(title.encode())
         self._list = MatchList(title, value, utf8=utf8, opened=opened)
+        self._title = title.encode()
+        self._style = style
+        self._parent_matches = False
+        if _is_plain(parent_domain_matches_subdomains):
+            self._follow_style()
+        else:
+            opened.when_open(self._follow_style)
+
+    def _follow_style(self) -> None:
+        self._parent_matches = self._style.contains(self._title)
 
     def matches(self, domain: bytes) -> bool:
         """Whether the domain is in the list.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 from postvirt.errors import ConfigError, TableError
 from postvirt.model.text import wire
@@ -56,13 +57,35 @@ class OpenTables:
 
     all_must_open is daemon_table_open_error_is_fatal: a table that cannot be opened is
     a ConfigError.
+    is_later says that this process opens none, but one that is forked by it does: what
+    uses tables is made beforehand, and is told in `begin`.
     """
 
-    def __init__(self, context: TableContext, *, all_must_open: bool = False) -> None:
+    def __init__(
+        self,
+        context: TableContext,
+        *,
+        all_must_open: bool = False,
+        is_later: bool = False,
+    ) -> None:
+        self._waiting: list[Callable[[], None]] | None = [] if is_later else None
         self._context = context
         self._tables: dict[str, Table] = {}
         self._texts: dict[str, list[_Text]] = {}
         self._all_must_open = all_must_open
+
+    def when_open(self, fill: Callable[[], None]) -> None:
+        """Call this as soon as tables can be opened: now, or in `begin`."""
+        if self._waiting is None:
+            fill()
+        else:
+            self._waiting.append(fill)
+
+    def begin(self) -> None:
+        """Open what waits for that, in the order in which it came."""
+        waiting, self._waiting = self._waiting or (), None
+        for fill in waiting:
+            fill()
 
     def open(self, type_name: str, options: TableOptions) -> Table:
         """The open table for this text and these options."""

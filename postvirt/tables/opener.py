@@ -87,6 +87,8 @@ class TableOpener(TableContext):
 
     def _actual_type(self, type_: str, name: str, tell: Complain) -> str:
         """The type to open a table as; the mapping's own tables are not redirected."""
+        if not self._redirection.is_enabled:
+            return type_
         as_named = TableOpener(self.texts, DISABLED, tell, self._outside)
         return self._redirection.actual_type(type_, name, as_named.open)
 

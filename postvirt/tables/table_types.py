@@ -12,6 +12,7 @@ Raises: OpenError for an unknown type, or one without its driver.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import NamedTuple
 
@@ -103,8 +104,10 @@ def load_type(type_: str) -> TableType:
         instead = f" ({_INSTEAD[type_]})" if type_ in _INSTEAD else ""
         raise OpenError(Complaint(Kind.UNSUPPORTED_TYPE, unsupported + instead))
     known = TYPES[type_]
+    module_name = f"postvirt.tables.{known.name}"
     try:
-        module = import_module(f"postvirt.tables.{known.name}")
+        # Workers find it loaded, and need not go through the import system.
+        module = sys.modules.get(module_name) or import_module(module_name)
     except ImportError as error:
         if not known.remedy:
             raise

@@ -85,7 +85,7 @@ def serve(
     performer = hand or Hand()
 
     def work(log: Log) -> Result:
-        agent = Assembly(settings, tables, "virtual").agent
+        agent = Assembly(settings, tables, "virtual").open().agent
         meddle(agent)
         log.lines.clear()
         status = performer.run(agent.serve(request))

@@ -220,7 +220,7 @@ class Refuse:
     def find_spec(self, name, path=None, target=None):
         raise AssertionError("import of " + name)
 sys.meta_path.insert(0, Refuse())
-Assembly(loaded.settings, tables, name)
+Assembly(loaded.settings, tables, name).open()
 """
 
 
