@@ -14,9 +14,8 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
@@ -63,8 +62,7 @@ _INTEGER: Final = Kind.INTEGER
 _LONG: Final = Kind.LONG
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One attribute.
 
     alias   a second name that other versions of Postfix use

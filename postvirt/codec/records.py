@@ -14,8 +14,8 @@ for "end of file" and "error".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from postvirt.errors import QueueFileError
 
@@ -50,8 +50,7 @@ class Stop(Enum):
     JUMP = "a pointer record"
 
 
-@dataclass(slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """The content of one buffer.
 
     pieces     the content's bytes, with newlines; b"".join(pieces) is the text

@@ -11,8 +11,6 @@ in this program neither loses nor bounces mail.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from postvirt.config.lists import words
 from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Deliverer
@@ -43,20 +41,19 @@ _NO_MEMORY = Dsn("4.3.0", "mail system is out of memory")
 _SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
 
 
-@dataclass(frozen=True, slots=True)
 class Agent:
     """A delivery agent that serves any number of requests."""
 
-    postman: Deliverer
-    reporter: Reporter
-    hashed_queues: tuple[bytes, ...]
-    hash_depth: int
+    __slots__ = ("hash_depth", "hashed_queues", "postman", "reporter")
 
-    @classmethod
-    def of(cls, settings: Settings, postman: Deliverer, reporter: Reporter) -> Agent:
-        """An agent that looks for queue files where the settings say."""
-        hashed_queues = tuple(wire(name) for name in words(settings.hash_queue_names))
-        return cls(postman, reporter, hashed_queues, settings.hash_queue_depth)
+    def __init__(
+        self, settings: Settings, postman: Deliverer, reporter: Reporter
+    ) -> None:
+        self.postman = postman
+        self.reporter = reporter
+        # Where the settings say that queue files are.
+        self.hashed_queues = tuple(map(wire, words(settings.hash_queue_names)))
+        self.hash_depth = settings.hash_queue_depth
 
     def serve(self, request: DeliveryRequest) -> Steps[int]:
         """Deliver to all recipients: DONE, or TRY_AGAIN if one must be tried again."""

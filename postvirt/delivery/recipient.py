@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import socket
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
@@ -75,34 +74,29 @@ class Deliverer(ABC):
         """Deliver to what `find` has found."""
 
 
-@dataclass(frozen=True, slots=True)
 class Postman(Deliverer):
     """Delivers to mailboxes.
 
     has_slow_tables  lookups may take long, so the engine runs them in a thread
-    hostname         this host's, for the names of maildir files
     """
 
-    settings: Settings
-    resolver: Resolver
-    has_slow_tables: bool
-    locking: mbox.Locking
-    hostname: bytes
+    __slots__ = ("has_slow_tables", "hostname", "locking", "resolver", "settings")
 
-    @classmethod
-    def of(
-        cls, settings: Settings, resolver: Resolver, *, has_slow_tables: bool = False
-    ) -> Postman:
-        """A postman for these settings."""
-        locking = mbox.Locking(
+    def __init__(
+        self, settings: Settings, resolver: Resolver, *, has_slow_tables: bool = False
+    ) -> None:
+        self.settings = settings
+        self.resolver = resolver
+        self.has_slow_tables = has_slow_tables
+        self.locking = mbox.Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
             attempts=settings.deliver_lock_attempts,
             delay_seconds=settings.deliver_lock_delay,
             stale_seconds=settings.stale_lock_time,
             now=SteadyClock().now,
         )
-        hostname = socket.gethostname().encode()
-        return cls(settings, resolver, has_slow_tables, locking, hostname)
+        # For the names of maildir files.
+        self.hostname = socket.gethostname().encode()
 
     def find(self, address: bytes) -> Steps[Resolution]:
         """Find the mailbox of an address."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -41,8 +41,7 @@ _MAX_ID = 2**32 - 2
 _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Resolver:
+class Resolver(NamedTuple):
     """Finds mailboxes and their owners.
 
     extensions        which part of an address is an extension

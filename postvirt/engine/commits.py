@@ -15,7 +15,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from postvirt.model.mailbox import Mailbox
 from postvirt.system import durability, whereabouts
@@ -29,14 +28,16 @@ Errors = dict[int, OSError | None]
 Descriptors = Mapping[int, Mailbox | None]
 
 
-@dataclass(slots=True)
 class _Group:
     """Commits that were begun together, and what to do when all are done."""
 
-    left: int
-    began: float
-    errors: Errors
-    finish: Callable[[Errors], None]
+    __slots__ = ("began", "errors", "finish", "left")
+
+    def __init__(self, finish: Callable[[Errors], None]) -> None:
+        self.left = 0
+        self.began = time.monotonic()
+        self.errors: Errors = {}
+        self.finish = finish
 
 
 class Commits:
@@ -72,7 +73,7 @@ class Commits:
         in_background: bool,
     ) -> None:
         """Commit all of them, in their order; `finish` is told how that went."""
-        group = _Group(0, time.monotonic(), {}, finish)
+        group = _Group(finish)
         for fd, mailbox in descriptors.items():
             self._last_name += 1
             if in_background and self._background.submit(fd, self._last_name):

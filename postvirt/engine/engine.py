@@ -21,7 +21,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
@@ -62,30 +61,47 @@ class StoppingError(Exception):
     """The process is to stop, and what a delivery waits for may never come."""
 
 
-@dataclass(slots=True)
 class _Task:
-    steps: Steps[Any]
-    then: Then
+    """Steps that run, and whom to tell how they ended."""
+
+    __slots__ = ("steps", "then")
+
+    def __init__(self, steps: Steps[Any], then: Then) -> None:
+        self.steps = steps
+        self.then = then
 
 
-@dataclass(slots=True)
 class _Wait:
     """A task that waits for a descriptor, or for time to pass, or both."""
 
-    task: _Task
-    fd: int = -1
-    can_be_abandoned: bool = False
-    can_be_cut_short: bool = False
-    is_over: bool = False
+    __slots__ = ("can_be_abandoned", "can_be_cut_short", "fd", "is_over", "task")
+
+    def __init__(
+        self,
+        task: _Task,
+        fd: int = -1,
+        *,
+        can_be_abandoned: bool = False,
+        can_be_cut_short: bool = False,
+    ) -> None:
+        self.task = task
+        self.fd = fd
+        self.can_be_abandoned = can_be_abandoned
+        self.can_be_cut_short = can_be_cut_short
+        self.is_over = False
 
 
-@dataclass(slots=True)
 class _Batches:
     """The items of one key that wait, and whether a batch of them is under way."""
 
-    perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
-    waiting: deque[tuple[Any, _Task]] = field(default_factory=deque)
-    is_under_way: bool = False
+    __slots__ = ("is_under_way", "perform", "waiting")
+
+    def __init__(
+        self, perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
+    ) -> None:
+        self.perform = perform
+        self.waiting: deque[tuple[Any, _Task]] = deque()
+        self.is_under_way = False
 
 
 class Engine:
@@ -298,7 +314,7 @@ class Engine:
         if effect.can_be_abandoned and self._is_stopping:
             self._resume(task, error=StoppingError())
             return
-        wait = _Wait(task, effect.fd, effect.can_be_abandoned)
+        wait = _Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
         events = select.EPOLLOUT if effect.writes else select.EPOLLIN
         try:
             self._epoll.register(effect.fd, events)
@@ -369,5 +385,5 @@ def _ready_later(effect: Ready) -> Steps[bool]:
         seconds -= AGAIN_SECONDS
         if seconds <= 0:
             return False
-    is_ready: bool = yield replace(effect, seconds=seconds)
+    is_ready: bool = yield effect._replace(seconds=seconds)
     return is_ready

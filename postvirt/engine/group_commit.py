@@ -51,7 +51,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 from postvirt.engine.commits import Commits, Errors, commit_file_system
@@ -70,18 +69,20 @@ Tell = Callable[[object, OSError | None], None]
 _Uncommitted = tuple[Durable, Tell]
 
 
-@dataclass(slots=True)
 class _Disk:
     """What waits for one file system; has_log is FileSystems.orders_names.
 
     began    when the commit that is under way began, a time.monotonic()
     """
 
-    has_log: bool
-    unwritten: list[tuple[Written, Tell]] = field(default_factory=list)
-    uncommitted: list[_Uncommitted] = field(default_factory=list)
-    is_committing: bool = False
-    began: float = 0.0
+    __slots__ = ("began", "has_log", "is_committing", "uncommitted", "unwritten")
+
+    def __init__(self, *, has_log: bool) -> None:
+        self.has_log = has_log
+        self.unwritten: list[tuple[Written, Tell]] = []
+        self.uncommitted: list[_Uncommitted] = []
+        self.is_committing = False
+        self.began = 0.0
 
 
 class Disks:
@@ -134,7 +135,7 @@ class Disks:
     def _disk(self, device: int, *, has_log: bool) -> _Disk:
         disk = self._disks.get((device, has_log))
         if disk is None:
-            disk = self._disks[device, has_log] = _Disk(has_log)
+            disk = self._disks[device, has_log] = _Disk(has_log=has_log)
         return disk
 
     def _write_out(self, disk: _Disk, *, in_background: bool) -> None:

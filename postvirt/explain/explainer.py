@@ -13,7 +13,7 @@ import grp
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from postvirt.config.load import Texts
@@ -104,7 +104,7 @@ class Explainer:
             settings, texts, resolver, OpenTables(tables), service
         )
         self._resolver = self._trace.resolver(resolver)
-        self._postman = Postman.of(settings, self._resolver)
+        self._postman = Postman(settings, self._resolver)
 
     def explain(self, address: bytes) -> Explanation:
         """Look the address up, and check its mailbox."""
@@ -187,7 +187,7 @@ class Explainer:
         if isinstance(undelivered(dsn), Deferred):
             return "deferred", dsn
         if self._settings.soft_bounce:
-            return "deferred", replace(dsn, status="4" + dsn.status[1:])
+            return "deferred", dsn._replace(status="4" + dsn.status[1:])
         return "bounced", dsn
 
 

@@ -9,7 +9,7 @@ Raises: what the tables raise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
@@ -62,8 +62,7 @@ class LookupTrace:
 
     def resolver(self, resolver: Resolver) -> Resolver:
         """The same resolver, with its lookups recorded."""
-        return replace(
-            resolver,
+        return resolver._replace(
             mailbox_maps=self.maps(resolver.mailbox_maps),
             uid_maps=self.maps(resolver.uid_maps),
             gid_maps=self.maps(resolver.gid_maps),

@@ -10,7 +10,6 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 
 from postvirt.config.lists import split
@@ -185,5 +184,5 @@ def _only_owner(resolver: Resolver) -> Owner | None:
     maps: tuple[Table, ...] = (*resolver.uid_maps.tables, *resolver.gid_maps.tables)
     if not all(isinstance(table, StaticTable) for table in maps):
         return None
-    place = replace(resolver, mailbox_maps=resolver.uid_maps).resolve(b"anybody")
+    place = resolver._replace(mailbox_maps=resolver.uid_maps).resolve(b"anybody")
     return place.owner if isinstance(place, Mailbox) else None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
 from types import TracebackType
 
 from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
@@ -55,7 +54,7 @@ class DeliveryFailedError(Exception):
 
     def told_as(self, prefix: str) -> Deferred | Bounced:
         """The outcome, with a prefix to the reason."""
-        return undelivered(replace(self.dsn, reason=prefix + self.dsn.reason))
+        return undelivered(self.dsn._replace(reason=prefix + self.dsn.reason))
 
 
 class step:  # noqa: N801 - used like a function

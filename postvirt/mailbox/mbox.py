@@ -25,8 +25,8 @@ import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import mbox_end, unfinished
@@ -70,8 +70,7 @@ DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 _FILE_MODE = 0o600
 
 
-@dataclass(frozen=True, slots=True)
-class Locking:
+class Locking(NamedTuple):
     """How to lock an mbox file.
 
     styles are words of virtual_mailbox_lock; a lock that another process holds is tried
@@ -86,13 +85,12 @@ class Locking:
     now: locks.Now = time_of_day
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(NamedTuple):
     """A message for an mbox file; since is the time.monotonic() when it came."""
 
     envelope: Envelope
     content: Content
-    since: float = field(default_factory=time.monotonic)
+    since: float
 
 
 def deliver_to_mbox(
@@ -111,7 +109,9 @@ def deliver_to_mbox(
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    outcome: Result = yield Batch(mailbox, _Message(envelope, content), deliver)
+    outcome: Result = yield Batch(
+        mailbox, _Message(envelope, content, time.monotonic()), deliver
+    )
     return outcome
 
 
@@ -127,7 +127,7 @@ def _deliver_all(
     waited = time.monotonic() - max(message.since for message in messages)
     attempts = attempts_left(locking.attempts, locking.delay_seconds, waited)
     try:
-        yield from box.open(replace(locking, attempts=attempts))
+        yield from box.open(locking._replace(attempts=attempts))
         outcomes: list[Result | Exception] = []
         for message in messages:
             try:

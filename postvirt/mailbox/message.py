@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from postvirt.codec.quoting import quote_local
 from postvirt.system import whereabouts
@@ -30,8 +29,7 @@ class Content(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The addresses in the lines before the message, in internal form.
 
     original_recipient is empty if there must not be an X-Original-To line.

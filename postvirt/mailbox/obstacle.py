@@ -13,8 +13,7 @@ import grp
 import os
 import pwd
 import stat
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from postvirt.model.text import text
 from postvirt.system.log import errno_text
@@ -65,8 +64,7 @@ _WORDS: dict[Trouble, str] = {
 _MOST_LINKS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """The first place on the way that stops the owner.
 
     path      the directory or the file
@@ -207,4 +205,4 @@ def _behind_link(at: bytes, link: bytes, error: OSError, links: int) -> Obstacle
     found = blocked(target, error.errno or 0, links + 1)
     if found.trouble == "missing":
         return Obstacle(link, "dangling", errno.ENOENT)
-    return replace(found, link=link)
+    return found._replace(link=link)

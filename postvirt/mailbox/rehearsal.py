@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.mailbox import maildir, mbox, mbox_refusals
 from postvirt.mailbox.errno_dsn import PLACE, WRITE, WRITING, DeliveryFailedError, step
@@ -41,8 +41,7 @@ from postvirt.system.privileges import acting_as
 _NOBODY_THERE = (stat.S_IFIFO, stat.S_IFSOCK)
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """The size of a message, and of the largest file that is allowed (0: any size)."""
 
     size_bytes: int

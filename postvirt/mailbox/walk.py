@@ -24,7 +24,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.obstacle import Obstacle, blocked, in_directory, in_file
@@ -44,8 +44,7 @@ _MOST_REMEMBERED = 50_000
 _NAMES_CAN_BE_CREATED = os.W_OK | os.X_OK
 
 
-@dataclass(frozen=True, slots=True)
-class Walked:
+class Walked(NamedTuple):
     """What was found at the end of the way.
 
     obstacle    None when a delivery would reach the mailbox
@@ -157,7 +156,7 @@ class Walker:
             return in_directory(_nearest(parent), errno.EACCES, "default")
         if above is None or above.trouble != "write" or above.missing:
             return above
-        return replace(above, missing=path)
+        return above._replace(missing=path)
 
     def _place(
         self, owner: Owner, path: bytes, *, may_be_created: bool

@@ -12,7 +12,6 @@ deliveries in between.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from postvirt.model.mailbox import Mailbox
@@ -20,8 +19,7 @@ from postvirt.model.mailbox import Mailbox
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """Wait until the kernel has sent all data of the open file to the disk.
 
     device is the file's st_dev, size_bytes about how much has been written (0: little,
@@ -44,8 +42,7 @@ class Directory(NamedTuple):
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class Durable:
+class Durable(NamedTuple):
     """Wait until the file's data, its inode and its names will survive a power cut.
 
     The file has been Written, and has not been written to since.
@@ -68,8 +65,7 @@ class Durable:
     mailbox: Mailbox | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait for this long, for example before a lock is tried again.
 
     can_be_cut_short    an engine that is stopping does not wait to the end
@@ -79,8 +75,7 @@ class Pause:
     can_be_cut_short: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """Wait until a descriptor is readable, or writable.
 
     The answer is True, or False after `seconds`.
@@ -95,8 +90,7 @@ class Ready:
     can_be_abandoned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """Send one request to a Postfix service and wait for its status.
 
     service    class and name, as "private/bounce"
@@ -112,8 +106,7 @@ class Exchange:
     request: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """Find the mailbox of an address in tables that may be slow.
 
     The answer is a model.mailbox.Resolution.
@@ -122,8 +115,7 @@ class Lookup:
     address: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(NamedTuple):
     """Run these steps concurrently (at least one). They may not yield Together.
 
     The answer is the list of their results, in their order. When all have ended, the
@@ -133,8 +125,7 @@ class Together:
     branches: Sequence[Steps[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Batch this item with others of the same key.
 
     key       what the items of a batch have in common: the mbox file they go to

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 # Why a recipient is Misconfigured: a table fails, the path leads out of
 # virtual_mailbox_base, there is no uid or gid, or the value is not a valid one.
 Cause = Literal["", "lookup", "path", "absent", "value"]
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The identity that mail is written with."""
 
     uid: int
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """A mailbox: virtual_mailbox_base, a slash and the table's result."""
 
     path: bytes
@@ -31,15 +28,13 @@ class Mailbox:
         return self.path.endswith(b"/")
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """The table has no mailbox for this (folded) recipient."""
 
     recipient: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Misconfigured:
+class Misconfigured(NamedTuple):
     """What the tables say about this recipient cannot be used.
 
     problem is the text for the log; cause, parameter and value say the same for
@@ -47,9 +42,9 @@ class Misconfigured:
     """
 
     problem: str
-    cause: Cause = field(default="", compare=False)
-    parameter: str = field(default="", compare=False)
-    value: bytes = field(default=b"", compare=False)
+    cause: Cause = ""
+    parameter: str = ""
+    value: bytes = b""
 
 
 # What the tables say about a recipient.

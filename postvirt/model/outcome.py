@@ -9,13 +9,12 @@ other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from postvirt.model.mailbox import Mailbox
 
 
-@dataclass(frozen=True, slots=True)
-class Dsn:
+class Dsn(NamedTuple):
     """An enhanced status code (RFC 3463) and its reason, as text for a person.
 
     action           the Action field of a delivery status notification
@@ -29,33 +28,51 @@ class Dsn:
     diagnostic: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class _Attempt:
+    """What came of an attempt to deliver."""
+
+    __slots__ = ("dsn", "mailbox")
+
+    def __init__(self, dsn: Dsn, mailbox: Mailbox | None = None) -> None:
+        self.dsn: Final = dsn
+        self.mailbox: Final = mailbox
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(self) is type(other)
+            and isinstance(other, _Attempt)
+            and self.dsn == other.dsn
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.dsn)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dsn!r}, {self.mailbox!r})"
+
+
+class Delivered(_Attempt):
     """The message is in the mailbox, durably; or, for a probe, it would be."""
 
-    dsn: Dsn
-    mailbox: Mailbox | None = field(default=None, compare=False)
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(_Attempt):
     """The mail stays in the queue and is tried again later."""
 
-    dsn: Dsn
-    mailbox: Mailbox | None = field(default=None, compare=False)
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Bounced:
+class Bounced(_Attempt):
     """The mail is returned to the sender."""
 
-    dsn: Dsn
-    mailbox: Mailbox | None = field(default=None, compare=False)
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
 class CorruptQueueFile:
     """The queue file is marked as corrupt; the queue manager does the rest."""
+
+    __slots__ = ()
 
 
 # What comes of an attempt to deliver.

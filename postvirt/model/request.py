@@ -5,7 +5,6 @@ Parity: src/global/deliver_request.h, recipient_list.h, msg_stats.h.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import NamedTuple
 
@@ -31,8 +30,6 @@ NOTIFY_FAILURE = 4
 NOTIFY_DELAY = 8
 
 
-# Named tuples, because every request contains six of them, and creating one takes a
-# third of the time.
 class Timestamp(NamedTuple):
     """Seconds and microseconds since the epoch; 0 seconds means "not yet"."""
 
@@ -54,8 +51,7 @@ class MessageStats(NamedTuple):
 _NO_STATS = MessageStats()
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One recipient of a delivery request; addresses are in internal (unquoted) form.
 
     offset is the place of its record in the queue file, -1 when there is none. The
@@ -69,8 +65,7 @@ class Recipient:
     notify_flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRequest:
+class DeliveryRequest(NamedTuple):
     """One message and the recipients to deliver it to.
 
     data_offset is where the message content begins in the queue file, data_size its

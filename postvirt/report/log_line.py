@@ -9,7 +9,7 @@ Differs: Negative resolution of delays. A delay_logging_resolution_limit below 0
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
@@ -22,8 +22,7 @@ _MICRO = 1_000_000
 _SIGNIFICANT_DIGITS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class LineFormat:
+class LineFormat(NamedTuple):
     """How this instance writes addresses and delays.
 
     max_decimals      delay_logging_resolution_limit

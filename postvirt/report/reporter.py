@@ -24,7 +24,6 @@ Raises: nothing. A service that fails is logged and leaves the recipient in the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from postvirt.codec import announcement
 from postvirt.codec.notice import (
@@ -136,12 +135,12 @@ class _Notice:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "deliverable", _VERIFY_OK))
         if self._flags & _USR_VRFY:
-            return (yield from self._trace(replace(dsn, action="deliverable")))
+            return (yield from self._trace(dsn._replace(action="deliverable")))
         if (yield from self._trace_delivery(dsn)):
             self._log(dsn, "sent")
             return True
         reason = f"{self._id}: {self._settings.trace_service_name} service failed"
-        not_traced = replace(dsn, status="4.3.0", reason=reason)
+        not_traced = dsn._replace(status="4.3.0", reason=reason)
         dsn = filtered(self._reporter.status_filter, not_traced)
         if not dsn.status.startswith("4"):
             # A filter must not bounce mail that was delivered, though Postfix lets it.
@@ -152,29 +151,29 @@ class _Notice:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_BOUNCE))
         if self._flags & _USR_VRFY:
-            return (yield from self._trace(replace(dsn, action="undeliverable")))
+            return (yield from self._trace(dsn._replace(action="undeliverable")))
         settings = self._settings
         if settings.soft_bounce:
             service, status_word = settings.defer_service_name, "SOFTBOUNCE"
-            dsn = replace(dsn, status="4" + dsn.status[1:], action="delayed")
+            dsn = dsn._replace(status="4" + dsn.status[1:], action="delayed")
         else:
             service, status_word = settings.bounce_service_name, "bounced"
-            dsn = replace(dsn, action="failed")
+            dsn = dsn._replace(action="failed")
         if (yield from self._append(service, dsn)) and (
             not self._flags & _RECORD or (yield from self._trace(dsn))
         ):
             self._log(dsn, status_word)
             return not settings.soft_bounce
         services = f"{settings.bounce_service_name} or {settings.trace_service_name}"
-        dsn = replace(dsn, status="4.3.0", reason=f"{services} service failure")
+        dsn = dsn._replace(status="4.3.0", reason=f"{services} service failure")
         return (yield from self.deferred(dsn))
 
     def deferred(self, dsn: Dsn) -> Steps[bool]:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_DEFER))
         if self._flags & _USR_VRFY:
-            return (yield from self._trace(replace(dsn, action="undeliverable")))
-        dsn = replace(dsn, action="delayed")
+            return (yield from self._trace(dsn._replace(action="undeliverable")))
+        dsn = dsn._replace(action="delayed")
         service = self._settings.defer_service_name
         if not (yield from self._append(service, dsn)):
             self._warn_of(service)
@@ -195,7 +194,7 @@ class _Notice:
         )
         times = bool(wants_record) + bool(notify & NOTIFY_SUCCESS)
         if times and not dsn.action:
-            dsn = replace(dsn, action="delivered")
+            dsn = dsn._replace(action="delivered")
         for _ in range(times):
             if not (yield from self._trace(dsn)):
                 return False
@@ -204,7 +203,7 @@ class _Notice:
     def _trace(self, dsn: Dsn) -> Steps[bool]:
         service = self._settings.trace_service_name
         reason = f"delivery via {self._reporter.relay}: {dsn.reason}"
-        if not (yield from self._append(service, replace(dsn, reason=reason))):
+        if not (yield from self._append(service, dsn._replace(reason=reason))):
             self._warn_of(service)
             return False
         if self._flags & _USR_VRFY:

@@ -12,7 +12,6 @@ Differs: Filters that change the code only. When a delivery status filter replac
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from postvirt.errors import TableError
 from postvirt.model.outcome import Dsn
@@ -40,4 +39,4 @@ def filtered(maps: Maps | None, dsn: Dsn) -> Dsn:
         return dsn
     action = _ACTIONS.get(match[1][0], dsn.action)
     reason = text(result)[match.end() :] or dsn.reason
-    return replace(dsn, status=match[1], reason=reason, action=action)
+    return dsn._replace(status=match[1], reason=reason, action=action)

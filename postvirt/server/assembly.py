@@ -83,10 +83,10 @@ class Assembly:
             self.lookups = Lookups(
                 lambda: open_resolver(settings, OpenTables(tables)).resolve
             )
-        self.postman = Postman.of(
+        self.postman = Postman(
             settings, self._resolver, has_slow_tables=self._has_slow_tables
         )
-        self.agent = Agent.of(
+        self.agent = Agent(
             settings,
             self.postman if counts is None else TimedPostman(self.postman, counts),
             self._reporter,

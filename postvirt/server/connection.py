@@ -14,7 +14,6 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from postvirt.codec.attributes import NeedData
 from postvirt.codec.delivery import RequestDecoder, encode_reply
@@ -30,7 +29,6 @@ _RECEIVE_BYTES = 65_536
 Serve = Callable[[DeliveryRequest], Steps[int]]
 
 
-@dataclass(frozen=True, slots=True)
 class Connection:
     """A client on a pair of descriptors; both may be the same socket.
 
@@ -38,11 +36,16 @@ class Connection:
     what the agent sends first.
     """
 
-    reads: int
-    writes: int
-    peer: str
-    ipc_timeout: float
-    greeting: bytes
+    __slots__ = ("greeting", "ipc_timeout", "peer", "reads", "writes")
+
+    def __init__(
+        self, reads: int, writes: int, peer: str, ipc_timeout: float, greeting: bytes
+    ) -> None:
+        self.reads = reads
+        self.writes = writes
+        self.peer = peer
+        self.ipc_timeout = ipc_timeout
+        self.greeting = greeting
 
     def greet(self) -> None:
         """Announce the protocol, as soon as the client is there.
@@ -95,7 +98,7 @@ class Connection:
             return None
         if request.stats.agent_handoff.seconds == 0:
             stats = request.stats._replace(agent_handoff=now())
-            return replace(request, stats=stats)
+            return request._replace(stats=stats)
         return request
 
     def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> Steps[bytes]:

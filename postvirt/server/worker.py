@@ -25,8 +25,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from postvirt.codec import master_status
 from postvirt.codec.announcement import (
@@ -53,8 +53,7 @@ _SPARE_PART = 10
 BEAT_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChannel:
+class StatusChannel(NamedTuple):
     """Where master(8) learns whether this service has a process to spare.
 
     pid is that of the process that master(8) started: the watchdog process.
@@ -76,8 +75,7 @@ class StatusChannel:
             return False
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """max_use clients, of which `clients` at once; the others are in seconds."""
 
     max_use: int

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from postvirt.server.hung_mailboxes import HungMailboxes
@@ -55,7 +54,6 @@ class Leave(IntEnum):
 REPLACED = frozenset({Leave.REPLACE, Leave.CHANGED_TABLE})
 
 
-@dataclass(frozen=True, slots=True)
 class Parent:
     """The watchdog process as its worker sees it.
 
@@ -66,10 +64,17 @@ class Parent:
     words_fd    the descriptor to say words on; -1 is none
     """
 
-    lifelines: Sequence[int] = ()
-    slot: Slot = field(default_factory=Slot)
-    hung: HungMailboxes = field(default_factory=HungMailboxes)
-    words_fd: int = -1
+    def __init__(
+        self,
+        lifelines: Sequence[int] = (),
+        slot: Slot | None = None,
+        hung: HungMailboxes | None = None,
+        words_fd: int = -1,
+    ) -> None:
+        self.lifelines = lifelines
+        self.slot = Slot() if slot is None else slot
+        self.hung = HungMailboxes() if hung is None else hung
+        self.words_fd = words_fd
 
     def say_ready(self) -> None:
         """This worker accepts clients."""

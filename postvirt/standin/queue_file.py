@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from postvirt.model.request import Recipient
@@ -126,7 +126,7 @@ def write_queue_file(
         data_offset,
         data_size,
         sender,
-        tuple(replace(one, offset=one.offset + size_record_bytes) for one in placed),
+        tuple(one._replace(offset=one.offset + size_record_bytes) for one in placed),
     )
 
 
@@ -159,7 +159,7 @@ def _encode_envelope(
             value = b"notify_flags=%d" % one.notify_flags
             envelope += encode_record(ATTRIBUTE, value)
         envelope += encode_record(ORIGINAL_RECIPIENT, one.original_recipient)
-        placed.append(replace(one, offset=len(envelope)))
+        placed.append(one._replace(offset=len(envelope)))
         envelope += encode_record(RECIPIENT, one.address)
     envelope += encode_record(MESSAGE)
     return bytes(envelope), placed

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -215,7 +215,7 @@ def _mail(held: _Held) -> Mail:
     records = list(_records(held.data))
     sizes = next(data for kind, _, data in records if kind == b"C").split()
     recipients = tuple(
-        replace(to(address), offset=offset)
+        to(address)._replace(offset=offset)
         for kind, offset, address in records
         if kind == b"R"
     )
@@ -224,8 +224,7 @@ def _mail(held: _Held) -> Mail:
         queued.path.write_bytes(held.data)
 
     def change(request: DeliveryRequest) -> DeliveryRequest:
-        return replace(
-            request,
+        return request._replace(
             data_size=int(sizes[0]),
             data_offset=int(sizes[1]),
             recipients=recipients,

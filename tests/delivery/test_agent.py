@@ -5,7 +5,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -322,7 +322,7 @@ def test_a_queue_file_that_cannot_be_read_now_is_not_taken_for_corrupt(
 
 
 def test_a_request_without_recipients_is_strange(instance: Instance) -> None:
-    result = serve(instance, (BOB,), change=lambda asked: replace(asked, recipients=()))
+    result = serve(instance, (BOB,), change=lambda asked: asked._replace(recipients=()))
     assert result.status == TRY_AGAIN
     (line,) = result.log
     assert line == (
@@ -333,7 +333,7 @@ def test_a_request_without_recipients_is_strange(instance: Instance) -> None:
 
 def test_a_queue_file_that_is_gone_keeps_everybody_waiting(instance: Instance) -> None:
     result = serve(
-        instance, (BOB,), change=lambda asked: replace(asked, queue_id=b"ABCDEF")
+        instance, (BOB,), change=lambda asked: asked._replace(queue_id=b"ABCDEF")
     )
     assert result.status == TRY_AGAIN
     assert result.told == []
@@ -345,8 +345,8 @@ def test_a_recipient_offset_that_makes_no_sense_is_not_crossed_off(
     instance: Instance, offset: int
 ) -> None:
     def change(asked: DeliveryRequest) -> DeliveryRequest:
-        recipients = (replace(asked.recipients[0], offset=offset), asked.recipients[1])
-        return replace(asked, recipients=recipients)
+        recipients = (asked.recipients[0]._replace(offset=offset), asked.recipients[1])
+        return asked._replace(recipients=recipients)
 
     result = serve(instance, (BOB, CAROL), change=change)
     assert result.status == TRY_AGAIN
@@ -360,7 +360,7 @@ def test_a_content_offset_that_makes_no_sense_is_a_corrupt_file(
     instance: Instance, offset: int
 ) -> None:
     result = serve(
-        instance, (BOB,), change=lambda asked: replace(asked, data_offset=offset)
+        instance, (BOB,), change=lambda asked: asked._replace(data_offset=offset)
     )
     assert result.status == TRY_AGAIN
     assert result.mail == []

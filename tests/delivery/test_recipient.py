@@ -43,7 +43,7 @@ def postman(settings: Settings) -> Postman:
         Extensions.of(settings),
         lambda _: False,
     )
-    return Postman.of(settings, resolver)
+    return Postman(settings, resolver)
 
 
 class Post:

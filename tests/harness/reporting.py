@@ -154,4 +154,4 @@ def request(flags: int) -> DeliveryRequest:
 
 def with_notify(flags: int) -> Recipient:
     """The recipient with the sender's wishes for notification (RFC 3461)."""
-    return replace(RECIPIENT, notify_flags=flags)
+    return RECIPIENT._replace(notify_flags=flags)

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +58,7 @@ ALL = Locking(
     delay_seconds=8.0,
     stale_seconds=500,
 )
-NO_LOCKS = replace(ALL, styles=frozenset())
+NO_LOCKS = ALL._replace(styles=frozenset())
 
 # Holds a lock, as other programs do, until standard input ends.
 _HOLDER = """
@@ -188,7 +187,7 @@ def test_only_the_locks_that_are_wanted_are_taken(mbox: Path, style: str) -> Non
         assert is_free(mbox, locks.try_flock) == (style != "flock")
         assert mbox.with_name("mbox.lock").exists() == (style == "dotlock")
 
-    locking = replace(ALL, styles=frozenset({style}))
+    locking = ALL._replace(styles=frozenset({style}))
     assert run(Hand(look), mbox, locking)[0] == DELIVERED
 
 
@@ -465,7 +464,7 @@ def test_a_lock_that_is_given_up_meanwhile_is_taken(mbox: Path, call: str) -> No
 
 def test_one_attempt_means_no_waiting(mbox: Path) -> None:
     with held_elsewhere("flock", mbox):
-        outcome, _, effects = run(Hand(), mbox, replace(ALL, attempts=1))
+        outcome, _, effects = run(Hand(), mbox, ALL._replace(attempts=1))
     assert isinstance(outcome, Deferred)
     assert effects == []
 
@@ -583,7 +582,7 @@ def test_an_mbox_that_is_replaced_before_it_is_locked_is_not_written(
         real(fd)
 
     monkeypatch.setattr(locks, call, lock)
-    locking = replace(ALL, styles=frozenset({"dotlock", call.split("_")[1]}))
+    locking = ALL._replace(styles=frozenset({"dotlock", call.split("_")[1]}))
     outcome, log, effects = run(Hand(), mbox, locking)
     reason = "target file status changed unexpectedly"
     assert outcome == failed(mbox, "4.2.0", reason)
@@ -898,7 +897,7 @@ def test_letters_that_waited_for_others_have_tried_already(
 ) -> None:
     """The last of them counts: they have waited for one that got no lock either."""
     mbox.with_name("mbox.lock").touch()
-    locking = replace(ALL, attempts=20)
+    locking = ALL._replace(attempts=20)
 
     def work(_: Log) -> list[Effect]:
         letters = together(mbox, locking, Chunks(b"one\n"), Chunks(b"two\n"))
@@ -914,7 +913,7 @@ def test_letters_that_waited_for_others_have_tried_already(
 
 def test_two_groups_side_by_side_do_not_mix(mbox: Path) -> None:
     """The second waits for the first, in one process and without dot locks."""
-    locking = replace(ALL, styles=frozenset({"fcntl"}), attempts=2)
+    locking = ALL._replace(styles=frozenset({"fcntl"}), attempts=2)
 
     def work(_: Log) -> None:
         first = together(mbox, locking, Chunks(b"first\n"))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,8 +18,7 @@ from tests.harness.reporting import request
 STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
 BOX = Mailbox(b"/mail/bob/", Owner(5000, 5001))
 REPORT = Report(
-    replace(
-        request(3),
+    request(3)._replace(
         sender=b"alice@example.org",
         stats=MessageStats(
             Timestamp(1_700_000_000),
@@ -67,7 +65,7 @@ def test_everything_about_a_recipient() -> None:
 
 def test_what_is_not_known_is_null() -> None:
     report = REPORT._replace(
-        recipient=replace(REPORT.recipient, original_recipient=b"BOB@X"),
+        recipient=REPORT.recipient._replace(original_recipient=b"BOB@X"),
         dsn=Dsn("", "the queue file is corrupt"),
         word="corrupt",
         mailbox=None,
@@ -87,10 +85,10 @@ def test_the_format_of_the_mailbox(path: bytes, format_: str) -> None:
 def test_bytes_that_are_no_text_are_shown() -> None:
     hostile = b'a"\n\r\0\x1b[2J\x7f\xff\xc3\xa4\xe2\x80\xa8\\xff@x'
     report = REPORT._replace(
-        recipient=replace(REPORT.recipient, address=hostile),
+        recipient=REPORT.recipient._replace(address=hostile),
         mailbox=Mailbox(b"/m/" + hostile, Owner(1, 1)),
     )
-    internal = replace(STYLE, external_address=False)
+    internal = STYLE._replace(external_address=False)
     found = read(report_line(report, 1, internal))
     shown = 'a"\n\r\0\x1b[2J\x7f\\xffä\u2028\\xff@x'
     assert (found["to"], found["mailbox"]) == (shown, f"/m/{shown}")
@@ -101,19 +99,19 @@ def test_a_line_is_one_line_of_json_whatever_is_in_it(
     address: bytes, original: bytes, reason: str, external: bool
 ) -> None:
     report = REPORT._replace(
-        request=replace(REPORT.request, sender=original, queue_id=address),
-        recipient=replace(
-            REPORT.recipient, address=address, original_recipient=original
+        request=REPORT.request._replace(sender=original, queue_id=address),
+        recipient=REPORT.recipient._replace(
+            address=address, original_recipient=original
         ),
         dsn=Dsn("4.0.0", reason),
         mailbox=Mailbox(address, Owner(1, 1)),
     )
-    style = replace(STYLE, external_address=external)
+    style = STYLE._replace(external_address=external)
     assert read(report_line(report, 1, style))["reason"] == reason
 
 
 def test_the_addresses_are_those_of_the_other_form() -> None:
-    recipient = replace(REPORT.recipient, address=b'b o"b@x')
+    recipient = REPORT.recipient._replace(address=b'b o"b@x')
     report = REPORT._replace(recipient=recipient)
     found = read(report_line(report, 1, STYLE))
     line = recipient_line(report, STYLE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -30,7 +29,7 @@ def line(
     style: LineFormat = STYLE,
 ) -> str:
     report = Report(
-        replace(request(3), queue_id=b"3F1A", stats=stats),
+        request(3)._replace(queue_id=b"3F1A", stats=stats),
         Recipient(original_recipient=original, address=address, offset=-1),
         "virtual",
         now,

@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -305,7 +304,7 @@ def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
     stats = REQUEST.stats._replace(agent_handoff=Timestamp())
     acts = [
-        lambda: client.send(encode_request(replace(REQUEST, stats=stats))),
+        lambda: client.send(encode_request(REQUEST._replace(stats=stats))),
         client.hang_up,
     ]
     client.converse(lambda n: acts[n]())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ def outcomes(path: Path) -> list[tuple[str, str, str | None]]:
 
 def test_the_drop_in_writes_it(start: Start, instance: Instance) -> None:
     path = configure(instance)
-    hostile = replace(to(b'x\n\xff"}\x1b@example.com'), offset=0)
+    hostile = to(b'x\n\xff"}\x1b@example.com')._replace(offset=0)
     agent = start()
     for recipients, damaged in (
         ((BOB, MBOX, NOBODY), False),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 # What happened to a recipient; the last two are outcomes of probes.
@@ -45,7 +44,6 @@ class Stage(StrEnum):
     TOTAL = "total"
 
 
-@dataclass(frozen=True, slots=True)
 class Histogram:
     """How many values are in each range, and their sum.
 
@@ -54,14 +52,12 @@ class Histogram:
     last      the index of the sum
     """
 
-    first: int
-    bounds: tuple[int, ...]
-    last: int
+    __slots__ = ("bounds", "first", "last")
 
-    @classmethod
-    def at(cls, first: int, bounds: tuple[int, ...]) -> Histogram:
-        """A histogram whose numbers begin at this index."""
-        return cls(first, bounds, first + len(bounds) + 1)
+    def __init__(self, first: int, bounds: tuple[int, ...]) -> None:
+        self.first = first
+        self.bounds = bounds
+        self.last = first + len(bounds) + 1
 
     def count(
         self, numbers: MutableSequence[int] | memoryview, value: int, times: int
@@ -107,14 +103,14 @@ _OUTCOMES = {
 }
 _LOCK_WAITS = len(_OUTCOMES)
 _LOCK_WAITED = _LOCK_WAITS + 1
-COMMIT_GROUPS = Histogram.at(_LOCK_WAITED + 1, _GROUP_SIZES)
+COMMIT_GROUPS = Histogram(_LOCK_WAITED + 1, _GROUP_SIZES)
 
 
 def _stages() -> dict[Stage, Histogram]:
     found = {}
     first = COMMIT_GROUPS.last + 1
     for stage, bounds in _BOUNDS.items():
-        found[stage] = Histogram.at(first, bounds)
+        found[stage] = Histogram(first, bounds)
         first = found[stage].last + 1
     return found
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -40,12 +39,14 @@ _OUTCOMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class TimedPostman(Deliverer):
     """A postman whose work is timed; counts is where."""
 
-    postman: Deliverer
-    counts: Counts
+    __slots__ = ("counts", "postman")
+
+    def __init__(self, postman: Deliverer, counts: Counts) -> None:
+        self.postman = postman
+        self.counts = counts
 
     def find(self, address: bytes) -> Steps[Resolution]:
         """Find the mailbox of an address."""
@@ -70,11 +71,13 @@ class TimedPostman(Deliverer):
         return (yield from _timed(steps, self.counts))
 
 
-@dataclass(frozen=True, slots=True)
 class Counting:
     """Counts outcomes that were reported."""
 
-    counts: Counts
+    __slots__ = ("counts",)
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
 
     def reported(self, report: Report) -> None:
         """Count the outcome, and the time since the message became active."""
@@ -110,8 +113,8 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
                 written = since
                 counts.stage(Stage.WRITE, since - began - waited, recipients)
             elif isinstance(effect, Batch):
-                effect = replace(
-                    effect, perform=partial(_timed_batch, effect.perform, counts)
+                effect = effect._replace(
+                    perform=partial(_timed_batch, effect.perform, counts)
                 )
             try:
                 answer = yield effect

@@ -21,8 +21,8 @@ import os
 import time
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from postvirt.server.metrics.counts import SIZE, Counts
 
@@ -103,8 +103,7 @@ _SLOT_NUMBERS = _COUNTED_NUMBERS + MOST_PATH_BYTES // _NUMBER_BYTES
 _NOTHING = memoryview(bytes(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(NamedTuple):
     """In which mailbox a worker is, as which user, since when (a time.monotonic()).
 
     commits    it commits what was written there
@@ -259,8 +258,7 @@ class Slot:
                 _add(self._numbers, place, number)
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(NamedTuple):
     """What a slot says.
 
     accepts       whether the worker accepts clients
@@ -333,8 +331,7 @@ def _add(numbers: memoryview, place: int, more: int) -> None:
     numbers[place] = (total + _LIMIT) % (2 * _LIMIT) - _LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """What the scoreboard says about all workers together.
 
     workers     how many there are; `accepting` of them accept clients

@@ -347,7 +347,7 @@ def _at(name: str, offset: int) -> Scenario:
     """A request for content that begins somewhere else; then a good one."""
 
     def change(request: DeliveryRequest) -> DeliveryRequest:
-        return replace(request, data_offset=offset)
+        return request._replace(data_offset=offset)
 
     mail = Mail(change=change, recipients=_BOTH)
     return Scenario(name=name, mails=(mail, Mail()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from postvirt.model.request import MessageStats, Recipient, Timestamp
 from postvirt.standin.instance import Instance
@@ -107,8 +106,8 @@ _FIELDS = (
         name="log-odd-requests",
         mails=(
             Mail(
-                change=lambda request: replace(
-                    request, nexthop=_ODD.encode(), recipients=()
+                change=lambda request: request._replace(
+                    nexthop=_ODD.encode(), recipients=()
                 )
             ),
             Mail(edit=lambda data: data.replace(b"nexthop\0", b"next\x01\xffhop\0")),

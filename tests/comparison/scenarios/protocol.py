@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from postvirt.codec.attributes import Kind
@@ -156,14 +155,14 @@ def _changed(
 
 
 def _change(values: Mapping[str, object], request: DeliveryRequest) -> DeliveryRequest:
-    return replace(request, **values)  # type: ignore[arg-type]
+    return request._replace(**values)  # type: ignore[arg-type]
 
 
 def _change_recipient(
     values: Mapping[str, object], request: DeliveryRequest
 ) -> DeliveryRequest:
     (recipient,) = request.recipients
-    return replace(request, recipients=(replace(recipient, **values),))  # type: ignore[arg-type]
+    return request._replace(recipients=(recipient._replace(**values),))  # type: ignore[arg-type]
 
 
 def _hash(instance: Instance, queued: QueueFile) -> None:

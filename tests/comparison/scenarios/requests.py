@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import IO
 
 from postvirt.model.request import DeliveryRequest
@@ -49,7 +48,7 @@ def _change(name: str, **changes: object) -> Scenario:
     """A request with other values, and a good one after it."""
 
     def change(request: DeliveryRequest) -> DeliveryRequest:
-        return replace(request, **changes)  # type: ignore[arg-type]
+        return request._replace(**changes)  # type: ignore[arg-type]
 
     return Scenario(name=name, mails=(Mail(change=change), Mail()))
 
@@ -210,8 +209,8 @@ def _refused(
 
 
 def _without_offset(request: DeliveryRequest) -> DeliveryRequest:
-    recipients = tuple(replace(one, offset=-1) for one in request.recipients)
-    return replace(request, recipients=recipients)
+    recipients = tuple(one._replace(offset=-1) for one in request.recipients)
+    return request._replace(recipients=recipients)
 
 
 _QUEUE_FILES = (

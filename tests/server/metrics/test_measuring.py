@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -199,7 +199,7 @@ def test_a_delivery_that_is_closed_can_clear_up(clock, counts) -> None:
 
 def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
     return Report(
-        replace(request(3), stats=stats),
+        request(3)._replace(stats=stats),
         Recipient(original_recipient=b"", address=b"bob@x", offset=0),
         "virtual",
         Timestamp(20, 500_000),
