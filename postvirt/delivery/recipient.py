@@ -167,12 +167,10 @@ def _while_it_hangs(mailbox: Mailbox) -> Steps[Result | None]:
 
 def without_mailbox(found: Unknown | Misconfigured) -> Result:
     """The outcome for a recipient without a mailbox."""
-    match found:
-        case Unknown(user):
-            return Bounced(Dsn("5.1.1", f'unknown user: "{text(user)}"'))
-        case Misconfigured(problem):
-            log.warning(problem)
-            return Deferred(CONFIGURATION)
+    if isinstance(found, Unknown):
+        return Bounced(Dsn("5.1.1", f'unknown user: "{text(found.recipient)}"'))
+    log.warning(found.problem)
+    return Deferred(CONFIGURATION)
 
 
 def too_large(queue_file_bytes: int, settings: Settings) -> Result | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 # Why a recipient is Misconfigured: a table fails, the path leads out of
 # virtual_mailbox_base, there is no uid or gid, or the value is not a valid one.
@@ -34,17 +34,35 @@ class Unknown(NamedTuple):
     recipient: bytes
 
 
-class Misconfigured(NamedTuple):
+class Misconfigured:
     """What the tables say about this recipient cannot be used.
 
     problem is the text for the log; cause, parameter and value say the same for
     programs that group such recipients: value is the result of the parameter's tables.
     """
 
-    problem: str
-    cause: Cause = ""
-    parameter: str = ""
-    value: bytes = b""
+    __slots__ = ("cause", "parameter", "problem", "value")
+
+    def __init__(
+        self,
+        problem: str,
+        cause: Cause = "",
+        parameter: str = "",
+        value: bytes = b"",
+    ) -> None:
+        self.problem: Final = problem
+        self.cause: Final = cause
+        self.parameter: Final = parameter
+        self.value: Final = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Misconfigured) and self.problem == other.problem
+
+    def __hash__(self) -> int:
+        return hash(self.problem)
+
+    def __repr__(self) -> str:
+        return f"Misconfigured({self.problem!r})"
 
 
 # What the tables say about a recipient.

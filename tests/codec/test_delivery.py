@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
@@ -286,8 +287,8 @@ recipients = st.builds(
 )
 strings = {
     name: attribute_strings
-    for name, kind in DeliveryRequest.__annotations__.items()
-    if kind == "bytes"
+    for name, kind in get_type_hints(DeliveryRequest).items()
+    if kind is bytes
 }
 requests = st.builds(
     DeliveryRequest,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -559,7 +558,9 @@ def test_who_observes_hears_what_the_log_says(
     logged, outcome, flags, options, status, word
 ):
     observer = Hears()
-    report(replace(outcome, mailbox=BOX), flags=flags, observers=[observer], **options)
+    report(
+        type(outcome)(outcome.dsn, BOX), flags=flags, observers=[observer], **options
+    )
     (heard,) = observer.reports
     (line,) = [line for line in logged if " status=" in line]
     assert f"dsn={status}, status={word} ({heard.dsn.reason})" in line
