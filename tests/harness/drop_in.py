@@ -44,6 +44,7 @@ LOG_LINE = re.compile(
 _MASTER_FDS = range(3, 20)
 _FIRST_SPARE_FD = _MASTER_FDS.stop
 _LOOK_SECONDS = 0.005
+_LEAVE_SECONDS = 3.0
 _IN_OPEN = 0x20
 
 
@@ -222,6 +223,8 @@ class DropIn:
 
     def close(self) -> None:
         """End what is still there."""
+        if self.exit_status is None and _measurement():
+            self._let_it_leave()
         if self.exit_status is None:
             # Once stopped it reaps nobody, so that every pid stays its process's own.
             os.kill(self.pid, signal.SIGSTOP)
@@ -232,6 +235,12 @@ class DropIn:
         os.close(self.pidfd)
         self._log.close()
         self.status.close()
+
+    def _let_it_leave(self) -> None:
+        """What a killed process has measured is lost."""
+        os.kill(self.pid, signal.SIGTERM)
+        if select.select([self.pidfd], [], [], _LEAVE_SECONDS)[0]:
+            self.wait()
 
 
 def _measurement() -> dict[str, str]:

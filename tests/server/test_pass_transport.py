@@ -21,6 +21,7 @@ from postvirt.standin.queue_manager import converse
 from postvirt.standin.services import Services
 from tests.harness.child import Log, open_descriptors
 from tests.harness.comparison import GENUINE, POSTVIRT
+from tests.harness.drop_in import DropIn
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB
 
@@ -209,3 +210,30 @@ def test_a_client_that_is_given_up_is_closed(sender: Sender) -> None:
     with pytest.raises(StoppingError):
         steps.throw(StoppingError())
     assert open_descriptors() == before
+
+
+def test_a_descriptor_that_cannot_be_served_costs_nothing(instance: Instance) -> None:
+    instance.main_cf({"virtual_mailbox_maps": "static:bob/"})
+    queued = instance.add_message(b"3F1A2B0001", b"", (BOB,), encode_content(b""))
+    program = DropIn(instance, ("-n", "virtual", "-t", "pass"))
+    useless = os.open("/", os.O_PATH)
+    try:
+        with program.connect() as connection:
+            socket.send_fds(connection, [b"\0"], [useless])
+            connection.sendall(b"\0")
+            assert connection.recv(100) == b""
+        error = "error: accept connection: Bad file descriptor"
+        assert program.log_line().text == error
+        worker = program.worker()
+        ours, theirs = socket.socketpair()
+        ours.settimeout(20)
+        with ours, program.connect() as connection:
+            with theirs:
+                socket.send_fds(connection, [b"\0"], [theirs.fileno()])
+            connection.sendall(b"\0")
+            request = encode_request(request_for(queued))
+            assert converse(ours, request, hang_up=True).status == 0
+        assert program.worker() == worker
+    finally:
+        os.close(useless)
+        program.close()

@@ -774,3 +774,26 @@ def test_clients_that_cannot_be_watched_are_served_later(
         flag.unlink()
         assert client.recv(1000) == GREETING
         assert client.recv(1000) == encode_reply(0)
+
+
+_A_MISTAKE = """
+from postvirt.delivery.agent import Agent
+serve, mistakes = Agent.serve, [RuntimeError("boom")]
+def serve_or_fail(self, request):
+    if mistakes:
+        raise mistakes.pop()
+    return serve(self, request)
+Agent.serve = serve_or_fail
+"""
+
+
+def test_a_mistake_costs_one_client_its_connection(start: Start, post: Post) -> None:
+    agent = start(setup=_A_MISTAKE)
+    with greeted(agent) as other, greeted(agent) as client:
+        worker = agent.worker()
+        client.sendall(post.request())
+        assert client.recv(1000) == b""
+        mistake = "error: unexpected RuntimeError: boom; please report"
+        assert agent.log_line().text == mistake
+        assert delivered(other, post.request())
+        assert agent.worker() == worker
