@@ -23,7 +23,7 @@ QUEUE_FLUSH = b"queue_flush_protocol"
 _FIELDS = Fields(Field(b"protocol"))
 
 # The greeting of a delivery agent up to Postfix 3.5.
-READY = encode((Field(b"status", Kind.INTEGER),), (0,))
+READY = encode(Fields(Field(b"status", Kind.INTEGER)), (0,))
 
 
 @cache

@@ -15,7 +15,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
@@ -75,29 +75,24 @@ class Field(NamedTuple):
     into: str = ""
 
 
-class Fields(tuple[Field, ...]):
+class Fields:
     """The fields of a message, and what decoding them needs.
 
+    all       the fields, in their order
     names     the expected names
     numbers   index and field of those that are not strings
     into      the names of the values in the dataclass that holds the message
     """
 
-    names: list[bytes]
-    numbers: list[tuple[int, Field]]
-    into: list[str]
-
-    def __new__(cls, *fields: Field) -> Self:
-        """These fields, in this order."""
-        made = super().__new__(cls, fields)
-        made.names = [field.name for field in fields]
-        made.numbers = [
+    def __init__(self, *fields: Field) -> None:
+        self.all = fields
+        self.names = [field.name for field in fields]
+        self.numbers = [
             (index, field)
             for index, field in enumerate(fields)
             if field.kind is not _STRING
         ]
-        made.into = [field.into for field in fields]
-        return made
+        self.into = [field.into for field in fields]
 
 
 # What sscanf("%u%c") and ("%lu%c") accept, with nothing after it.
@@ -106,14 +101,14 @@ _MAX_NUMBER = 2**64 - 1
 _END = "(list terminator)"
 
 
-def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
+def encode(fields: Fields, values: Sequence[Value]) -> bytes:
     """One attribute list.
 
     Raises: ProtocolError when a string contains a NUL byte; ValueError for a wrong
     number of values (a bug).
     """
     parts: list[bytes] = []
-    for field, value in zip(fields, values, strict=True):
+    for field, value in zip(fields.all, values, strict=True):
         parts += (field.name, _encode_value(field, value))
     return b"\0".join(parts) + (b"\0\0" if parts else b"\0")
 
@@ -128,7 +123,7 @@ def decode(
     if start == len(buffer):
         return NeedData.LIST
     window = bytes(buffer[start : start + _AT_ONCE_BYTES])
-    size = 2 * len(fields)
+    size = 2 * len(fields.all)
     strings = window.split(b"\0", size + 1)
     if len(strings) < size + 2:
         return _decode_one_by_one(fields, buffer, start, peer)
@@ -138,7 +133,7 @@ def decode(
         for index, field in fields.numbers:
             values[index] = _decode_value(field, strings[2 * index + 1], peer)
     else:  # an alias, or a mistake: the first mistake is reported
-        pairs = zip(fields, strings[0:size:2], strings[1:size:2], strict=True)
+        pairs = zip(fields.all, strings[0:size:2], strings[1:size:2], strict=True)
         for index, (field, name, wire) in enumerate(pairs):
             if name != field.name:
                 _check_alias(field, name, peer)
@@ -154,7 +149,7 @@ def _decode_one_by_one(
     """Decode a list that is long, or incomplete: mistakes in its start are reported."""
     values: list[Value] = []
     position = start
-    for field in fields:
+    for field in fields.all:
         name_end = _find_nul(buffer, position, peer)
         if name_end < 0:
             return NeedData.NAME

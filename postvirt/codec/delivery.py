@@ -93,7 +93,7 @@ DSN_FIELDS = Fields(
     Field(b"reason"),
 )
 
-REPLY_FIELDS = Fields(*DSN_FIELDS, Field(b"status", Kind.INTEGER))
+REPLY_FIELDS = Fields(*DSN_FIELDS.all, Field(b"status", Kind.INTEGER))
 
 
 _common_values = attrgetter(*REQUEST_FIELDS.into)

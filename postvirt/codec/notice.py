@@ -19,8 +19,8 @@ APPEND_FIELDS = Fields(
     Field(b"nrequest", Kind.INTEGER),
     Field(b"flags", Kind.INTEGER),
     Field(b"queue_id"),
-    *RECIPIENT_FIELDS,
-    *DSN_FIELDS,
+    *RECIPIENT_FIELDS.all,
+    *DSN_FIELDS.all,
 )
 
 VERIFY_FIELDS = Fields(

@@ -132,7 +132,7 @@ class Worker:
         self._engine.watch(self._signals, self._handle_signals)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         for number in CHILD_SIGNALS:
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda _number, _frame: None)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         # The watchdog process forked with them blocked, so that none is lost till now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_SIGNALS)

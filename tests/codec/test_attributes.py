@@ -66,7 +66,7 @@ def test_the_list_decodes_however_it_comes_in():
 
 
 def test_a_list_without_attributes_is_one_nul():
-    assert encode((), ()) == b"\0"
+    assert encode(Fields(), ()) == b"\0"
     check_decoder(decode_with(Fields()), b"\0", [])
 
 
@@ -224,7 +224,7 @@ def test_a_list_as_long_as_is_taken_at_once(size, behind):
 
 def test_a_nul_in_a_string_is_never_sent():
     with pytest.raises(ProtocolError, match="NUL byte in attribute sender"):
-        encode((Field(b"sender"),), [b"a\0b"])
+        encode(Fields(Field(b"sender")), [b"a\0b"])
 
 
 def test_a_wrong_number_of_values_is_a_bug():
@@ -259,7 +259,7 @@ def test_lists_are_read_as_postfix_reads_them():
                 for n in range(chance.randint(1, 4))
             )
         )
-        values = [_some_value(field.kind, chance) for field in fields]
+        values = [_some_value(field.kind, chance) for field in fields.all]
         wire = bytearray(encode(fields, values))
         for _ in range(chance.randint(0, 2)):
             place = chance.randrange(len(wire))
@@ -274,7 +274,7 @@ def test_lists_are_read_as_postfix_reads_them():
         [
             (
                 "attr_scan",
-                [(field.kind.value, field.name) for field in fields],
+                [(field.kind.value, field.name) for field in fields.all],
                 data,
             )
             for fields, data in cases
@@ -285,10 +285,10 @@ def test_lists_are_read_as_postfix_reads_them():
         cases, answers, strict=True
     ):
         # postvirt wants nothing behind "=", Postfix does not look there.
-        if b"=" in data and any(field.kind is Kind.DATA for field in fields):
+        if b"=" in data and any(field.kind is Kind.DATA for field in fields.all):
             continue
         genuine: list[object] = list(complaints)
-        if count == len(fields) and not complaints:
+        if count == len(fields.all) and not complaints:
             genuine = [v.encode("latin-1") if isinstance(v, str) else v for v in values]
         outcome = _ours(fields, data)
         seen.update(map(type, outcome))
