@@ -57,7 +57,7 @@ class _Unwatched:
     def beat(self) -> None:
         pass
 
-    def seconds(self, path: bytes, uid: int) -> float | None:
+    def seconds(self, path: bytes, uid: int) -> None:
         pass
 
 
