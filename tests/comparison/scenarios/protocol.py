@@ -31,7 +31,7 @@ Edit = Callable[[bytes], bytes]
 
 _FIELDS = [
     (number, index, field)
-    for number, fields in enumerate((REQUEST_FIELDS, RECIPIENT_FIELDS))
+    for number, fields in enumerate((REQUEST_FIELDS.all, RECIPIENT_FIELDS.all))
     for index, field in enumerate(fields)
 ]
 # One process serves them all.
@@ -139,7 +139,7 @@ def _every_number(*values: bytes) -> Iterator[Edit]:
 
 def _one_field(name: bytes, *values: bytes) -> Iterator[Edit]:
     """One edit for each of these values of an attribute of the message."""
-    names = [field.name for field in REQUEST_FIELDS]
+    names = [field.name for field in REQUEST_FIELDS.all]
     return (_set(0, names.index(name), value) for value in values)
 
 
