@@ -7,6 +7,8 @@ Parity: src/util/dict_open.c.
 Differs: Tables that cannot be opened. All tables that cannot be opened are logged, and
     mail that does not need them is delivered; virtual(8) ends its process with the 13th
     error, of whatever kind.
+Differs: Tables within tables. A table that is more than 50 levels deep in others, such
+    as `unionmap:` in `pipemap:`, cannot be opened; virtual(8) has no limit.
 Raises: ConfigError for what is not "type:name" (Postfix: fatal). Nothing for a table
     that cannot be opened: it is logged and replaced by one whose lookups fail.
 """
@@ -34,6 +36,8 @@ from postvirt.tables.table import Table, TableFile, TableOptions
 from postvirt.tables.table_types import load_type, split_type
 from postvirt.tables.unavailable import unavailable
 
+_MOST_LEVELS = 50
+
 
 class TableOpener(TableContext):
     """Opens tables for a process.
@@ -42,6 +46,7 @@ class TableOpener(TableContext):
     redirection  what to open hash: and btree: tables as
     tell         is told what is wrong with tables that are opened
     outside      the "type:name"s of the tables that consist of what is opened
+    level        how many tables those are in which what is opened is
     """
 
     def __init__(
@@ -50,11 +55,13 @@ class TableOpener(TableContext):
         redirection: Redirection = DISABLED,
         tell: Complain = log_complaint,
         outside: frozenset[str] = frozenset(),
+        level: int = 0,
     ) -> None:
         self.texts: Final = texts
         self._redirection: Final = redirection
         self._tell: Final = tell
         self._outside: Final = outside
+        self._level: Final = level
 
     @classmethod
     def of(cls, settings: Settings, texts: Texts) -> TableOpener:
@@ -77,7 +84,7 @@ class TableOpener(TableContext):
             plain = options._replace(utf8=False)
             return unavailable(type_, name, plain, complaint_of(error), self._tell)
         try:
-            return table_type.open(type_, name, options, self)
+            return table_type.open(type_, name, options, self._one_level_down())
         except TableError as error:
             complaint = complaint_of(error)
         except OSError as error:
@@ -85,11 +92,20 @@ class TableOpener(TableContext):
             complaint = Complaint(Kind.UNUSABLE, why, "error")
         return unavailable(type_, name, options, complaint, self._tell)
 
+    def _one_level_down(self) -> TableOpener:
+        """The context of a table that is opened. Raises: TableError."""
+        if self._level > _MOST_LEVELS:
+            raise TableError(f"more than {_MOST_LEVELS} levels of tables in tables")
+        below = self._level + 1
+        return TableOpener(
+            self.texts, self._redirection, self._tell, self._outside, below
+        )
+
     def _actual_type(self, type_: str, name: str, tell: Complain) -> str:
         """The type to open a table as; the mapping's own tables are not redirected."""
         if not self._redirection.is_enabled:
             return type_
-        as_named = TableOpener(self.texts, DISABLED, tell, self._outside)
+        as_named = TableOpener(self.texts, DISABLED, tell, self._outside, self._level)
         return self._redirection.actual_type(type_, name, as_named.open)
 
     def _type_and_name(self, type_name: str) -> tuple[TableType, str]:
@@ -104,16 +120,17 @@ class TableOpener(TableContext):
         Types that are unknown or lack their driver are reported when they are opened.
         The result is all names, a table before those that it opens.
         """
-        waiting = list(names)
+        waiting = [(name, 0) for name in names]
         done: dict[str, None] = {}
         while waiting:
-            type_name = waiting.pop()
-            if type_name in done:
+            type_name, level = waiting.pop()
+            if type_name in done or level > _MOST_LEVELS:
                 continue
             done[type_name] = None
             try:
                 table_type, name = self._type_and_name(type_name)
-                waiting += table_type.within(name, self)
+                within = table_type.within(name, self)
+                waiting += [(one, level + 1) for one in within]
             except (ConfigError, TableError):
                 pass  # reported once, by the process that opens it
         return list(done)
@@ -172,7 +189,9 @@ class TableOpener(TableContext):
 
     def telling(self, tell: Complain) -> TableOpener:
         """The same, but this function is told what is wrong with tables."""
-        return TableOpener(self.texts, self._redirection, tell, self._outside)
+        return TableOpener(
+            self.texts, self._redirection, tell, self._outside, self._level
+        )
 
     def inside(self, type_name: str) -> TableOpener:
         """The context of tables that this one opens."""
@@ -181,4 +200,6 @@ class TableOpener(TableContext):
                 f"{type_name}: its list of domains refers to the table itself"
             )
         outside = self._outside | {type_name}
-        return TableOpener(self.texts, self._redirection, self._tell, outside)
+        return TableOpener(
+            self.texts, self._redirection, self._tell, outside, self._level
+        )

@@ -124,3 +124,16 @@ def test_importing_the_package_brings_no_driver():
     )
     output = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert output == "[]\n"
+
+
+@pytest.mark.parametrize(("before", "after"), [("pipemap:{", "}"), ("debug:", "")])
+def test_tables_within_tables_have_a_limit(logged, before, after):
+    """They would end in a RecursionError, which ends the process."""
+    type_name = before * 300 + "static:x" + after * 300
+    assert len(opener().prepare([type_name])) < 100
+    table = open_table(type_name, OPTIONS)
+    assert "more than 50 levels of tables in tables" in logged.take()[-1]
+    with pytest.raises(TableError, match="unavailable"):
+        table.lookup(b"key")
+    table = open_table(before * 40 + "static:x" + after * 40, OPTIONS)
+    assert table.lookup(b"key") == b"x"

@@ -7,6 +7,8 @@ Patterns and subjects are bytes and end at their first NUL. They are processed i
 locale, in which Postfix runs: "." matches one byte, and only A to Z have two cases.
 
 Parity: the calls in src/util/dict_regexp.c.
+Differs: Parentheses in patterns. A rule of a `regexp:` table with more than 5,000
+    parentheses is skipped with a warning; nested ones end the process of virtual(8).
 Raises: ExpressionError for a bad pattern and for a match that fails. ImportError if
     the C library does not lay out a regex_t as glibc does.
 """
@@ -25,6 +27,9 @@ ICASE = 2
 NEWLINE = 4
 NOSUB = 8
 _NOMATCH = 1
+
+# glibc calls itself for each one, and 16,000 overflow the stack.
+_MOST_PARENTHESES = 5000
 
 _LC_ALL_MASK = 0x1FBF
 _MAX_MESSAGE_BYTES = 256
@@ -90,6 +95,8 @@ class PosixRegex:
     def __init__(self, pattern: bytes, options: int) -> None:
         self._regex = _RegexT()
         self._compiled = False
+        if pattern.count(b"(") > _MOST_PARENTHESES:
+            raise ExpressionError(f"more than {_MOST_PARENTHESES} parentheses")
         status = _libc.regcomp(ctypes.byref(self._regex), pattern, options)
         if status != 0:
             raise ExpressionError(self._message(status))

@@ -151,3 +151,16 @@ def test_rules_answer_and_warn_as_virtual_does(
         assert answer in (None, b"") if isinstance(value, int) else answer == value
     own = [line for line in lines if "virtual_mailbox_maps" not in line]
     assert logged.take() == [line for line in own if "lookup error" not in line]
+
+
+@pytest.mark.parametrize("type_", ["regexp", "pcre"])
+def test_parentheses_that_overflow_the_stack_of_the_library_are_refused(
+    logged, text_table, type_
+):
+    depth = 20_000
+    rules = b"/%sa%s/ nested\n/b/ next\n" % (b"(" * depth, b")" * depth)
+    table = open_table(f"{type_}:{text_table(rules)}", QUERY)
+    assert table.lookup(b"b") == b"next"
+    assert table.lookup(b"a") is None
+    [line] = logged.take()
+    assert "parentheses" in line
