@@ -25,7 +25,9 @@ Raises: TableError.
 Security: an address is a part of text in JSON, which MongoDB compares as it is. It must
     not be a part of a field's name or of a program ($where). In $expr a text with "$"
     in front names a field: such an address is refused. In $regex, with Postfix too, an
-    address is a pattern; it is better to compare whole fields.
+    address is a pattern; it is better to compare whole fields. Known problem: the
+    driver computes as many rounds of SCRAM as the server asks for, and the lookup
+    waits; other threads go on.
 """
 
 from __future__ import annotations
