@@ -38,6 +38,7 @@ from postvirt.model.effects import (
     Together,
     Written,
 )
+from postvirt.system import whereabouts
 from postvirt.system.service_client import exchange
 from postvirt.system.shortage import AGAIN_SECONDS, Shortage, is_shortage
 
@@ -189,22 +190,28 @@ class Engine:
             self._ignore(fd)
 
     def turn(self, until: float | None) -> None:
-        """Run what can go on; else wait for events until this time.monotonic()."""
+        """Run what can go on, until everything waits or more can go on.
+
+        When nothing can, wait for events first, until this time.monotonic().
+        """
         if self._disks.commits.are_under_way:
             self._disks.go_on_without_slow()
-        was_at_rest = not self._runnable
-        while self._runnable:
-            self._advance(*self._runnable.popleft())
-        if self._batches:
-            self._begin_batches()
-        if self._runnable:
-            return
-        if self._disks.has_work:
-            # A delivery that can go on by now may have something for the same commit.
-            if self.clients <= 1 or not self._wait_for_events(0):
-                self._disks.work(in_background=self.clients > 1)
-        elif was_at_rest:
+        if not (self._runnable or self._disks.has_work):
             self._wait_for_events(self._rest_seconds(until))
+        while True:
+            whereabouts.notes.beat()
+            while self._runnable:
+                self._advance(*self._runnable.popleft())
+            if self._batches:
+                self._begin_batches()
+                if self._runnable:
+                    continue
+            if not self._disks.has_work:
+                return
+            # A delivery that can go on by now may have something for the same commit.
+            if self.clients > 1 and self._wait_for_events(0):
+                return
+            self._disks.work(in_background=self.clients > 1)
 
     def _advance(self, task: _Task, answer: Any, error: BaseException | None) -> None:
         try:
@@ -315,9 +322,10 @@ class Engine:
             self._resume(task, error=StoppingError())
             return
         wait = _Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
-        events = select.EPOLLOUT if effect.writes else select.EPOLLIN
         try:
-            self._epoll.register(effect.fd, events)
+            self._watch_once(
+                effect.fd, select.EPOLLOUT if effect.writes else select.EPOLLIN
+            )
         except PermissionError:  # a file, which is always ready
             self._resume(task, True)
             return
@@ -331,6 +339,14 @@ class Engine:
         self._waits[effect.fd] = wait
         if effect.seconds is not None:
             self._wait_until(wait, effect.seconds)
+
+    def _watch_once(self, fd: int, events: int) -> None:
+        # It is unregistered by what closes it; most are waited for only once.
+        events |= select.EPOLLONESHOT
+        try:
+            self._epoll.register(fd, events)
+        except FileExistsError:
+            self._epoll.modify(fd, events)
 
     def _wait_until(self, wait: _Wait, seconds: float) -> None:
         self._timer_number += 1
@@ -365,9 +381,10 @@ class Engine:
         """Wait for events, and resume what waited for them; False if nothing did."""
         events = self._epoll.poll(seconds)
         for fd, _ in events:
-            wait = self._waits.get(fd)
+            wait = self._waits.pop(fd, None)
             if wait is not None:
-                self._end_wait(wait, True)
+                wait.is_over = True
+                self._resume(wait.task, True)
             elif fd in self._watchers:
                 self._watchers[fd]()
         while self._timers and self._timers[0][0] <= time.monotonic():

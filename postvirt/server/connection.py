@@ -77,11 +77,9 @@ class Connection:
             return
         request = yield from self._read_request(first)
         status = TRY_AGAIN if request is None else (yield from serve(request))
-        if not (yield from self._send(encode_reply(status))):
-            return
-        # Some systems lose data when a socket is closed right after a write, so the
-        # client is the one that hangs up.
-        yield self._readable(self.ipc_timeout)
+        # Linux keeps what was sent when the connection is closed right after that; on
+        # other systems, Postfix has to wait until the client hangs up.
+        yield from self._send(encode_reply(status))
 
     def _read_request(self, first: bytes) -> Steps[DeliveryRequest | None]:
         decoder = RequestDecoder(self.peer)
@@ -122,19 +120,14 @@ class Connection:
         except OSError:
             return b""
 
-    def _send(self, data: bytes) -> Steps[bool]:
-        """Write; False when the client waits for something that will not come.
-
-        When the client has hung up, the next read tells.
-        """
+    def _send(self, data: bytes) -> Steps[None]:
+        """Write, unless the client has hung up, or does not read."""
         try:
             while data:
                 try:
                     data = data[os.write(self.writes, data) :]
                 except BlockingIOError:
                     if not (yield Ready(self.writes, self.ipc_timeout, writes=True)):
-                        return True
+                        return
         except OSError as error:
             log.debug(f"write {self.peer}: {log.errno_text(error)}")
-            return isinstance(error, ConnectionError)
-        return True

@@ -176,7 +176,6 @@ class Worker:
             signal.alarm(self._limits.daemon_timeout)
             self._alarm_at = now
         if self._engine.clients:
-            self._parent.slot.beat()
             longest = min(longest, BEAT_SECONDS)
         if now >= self._rests_until:
             self._listen_again()
@@ -214,14 +213,13 @@ class Worker:
                 self._begin_to_leave(Leave.REPLACE)
                 return
             try:
-                client, _ = listener.accept()
-                client.setblocking(False)
+                client = _accept(listener)
             except BlockingIOError:
                 return  # those were all, or another process was faster
             except OSError as error:
                 self._rest_from_accepting(error)
                 return
-            connection = self._connection(client.fileno(), client.fileno())
+            connection = self._connection(client, client)
             self._begin_to_serve(client, connection)
             if not self._clients_are_passed:
                 yield connection
@@ -246,7 +244,7 @@ class Worker:
         else:
             self._notify(master_status.AVAILABLE)
 
-    def _begin_to_serve(self, client: socket.socket, connection: Connection) -> None:
+    def _begin_to_serve(self, client: int, connection: Connection) -> None:
         self._served += 1
         self._parent.slot.begin()
         if not self._parent.slot.is_watched:
@@ -258,14 +256,13 @@ class Worker:
             steps = self._passed_conversation(client)
         else:
             steps = self._conversation(connection)
-        self._engine.start(steps, lambda _: self._end_service(client))
+        self._engine.start(steps, lambda _: self._end_service())
         if self._served >= self._limits.max_use:
             self._begin_to_leave(Leave.REPLACE)
         elif self._served == self._successor_at:
             self._parent.ask_for_successor()
 
-    def _end_service(self, client: socket.socket) -> None:
-        close(client.detach())
+    def _end_service(self) -> None:
         self._parent.slot.end()
         self._listen_again()
 
@@ -275,6 +272,7 @@ class Worker:
         )
 
     def _conversation(self, connection: Connection) -> Steps[None]:
+        """Serve a client that was greeted, and hang up."""
         try:
             yield from connection.converse(self._assembly.agent.serve)
         except StoppingError:
@@ -282,21 +280,23 @@ class Worker:
         except Exception as error:
             # It costs this client its connection, and no other client anything.
             log.error(f"unexpected {type(error).__name__}: {error}; please report")
+        finally:
+            close(connection.reads)
 
-    def _passed_conversation(self, passing: socket.socket) -> Steps[None]:
-        client = yield from receive_client(passing)
-        close(passing.detach())
+    def _passed_conversation(self, passing: int) -> Steps[None]:
+        with socket.socket(fileno=passing) as passer:
+            client = yield from receive_client(passer)
         if client is None:
             return
         try:
             os.set_blocking(client, False)
-            connection = self._connection(client, client)
-            connection.greet()
-            yield from self._conversation(connection)
         except OSError as error:
             log.error(f"accept connection: {log.errno_text(error)}")
-        finally:
             close(client)
+            return
+        connection = self._connection(client, client)
+        connection.greet()
+        yield from self._conversation(connection)
 
     def _begin_to_leave(self, leave: Leave) -> None:
         """Accept no more clients."""
@@ -332,3 +332,13 @@ class Worker:
     def _leave_for_good(self) -> None:
         if self._leave is None:
             self._begin_to_leave(Leave.FOR_GOOD)
+
+
+def _accept(listener: socket.socket) -> int:
+    """A client's descriptor.
+
+    socket.accept() makes an object of it, with two more system calls.
+    """
+    client: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001
+    os.set_blocking(client, False)
+    return client

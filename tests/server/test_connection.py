@@ -119,12 +119,11 @@ def client() -> Iterator[Client]:
 
 @pytest.mark.parametrize("status", [0, -1])
 def test_a_request_is_served_and_answered(client: Client, status: int) -> None:
-    acts = [lambda: client.send(WIRE), client.hang_up]
-    answer = client.converse(lambda n: acts[n](), status)
+    answer = client.converse(lambda _: client.send(WIRE), status)
     assert answer == GREETING + encode_reply(status)
     assert client.served == [REQUEST]
-    # The client may take its time until it asks, and then until it hangs up.
-    assert client.waits == [None, TIMEOUT]
+    # The client may take its time until it asks.
+    assert client.waits == [None]
 
 
 def test_the_agent_speaks_first(client: Client) -> None:
@@ -138,12 +137,12 @@ def test_the_agent_speaks_first(client: Client) -> None:
 
 def test_a_request_that_comes_byte_by_byte_is_the_same_request(client: Client) -> None:
     def act(n: int) -> bool:
-        return client.send(WIRE[n : n + 1]) if n < len(WIRE) else client.hang_up()
+        return client.send(WIRE[n : n + 1])
 
     answer = client.converse(act)
     assert answer == GREETING + encode_reply(0)
     assert client.served == [REQUEST]
-    assert client.waits == [None] + [TIMEOUT] * len(WIRE)
+    assert client.waits == [None] + [TIMEOUT] * (len(WIRE) - 1)
 
 
 def test_a_client_that_changes_its_mind_is_no_error(
@@ -209,7 +208,7 @@ def test_a_client_that_hangs_up_anywhere_within_the_request_is_told_to_try_again
 ) -> None:
     for length in range(1, len(WIRE)):
         client = Client()
-        acts = iter((partial(client.send, WIRE[:length]), *[client.hang_up] * 2))
+        acts = iter((partial(client.send, WIRE[:length]), client.hang_up))
         answer = client.converse(lambda _, acts=acts: next(acts)())  # type: ignore[misc]
         client.close()
         assert client.served == []
@@ -222,11 +221,11 @@ def test_a_client_that_hangs_up_anywhere_within_the_request_is_told_to_try_again
 def test_a_client_that_stops_within_the_request_is_told_to_try_again(
     client: Client, logged: Log, length: int
 ) -> None:
-    acts = [lambda: client.send(WIRE[:length]), lambda: False, lambda: False]
+    acts = [lambda: client.send(WIRE[:length]), lambda: False]
     answer = client.converse(lambda n: acts[n]())
     assert client.served == []
     assert answer == GREETING + encode_reply(-1)
-    assert client.waits == [None, TIMEOUT, TIMEOUT]
+    assert client.waits == [None, TIMEOUT]
     assert logged.lines == complaint(WIRE[:length], "timeout")
 
 
@@ -241,17 +240,32 @@ def test_a_client_that_is_gone_when_the_answer_comes_is_no_error(
 
     client.converse(act)
     assert client.served == [REQUEST]
-    assert client.waits == [None, TIMEOUT]
+    assert client.waits == [None]
     assert logged.lines == []
 
 
-def test_a_client_that_does_not_hang_up_is_left_after_a_while(
-    client: Client, logged: Log
+@pytest.mark.parametrize("surplus", [b"", b"x", b"x" * 100_000])
+def test_an_answer_survives_that_the_agent_hangs_up(
+    client: Client, surplus: bytes
 ) -> None:
-    acts = [lambda: client.send(WIRE), lambda: False]
-    assert client.converse(lambda n: acts[n]()) == GREETING + encode_reply(0)
-    assert client.waits == [None, TIMEOUT]
-    assert logged.lines == []
+    """Also when the client has sent what nobody reads."""
+
+    client.theirs.setblocking(True)
+    fd = client.ours.fileno()
+
+    def serve(_: DeliveryRequest) -> Steps[int]:
+        yield from ()
+        client.send(surplus)
+        return 0
+
+    connection = Connection(fd, fd, "virtual socket", TIMEOUT, GREETING)
+    connection.greet()
+    for effect in connection.converse(serve):
+        assert isinstance(effect, Ready)
+        client.send(WIRE)
+    client.ours.close()
+    reply = GREETING + encode_reply(0)
+    assert client.theirs.recv(len(reply), socket.MSG_WAITALL) == reply
 
 
 BAD = {
@@ -286,15 +300,15 @@ def test_a_bad_request_is_told_to_try_again(
     answer = client.converse(act)
     assert client.served == []
     assert answer == GREETING + encode_reply(-1)
-    assert len(client.waits) == len(data) // 50_000 + 2
+    assert len(client.waits) == len(data) // 50_000 + 1
     why, last = logged.lines
     assert why.startswith("warning: ")
     assert last == f"warning: deliver_request_get: error receiving {part} attributes"
 
 
 def test_what_follows_the_request_is_ignored(client: Client) -> None:
-    acts = [lambda: client.send(WIRE + b"more\0"), client.hang_up]
-    assert client.converse(lambda n: acts[n]()) == GREETING + encode_reply(0)
+    answer = client.converse(lambda _: client.send(WIRE + b"more\0"))
+    assert answer == GREETING + encode_reply(0)
     assert client.served == [REQUEST]
 
 
@@ -303,11 +317,8 @@ def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
 ) -> None:
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
     stats = REQUEST.stats._replace(agent_handoff=Timestamp())
-    acts = [
-        lambda: client.send(encode_request(REQUEST._replace(stats=stats))),
-        client.hang_up,
-    ]
-    client.converse(lambda n: acts[n]())
+    wire = encode_request(REQUEST._replace(stats=stats))
+    client.converse(lambda _: client.send(wire))
     (served,) = client.served
     assert served.stats == stats._replace(
         agent_handoff=Timestamp(1_700_000_000, 123_456)
@@ -318,7 +329,7 @@ def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
 def test_an_answer_that_does_not_fit_waits_for_room(
     client: Client, has_room: bool
 ) -> None:
-    """A client that never reads is left after a while; reading tells that."""
+    """A client that never reads is left after a while."""
     client.ours.setblocking(False)
     filler = 0
     with suppress(BlockingIOError):
@@ -336,7 +347,8 @@ def test_an_answer_that_does_not_fit_waits_for_room(
     assert steps.send(True) == Ready(fd, TIMEOUT, writes=True)
     if has_room:
         assert len(client.received()) == filler
-    assert steps.send(has_room) == Ready(fd, TIMEOUT, can_be_abandoned=True)
+    with pytest.raises(StopIteration):
+        steps.send(has_room)
     assert client.received().endswith(encode_reply(0)) == has_room
 
 
@@ -356,9 +368,7 @@ def test_a_pair_of_pipes_is_as_good_as_a_socket() -> None:
     connection = Connection(to_agent, from_agent, "peer", 1.0, GREETING)
     connection.greet()
     steps = connection.converse(serve)
-    assert [effect.fd for effect in steps if isinstance(effect, Ready)] == (
-        [to_agent] * 2
-    )
+    assert [effect.fd for effect in steps if isinstance(effect, Ready)] == [to_agent]
     os.close(from_agent)
     assert os.read(to_client, 65_536) == GREETING + encode_reply(0)
     assert served == [REQUEST]
