@@ -49,6 +49,8 @@ from postvirt.system.shortage import AGAIN_SECONDS, Shortage
 # waits the few milliseconds until the new one is ready.
 _SPARE_PART = 10
 
+_ANNOUNCEMENT = encode_announcement(DELIVERY_REQUEST)
+
 # The loop of a worker with clients comes round at least as often as this.
 BEAT_SECONDS = 0.25
 
@@ -105,9 +107,7 @@ class Worker:
     ) -> None:
         self._clients_are_passed = clients_are_passed
         self._assembly = assembly
-        self._greeting = (
-            encode_announcement(DELIVERY_REQUEST) if services_announce else READY
-        )
+        self._greeting = _ANNOUNCEMENT if services_announce else READY
         self._peer = f"{service_name} socket"
         self._limits = limits
         self._successor_at = limits.max_use - limits.max_use // _SPARE_PART
@@ -119,7 +119,7 @@ class Worker:
             on_commit=assembly.on_commit,
         )
         self._listeners: Sequence[socket.socket] = ()
-        self._parent = Parent()
+        self._parent: Parent  # when it begins to serve
         self._leave: Leave | None = None
         self._served = 0
         self._was_taken = False
@@ -162,6 +162,7 @@ class Worker:
 
     def serve_pair(self, reads: int, writes: int) -> None:
         """Serve one client on a pair of descriptors."""
+        self._parent = Parent()
         connection = self._connection(reads, writes)
         connection.greet()
         self._engine.run(self._conversation(connection))
@@ -304,7 +305,8 @@ class Worker:
         was_taken = not self._is_listening
         self._end_listening()
         if leave in REPLACED:
-            self._parent.ask_for_another()
+            if not self._parent.slot.is_dismissed:  # else there is another one
+                self._parent.ask_for_another()
             if was_taken:
                 self._notify(master_status.AVAILABLE)
 
