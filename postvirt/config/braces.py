@@ -6,6 +6,8 @@ Raises: nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 def balanced(text: str, begin: int = 0, *, kind: str = "{}") -> int:
     """The number of characters of {...} that begins there; 0 when it is not closed.
@@ -21,6 +23,25 @@ def balanced(text: str, begin: int = 0, *, kind: str = "{}") -> int:
         if depth == 0:
             return index + 1 - begin
     return 0
+
+
+def items(text: str, separators: str) -> Iterator[tuple[int, int]]:
+    """Where the items begin and end that are between these characters.
+
+    {...} keeps an item together. A brace that is never closed reaches to the end.
+    """
+    begin = at = 0
+    while at < len(text):
+        if text[at] in separators:
+            if begin < at:
+                yield begin, at
+            begin = at = at + 1
+        elif text[at] == "{":
+            at += balanced(text, at) or len(text)
+        else:
+            at += 1
+    if begin < len(text):
+        yield begin, len(text)
 
 
 def braced(text: str) -> tuple[str, str]:

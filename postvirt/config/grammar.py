@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STARTS: dict[str, list[str]] = {
     "main_cf": ["start"],
     "value": ["reference"],
-    "master_cf": ["file", "entry"],
+    "master_cf": ["start"],
 }
 
 # The grammar whose trees contain every token; for the others, positions are enough.

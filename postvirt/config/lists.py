@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
-from postvirt.config.braces import balanced
+from postvirt.config.braces import items
 
 Lock = Literal["fcntl", "flock", "dotlock"]
 
@@ -25,18 +25,7 @@ def split(value: str) -> tuple[str, ...]:
     """
     if "{" not in value:
         return words(value)
-    items = []
-    begin = at = 0
-    while at < len(value):
-        if value[at] in _SEPARATOR:
-            items.append(value[begin:at])
-            begin = at = at + 1
-        elif value[at] == "{":
-            at += balanced(value, at) or len(value)
-        else:
-            at += 1
-    items.append(value[begin:])
-    return tuple([item for item in items if item])
+    return tuple([value[begin:end] for begin, end in items(value, _SEPARATOR)])
 
 
 def words(value: str) -> tuple[str, ...]:

@@ -13,14 +13,19 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from postvirt.config.braces import braced
+from postvirt.config import usual
+from postvirt.config.braces import braced, items
 from postvirt.config.grammar import parser
 from postvirt.config.logical_lines import SPACE, join, origin, orphan, position
 from postvirt.config.main_cf import split_nameval
 from postvirt.errors import ConfigError
 from postvirt.model.origin import Origin
+
+if TYPE_CHECKING:
+    from lark import Token
 
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
 
@@ -125,18 +130,36 @@ def parse(text: str, path: str) -> MasterCf:
     """Parse the text of the master.cf at `path`; the path is for messages only."""
     services: list[Service] = []
     problems: list[ConfigError] = []
-    for token in parser("master_cf").parse(text, start="file").children:
-        if not isinstance(token, str):
-            raise AssertionError("the grammar has lines only")
-        if token.type == "ORPHAN":
-            problems.append(orphan(token, path))
+    for line in _lines(text):
+        if not isinstance(line, _Line):
+            problems.append(orphan(line, path))
             continue
-        entry = _Entry(str(token), token.start_pos or 0, text, path)
         try:
-            services.append(entry.service())
+            services.append(_Entry(line.text, line.begin, text, path).service())
         except ConfigError as error:
             problems.append(error)
     return MasterCf(path, tuple(services), tuple(problems))
+
+
+class _Line(NamedTuple):
+    """A logical line, and where it begins in the file."""
+
+    text: str
+    begin: int
+
+
+def _lines(text: str) -> Iterator[_Line | Token]:
+    """The logical lines of a master.cf; a Token is one that continues nothing."""
+    entries = usual.entries(text)
+    if entries is not None:
+        for entry in entries:
+            yield _Line(entry[0], entry.start())
+        return
+    for token in parser("master_cf").parse(text).children:
+        if not isinstance(token, str):
+            raise AssertionError("the grammar has lines only")
+        is_entry = token.type == "ENTRY"
+        yield _Line(str(token), token.start_pos or 0) if is_entry else token
 
 
 class _Field(NamedTuple):
@@ -160,9 +183,8 @@ class _Entry:
     def service(self) -> Service:
         """Raises: ConfigError for the first mistake."""
         fields = [
-            _Field(self._line[c.meta.start_pos : c.meta.end_pos], c.meta.start_pos)
-            for c in parser("master_cf").parse(self._line, start="entry").children
-            if not isinstance(c, str)
+            _Field(self._line[begin:end], begin)
+            for begin, end in items(self._line, _BLANKS)
         ]
         if len(fields) < len(_FIELDS):
             self._refuse(

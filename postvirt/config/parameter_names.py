@@ -11,10 +11,12 @@ Raises: FileNotFoundError when the package is incomplete.
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from pathlib import Path
 
 from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS
+
+_OTHERS = os.path.join(os.path.dirname(__file__), "other_parameters.txt")
 
 # Their defaults depend on the machine.
 MACHINE_MADE = frozenset({"myhostname", "mydomain", "mynetworks"})
@@ -119,8 +121,9 @@ def service_defaults(service: str, command: str) -> dict[str, str]:
 def builtin_defaults() -> dict[str, str]:
     """Every other parameter by name, except those of `MACHINE_MADE` and `READ_ONLY`."""
     defaults = dict.fromkeys(LEGACY, "")
-    others = Path(__file__).with_name("other_parameters.txt")
-    for line in others.read_text("ascii").splitlines():
+    with open(_OTHERS, encoding="ascii") as file:
+        lines = file.read().splitlines()
+    for line in lines:
         name, separator, default = line.partition(" =")
         if separator and not line.startswith("#"):
             defaults[name] = default.strip(" ")

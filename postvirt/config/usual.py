@@ -1,10 +1,10 @@
 r"""The usual forms in main.cf, read without lark.
 
 Importing lark and building a parser takes longer than all else that a process does
-until it accepts a client. So a file of assignments, comments and blank lines, and a
-reference without mistakes and with no more than two levels of braces in its operands,
-are read by these regular expressions. Everything else, mistakes above all, is read by
-the grammars. Both give the same for what both read.
+until it accepts a client. So a file of assignments (or of services), comments and
+blank lines, and a reference without mistakes and with no more than two levels of braces
+in its operands, are read by these regular expressions. Everything else, mistakes above
+all, is read by the grammars. Both give the same for what both read.
 
 Raises: nothing.
 """
@@ -22,6 +22,9 @@ _ASSIGNMENT = re.compile(
     r"(?P<value>[^\n]+(\n(?=[ \t\r\f\v\n#])[^\n]*)*|(\n(?=[ \t\r\f\v\n#])[^\n]*)+)?"
 )
 _SKIPPED = re.compile(r"([ \t\r\f\v]*#[^\n]*|[ \t\r\f\v]+(?![^\n])|\n)+")
+
+# As in master_cf.lark: ENTRY.
+_ENTRY = re.compile(r"[^ \t\r\f\v\n#][^\n]*(\n(?=[ \t\r\f\v\n#])[^\n]*)*")
 
 # As in value.lark: `reference`.
 _BLANKS = r"[ \t\r\n]*"
@@ -68,6 +71,21 @@ def lines(text: str) -> list[Line] | None:
             rest = match["value"] or ""
             found.append(Line(match["head"], number, match.end("head"), rest))
         number += text.count("\n", at, match.end())
+        at = match.end()
+    return found
+
+
+def entries(text: str) -> list[re.Match[str]] | None:
+    """The logical lines of a master.cf; None if it needs the grammar."""
+    found = []
+    at = 0
+    while at < len(text):
+        match = _SKIPPED.match(text, at)
+        if match is None:
+            match = _ENTRY.match(text, at)
+            if match is None:
+                return None
+            found.append(match)
         at = match.end()
     return found
 

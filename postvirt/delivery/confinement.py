@@ -29,7 +29,6 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 from postvirt.model.mailbox import Owner
@@ -62,6 +61,10 @@ _OF_THE_SYSTEM = (
     "/usr",
     *{sys.prefix, sys.base_prefix},
 )
+
+
+# What a security module, such as SELinux, calls this process.
+_LABEL = "/proc/self/attr/current"
 
 
 class Confinement(NamedTuple):
@@ -173,7 +176,8 @@ def _why_not_for_good() -> str:
     if not capabilities.has(capabilities.KILL):
         return "CAP_KILL is missing"
     try:
-        label = Path("/proc/self/attr/current").read_text().strip("\0\n")
+        with open(_LABEL) as file:
+            label = file.read().strip("\0\n")
     except OSError:
         return ""
     if not label or "unconfined" in label:

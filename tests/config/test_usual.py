@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 from hypothesis import given, settings
+from lark import Token
 
 from postvirt.config import reference, usual
+from postvirt.config.grammar import parser
 from postvirt.config.load import Texts
 from postvirt.config.main_cf import _lines
 from postvirt.config.parameters import PARAMETERS
@@ -30,6 +32,24 @@ def test_lines_are_read_as_the_grammar_reads_them():
         found = usual.lines(content)
         usual_files += found is not None
         assert found is None or found == list(_lines(content)), content
+    assert FILES / 4 < usual_files < FILES
+
+
+def test_entries_are_read_as_the_grammar_reads_them():
+    draw = random.Random(20240305)
+    usual_files = 0
+    for _ in range(FILES):
+        some = [draw.choice(LINES) for _ in range(draw.randrange(7))]
+        content = "\n".join(some) + draw.choice(["", "\n"])
+        found = usual.entries(content)
+        children = parser("master_cf").parse(content).children
+        tokens = [token for token in children if isinstance(token, Token)]
+        if found is None:
+            assert any(token.type == "ORPHAN" for token in tokens)
+            continue
+        usual_files += 1
+        wanted = [(str(token), token.start_pos) for token in tokens]
+        assert [(one[0], one.start()) for one in found] == wanted, content
     assert FILES / 4 < usual_files < FILES
 
 

@@ -99,14 +99,10 @@ def test_where_capset_is_refused_mail_is_delivered_all_the_same(ground: Path) ->
     ],
 )
 def test_under_a_policy(
-    label: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+    label: str, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Path.read_text
-
-    def read(path: Path) -> str:
-        return label if path == Path("/proc/self/attr/current") else real(path)
-
-    monkeypatch.setattr(Path, "read_text", read)
+    (tmp_path / "label").write_text(label)
+    monkeypatch.setattr(confinement, "_LABEL", tmp_path / "label")
     found = confinement.find(MAIL_OWNER, 100)
     assert list(found.missing) == said
     assert found.for_good == (not said)
