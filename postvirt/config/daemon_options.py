@@ -21,6 +21,7 @@ _TRANSPORTS = ("inet", "unix", "pass")
 
 # What atoi(3) reads from a string.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
+_MOST_CHARACTERS = 1000  # of a number; int() refuses more than 4300
 
 
 class Options(NamedTuple):
@@ -126,7 +127,7 @@ def _next_option(arguments: list[str]) -> tuple[str, str, list[str]]:
 
 def _positive(value: str, what: str) -> int:
     found = _NUMBER.match(value)
-    number = int(found[0]) if found else 0
+    number = int(found[0]) if found and len(found[0]) <= _MOST_CHARACTERS else 0
     if number <= 0:
         raise ConfigError(f"invalid {what}: {value}")
     return number

@@ -147,6 +147,11 @@ ERRORS: dict[tuple[str, ...], str] = {
 GENERATIONS = ("x", "", " 1", "-1", "1x", "+1")
 
 
+def test_a_number_without_end_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="invalid socket_count: 999"):
+        parse_options(("virtual", "-t", "unix", "-s", "9" * 5000), {})
+
+
 @pytest.mark.parametrize("arguments", ERRORS)
 def test_a_mistake_has_postfixs_words(arguments: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -7,6 +7,7 @@ to one value, targets compare them.
 
     scripts/fuzz                      every target, 20,000 inputs each
     scripts/fuzz -n 1000000 records   one of them, more thoroughly
+    scripts/fuzz --repeated           long inputs of one piece (`repeated`)
 
 atheris (libFuzzer) chooses the inputs: it keeps and changes those that execute code of
 postvirt that none before has executed.

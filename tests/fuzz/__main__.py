@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import atheris
 
+from tests.fuzz.repeated import mistakes
 from tests.fuzz.target import ENDED, Target, directory
 
 # Of one input, in seconds and megabytes, on a busy machine.
@@ -30,6 +31,9 @@ def main() -> int:
     """Run them; 0 if no input was too much for any target."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
     parser.add_argument("-n", type=int, default=20_000, help="inputs for each target")
+    parser.add_argument(
+        "--repeated", action="store_true", help="long inputs of one piece, instead"
+    )
     parser.add_argument("--seed", type=int, default=1, help="other inputs")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
     options = parser.parse_args()
@@ -37,11 +41,12 @@ def main() -> int:
     unknown = set(options.targets) - set(targets)
     if unknown:
         parser.error(f"no target {', '.join(unknown)}; there are {', '.join(targets)}")
-    failed = [
-        name
-        for name in options.targets or targets
-        if not _fuzz(targets[name], options.n, options.seed)
-    ]
+    chosen = [targets[name] for name in options.targets or targets]
+    if options.repeated:
+        _silence()
+        failed = [one.name for one in chosen if not _repeat(one)]
+    else:
+        failed = [one.name for one in chosen if not _fuzz(one, options.n, options.seed)]
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -65,6 +70,21 @@ def _quiet() -> Iterator[None]:
     finally:
         os.dup2(before, 2)
         os.close(before)
+
+
+def _silence() -> None:
+    """Log nothing."""
+    from postvirt.system import log
+
+    log.start(lambda *_: None)
+
+
+def _repeat(target: Target) -> bool:
+    """Run one target with inputs of one piece over and over."""
+    began = time.process_time()
+    found = list(mistakes(target))
+    print(f"{target.name:<16}{time.process_time() - began:.1f} s", *found, sep="\n  ")
+    return not found
 
 
 def _fuzz(target: Target, inputs: int, seed: int) -> bool:
@@ -112,9 +132,7 @@ def _be_child(target: Target, place: Path, inputs: int, seed: int) -> NoReturn:
         "report_slow_units": _SLOW_SECONDS,
         "rss_limit_mb": _MOST_MEGABYTES,
     }
-    from postvirt.system import log as messages
-
-    messages.start(lambda *_: None)
+    _silence()
     arguments = [f"-{name}={value}" for name, value in options.items()]
     artifacts = f"-artifact_prefix={place}/input-"
     atheris.Setup(

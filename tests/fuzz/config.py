@@ -129,7 +129,7 @@ TARGETS = (
             b"# a\nmail_name = ${{$compatibility_level} <level {1} ? {no} : {yes}}\n",
             b"a = b\n  c\n#\n d = $e\na =\n=\nx\n   \n",
         ],
-        longest=1024,
+        longest=500,
     ),
     Target(
         fuzz_expansion,

@@ -217,12 +217,12 @@ TARGETS = (
     Target(
         _of_file("texthash"),
         [b'\x00a@b c\n# d\n  e\n"x y" z\na:\nk\xff\tv\\'],
-        longest=1024,
+        longest=500,
     ),
     Target(
         _of_file("cidr"),
         [b"\x00192.0.2.0/24 a\n!2001:db8::/32 b\nif 192.0.2.1\n[::1] c\nendif\n!0/0 d"],
-        longest=1024,
+        longest=500,
     ),
     Target(_of_file("regexp"), [_RULES], longest=500),
     Target(_of_file("pcre"), [_RULES], longest=500),
@@ -238,7 +238,7 @@ TARGETS = (
         longest=200,
     ),
     Target(fuzz_domain_list, [b"a, !b {c d} # e", b"[1.2.3.4], .f"], longest=500),
-    Target(fuzz_cf_file, [b"a = b\n c\nb = 0x7\nc = yes\nhosts = x\n"], longest=1024),
+    Target(fuzz_cf_file, [b"a = b\n c\nb = 0x7\nc = yes\nhosts = x\n"], longest=500),
     Target(
         fuzz_template,
         [b"SELECT %s FROM '%u' \"%d\" %1 %% e'%S'\0bob@example.com"],

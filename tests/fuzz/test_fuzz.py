@@ -16,10 +16,9 @@ _INPUTS = 1000
 _ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
-def test_whatever_the_bytes_there_is_a_value_or_a_refusal() -> None:
+def _fuzz(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "-n", str(_INPUTS)],
+        [sys.executable, "-m", "tests.fuzz", *arguments],
         cwd=_ROOT,
         env=os.environ | {"PYTHONHASHSEED": "0"},
         capture_output=True,
@@ -27,5 +26,19 @@ def test_whatever_the_bytes_there_is_a_value_or_a_refusal() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_whatever_the_bytes_there_is_a_value_or_a_refusal() -> None:
+    said = _fuzz("-n", str(_INPUTS))
     for target in ("records", "settings", "hash"):
-        assert f"{target:<16}{_INPUTS} inputs" in done.stdout
+        assert f"{target:<16}{_INPUTS} inputs" in said
+
+
+@pytest.mark.slow
+def test_long_inputs_take_no_longer_than_they_are() -> None:
+    """Of some targets, for which that takes a moment."""
+    targets = ("records", "options", "texthash", "regexp", "mailbox", "control")
+    said = _fuzz("--repeated", *targets)
+    assert len(said.splitlines()) == len(targets)

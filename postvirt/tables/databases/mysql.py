@@ -32,6 +32,7 @@ Raises: TableError.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 
@@ -67,6 +68,7 @@ from postvirt.tables.table import TableOptions
 # Where Debian's servers listen.
 DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"
 DEFAULT_PORT = "3306"
+_PORT = re.compile("[0-9]{1,5}")
 
 _UTF8 = ("utf8mb4", "utf8mb3", "utf8")
 CHARSETS = (*_UTF8, "latin1", "ascii")
@@ -126,7 +128,9 @@ class MysqlServers(Servers[LimitedConnection]):
         port = port or self._options.get("port", DEFAULT_PORT)
         try:
             number = (
-                int(port) if port.isdecimal() else socket.getservbyname(port, "tcp")
+                int(port)
+                if _PORT.fullmatch(port)
+                else socket.getservbyname(port, "tcp")
             )
         except OSError:
             raise TableError(f"unknown service: {port}/tcp") from None

@@ -14,6 +14,7 @@ Security: a server may ask for the password in clear text; see `clear_text`. On 
 from __future__ import annotations
 
 import random
+import re
 import socket
 from collections.abc import Iterator
 
@@ -27,6 +28,7 @@ from postvirt.tables.databases.received import Received
 from postvirt.tables.databases.servers import ServerError
 
 # libpq's words for TLS that a server cannot talk the client out of.
+_WHOLE_NUMBER = re.compile("[0-9]{1,9}")
 _TLS_MODES = ("require", "verify-ca", "verify-full")
 NO_CLEAR_TEXT = "!password"
 _NEEDS_TLS = (
@@ -114,7 +116,8 @@ def connect(settings: Settings, login: Login) -> LimitedConnection:
 
 def _seconds(settings: Settings) -> float:
     given = settings.get("connect_timeout", "")
-    return int(given) if given.isdecimal() and int(given) else CONNECT_SECONDS
+    is_number = _WHOLE_NUMBER.fullmatch(given) is not None
+    return int(given) if is_number and int(given) else CONNECT_SECONDS
 
 
 def _attempts(settings: Settings) -> Iterator[Settings | str]:

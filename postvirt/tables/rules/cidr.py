@@ -136,18 +136,19 @@ def _network(pattern: bytes, *, negated: bool) -> _Network:
     shown = f'"{text(address)}/{text(length)}"'
     if not length.isdigit():
         raise ValueError(f"bad mask value in {shown}")
-    if int(length) > bits:
+    prefix = int(length.lstrip(b"0")[:4] or b"0")
+    if prefix > bits:
         raise ValueError(f"bad mask length in {shown}")
     try:
         base = Address.of(address)
     except ValueError:
         raise ValueError(f"bad network value in {shown}") from None
-    mask = (1 << bits) - (1 << (bits - int(length)))
+    mask = (1 << bits) - (1 << (bits - prefix))
     if base.number & ~mask:
         better = Address(family, base.number & mask)
         raise ValueError(
             f"non-null host address bits in {shown},"
-            f' perhaps you should use "{better}/{int(length)}" instead'
+            f' perhaps you should use "{better}/{prefix}" instead'
         )
     return _Network(base, mask, negated)
 

@@ -261,6 +261,7 @@ def root(mariadb):
         ({"dbname": ""}, "dbname: bad string length 0 < 1"),
         ({"charset": "gbk"}, "charset gbk is not supported"),
         ({"hosts": "h:nonsense"}, "unknown service: nonsense/tcp"),
+        ({"hosts": "h:" + "9" * 5000}, "unknown service: 9+/tcp"),
         ({"option_file": "/none"}, "open /none: No such file or directory"),
         ({"tls_CAfile": "/none"}, "TLS settings: .*No such file"),
         ({"tls_ciphers": "none"}, "TLS settings: .*No cipher can be selected"),

@@ -98,3 +98,11 @@ def test_networks_answer_and_warn_as_postmap_does(postfix, logged, text_table, r
 
 def test_a_part_of_an_address_is_no_key():
     assert not open_table("cidr:{{192.0.2.1 x}}", QUERY).fixed
+
+
+def test_a_mask_of_any_number_of_digits_is_read(logged, text_table):
+    rules = b"192.0.2.0/%s24 a\n192.0.2.0/%s b\n" % (b"0" * 5000, b"9" * 5000)
+    table = open_table(f"cidr:{text_table(rules)}", QUERY)
+    assert table.lookup(b"192.0.2.1") == b"a"
+    [line] = logged.take()
+    assert "bad mask length" in line
