@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from postvirt.config.evaluation import DEFAULT_DOMAIN
 from postvirt.config.expansion import MACRO_ERROR, expand, scan
@@ -44,8 +44,7 @@ _PROGRAM = "postconf"
 ReadTable = Callable[[str], "MainCf | str | None"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(NamedTuple):
     """The sources of a listing.
 
     directory    of main.cf and master.cf
@@ -63,14 +62,18 @@ class Sources:
     warn: Callable[[str], None]
 
 
-@dataclass(slots=True)
 class _Scope:
     """The -o options of one service, and the user-defined names that count in them."""
 
-    label: str
-    own: dict[str, str]
-    options: dict[str, str]
-    valid: set[str] = field(default_factory=set)
+    __slots__ = ("label", "options", "own", "valid")
+
+    def __init__(
+        self, label: str, own: dict[str, str], options: dict[str, str]
+    ) -> None:
+        self.label: Final = label
+        self.own: Final = own
+        self.options: Final = options
+        self.valid: set[str] = set()
 
 
 class Listing:

@@ -6,7 +6,7 @@ Raises: ConfigError when there is no such entry.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.config_files import read_master_cf
 from postvirt.config.load import Loaded, check, load
@@ -18,8 +18,7 @@ from postvirt.errors import ConfigError
 USUAL_NAME = "virtual"
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryService:
+class DeliveryService(NamedTuple):
     """A process with its settings.
 
     service  the transport through which mail reaches it

@@ -13,8 +13,7 @@ import grp
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
@@ -48,8 +47,7 @@ from postvirt.tables.opener import TableOpener
 Verdict = Literal["delivered", "deferred", "bounced", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Everything about one address.
 
     verdict   what would happen to a message; "unknown" when this process may not act

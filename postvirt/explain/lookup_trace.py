@@ -9,7 +9,7 @@ Raises: what the tables raise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
@@ -18,8 +18,7 @@ from postvirt.tables.maps import Maps
 from postvirt.tables.table import Table
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One lookup, and the answer.
 
     parameter  the parameter that lists the table
@@ -39,8 +38,7 @@ class Question:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LocalDomain:
+class LocalDomain(NamedTuple):
     """Whether this machine is a domain's final destination; None if unknown."""
 
     domain: bytes

@@ -18,7 +18,7 @@ import stat
 import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.parameters import Settings
 from postvirt.mailbox.mbox import Locking
@@ -46,8 +46,7 @@ _MAILDIR_LIMIT = re.compile(rb"([0-9]{1,18})S")
 _MOST_MAILDIRSIZE_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxFinding:
+class MailboxFinding(NamedTuple):
     """The result of one check; one that is not sound stands against a delivery."""
 
     subject: str
@@ -55,8 +54,7 @@ class MailboxFinding:
     is_sound: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class MessageSize:
+class MessageSize(NamedTuple):
     """A message: its size, and the size of what a delivery writes for it."""
 
     size_bytes: int

@@ -10,7 +10,7 @@ Raises: nothing; what cannot be decided is a remark as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.lists import words
 from postvirt.config.load import Texts
@@ -27,8 +27,7 @@ from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import TableOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """One step of the mail's way; it may lead elsewhere."""
 
     text: str

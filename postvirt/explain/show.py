@@ -6,8 +6,7 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from postvirt.explain.explainer import Explanation, Verdict
 from postvirt.explain.lookup_trace import LocalDomain, Question
@@ -25,8 +24,7 @@ _WORDS: dict[Verdict, str] = {
 _ONLY_ROOT = "only root or the owner can check the mailbox"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """Rows below a title; all rows have the same number of cells.
 
     moods  of the rows

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from postvirt.errors import ConfigError
 from postvirt.installation import diversions
@@ -37,8 +37,7 @@ from postvirt.system.path_control import may_others_write, way_to
 _REINSTALL = "reinstall Postfix, then try again"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step, and the words for it."""
 
     text: str

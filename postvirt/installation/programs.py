@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import NamedTuple
 
 _OF_POSTFIX = b"\0mail_version="
 # The line by which a launcher is known.
@@ -36,8 +36,7 @@ class Program(Enum):
     SOMETHING_ELSE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class RegularFile:
+class RegularFile(NamedTuple):
     """A file that was opened: its content and its status."""
 
     content: bytes

@@ -11,7 +11,7 @@ Raises: ConfigError for a parameter or a table that cannot be used, TableError f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from postvirt.config.lists import split
 from postvirt.config.load import Texts
@@ -38,8 +38,7 @@ TRANSPORTS = {
 _NOT_AN_ALIAS = "error:User unknown in virtual alias table"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """How mail for an address leaves the queue.
 
     domain_class  the list that contains its domain, "" if none does
@@ -112,7 +111,7 @@ class Router:
             return route  # transport_maps is not asked
         entry = self._entry(fold(address, utf8=self._settings.smtputf8_enable))
         if entry is None or not entry.transport:
-            return replace(route, entry=entry)
+            return route._replace(entry=entry)
         return Route(route.domain_class, TRANSPORT_MAPS, entry.value, entry)
 
     def _entry(self, address: bytes) -> TransportEntry | None:

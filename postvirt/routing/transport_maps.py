@@ -18,7 +18,7 @@ Raises: TableError when a table fails; ConfigError when one cannot be opened.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
@@ -33,8 +33,7 @@ TRANSPORT_MAPS = "transport_maps"
 _EVERYTHING = b"*"
 
 
-@dataclass(frozen=True, slots=True)
-class TransportEntry:
+class TransportEntry(NamedTuple):
     """An entry of a table: "transport:nexthop", of which either may be empty."""
 
     table: str

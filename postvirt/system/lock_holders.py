@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.system import mounts
 from postvirt.system.locks import FLOCK_STRUCTURE
@@ -18,8 +18,7 @@ from postvirt.system.locks import FLOCK_STRUCTURE
 _MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """A process that holds the lock; pid is -1 if it is unknown."""
 
     pid: int

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ROOT = 0
 # The number of symbolic links that the kernel follows in one path.
 _MOST_LINKS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A symbolic link that root should not follow: who made it, and where it leads."""
 
     path: bytes
@@ -31,8 +30,7 @@ class Link:
     target: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """The way to a path.
 
     path     the same place without root's symbolic links

@@ -12,7 +12,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.system import capabilities, file_identity
 
@@ -37,8 +37,7 @@ _syscall.argtypes = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """How many bytes or inodes are used; a limit of 0 is none.
 
     soft_until   when the soft limit becomes a hard one, in seconds since 1970; 0 if it
@@ -59,8 +58,7 @@ class Use:
         return not (self.soft and after > self.soft and has_ended)
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """The quota of a user or of a group on one file system."""
 
     kind: str

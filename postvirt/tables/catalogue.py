@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from postvirt.errors import TableError
 from postvirt.tables.table_types import TYPES, load_type
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A table type.
 
     state    "built in", "installed" or "missing" for its driver, or "refused"

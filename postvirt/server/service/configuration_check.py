@@ -12,9 +12,8 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from postvirt.config.excerpt import render
 from postvirt.errors import ConfigError
@@ -29,8 +28,7 @@ from postvirt.system.seccomp import refuse_new_privileges
 SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What was found, as text for a person."""
 
     errors: Sequence[str]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from postvirt.system import log
 
@@ -15,11 +14,13 @@ from postvirt.system import log
 WORKS = b"\0"
 
 
-@dataclass(slots=True)
 class Starter:
     """The process that waits until the service works; fd is the pipe to it."""
 
-    fd: int
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
 
     def tell(self, severity: str, line: bytes) -> None:
         """Pass on what goes wrong meanwhile, as a sink of the log."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.config.config_files import read_master_cf
 from postvirt.config.daemon_options import Options, parse_options
@@ -19,8 +19,7 @@ from postvirt.errors import ConfigError
 PROCESS_NAME = "postvirt"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What to start, according to the command line; main.cf is that of $MAIL_CONFIG.
 
     like         the entry of master.cf whose options apply; "" is `virtual`, if any

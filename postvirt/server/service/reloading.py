@@ -21,9 +21,9 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from typing import Final
 
 from postvirt import __version__
 from postvirt.config.excerpt import render
@@ -61,7 +61,6 @@ class Phase(Enum):
     TAKEN_BACK = auto()
 
 
-@dataclass(slots=True)
 class _Attempt:
     """The reload that is under way.
 
@@ -69,9 +68,12 @@ class _Attempt:
     checker    the process that checks the configuration; 0 for none
     """
 
-    replies: Sequence[Reply]
-    checker: int = 0
-    warnings: Sequence[str] = ()
+    __slots__ = ("checker", "replies", "warnings")
+
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        self.replies: Final = replies
+        self.checker = 0
+        self.warnings: Sequence[str] = ()
 
 
 class Reload:

@@ -20,8 +20,7 @@ Raises: TableError for parameters that cannot be used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import ldap
 import ldap.sasl
@@ -55,8 +54,7 @@ def is_url(host: str) -> bool:
     return host.lower().startswith(("ldap://", "ldaps://", "ldapi://"))
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(NamedTuple):
     """How to connect.
 
     urls      separated by blanks
@@ -70,13 +68,17 @@ class Directory:
     timeout_seconds: int
     bind: str
     bind_dn: str
-    bind_pw: str = field(repr=False)
-    sasl: dict[int, str] = field(repr=False)
+    bind_pw: str
+    sasl: dict[int, str]
     sasl_mechs: str
     start_tls: bool
     chases: bool
     has_tls: bool
     options: tuple[tuple[int, str | int], ...]
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"<Directory {self.urls}>"
 
     @classmethod
     def of(

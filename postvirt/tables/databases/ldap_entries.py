@@ -19,7 +19,7 @@ Raises: TableError when a limit is reached.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import ldap
@@ -47,8 +47,7 @@ _URL_SCOPES = {
 Entry = tuple[str, Mapping[str, Sequence[bytes]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """Names of attributes, by the purpose of their values."""
 
     terminal: tuple[str, ...]
@@ -62,8 +61,7 @@ class Attributes:
         return self.terminal + self.leaf + self.regular + self.special
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(NamedTuple):
     """A search in the directory; scope is libldap's number."""
 
     base: str
@@ -76,8 +74,7 @@ class Search:
 Answer = Callable[[Search], Sequence[Entry] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A value of a special attribute."""
 
     attribute: str

@@ -22,8 +22,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from postvirt.errors import TableError
 from postvirt.system import log
@@ -57,7 +56,6 @@ class TooLargeError(RefusedError):
         super().__init__(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
 
-@dataclass(slots=True)
 class Server(Generic[Connection]):
     """One server and its state.
 
@@ -68,13 +66,24 @@ class Server(Generic[Connection]):
     retry_at    when it may be tried again after a failure
     """
 
-    shown: str
-    kind: Kind
-    address: str
-    port: str = ""
-    connection: Connection | None = None
-    last_used: float = 0.0
-    retry_at: float = 0.0
+    __slots__ = (
+        "address",
+        "connection",
+        "kind",
+        "last_used",
+        "port",
+        "retry_at",
+        "shown",
+    )
+
+    def __init__(self, shown: str, kind: Kind, address: str, port: str = "") -> None:
+        self.shown: Final = shown
+        self.kind: Final = kind
+        self.address: Final = address
+        self.port: Final = port
+        self.connection: Connection | None = None
+        self.last_used = 0.0
+        self.retry_at = 0.0
 
 
 class Servers(ABC, Generic[Connection]):

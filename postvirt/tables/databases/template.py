@@ -22,7 +22,7 @@ Raises: ValueError for a template that Postfix would not accept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postvirt.model.text import wire
 
@@ -37,8 +37,7 @@ _DIGITS = "123456789"
 _LETTERS = frozenset("sudSUD" + _DIGITS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Expansion:
+class _Expansion(NamedTuple):
     """A letter, and the quotes that surround it."""
 
     letter: str

@@ -12,8 +12,8 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 import lmdb
 
@@ -35,12 +35,14 @@ except lmdb.Error:
     pass
 
 
-@dataclass(slots=True)
 class _Shared:
     """An environment, and the number of tables that use it."""
 
-    environment: lmdb.Environment
-    users: int = 0
+    __slots__ = ("environment", "users")
+
+    def __init__(self, environment: lmdb.Environment) -> None:
+        self.environment: Final = environment
+        self.users = 0
 
 
 # The library refuses to open a file twice in a process, but two lists may name one

@@ -17,8 +17,8 @@ Raises: TableError when the file or the text between the braces cannot be read.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from functools import partial
+from typing import Final, NamedTuple
 
 from postvirt.model.text import text
 from postvirt.tables.context import TableContext, TableType
@@ -41,8 +41,7 @@ _SPACE = SPACE.encode()
 _BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """An address as a number."""
 
     family: socket.AddressFamily
@@ -63,11 +62,13 @@ class Address:
         return socket.inet_ntop(self.family, packed)
 
 
-@dataclass(frozen=True, slots=True)
 class _Network:
-    base: Address
-    mask: int
-    negated: bool
+    __slots__ = ("base", "mask", "negated")
+
+    def __init__(self, base: Address, mask: int, *, negated: bool) -> None:
+        self.base: Final = base
+        self.mask: Final = mask
+        self.negated: Final = negated
 
     def matches(self, address: Address) -> bool:
         """Whether the rule matches; never an address of another family."""
@@ -76,10 +77,12 @@ class _Network:
         return (address.number & self.mask == self.base.number) != self.negated
 
 
-@dataclass(frozen=True, slots=True)
 class _NetworkRule:
-    network: _Network
-    result: bytes
+    __slots__ = ("network", "result")
+
+    def __init__(self, network: _Network, result: bytes) -> None:
+        self.network: Final = network
+        self.result: Final = result
 
     def answer(self, subject: Address) -> bytes | None:
         """The result if the network matches, else None."""
@@ -132,7 +135,7 @@ def _network(pattern: bytes, *, negated: bool) -> _Network:
         except ValueError:
             shown = text(address)
             raise ValueError(f'bad address pattern: "{shown}"') from None
-        return _Network(base, (1 << bits) - 1, negated)
+        return _Network(base, (1 << bits) - 1, negated=negated)
     shown = f'"{text(address)}/{text(length)}"'
     if not length.isdigit():
         raise ValueError(f"bad mask value in {shown}")
@@ -150,7 +153,7 @@ def _network(pattern: bytes, *, negated: bool) -> _Network:
             f"non-null host address bits in {shown},"
             f' perhaps you should use "{better}/{prefix}" instead'
         )
-    return _Network(base, mask, negated)
+    return _Network(base, mask, negated=negated)
 
 
 def _split(pattern: bytes) -> tuple[bytes, bytes, bytes]:

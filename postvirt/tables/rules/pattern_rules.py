@@ -19,7 +19,7 @@ Security: with the option paranoid, rules with $1 in the result are skipped, bec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from postvirt.model.text import text
 from postvirt.system import log
@@ -41,8 +41,7 @@ from postvirt.tables.table import TableOptions
 _SPACE = SPACE.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How one kind of regular expressions differs from the other.
 
     type         "regexp" or "pcre"
@@ -65,20 +64,23 @@ class Dialect:
     range_word: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     source: bytes
     options: int
     negated: bool
 
 
-@dataclass(frozen=True, slots=True)
 class _Condition:
     """A compiled pattern, and whether it must match or must not."""
 
-    expression: Expression
-    negated: bool
-    line: RuleLine
+    __slots__ = ("expression", "line", "negated")
+
+    def __init__(
+        self, expression: Expression, line: RuleLine, *, negated: bool
+    ) -> None:
+        self.expression: Final = expression
+        self.negated: Final = negated
+        self.line: Final = line
 
     def match(self, subject: bytes, groups: int = 0) -> tuple[Span, ...] | None:
         """The spans of groups (none if negated) if the condition holds, or None."""
@@ -96,11 +98,15 @@ class _Condition:
         return self.match(subject) is not None
 
 
-@dataclass(frozen=True, slots=True)
 class _PatternRule:
-    first: _Condition
-    second: _Condition | None
-    result: Result
+    __slots__ = ("first", "result", "second")
+
+    def __init__(
+        self, first: _Condition, second: _Condition | None, result: Result
+    ) -> None:
+        self.first: Final = first
+        self.second: Final = second
+        self.result: Final = result
 
     def answer(self, subject: bytes) -> bytes | None:
         """The result if the patterns match, else None."""
@@ -238,7 +244,7 @@ class PatternParser:
             )
         except ExpressionError as error:
             raise _BadRuleError(str(error)) from None
-        return _Condition(expression, pattern.negated, line)
+        return _Condition(expression, line, negated=pattern.negated)
 
 
 def _endif(line: RuleLine) -> EndIf:

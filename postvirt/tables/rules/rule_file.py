@@ -20,8 +20,7 @@ Raises: TableError if the rules cannot be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from postvirt.config.lists import split
 from postvirt.errors import TableError
@@ -53,13 +52,15 @@ class Rule(Protocol[Subject_contra]):
 Rules: TypeAlias = "list[Rule[Subject] | Block[Subject]]"
 
 
-@dataclass(slots=True)
 class Block(Generic[Subject]):
     """The rules between "if" and "endif"; line is that of the "if"."""
 
-    line: RuleLine
-    holds: Callable[[Subject], bool]
-    rules: Rules[Subject] = field(default_factory=list)
+    __slots__ = ("holds", "line", "rules")
+
+    def __init__(self, line: RuleLine, holds: Callable[[Subject], bool]) -> None:
+        self.line: Final = line
+        self.holds: Final = holds
+        self.rules: Rules[Subject] = []
 
     def answer(self, subject: Subject) -> Block[Subject] | None:
         """The block itself if the condition holds: its rules are next."""
@@ -70,8 +71,7 @@ class EndIf:
     """The end of a block."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleLine:
+class RuleLine(NamedTuple):
     """A line with a rule.
 
     type, name   of the table

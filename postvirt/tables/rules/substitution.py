@@ -9,7 +9,7 @@ Raises: ValueError, after a complaint.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Final
 
 from postvirt.model.text import text
 from postvirt.tables.complaint import Complaint, Kind
@@ -20,12 +20,14 @@ _NAME = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 _CLOSING = {b"(": b")", b"{": b"}"}
 
 
-@dataclass(frozen=True, slots=True)
 class Result:
     """Literal text and numbers of groups; groups is the highest of these, or 0."""
 
-    parts: tuple[bytes | int, ...]
-    groups: int
+    __slots__ = ("groups", "parts")
+
+    def __init__(self, parts: tuple[bytes | int, ...], groups: int) -> None:
+        self.parts: Final = parts
+        self.groups: Final = groups
 
     def expand(self, subject: bytes, spans: tuple[Span, ...]) -> bytes:
         """The text with the groups filled in; one that did not take part is empty."""

@@ -9,7 +9,7 @@ Raises: TableError if the file cannot be read or contains a key twice.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import Final
 
 from postvirt.model.text import text, wire
 from postvirt.system.settled_file import read_settled
@@ -67,13 +67,15 @@ _SIMPLE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads the lines of one file."""
 
-    path: str
-    options: TableOptions
-    context: TableContext
+    __slots__ = ("context", "options", "path")
+
+    def __init__(self, path: str, options: TableOptions, context: TableContext) -> None:
+        self.path: Final = path
+        self.options: Final = options
+        self.context: Final = context
 
     def entry(self, number: int, line: bytes) -> tuple[bytes, bytes] | None:
         """The key and the value of a line; None, after a complaint, if it has none."""
