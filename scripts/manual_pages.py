@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from postvirt.cli import main
-from postvirt.config.parameters import PARAMETERS, Parameter
+from postvirt.config.parameters import PARAMETERS
+from postvirt.config.rows import Parameter
 from postvirt.inspection.codes import CODES
 
 _PAGES = Path(__file__).parents[1] / "etc"

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from postvirt.config.expansion import expand
-from postvirt.config.parameters import Parameter
 from postvirt.config.reading_order import Mark, reading_order
+from postvirt.config.rows import Parameter
 from postvirt.config.rules import Check, Values
 from postvirt.config.types import Value, convert, default_unit
 from postvirt.errors import ConfigError

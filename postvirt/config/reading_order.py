@@ -15,7 +15,8 @@ from functools import cache
 
 from postvirt.config import rules
 from postvirt.config.parameter_names import builtin_defaults
-from postvirt.config.parameters import PARAMETERS, Kind, Parameter
+from postvirt.config.parameters import PARAMETERS
+from postvirt.config.rows import Kind, Parameter
 
 _MEANING = "Read by every Postfix program."
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from postvirt.config.parameters import Parameter
+from postvirt.config.rows import Parameter
 from postvirt.model.text import wire
 
 Value = str | int | bool

@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from postvirt.config.parameters import PARAMETERS, Parameter
+from postvirt.config.parameters import PARAMETERS
 from postvirt.config.reading_order import parameters_read, reading_order
+from postvirt.config.rows import Parameter
 
 SHARED = [name for name in parameters_read() if name not in PARAMETERS]
 BAD = {"string": "", "integer": "0", "boolean": "maybe", "time": "0"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from postvirt.config import evaluation, expansion, load, main_cf, master_cf
 from postvirt.config.daemon_options import parse_options
 from postvirt.config.expansion import expand, scan
-from postvirt.config.parameters import Parameter
+from postvirt.config.rows import Parameter
 from postvirt.config.types import Value
 from postvirt.errors import ConfigError
 from postvirt.inspection.mailboxes import dovecot
