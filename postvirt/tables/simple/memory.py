@@ -29,6 +29,10 @@ class MemoryTable(ListedTable):
         """Add an entry, or replace the entry that has this key."""
         self._values[self._stored(key)] = value
 
+    def fill(self, entries: dict[bytes, bytes]) -> None:
+        """Have exactly these entries, whose keys are as they are to be stored."""
+        self._values = entries
+
     def _stored(self, key: bytes) -> bytes:
         return fold(key, utf8=self.options.utf8_active) if self.options.fold else key
 

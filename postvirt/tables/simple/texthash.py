@@ -32,8 +32,13 @@ def _open_table(
 ) -> Table:
     """Read the file, again if it was being written."""
     table = MemoryTable(type_, name, options)
+    content = _content(name)
+    entries = _plain_entries(content)
+    if entries is not None and not (options.file_values or options.fold):
+        table.fill(entries)
+        return table
     reader = _Reader(name, options, context)
-    for number, line in logical_lines(_content(name), name, context.complain):
+    for number, line in logical_lines(content, name, context.complain):
         entry = reader.entry(number, line)
         if entry is None:
             continue
@@ -65,6 +70,32 @@ def _content(path: str) -> bytes:
 _SIMPLE = re.compile(
     rb"""([^\s"\\\0\x80-\xff]*[^\s"\\\0:\x80-\xff])\s+([^\0\x80-\xff]*[^\s\0\x80-\xff])\s*\Z"""
 )
+
+# The same among other lines, or a line without an entry. Every worker reads the file,
+# so most are read at once. What is possessive keeps a long line of another kind from
+# costing more than its length.
+_PLAIN = re.compile(
+    rb"""^(?:(?!\#)([^\s"\\\0\x80-\xff]*[^\s"\\\0:\x80-\xff])[^\S\n]++
+    ([^\n\0\x80-\xff]*[^\s\0\x80-\xff])[^\S\n]*|[^\S\n]*+(?:\#.*)?)$""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+def _plain_entries(content: bytes) -> dict[bytes, bytes] | None:
+    """The entries of a file without continued lines, mistakes and duplicate keys.
+
+    None if there are any, or lines that have to be read with more care.
+    """
+    if not content.isascii():
+        return None
+    lines = _PLAIN.findall(content)
+    if len(lines) != content.count(b"\n") + 1:
+        return None
+    entries = dict(lines)
+    without_entry = lines.count((b"", b""))
+    if without_entry:
+        del entries[b""]
+    return entries if len(entries) == len(lines) - without_entry else None
 
 
 class _Reader:

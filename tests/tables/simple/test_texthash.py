@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from postvirt.errors import TableError
+from postvirt.tables.complaint import Complaint
+from postvirt.tables.simple import texthash
+from postvirt.tables.simple.memory import MemoryTable
 from postvirt.tables.table import TableOptions
-from tests.harness.tables import open_table
+from tests.harness.tables import open_table, opener
 
 FILES = {
     "plain": b"a x\nb y\n",
@@ -71,6 +77,44 @@ def test_a_file_is_read_as_virtual_reads_it(postfix, logged, text_table, name, u
     # Postfix's list of tables adds a line to each error.
     genuine = [line for line in lines if "lookup error" not in line]
     assert logged.take() == genuine
+
+
+PIECES = [
+    *(b"a x\n", b"b y \n", b"c\tz", b"\n", b" ", b"\t", b"\r"),
+    *(b"a", b":", b"#", b"\0", b'"', b"\\", b"\xe9"),
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join))
+def test_a_file_that_is_read_at_once_is_as_if_it_was_read_line_by_line(content):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        os.utime(file.name, (1_000_000_000, 1_000_000_000))
+        opened = [read(file.name), read(file.name, at_once=False)]
+    assert opened[0] == opened[1]
+
+
+def read(path, *, at_once=True):
+    """The entries of a file, and the complaints about it."""
+    with pytest.MonkeyPatch.context() as patched:
+        if not at_once:
+            patched.setattr(texthash, "_plain_entries", lambda _: None)
+        told: list[Complaint] = []
+        table = opener().telling(told.append).open(f"texthash:{path}", TableOptions())
+        if isinstance(table, MemoryTable):
+            return list(table.entries()), told
+        return None, told
+
+
+def test_a_plain_file_is_read_at_once(tmp_path, monkeypatch):
+    monkeypatch.delattr(texthash, "logical_lines")
+    path = tmp_path / "table"
+    path.write_bytes(b"# comment\n\n  # another\na x y \nb\t z\r\n")
+    os.utime(path, (1_000_000_000, 1_000_000_000))  # nobody is writing it
+    entries, told = read(path)
+    assert (entries, told) == ([(b"a", b"x y"), (b"b", b"z")], [])
 
 
 @pytest.mark.postfix
