@@ -99,7 +99,8 @@ class Instance:
     def _write(path: Path, lines: Iterable[str]) -> None:
         # A program that reads it meanwhile sees the old file or the new one.
         new = path.with_name(f"{path.name}.new")
-        new.write_text("".join(lines), "utf-8", "surrogateescape")
+        with new.open("w", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(lines)
         new.chmod(0o644)
         past = time.time() - _MAIN_CF_AGE_SECONDS
         os.utime(new, (past, past))

@@ -63,7 +63,7 @@ def table(results: Sequence[Result], store: str, rounds: int) -> str:
     rows = [list(_COLUMNS), ["---"] * len(_COLUMNS)]
     rows += [[cell(result) for cell in _COLUMNS.values()] for result in results]
     lines = [f"| {' | '.join(row)} |\n" for row in rows]
-    return f"{''.join(lines)}\n{_conditions(store, rounds)}\n"
+    return f"{''.join(lines)}\n{conditions(store, rounds)}\n"
 
 
 def _p50(trial: Trial) -> float:
@@ -86,7 +86,8 @@ def _spread(ratios: Sequence[float]) -> str:
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def _conditions(store: str, rounds: int) -> str:
+def conditions(store: str, rounds: int) -> str:
+    """How it was measured, in a few sentences."""
     return (
         f"Medians of {rounds} rounds, virtual(8) first, then postvirt. Store: {store}. "
         f"{os.cpu_count()} x {_processor()}, Linux {platform.release()}, "

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmark import trial
-from tests.benchmark.workloads import WORKLOADS, message
+from tests.benchmark.preparation import message
+from tests.benchmark.workloads import WORKLOADS
 from tests.harness.child import public_directory
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "bench"

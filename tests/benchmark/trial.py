@@ -1,8 +1,9 @@
 """One program, one workload, one new file system.
 
 The queue is filled and on disk before the clock starts, and in the page cache, where
-cleanup(8) leaves it. The first messages only bring up processes, and memory is measured
-with the last ones: the clock sees neither. In the end everything has to be there.
+cleanup(8) leaves it. The first message shows what it takes to start. Those after it
+only bring up processes, and memory is measured with the last ones: the clock sees
+neither. In the end everything has to be there.
 
 Raises: LostMessagesError and what the modules it is made of raise.
 """
@@ -18,7 +19,8 @@ from pathlib import Path
 from postvirt.standin.instance import Instance
 from tests.benchmark import clients, helper
 from tests.benchmark.helper import Helper
-from tests.benchmark.workloads import Mailbox, Workload, prepare
+from tests.benchmark.preparation import prepare
+from tests.benchmark.workloads import Mailbox, Workload
 
 # default_process_limit
 _PROCESS_LIMIT = 100
@@ -36,6 +38,8 @@ class Trial:
     cpu_seconds_per_thousand  of all processes of the agent, for 1,000 recipients
     p50_seconds, p99_seconds  from connection to reply, half and 99 % of all requests
     memory_bytes              proportional set size of all processes, the most there was
+    first_seconds             from the first connection to its reply: starting included
+    first_memory_bytes        as memory_bytes, after the first message
     """
 
     rate: float
@@ -43,6 +47,8 @@ class Trial:
     p50_seconds: float
     p99_seconds: float
     memory_bytes: int
+    first_seconds: float
+    first_memory_bytes: int
 
 
 def run(workload: Workload, program: Path, root: Path) -> Trial:
@@ -53,9 +59,11 @@ def run(workload: Workload, program: Path, root: Path) -> Trial:
     virtual.symlink_to(program)
     requests = prepare(workload, instance)
     os.sync()
+    # Two more than clients, because one may be leaving.
+    process_limit = max(_PROCESS_LIMIT, workload.clients + 2)
     with helper.running("sink", instance.spool) as sink:
         with helper.running(
-            "manager", instance.spool, instance.etc, virtual, _PROCESS_LIMIT
+            "manager", instance.spool, instance.etc, virtual, process_limit
         ) as manager:
             trial = _measure(workload, instance, requests, manager)
         _check(workload, instance, sink)
@@ -68,7 +76,10 @@ def _measure(
     path = instance.socket("private/virtual")
     warm_up = workload.warm_up_messages
     measured = warm_up + workload.messages
-    clients.run(path, requests[:warm_up], workload.clients)
+    first = clients.run(path, requests[:1], 1)
+    manager.send("memory")
+    first_memory_bytes = int(manager.ask(""))
+    clients.run(path, requests[1:warm_up], workload.clients)
     cpu_before = float(manager.ask("cpu"))
     timing = clients.run(path, requests[warm_up:measured], workload.clients)
     cpu_seconds = float(manager.ask("cpu")) - cpu_before
@@ -82,6 +93,8 @@ def _measure(
         statistics.median(timing.latencies_seconds),
         _percentile(timing.latencies_seconds, 99),
         memory_bytes,
+        first.seconds,
+        first_memory_bytes,
     )
 
 
@@ -110,7 +123,9 @@ def _delivered(workload: Workload, mail: Path) -> Iterator[int]:
     """How many messages are in each mailbox."""
     for mailbox in mail.iterdir():
         if workload.mailbox is Mailbox.MBOX:
-            yield b"\n\n".join((b"", mailbox.read_bytes())).count(b"\n\nFrom ")
+            with mailbox.open("rb") as file:
+                file.seek(workload.held)
+                yield b"\n\n".join((b"", file.read())).count(b"\n\nFrom ")
         else:
             for entry in os.scandir(mailbox / "new"):
                 # The message begins with lines that the agent has added.

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-
-from postvirt.codec.delivery import encode_request
-from postvirt.model.request import Recipient
-from postvirt.standin.instance import Instance
-from postvirt.standin.queue_file import encode_content
-from tests.harness.requests import request_for
 
 _MIB = 1 << 20
 # What every file system needs for itself; mkfs.xfs refuses less than 300 MB.
 _SMALLEST_STORE_BYTES = 320 * _MIB
-_MAILDIR_PARTS = ("tmp", "new", "cur")
+MAILDIR_PARTS = ("tmp", "new", "cur")
 
 
 class Mailbox(Enum):
@@ -33,6 +25,10 @@ class Workload:
 
     messages    how many are delivered while the clock runs
     mailboxes   how many there are; recipients take turns
+    maps        virtual_mailbox_maps, if the table has been built beforehand
+    held        what each mailbox contains already: messages of a maildir, bytes of an
+                mbox file
+    domains     how many main.cf lists
     """
 
     name: str
@@ -43,6 +39,9 @@ class Workload:
     size_bytes: int = 4096
     mailbox: Mailbox = Mailbox.MAILDIR
     mailboxes: int = 200
+    maps: str = ""
+    held: int = 0
+    domains: int = 1
 
     @property
     def summary(self) -> str:
@@ -98,64 +97,10 @@ def store_bytes(workload: Workload) -> int:
     # A small file takes two blocks, and an inode of its own.
     size_bytes = workload.size_bytes + 8192
     copies = workload.all_messages * (1 + workload.recipients)
-    return _SMALLEST_STORE_BYTES + copies * size_bytes * 5 // 4
-
-
-def prepare(workload: Workload, instance: Instance) -> list[bytes]:
-    """Configure the instance and fill its queue; the requests to deliver that."""
-    instance.main_cf({"virtual_mailbox_maps": _add_mailboxes(workload, instance)})
-    content = message(workload.size_bytes)
-    records = encode_content(content)
-    addresses = _turns(workload.mailboxes)
-    requests = []
-    for number in range(workload.all_messages):
-        recipients = [
-            Recipient(original_recipient=address, address=address, offset=-1)
-            for address in itertools.islice(addresses, workload.recipients)
-        ]
-        queued = instance.add_message(
-            b"%010X" % (0xBE0000000 + number), b"carol@example.org", recipients, records
-        )
-        requests.append(encode_request(request_for(queued)))
-    return requests
-
-
-def message(size_bytes: int) -> bytes:
-    """A message of that size, in lines as long as those of an attachment."""
-    header = (
-        b"Received: from client.example.org (client.example.org [192.0.2.1])\n"
-        b"\tby mail.example.org (Postfix) with ESMTP id 3F1A2B4C5D\n"
-        b"\tfor <user@example.com>; Tue, 14 Nov 2023 22:13:20 +0000 (UTC)\n"
-        b"From: Carol <carol@example.org>\nTo: <user@example.com>\n"
-        b"Subject: a message to measure with\n"
-        b"Message-ID: <20231114221320.3F1A2B4C5D@mail.example.org>\n"
-        b"Date: Tue, 14 Nov 2023 22:13:20 +0000\n\n"
-    )
-    line = b"bWVhc3VyZSB3aGF0IGNhbiBiZSBtZWFzdXJlZCwgYW5kIG1ha2Ug" * 2
-    line = line[:76] + b"\n"
-    left_bytes = size_bytes - len(header)
-    return header + (line * (left_bytes // len(line) + 1))[: left_bytes - 1] + b"\n"
-
-
-def _turns(mailboxes: int) -> Iterator[bytes]:
-    for number in itertools.cycle(range(mailboxes)):
-        yield b"user%d@example.com" % number
-
-
-def _add_mailboxes(workload: Workload, instance: Instance) -> str:
-    """The table of mailboxes; maildirs exist, as they do after the first message."""
-    entries = {}
-    for number in range(workload.mailboxes):
-        name = f"user{number}"
-        match workload.mailbox:
-            case Mailbox.MBOX:
-                entries[f"{name}@example.com"] = name
-            case Mailbox.MAILDIR:
-                entries[f"{name}@example.com"] = f"{name}/"
-                maildir = instance.mail / name
-                for path in (maildir, *(maildir / part for part in _MAILDIR_PARTS)):
-                    path.mkdir(mode=0o700)
-                    instance.recipient_owner.give(path)
-            case Mailbox.UNKNOWN:
-                entries[f"somebody-else{number}@example.com"] = name
-    return instance.add_table("texthash", "mailboxes", entries)
+    wanted = copies * size_bytes
+    if workload.mailbox is Mailbox.MBOX:
+        wanted += workload.mailboxes * workload.held
+    elif workload.mailbox is Mailbox.MAILDIR:
+        files = len(MAILDIR_PARTS) + 1 + workload.held
+        wanted += workload.mailboxes * files * 8192
+    return _SMALLEST_STORE_BYTES + wanted * 5 // 4
