@@ -49,7 +49,7 @@ class Loop:
     def on_signal(self, number: signal.Signals, callback: Callback) -> None:
         """Call back when this signal has come."""
         self._on_signal[number] = callback
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda _number, _frame: None)
 
     def call_after(self, seconds: float, callback: Callback) -> None:
         """Call back once, after this time."""
