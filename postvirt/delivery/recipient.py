@@ -77,10 +77,19 @@ class Deliverer(ABC):
 class Postman(Deliverer):
     """Delivers to mailboxes.
 
+    It may be made by one process and deliver in others, each of which calls `begin`.
+
     has_slow_tables  lookups may take long, so the engine runs them in a thread
     """
 
-    __slots__ = ("has_slow_tables", "hostname", "locking", "resolver", "settings")
+    __slots__ = (
+        "_clock",
+        "has_slow_tables",
+        "hostname",
+        "locking",
+        "resolver",
+        "settings",
+    )
 
     def __init__(
         self, settings: Settings, resolver: Resolver, *, has_slow_tables: bool = False
@@ -88,13 +97,19 @@ class Postman(Deliverer):
         self.settings = settings
         self.resolver = resolver
         self.has_slow_tables = has_slow_tables
+        self._clock = SteadyClock()
         self.locking = mbox.Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
             attempts=settings.deliver_lock_attempts,
             delay_seconds=settings.deliver_lock_delay,
             stale_seconds=settings.stale_lock_time,
-            now=SteadyClock().now,
+            now=self._clock.now,
         )
+        self.begin()
+
+    def begin(self) -> None:
+        """Look at the clock and the name of the machine, as a new process does."""
+        self._clock.start()
         # For the names of maildir files.
         self.hostname = socket.gethostname().encode()
 

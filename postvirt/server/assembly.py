@@ -31,9 +31,6 @@ class Assembly:
     observers   what else is told of every recipient's outcome
     """
 
-    postman: Postman
-    agent: Agent
-
     def __init__(
         self,
         settings: Settings,
@@ -45,14 +42,17 @@ class Assembly:
     ) -> None:
         self._settings = settings
         self._tables = tables
-        self._counts = counts
         self._opened = OpenTables(
             tables,
             all_must_open=settings.daemon_table_open_error_is_fatal,
             is_later=True,
         )
-        self._resolver = open_resolver(settings, self._opened)
-        self._has_slow_tables = _are_slow(settings, tables)
+        self.lookups: Lookups | None = None
+        self.postman = Postman(
+            settings,
+            open_resolver(settings, self._opened),
+            has_slow_tables=_are_slow(settings, tables),
+        )
         flush_domains = DomainList(
             "fast_flush_domains",
             settings.fast_flush_domains,
@@ -60,16 +60,19 @@ class Assembly:
             utf8=settings.smtputf8_enable,
             opened=self._opened,
         )
-        self.lookups: Lookups | None = None
         self.on_commit = None if counts is None else counts.commit_group
         if counts is not None:
             observers = (*observers, Counting(counts))
-        self._reporter = Reporter(
+        self.agent = Agent(
             settings,
-            service_name,
-            open_status_filter(settings, self._opened),
-            flush_domains,
-            observers,
+            self.postman if counts is None else TimedPostman(self.postman, counts),
+            Reporter(
+                settings,
+                service_name,
+                open_status_filter(settings, self._opened),
+                flush_domains,
+                observers,
+            ),
         )
 
     def open(self) -> Assembly:
@@ -77,20 +80,13 @@ class Assembly:
 
         Raises: ConfigError.
         """
-        settings, tables, counts = self._settings, self._tables, self._counts
         self._opened.begin()
-        if self._has_slow_tables:
+        if self.postman.has_slow_tables:
+            settings, tables = self._settings, self._tables
             self.lookups = Lookups(
                 lambda: open_resolver(settings, OpenTables(tables)).resolve
             )
-        self.postman = Postman(
-            settings, self._resolver, has_slow_tables=self._has_slow_tables
-        )
-        self.agent = Agent(
-            settings,
-            self.postman if counts is None else TimedPostman(self.postman, counts),
-            self._reporter,
-        )
+        self.postman.begin()
         return self
 
     def changed_table(self) -> str | None:

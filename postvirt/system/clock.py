@@ -18,12 +18,16 @@ def time_of_day() -> float:
 
 
 class SteadyClock:
-    """The time of day, but as if nobody had set the clock forward since this was made.
+    """The time of day, but as if nobody had set the clock forward since `start`.
 
     CLOCK_BOOTTIME cannot be set, and goes on while the machine sleeps.
     """
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Believe in the time of day as it is now; a process that is forked may."""
         self._booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def now(self) -> float:

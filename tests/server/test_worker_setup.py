@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,18 @@ def test_the_json_log_is_opened_for_every_worker(
     path.rename(ground / "log.1")
     prepared(current, first)
     assert path.exists()
+
+
+def test_each_worker_looks_at_the_clock_and_the_name_of_the_machine(
+    current: CurrentSettings, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as they were when the watchdog process started."""
+    instance.main_cf({"virtual_mailbox_maps": "static:box/"})
+    monkeypatch.setattr(socket, "gethostname", lambda: "early")
+    monkeypatch.setattr(time, "time", lambda: 1_000.0)
+    assembly = prepared(current).assembly
+    monkeypatch.setattr(socket, "gethostname", lambda: "late")
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    postman = assembly.open().postman
+    assert postman.hostname == b"late"
+    assert postman.locking.now() > 1_600_000_000

@@ -25,3 +25,16 @@ def test_steps_forward_do_not_count_but_time_does(
     monkeypatch.setattr(time, "time", lambda: shown)
     monkeypatch.setattr(time, "clock_gettime", lambda _: booted + slept)
     assert clock.now() == began + seen
+
+
+def test_a_process_that_is_forked_may_start_it_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody may have set the clock right since it was made."""
+    monkeypatch.setattr(time, "clock_gettime", lambda _: 50_000.0)
+    monkeypatch.setattr(time, "time", lambda: 1_000.0)
+    clock = SteadyClock()
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    assert clock.now() == 1_000.0
+    clock.start()
+    assert clock.now() == 1_700_000_000.0
