@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import random
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -123,23 +125,43 @@ def _be_child(target: Target, place: Path, inputs: int, seed: int) -> NoReturn:
     log = os.open(place / "log", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    _silence()
+    if target.seeds:
+        _fuzz_by_coverage(target, place, inputs, seed)
+    else:
+        _fuzz_at_random(target, place, inputs, seed)
+    os._exit(0)
+
+
+def _fuzz_at_random(target: Target, place: Path, inputs: int, seed: int) -> None:
+    """For what executes no code that is seen: nothing says which inputs are good."""
+    source = random.Random(seed)
+    for _ in range(inputs):
+        data = source.randbytes(source.randint(1, target.longest))
+        try:
+            target.run(data)
+        except BaseException:
+            (place / "input-crash").write_bytes(data)
+            traceback.print_exc()
+            os._exit(1)
+    print(f"Done {inputs} runs", flush=True)
+
+
+def _fuzz_by_coverage(target: Target, place: Path, inputs: int, seed: int) -> None:
     options = {
         "runs": inputs,
         "seed": seed,
         "max_len": target.longest,
-        "len_control": 100 if target.seeds else 0,  # 0: long ones from the start
         "timeout": _LONGEST_SECONDS,
         "report_slow_units": _SLOW_SECONDS,
         "rss_limit_mb": _MOST_MEGABYTES,
     }
-    _silence()
     arguments = [f"-{name}={value}" for name, value in options.items()]
     artifacts = f"-artifact_prefix={place}/input-"
     atheris.Setup(
         [sys.argv[0], *arguments, artifacts, str(place / "seeds")], target.run
     )
     atheris.Fuzz()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def _of_file(type_: str, suffix: str = "") -> Run:
 def _damaged(type_: str, suffix: str) -> Run:
     """A table whose file was sound; an input says which bytes have changed.
 
-    What the library executes is not seen here, so files would not be chosen well.
+    What the library executes is not seen, so files would not be chosen well.
     """
     (sound,) = INDEXES[type_]()
     use = _of_file(type_, suffix)

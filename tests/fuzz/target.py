@@ -41,7 +41,7 @@ Run = Callable[[bytes], object]
 class Target:
     """A function to call with bytes; its name, without "fuzz_", is that of the target.
 
-    seeds     inputs to begin with
+    seeds     inputs to begin with; without any, inputs are random bytes
     longest   bytes in an input
     """
 
