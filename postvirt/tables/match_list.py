@@ -3,13 +3,16 @@
 A list contains patterns, "type:name" tables and "/files" with more patterns. "!" before
 an item excludes from the list what matches it. The first match decides.
 
+A list may name ten thousand domains. Only its tables are asked one after the other;
+what a subject is, or is part of, is looked up among the patterns.
+
 Parity: src/util/match_list.c, src/util/match_ops.c.
 Raises: TableError when a table fails; ConfigError for "!" without a pattern.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from postvirt.config.lists import split
 from postvirt.errors import ConfigError, TableError
@@ -19,8 +22,6 @@ from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.folding import fold
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import Table, TableOptions
-
-Pattern = bytes | Table
 
 
 def _is_table(item: str) -> bool:
@@ -110,6 +111,7 @@ class MatchList:
     """An open list; title is the parameter's name, utf8 is smtputf8_enable.
 
     opened holds the tables, so that they are shared and watched for changes.
+    Patterns and tables have their place in the list and whether they are without "!".
     """
 
     def __init__(
@@ -117,7 +119,9 @@ class MatchList:
     ) -> None:
         self.title = title
         self._utf8 = utf8
-        self._patterns: list[tuple[bool, Pattern]] = []
+        self.longest = 0  # pattern
+        self._patterns: dict[bytes, tuple[int, bool]] = {}
+        self._tables: list[tuple[int, bool, Table]] = []
         if _is_plain(value):
             self._read(value, opened)
         else:
@@ -125,40 +129,57 @@ class MatchList:
 
     def _read(self, value: str, opened: OpenTables) -> None:
         options = TableOptions(utf8=self._utf8)
-        for wanted, item, error in _items(self.title, value, warn=True):
-            pattern: Pattern
+        items = _items(self.title, value, warn=True)
+        for place, (wanted, item, error) in enumerate(items):
             if error:
                 why = f"open file {item}: {error.strerror}"
                 complaint = Complaint(Kind.UNUSABLE, why, "error", file=item)
-                pattern = opened.unavailable("non-existent", item, complaint)
+                table = opened.unavailable("non-existent", item, complaint)
+                self._tables.append((place, wanted, table))
             elif _is_table(item):
-                pattern = opened.open(item, options)
+                self._tables.append((place, wanted, opened.open(item, options)))
             else:
                 pattern = fold(wire(item), utf8=self._utf8)
-            self._patterns.append((wanted, pattern))
+                self._patterns.setdefault(pattern, (place, wanted))
+                self.longest = max(self.longest, len(pattern))
 
     def contains(self, subject: bytes) -> bool:
         """Whether the subject is in the list, as a whole."""
-        return self.decide(subject, _is_equal)
+        return self.decide(subject, _only, _is_in)
 
-    def decide(self, subject: bytes, matches: Callable[[bytes, Pattern], bool]) -> bool:
-        """Whether the first pattern that matches is one without "!"."""
+    def decide(
+        self,
+        subject: bytes,
+        matching: Callable[[bytes], Iterable[bytes]],
+        is_in: Callable[[bytes, Table], bool],
+    ) -> bool:
+        """Whether the first item that matches is one without "!".
+
+        matching    the patterns that would match a subject
+        is_in       whether a table contains it
+        """
         subject = fold(subject, utf8=self._utf8)
-        for wanted, pattern in self._patterns:
+        known = self._patterns
+        found = [known[one] for one in matching(subject) if one in known]
+        first, answer = min(found, default=(None, False))
+        for place, wanted, table in self._tables:
+            if first is not None and place > first:
+                break
             try:
-                if matches(subject, pattern):
+                if is_in(subject, table):
                     return wanted
             except TableError:
-                if isinstance(pattern, Table):
-                    log.warning(f"{self.title}: {pattern.title}: table lookup problem")
+                log.warning(f"{self.title}: {table.title}: table lookup problem")
                 raise
-        return False
+        return answer
 
 
-def _is_equal(subject: bytes, pattern: Pattern) -> bool:
-    if isinstance(pattern, bytes):
-        return subject == pattern
-    return pattern.lookup(subject) is not None
+def _only(subject: bytes) -> Iterable[bytes]:
+    return (subject,)
+
+
+def _is_in(subject: bytes, table: Table) -> bool:
+    return table.lookup(subject) is not None
 
 
 class DomainList:
@@ -202,21 +223,22 @@ class DomainList:
 
         Raises: TableError, with the reason in the log.
         """
-        return self._list.decide(domain, self._matches)
+        return self._list.decide(domain, self._matching, self._is_in)
 
-    def _matches(self, domain: bytes, pattern: Pattern) -> bool:
-        if isinstance(pattern, Table):
-            for key in self._parents(domain):
-                if pattern.lookup(key) is not None:
-                    return True
-                if not pattern.fixed:
-                    break
-            return False
-        if domain == pattern:
-            return True
-        if self._parent_matches:
-            return domain.endswith(b"." + pattern)
-        return pattern.startswith(b".") and domain.endswith(pattern)
+    def _matching(self, domain: bytes) -> Iterator[bytes]:
+        yield domain
+        dot = domain.rfind(b".")
+        while dot >= 0 and len(domain) - dot <= self._list.longest + 1:
+            yield domain[dot + 1 if self._parent_matches else dot :]
+            dot = domain.rfind(b".", 0, dot)
+
+    def _is_in(self, domain: bytes, table: Table) -> bool:
+        for key in self._parents(domain):
+            if table.lookup(key) is not None:
+                return True
+            if not table.fixed:
+                break
+        return False
 
     def _parents(self, domain: bytes) -> Iterator[bytes]:
         """a.b.c, then b.c and c, or .b.c and .c."""

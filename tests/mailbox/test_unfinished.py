@@ -6,12 +6,9 @@ import errno
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -31,11 +28,9 @@ from tests.harness.child import (
     in_child,
     recipient,
 )
+from tests.harness.effort import steps_of
 from tests.harness.file_systems import leave_the_mounts_of_the_others
 from tests.harness.steps import Chunks, Hand
-
-if TYPE_CHECKING:
-    from _typeshed import TraceFunction
 
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
@@ -242,24 +237,6 @@ def test_a_forged_note_costs_the_same_however_large_the_mailbox_is(
     assert large[0] <= small[0] <= 400_000
     assert large[1] <= small[1] + 50
     assert large[1] < 10_000
-
-
-def steps_of(work: Callable[[], object]) -> int:
-    """The lines of Python that this executes."""
-    steps = 0
-
-    def count(_frame: FrameType, event: str, _argument: object) -> TraceFunction:
-        nonlocal steps
-        steps += event == "line"
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return steps
 
 
 LARGE = b"x" * 79 + b"\n"

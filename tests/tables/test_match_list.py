@@ -7,6 +7,7 @@ import pytest
 from postvirt.errors import ConfigError, TableError
 from postvirt.tables.match_list import DomainList, MatchList, patterns, table_names
 from tests.harness.databases import driver
+from tests.harness.effort import steps_of
 from tests.harness.tables import open_tables
 
 DOMAINS = [
@@ -133,3 +134,34 @@ def test_what_puts_a_domain_into_a_list(text_table):
         b"example.edu",
         "hash:/x",
     ]
+
+
+def test_a_domain_among_many_costs_what_one_among_few_does():
+    def lines(count, style):
+        names = ", ".join(f"a{number}.example" for number in range(count))
+        domains = DomainList(
+            "fast_flush_domains",
+            names,
+            parent_domain_matches_subdomains=style,
+            utf8=True,
+            opened=open_tables(),
+        )
+        return [
+            steps_of(lambda: domains.matches(b"x.y.example")),
+            steps_of(lambda: domains.matches(b"sub.a1.example")),
+        ]
+
+    for style in ("", "fast_flush_domains"):
+        assert lines(10_000, style) == lines(10, style)
+
+
+def test_a_long_domain_costs_no_more_than_its_longest_pattern():
+    domains = DomainList(
+        "fast_flush_domains",
+        "a.example",
+        parent_domain_matches_subdomains="fast_flush_domains",
+        utf8=True,
+        opened=open_tables(),
+    )
+    long = steps_of(lambda: domains.matches(b"." * 60_000))
+    assert long == steps_of(lambda: domains.matches(b"." * 60))
