@@ -62,6 +62,9 @@ class Extensions(NamedTuple):
         local, at, domain = address.rpartition(b"@")
         if not at:
             local, domain = domain, b""
+        ends = [end for byte in self.delimiter if (end := local.find(byte)) >= 0]
+        if not ends or 0 in ends:
+            return None
         name = local.lower()
         if name in self.whole_names:
             return None
@@ -71,9 +74,7 @@ class Extensions(NamedTuple):
                 return None
             if name.endswith(b"-request") and name != b"-request":
                 return None
-        found = (local.find(byte) for byte in self.delimiter)
-        end = min((index for index in found if index >= 0), default=0)
-        return local[:end] + at + domain if end > 0 else None
+        return local[: min(ends)] + at + domain
 
 
 def find_address(

@@ -85,6 +85,9 @@ class Table(ABC):
         self.type = type_
         self.name = name
         self.options = options
+        # The flags as attributes of their own: every lookup reads them.
+        self._checks_utf8 = options.utf8_active
+        self._folds = options.fold
 
     @property
     def title(self) -> str:
@@ -96,11 +99,11 @@ class Table(ABC):
 
         A key that is not UTF-8 cannot exist; a value that is not UTF-8 is an error.
         """
-        utf8 = self.options.utf8_active
+        utf8 = self._checks_utf8
         if utf8 and not is_utf8(key):
             log.warning(f'{self.title}: non-UTF-8 key "{text(key)}": {_NOT_UTF8}')
             return None
-        if self.options.fold and self.fixed:
+        if self._folds and self.fixed:
             key = fold(key, utf8=utf8)
         value = self.find(key)
         if utf8 and value is not None and not is_utf8(value):
