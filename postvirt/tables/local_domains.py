@@ -21,7 +21,7 @@ from postvirt.model.text import wire
 from postvirt.system import log
 from postvirt.system.interfaces import Address
 from postvirt.tables.folding import fold
-from postvirt.tables.match_list import MatchList
+from postvirt.tables.match_list import MatchList, is_plain
 from postvirt.tables.open_tables import OpenTables
 
 _IPV6_PREFIX = b"ipv6:"
@@ -31,7 +31,8 @@ _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 class LocalDomains:
     """The local domains by these parameters, which are given as text.
 
-    Nothing is opened or looked up before it is first needed.
+    Nothing is opened or looked up before it is first needed. A list without tables and
+    files is read at once, so that workers need not do that.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class LocalDomains:
         self._inet_protocols = inet_protocols
         self._utf8 = utf8
         self._opened = opened
-        self._destinations: MatchList | None = None
+        self._destinations = self._list() if is_plain(mydestination) else None
         self._addresses: frozenset[Address] | None = None
 
     def is_local(self, domain: bytes) -> bool:
@@ -63,18 +64,21 @@ class LocalDomains:
         if not domain or domain.endswith(b"."):
             return False
         if self._destinations is None:
-            self._destinations = MatchList(
-                "mydestination",
-                self._mydestination,
-                utf8=self._utf8,
-                opened=self._opened,
-            )
+            self._destinations = self._list()
         if self._destinations.contains(domain):
             return True
         if not (domain.startswith(b"[") and domain.endswith(b"]")):
             return False
         address = _literal(domain[1:-1])
         return address is not None and address in self._own()
+
+    def _list(self) -> MatchList:
+        return MatchList(
+            "mydestination",
+            self._mydestination,
+            utf8=self._utf8,
+            opened=self._opened,
+        )
 
     def _own(self) -> frozenset[Address]:
         if self._addresses is None:

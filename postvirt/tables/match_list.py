@@ -86,7 +86,7 @@ def has_files(value: str) -> bool:
     return any(word.lstrip("!").startswith("/") for word in split(value))
 
 
-def _is_plain(value: str) -> bool:
+def is_plain(value: str) -> bool:
     """Whether a list is patterns alone, and nothing has to be opened or logged."""
     return not any(
         _is_table(word) or word.startswith(("#", "/")) or word == ""
@@ -122,7 +122,7 @@ class MatchList:
         self.longest = 0  # pattern
         self._patterns: dict[bytes, tuple[int, bool]] = {}
         self._tables: list[tuple[int, bool, Table]] = []
-        if _is_plain(value):
+        if is_plain(value):
             self._read(value, opened)
         else:
             opened.when_open(lambda: self._read(value, opened))
@@ -210,7 +210,7 @@ class DomainList:
         self._title = title.encode()
         self._style = style
         self._parent_matches = False
-        if _is_plain(parent_domain_matches_subdomains):
+        if is_plain(parent_domain_matches_subdomains):
             self._follow_style()
         else:
             opened.when_open(self._follow_style)

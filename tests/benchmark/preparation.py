@@ -24,6 +24,7 @@ def prepare(workload: Workload, instance: Instance) -> list[bytes]:
         {
             "virtual_mailbox_maps": maps,
             "virtual_mailbox_domains": "\n    ".join(_domains(workload.domains)),
+            "virtual_mailbox_limit": "0",  # an mbox file may be large
         }
     )
     content = message(workload.size_bytes)

@@ -103,4 +103,5 @@ def store_bytes(workload: Workload) -> int:
     elif workload.mailbox is Mailbox.MAILDIR:
         files = len(MAILDIR_PARTS) + 1 + workload.held
         wanted += workload.mailboxes * files * 8192
-    return _SMALLEST_STORE_BYTES + wanted * 5 // 4
+    # A loop device has whole sectors.
+    return (_SMALLEST_STORE_BYTES + wanted * 5 // 4) // _MIB * _MIB

@@ -11,6 +11,7 @@ from postvirt.config import networks
 from postvirt.errors import TableError
 from postvirt.system.interfaces import own_networks
 from postvirt.tables.local_domains import LocalDomains
+from tests.harness.effort import steps_of
 from tests.harness.tables import open_tables
 
 DOMAINS = [
@@ -188,3 +189,11 @@ def test_an_interface_that_this_machine_does_not_have_is_an_error(logged, tmp_pa
         local.is_local(b"[1.2.3.4]")
     text = logged.take()[0].removeprefix("warning: ")
     assert done.stderr.decode().splitlines()[-1] == f"postconf: fatal: {text}"
+
+
+def test_many_local_domains_are_read_before_a_process_forks():
+    def first_question(count):
+        local = make(mydestination=" ".join(f"a{n}.test" for n in range(count)))
+        return steps_of(lambda: local.is_local(b"other.test"))
+
+    assert first_question(10_000) == first_question(10)
