@@ -134,14 +134,14 @@ class Agent:
                     probe_only=bool(int(request.flags) & _PROBE_FLAGS),
                 )
             )
-        except QueueFileReadError as error:
-            log.warning(f"read {text(queue_file.path)}: {error.detail}")
-            return Deferred(Dsn("4.3.0", f"queue file read error: {error.detail}"))
-        except QueueFileError as error:
+        except QueueFileReadError as unread:
+            log.warning(f"read {text(queue_file.path)}: {unread.detail}")
+            return Deferred(Dsn("4.3.0", f"queue file read error: {unread.detail}"))
+        except QueueFileError as damaged:
             path = text(queue_file.path)
-            if error.detail:
-                log.warning(f"{path}: {error.detail}")
-            log.warning(f"bad record type: {error.record_type} in message content")
+            if damaged.detail:
+                log.warning(f"{path}: {damaged.detail}")
+            log.warning(f"bad record type: {damaged.record_type} in message content")
             queue_file.mark_corrupt()
             return CorruptQueueFile()
         except Exception as error:

@@ -92,8 +92,8 @@ def _remove(file: MaildirFile, mailbox: Mailbox) -> None:
     try:
         with inside(mailbox):
             file.remove()
-    except DeliveryFailedError as error:  # a process hangs in the mailbox
-        log.warning(f"remove {text(file.name)}: {error.dsn.reason}")
+    except DeliveryFailedError as failed:  # a process hangs in the mailbox
+        log.warning(f"remove {text(file.name)}: {failed.dsn.reason}")
     except OSError as error:  # the identity cannot be taken
         log.warning(f"remove {text(file.name)}: {log.errno_text(error)}")
 

@@ -139,18 +139,18 @@ def _deliver_all(
                     strict_ownership=strict_ownership,
                 )
                 box.append(message, status.st_size)
-            except DeliveryFailedError as error:
-                outcomes.append(outcome_of(error, mailbox))
-            except QueueFileError as error:
-                outcomes.append(error)
+            except DeliveryFailedError as failed:
+                outcomes.append(outcome_of(failed, mailbox))
+            except QueueFileError as damaged:
+                outcomes.append(damaged)
             else:
                 outcomes.append(DELIVERED)
         if DELIVERED in outcomes:
             with step(WRITE, WRITING):
                 yield from box.commit()
-    except DeliveryFailedError as error:
+    except DeliveryFailedError as failed:
         # This includes messages that had failed before; none of them has arrived.
-        return [outcome_of(error, mailbox)] * len(messages)
+        return [outcome_of(failed, mailbox)] * len(messages)
     else:
         return outcomes
     finally:
@@ -180,6 +180,7 @@ class _Mbox:
         done = 0
         left = pauses(locking.attempts, locking.delay_seconds)
         while done < len(steps):
+            pause: float | None = None
             try:
                 with inside(self._mailbox):
                     for attempt in steps[done:]:
@@ -187,14 +188,15 @@ class _Mbox:
                         done += 1
                         left = pauses(locking.attempts, locking.delay_seconds)
             except _TakenError as taken:
-                seconds = next(left, None)
-                if seconds is None:
+                pause = next(left, None)
+                if pause is None:
                     raise taken.failure from None
                 if taken.is_dot_lock:
                     self._remove_stale_dot_lock(locking)
-                yield Pause(seconds, can_be_cut_short=True)
             except OSError as error:  # such as an identity that cannot be taken
                 raise not_opened(error) from None
+            if pause is not None:
+                yield Pause(pause, can_be_cut_short=True)
 
     def _steps_to_open(self, locking: Locking) -> list[Callable[[], None]]:
         steps: list[Callable[[], None]] = []
@@ -307,8 +309,8 @@ class _Mbox:
             return  # a dot lock beside a device makes no sense
         try:
             locks.try_dot_lock(self._path)
-        except FileExistsError as error:
-            failure = not_dot_locked(error, self._path)
+        except FileExistsError as exists:
+            failure = not_dot_locked(exists, self._path)
             raise _TakenError(failure, is_dot_lock=True) from None
         except OSError as error:
             raise not_dot_locked(error, self._path) from None
@@ -319,8 +321,8 @@ class _Mbox:
         try:
             with inside(self._mailbox):
                 locks.remove_dot_lock(self._path)
-        except DeliveryFailedError as error:  # a process hangs in the mailbox
-            log.warning(f"remove {lock}: {error.dsn.reason}")
+        except DeliveryFailedError as failed:  # a process hangs in the mailbox
+            log.warning(f"remove {lock}: {failed.dsn.reason}")
         except OSError as error:  # the identity cannot be taken
             log.warning(f"remove {lock}: {log.errno_text(error)}")
 

@@ -96,4 +96,5 @@ def _write_all(fd: int, parts: tuple[bytes, ...]) -> None:
     # write reports which.
     rest = memoryview(b"".join(parts))[written:]
     while rest:
-        rest = rest[os.write(fd, rest) :]
+        written = os.write(fd, rest)
+        rest = rest[written:]

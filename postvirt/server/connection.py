@@ -125,9 +125,13 @@ class Connection:
         try:
             while data:
                 try:
-                    data = data[os.write(self.writes, data) :]
+                    sent = os.write(self.writes, data)
                 except BlockingIOError:
-                    if not (yield Ready(self.writes, self.ipc_timeout, writes=True)):
-                        return
+                    sent = 0
+                data = data[sent:]
+                if not sent and not (
+                    yield Ready(self.writes, self.ipc_timeout, writes=True)
+                ):
+                    return
         except OSError as error:
             log.debug(f"write {self.peer}: {log.errno_text(error)}")

@@ -13,7 +13,7 @@ import pytest
 from postvirt.config.load import load
 from postvirt.delivery.agent import DONE, TRY_AGAIN, Agent
 from postvirt.delivery.recipient import Postman
-from postvirt.model.effects import Exchange
+from postvirt.model.effects import Effect, Exchange
 from postvirt.model.mailbox import Owner
 from postvirt.model.request import (
     DeliveryRequest,
@@ -249,10 +249,14 @@ def test_an_error_of_the_system_in_an_unforeseen_place_defers(
 def test_what_nobody_foresaw_before_the_first_recipient_is_no_answer_but_try_again(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def boom(*_: object) -> None:
-        raise RuntimeError("boom")
+    open_ = os.open
 
-    monkeypatch.setattr("postvirt.delivery.agent.open_queue_file", boom)
+    def boom(path: bytes, flags: int, mode: int = 0o777) -> int:
+        if path == b"active/3F1A2B4C5D":
+            raise RuntimeError("boom")
+        return open_(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", boom)
     result = serve(instance, (BOB, CAROL))
     assert result.status == TRY_AGAIN
     assert result.crossed_off == [False, False]
@@ -262,14 +266,12 @@ def test_what_nobody_foresaw_before_the_first_recipient_is_no_answer_but_try_aga
     assert line.endswith("; the mail stays queued, please report")
 
 
-def test_a_bug_while_reporting_keeps_the_recipient_too(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def boom(*_: object) -> None:
-        raise RuntimeError("boom")
+def test_a_bug_while_reporting_keeps_the_recipient_too(instance: Instance) -> None:
+    def boom(effect: Effect) -> None:
+        if isinstance(effect, Exchange):
+            raise RuntimeError("boom")
 
-    monkeypatch.setattr("postvirt.report.reporter.encode_append", boom)
-    result = serve(instance, (NOBODY, BOB))
+    result = serve(instance, (NOBODY, BOB), hand=Hand(boom))
     assert result.status == TRY_AGAIN
     assert result.crossed_off == [False, True]
     assert result.mail == ["bob"]

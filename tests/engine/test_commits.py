@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import time
 
 import pytest
 
@@ -24,15 +26,11 @@ class Clock:
     def __init__(self) -> None:
         self.now = 100.0
 
-    def monotonic(self) -> float:
-        return self.now
-
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("postvirt.engine.commits.time", clock)
-    monkeypatch.setattr("postvirt.engine.group_commit.time", clock)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     return clock
 
 
@@ -132,7 +130,12 @@ def test_a_commit_in_the_background_fails_with_its_file_system(
 ) -> None:
     """As xfs, which reports success for what is under way when it shuts down."""
     error = OSError(errno.EIO, "shut down")
-    monkeypatch.setattr("postvirt.system.durability.shutdown_of", lambda _: error)
+
+    def shut_down(fd: int, data: bytes) -> int:
+        assert (fd, data) == (3, b"")
+        raise error
+
+    monkeypatch.setattr(os, "write", shut_down)
     told = add(disks, 3, GOOD)
     disks.work(in_background=True)
     background.end(0)

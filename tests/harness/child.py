@@ -6,6 +6,7 @@ stays what it is, and everything is undone when the child ends.
 
 from __future__ import annotations
 
+import copyreg
 import gc
 import os
 import pickle
@@ -21,6 +22,7 @@ from typing import TypeVar
 import pytest
 
 from postvirt.model.mailbox import Owner
+from postvirt.model.outcome import Bounced, Deferred, Delivered
 from postvirt.system import capabilities, file_identity, log, privileges
 from postvirt.system.capabilities import FOR_OTHERS
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
@@ -31,6 +33,11 @@ T = TypeVar("T")
 MAIL_OWNER = Owner(4999, 4998)
 RECIPIENT = Owner(5000, 5001)
 STRANGER = Owner(6000, 6001)
+
+
+# Compiled, they cannot be made without their values.
+for _kind in (Delivered, Deferred, Bounced):
+    copyreg.pickle(_kind, lambda one: (type(one), (one.dsn, one.mailbox)))
 
 
 @dataclass(slots=True)

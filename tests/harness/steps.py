@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from postvirt.errors import QueueFileError
-from postvirt.mailbox.inside import inside
 from postvirt.model.effects import (
     Batch,
     Durable,
@@ -21,7 +20,6 @@ from postvirt.model.effects import (
     Together,
     Written,
 )
-from postvirt.model.mailbox import Mailbox
 from postvirt.system import file_identity
 from tests.harness.child import all_rights, open_descriptors
 
@@ -136,22 +134,19 @@ class Hand:
 
 
 class IdentitiesRefused:
-    """Takes the place of `inside`: some uses, counted from 1, fail with ENOMEM."""
+    """Takes the place of `whereabouts.hung`: some times, ENOMEM ends the way in.
+
+    They are counted from 1. To the delivery it is as if its identity were refused.
+    """
 
     def __init__(self, *numbers: int) -> None:
         self._numbers = numbers
         self._used = 0
 
-    def __call__(self, mailbox: Mailbox) -> inside:
+    def seconds(self, path: bytes, uid: int) -> None:
         self._used += 1
         if self._used in self._numbers:
-            return _Refused(mailbox)
-        return inside(mailbox)
-
-
-class _Refused(inside):
-    def __enter__(self) -> None:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Durable, Effect, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
+from postvirt.system import whereabouts
 from tests.harness.child import (
     RECIPIENT,
     STRANGER,
@@ -283,7 +284,7 @@ def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
     """Even if the message that was written cannot be removed, either."""
     path = whole_maildir(home)
     refused = IdentitiesRefused(*numbers)
-    monkeypatch.setattr("postvirt.mailbox.maildir.inside", refused)
+    monkeypatch.setattr(whereabouts, "hung", refused)
     outcome, log = run(Hand(), path)
     assert isinstance(outcome, Deferred)
     assert outcome.dsn.status == "4.2.0"
@@ -300,7 +301,7 @@ def test_what_was_delivered_stays_delivered_when_nothing_can_be_closed(
     home: Path, monkeypatch: pytest.MonkeyPatch, has_log: bool
 ) -> None:
     path = whole_maildir(home)
-    monkeypatch.setattr("postvirt.mailbox.maildir.hand_over", lambda _: None)
+    monkeypatch.setattr(os, "dup", lambda _: os.open(os.devnull, os.O_RDONLY))
 
     def work(_: Log) -> Outcome | None:
         with failing_close(home):
@@ -318,7 +319,7 @@ def test_what_is_refused_when_the_file_is_closed_is_removed_again(
     def refuse(_: int) -> None:
         raise OSError(errno.EDQUOT, "no")
 
-    monkeypatch.setattr("postvirt.mailbox.maildir.hand_over", refuse)
+    monkeypatch.setattr(os, "dup", refuse)
     outcome, _ = run(Hand(), path)
     assert isinstance(outcome, Bounced)
     assert outcome.dsn.status == "5.2.2"
@@ -679,10 +680,14 @@ def test_a_new_directory_that_cannot_be_opened_takes_the_message_back(
 ) -> None:
     """Its name could not be made durable, so nothing may be reported as delivered."""
 
-    def refuse(_: bytes) -> None:
-        raise OSError(errno.EMFILE, "too many")
+    open_ = os.open
 
-    monkeypatch.setattr("postvirt.mailbox.maildir.open_directory", refuse)
+    def refuse(path: bytes, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(errno.EMFILE, "too many")
+        return open_(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
     path = whole_maildir(home)
     outcome, _ = run(Hand(), path)
     assert isinstance(outcome, Deferred)

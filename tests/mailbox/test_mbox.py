@@ -22,7 +22,7 @@ from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Batch, Durable, Effect, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
-from postvirt.system import locks
+from postvirt.system import locks, whereabouts
 from tests.harness.child import (
     RECIPIENT,
     STRANGER,
@@ -267,7 +267,7 @@ def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
     mbox: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     refused = IdentitiesRefused(number)
-    monkeypatch.setattr("postvirt.mailbox.mbox.inside", refused)
+    monkeypatch.setattr(whereabouts, "hung", refused)
     outcome, log, _ = run(Hand(), mbox)
     assert isinstance(outcome, Deferred)
     assert outcome.dsn.reason.endswith(": Cannot allocate memory")
@@ -279,7 +279,7 @@ def test_an_owner_whose_identity_cannot_be_taken_has_their_mail_deferred(
 def test_what_was_delivered_stays_delivered_when_the_dot_lock_cannot_be_removed(
     mbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postvirt.mailbox.mbox.inside", IdentitiesRefused(4))
+    monkeypatch.setattr(whereabouts, "hung", IdentitiesRefused(4))
     outcome, log, _ = run(Hand(), mbox)
     assert outcome == DELIVERED
     assert log.lines == [f"warning: remove {mbox}.lock: Cannot allocate memory"]
@@ -289,7 +289,7 @@ def test_what_was_delivered_stays_delivered_when_nothing_can_be_closed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = home / "mbox"
-    monkeypatch.setattr("postvirt.mailbox.mbox.hand_over", lambda _: None)
+    monkeypatch.setattr(os, "dup", lambda _: os.open(os.devnull, os.O_RDONLY))
 
     def work(_: Log) -> Outcome | None:
         with failing_close(home):
@@ -329,7 +329,7 @@ def test_what_is_refused_when_the_file_is_closed_is_truncated_again(
     def refuse(_: int) -> None:
         raise OSError(errno.EDQUOT, "no")
 
-    monkeypatch.setattr("postvirt.mailbox.mbox.hand_over", refuse)
+    monkeypatch.setattr(os, "dup", refuse)
     outcome, _, _ = run(Hand(), mbox)
     expected = failed(mbox, "5.2.2", "error writing message: Disk quota exceeded")
     assert outcome == expected

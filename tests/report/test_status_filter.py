@@ -1,12 +1,9 @@
 """virtual_delivery_status_filter replaces a code and its text."""
 
-from typing import cast
-
 import pytest
 
 from postvirt.model.outcome import Dsn
 from postvirt.report.status_filter import filtered
-from postvirt.tables.maps import Maps
 from tests.harness.reporting import status_filter
 
 DEFERRED = Dsn("4.2.0", "no lock", "delayed")
@@ -69,17 +66,19 @@ def test_a_bad_value_is_logged_and_changes_nothing(logged, dsn, value):
     assert logged == [f"warning: {PREFIX}: bad status code: {value}"]
 
 
-def test_the_key_is_the_code_and_the_text(logged):
-    class Asked:
-        title = PREFIX
+def test_the_key_is_the_code_and_the_text(logged, tmp_path):
+    (tmp_path / "filter").write_text("/^4.2.0 é$/ 5.7.1 x\n")
+    maps = status_filter(f"regexp:{tmp_path}/filter")
+    dsn = Dsn("4.2.0", "é", "delayed")
+    assert filtered(maps, dsn) == Dsn("5.7.1", "x", "failed")
+    assert logged == []
 
-        def find(self, key: bytes) -> bytes:
-            self.key = key
-            return b"5.7.1 x"
 
-    asked = Asked()
-    filtered(cast("Maps", asked), Dsn("4.2.0", "é \udcff", "delayed"))
-    assert asked.key == b"4.2.0 \xc3\xa9 \xff"
+def test_a_text_that_is_not_utf8_is_looked_up_as_it_is(logged):
+    dsn = Dsn("4.2.0", "é \udcff", "delayed")
+    assert filtered(status_filter("inline:{{x = 5.7.1 x}}"), dsn) is dsn
+    (line,) = logged
+    assert 'non-UTF-8 key "4.2.0 é ?"' in line
 
 
 def test_a_table_that_fails_changes_nothing(logged):

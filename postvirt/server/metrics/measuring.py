@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from postvirt.delivery.recipient import Deliverer
 from postvirt.mailbox.message import Content
@@ -39,12 +39,30 @@ _OUTCOMES = {
 }
 
 
+class Timeable(Protocol):
+    """What finds mailboxes and delivers to them."""
+
+    def find(self, address: bytes) -> Steps[Resolution]:
+        """Find the mailbox of an address."""
+
+    def deliver_to(
+        self,
+        found: Resolution,
+        sender: bytes,
+        recipient: Recipient,
+        content: Content,
+        *,
+        probe_only: bool,
+    ) -> Steps[Outcome]:
+        """Deliver to what `find` has found."""
+
+
 class TimedPostman(Deliverer):
     """A postman whose work is timed; counts is where."""
 
     __slots__ = ("counts", "postman")
 
-    def __init__(self, postman: Deliverer, counts: Counts) -> None:
+    def __init__(self, postman: Timeable, counts: Counts) -> None:
         self.postman = postman
         self.counts = counts
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from postvirt.delivery.recipient import Deliverer
 from postvirt.model.effects import (
     Batch,
     Durable,
@@ -58,7 +57,7 @@ def seconds(counts: Counts, stage: Stage) -> tuple[int, float]:
 
 
 @dataclass(frozen=True)
-class Story(Deliverer):
+class Story:
     """A postman's work as a list of effects; before each of them a second passes."""
 
     go_on: Callable[[float], None]
