@@ -96,7 +96,7 @@ def test_the_drop_in_imports_little() -> None:
     [
         ("lookup -c {} static:x key", "postvirt.tables.simple.static"),
         ("explain -c {} bob@example.com", "postvirt.explain.explainer"),
-        ("status -c {}", "postvirt.server.service.control"),
+        ("status -c {}", "postvirt.server.service.control_client"),
     ],
 )
 def test_a_quick_command_imports_little(

@@ -32,7 +32,7 @@ def ask_service(arguments: argparse.Namespace, command: str) -> dict[str, Any] |
     """
     from postvirt.config.load import check
     from postvirt.errors import ConfigError
-    from postvirt.server.service.control import (
+    from postvirt.server.service.control_client import (
         ControlError,
         NotRunningError,
         ask,

@@ -1,11 +1,9 @@
-"""Talk to a running service: one line of JSON as the command, one as the answer.
-
-    {"command": "status"}
+"""The service's end of the control socket (`control_client` has the other).
 
 The service answers when it has done what it was told, and closes the connection; after
 "stop", the connection is closed when the service ends.
 
-Raises: NotRunningError, ControlError from `ask`; nothing in the service.
+Raises: nothing.
 Security: the socket has mode 0600, and only root, or the user that started the service,
     may connect.
 """
@@ -18,13 +16,12 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from postvirt.server.loop import Loop
+from postvirt.server.service.control_client import Answer
 from postvirt.system import log
 from postvirt.system.shortage import AGAIN_SECONDS, Shortage
 
-Answer = dict[str, Any]
 Reply = Callable[[Answer], None]
 Command = Callable[[Reply], None]
 
@@ -33,19 +30,6 @@ _MOST_COMMAND_BYTES = 4096
 
 _BACKLOG = 10
 _UCRED = struct.Struct("=iII")
-
-
-def control_path(name: str) -> str:
-    """The socket of a service, below queue_directory."""
-    return f"pid/postvirt-{name}.control"
-
-
-class NotRunningError(Exception):
-    """No process listens on the socket."""
-
-
-class ControlError(Exception):
-    """The service ended without an answer, or does not answer in time."""
 
 
 class Control:
@@ -146,36 +130,6 @@ class Control:
         else:
             self._loop.release(client.fileno())
             client.close()
-
-
-def ask(path: str, command: str, seconds: float) -> Answer:
-    """The answer of the service that listens there.
-
-    Raises: NotRunningError, ControlError; PermissionError.
-    """
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(seconds)
-        try:
-            client.connect(path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunningError from None
-        except BlockingIOError:  # too many clients wait
-            raise ControlError("it does not answer") from None
-        try:
-            client.sendall(json.dumps({"command": command}).encode() + b"\n")
-            with client.makefile("rb") as answers:
-                line = answers.readline()
-                if not line:
-                    raise ControlError("it ended without an answer")
-                answer: Answer = json.loads(line)
-                if answer.get("ends"):
-                    client.settimeout(answer["seconds"] + seconds)
-                    answers.read()
-        except TimeoutError:
-            raise ControlError("it does not answer") from None
-        except ConnectionError:
-            raise ControlError("it ended without an answer") from None
-    return answer
 
 
 def _remove(path: str) -> None:

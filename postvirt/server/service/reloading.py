@@ -32,7 +32,8 @@ from postvirt.server.loop import Loop
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.service import configuration_check, systemd
 from postvirt.server.service.configuration_check import Checked
-from postvirt.server.service.control import Answer, Reply
+from postvirt.server.service.control import Reply
+from postvirt.server.service.control_client import Answer
 from postvirt.server.service.in_force import InForce
 from postvirt.server.service.tables_in_use import TablesInUse
 from postvirt.server.watchdog import Watchdog

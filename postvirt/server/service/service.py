@@ -19,7 +19,8 @@ from postvirt import __version__
 from postvirt.server.loop import Loop
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.service import systemd
-from postvirt.server.service.control import Answer, Control, Reply, control_path
+from postvirt.server.service.control import Control, Reply
+from postvirt.server.service.control_client import Answer, control_path
 from postvirt.server.service.daemonise import WORKS, Starter
 from postvirt.server.service.in_force import InForce
 from postvirt.server.service.options import Wanted

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from postvirt import __version__
 from postvirt.model.text import text, wire
-from postvirt.server.service.control import Answer
+from postvirt.server.service.control_client import Answer
 from postvirt.server.service.in_force import InForce
 from postvirt.server.service.tables_in_use import TablesInUse
 from postvirt.server.watchdog import Watchdog

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from postvirt.server.loop import Loop
-from postvirt.server.service.control import (
+from postvirt.server.service.control import Control, Reply
+from postvirt.server.service.control_client import (
     Answer,
-    Control,
     ControlError,
     NotRunningError,
-    Reply,
     ask,
 )
 from postvirt.system import log

@@ -12,7 +12,7 @@ import pytest
 from postvirt.errors import ConfigError
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.service.configuration_check import Checked
-from postvirt.server.service.control import Answer
+from postvirt.server.service.control_client import Answer
 from postvirt.server.service.reloading import Phase, Reload
 from tests.harness.child import Log
 

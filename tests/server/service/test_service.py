@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from postvirt.server.service import in_force
-from postvirt.server.service.control import Answer
+from postvirt.server.service.control_client import Answer
 from postvirt.server.service.daemonise import WORKS, Starter
 from postvirt.server.service.options import Wanted
 from postvirt.server.service.service import Service
