@@ -16,7 +16,7 @@ from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Deliverer
 from postvirt.errors import QueueFileError, QueueFileReadError
 from postvirt.mailbox.message import Content
-from postvirt.model.effects import Steps, Together
+from postvirt.model.effects import Pause, Steps, Together
 from postvirt.model.outcome import CorruptQueueFile, Deferred, Dsn, Outcome
 from postvirt.model.request import (
     PROBE_FLAGS,
@@ -36,6 +36,9 @@ TRY_AGAIN = -1
 # As plain numbers, see report.reporter.
 _SUCCESS = int(RequestFlag.SUCCESS)
 _PROBE_FLAGS = int(PROBE_FLAGS)
+
+# Other clients have their turn after so many reports, which take some milliseconds.
+REPORTS_AT_ONCE = 200
 
 _NO_MEMORY = Dsn("4.3.0", "mail system is out of memory")
 _SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
@@ -79,7 +82,10 @@ class Agent:
         try:
             outcomes = yield from self._deliver_all(request, queue_file, content)
             status = DONE
-            for recipient, outcome in zip(request.recipients, outcomes, strict=True):
+            finished = zip(request.recipients, outcomes, strict=True)
+            for number, (recipient, outcome) in enumerate(finished, start=1):
+                if number % REPORTS_AT_ONCE == 0:
+                    yield Pause(0.0)
                 if not (
                     yield from self._finish(request, recipient, queue_file, outcome)
                 ):

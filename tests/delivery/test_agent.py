@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from postvirt.config.load import load
-from postvirt.delivery.agent import DONE, TRY_AGAIN, Agent
+from postvirt.delivery.agent import DONE, REPORTS_AT_ONCE, TRY_AGAIN, Agent
 from postvirt.delivery.recipient import Postman
-from postvirt.model.effects import Effect, Exchange
+from postvirt.model.effects import Effect, Exchange, Pause
 from postvirt.model.mailbox import Owner
 from postvirt.model.request import (
     DeliveryRequest,
@@ -42,6 +42,7 @@ class Result:
     crossed_off    for each recipient, whether its record in the queue file says so
     mail           what arrived, by the first part of the path
     told           services and the recipients that they were told about
+    turns          how often other clients had their turn after reports
     """
 
     status: int | None
@@ -50,6 +51,7 @@ class Result:
     told: list[tuple[str, str]]
     log: list[str]
     mode: int
+    turns: int
 
 
 def serve(
@@ -103,7 +105,8 @@ def serve(
             if isinstance(effect, Exchange)
         ]
         marks = [data[one.offset : one.offset + 1] == b"D" for one in queued.recipients]
-        return Result(status, marks, sorted(mail), told, log.lines, mode)
+        turns = sum(isinstance(effect, Pause) for effect in performer.effects)
+        return Result(status, marks, sorted(mail), told, log.lines, mode, turns)
 
     return as_mail_system(work, Owner(instance.mail_owner.uid, instance.mail_owner.gid))
 
@@ -384,3 +387,14 @@ def test_a_request_that_is_broken_off_leaves_nothing_open(instance: Instance) ->
     assert result.status is None
     assert result.crossed_off == [False, False]
     assert result.mail == []
+
+
+def test_other_clients_have_their_turn_while_many_recipients_are_reported(
+    instance: Instance,
+) -> None:
+    """Without it, the watchdog process took the worker for one that hangs."""
+    many = [to(f"bob+{number}@example.com") for number in range(1000)]
+    result = serve(instance, many)
+    assert result.status == DONE
+    assert len(result.log) == len(many)
+    assert result.turns == len(many) // REPORTS_AT_ONCE
