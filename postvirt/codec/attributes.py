@@ -61,12 +61,16 @@ _STRING: Final = Kind.STRING
 _INTEGER: Final = Kind.INTEGER
 _LONG: Final = Kind.LONG
 
+_BITS: Final = {_INTEGER: 32, _LONG: 64}
+# Most numbers are smaller, and unsigned.
+_SMALL_DIGITS: Final = 10
+
 
 class Field(NamedTuple):
     """One attribute.
 
     alias   a second name that other versions of Postfix use
-    into    the name of the value in the dataclass that holds the message, if one does
+    into    the name of the value in the record that holds the message, if one does
     """
 
     name: bytes
@@ -80,15 +84,16 @@ class Fields:
 
     all       the fields, in their order
     names     the expected names
-    numbers   index and field of those that are not strings
-    into      the names of the values in the dataclass that holds the message
+    others    index, bits of the number (0: it is none) and field, for those that are
+              not strings
+    into      the names of the values in the record that holds the message
     """
 
     def __init__(self, *fields: Field) -> None:
         self.all = fields
         self.names = [field.name for field in fields]
-        self.numbers = [
-            (index, field)
+        self.others = [
+            (index, _BITS.get(field.kind, 0), field)
             for index, field in enumerate(fields)
             if field.kind is not _STRING
         ]
@@ -130,8 +135,12 @@ def decode(
     values: list[Value] = [*strings[1:size:2]]
     end, rest = strings[size:]
     if strings[0:size:2] == fields.names:
-        for index, field in fields.numbers:
-            values[index] = _decode_value(field, strings[2 * index + 1], peer)
+        for index, bits, field in fields.others:
+            wire = strings[2 * index + 1]
+            if bits and wire.isdigit() and len(wire) < _SMALL_DIGITS:
+                values[index] = int(wire)
+            else:
+                values[index] = _decode_value(field, wire, peer)
     else:  # an alias, or a mistake: the first mistake is reported
         pairs = zip(fields.all, strings[0:size:2], strings[1:size:2], strict=True)
         for index, (field, name, wire) in enumerate(pairs):
@@ -241,7 +250,7 @@ def _decode_value(field: Field, wire: bytes, peer: str) -> Value:
 
 
 def _decode_number(wire: bytes, bits: int, peer: str) -> int:
-    if len(wire) < 10 and wire.isdigit():  # most are small and unsigned
+    if wire.isdigit() and len(wire) < _SMALL_DIGITS:
         return int(wire)
     match = _NUMBER.match(wire)
     if not match:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from postvirt.config.parameters import Settings
@@ -89,15 +90,16 @@ class Resolver(NamedTuple):
         self, what: str, maps: Maps, user: bytes, minimum: int
     ) -> int | Misconfigured:
         cause: Cause = "absent"
-        try:
-            result = self.search(maps, user)
-        except TableError:
-            result, cause = None, "lookup"  # logged by Maps
+        result = maps.same if user.isascii() else None
+        if result is None:
+            try:
+                result = self.search(maps, user)
+            except TableError:
+                cause = "lookup"  # logged by Maps
         if result is None:
             problem = f"recipient {text(user)}: not found in {maps.title}"
             return Misconfigured(problem, cause, maps.title)
-        found = _WHOLE_NUMBER.match(result)
-        number = int(found[1]) if found else -1
+        number = _whole_number(result)
         if not minimum <= number <= _MAX_ID:
             problem = (
                 f"recipient {text(user)}: bad {what} {text(result)} in {maps.title}"
@@ -111,3 +113,10 @@ class Resolver(NamedTuple):
         Raises: TableError.
         """
         return find_address(maps, user, self.extensions, self.is_local_domain)
+
+
+@lru_cache(maxsize=64)
+def _whole_number(value: bytes) -> int:
+    """The number that a table has for a uid or gid; -1 if it is none."""
+    found = _WHOLE_NUMBER.match(value)
+    return int(found[1]) if found else -1

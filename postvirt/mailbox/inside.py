@@ -14,27 +14,25 @@ from types import TracebackType
 
 from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError
 from postvirt.model.mailbox import Mailbox
-from postvirt.system import whereabouts
-from postvirt.system.privileges import acting_as
+from postvirt.system import privileges, whereabouts
 
 
-class inside(acting_as):  # noqa: N801 - used like a function
+class inside:  # noqa: N801 - used like a function
     """Run the block in this mailbox, as its owner."""
 
-    __slots__ = ("_path", "_uid")
+    __slots__ = ("_mailbox",)
 
     def __init__(self, mailbox: Mailbox) -> None:
-        super().__init__(mailbox.owner)
-        self._path = mailbox.path
-        self._uid = mailbox.owner.uid
+        self._mailbox = mailbox
 
     def __enter__(self) -> None:
-        seconds = whereabouts.hung.seconds(self._path, self._uid)
+        path, owner = self._mailbox
+        seconds = whereabouts.hung.seconds(path, owner.uid)
         if seconds is not None:
             raise not_answering(seconds)
-        whereabouts.notes.enter(self._path, self._uid)
+        whereabouts.notes.enter(path, owner.uid)
         try:
-            super().__enter__()
+            privileges.take(owner)
         except BaseException:
             whereabouts.notes.leave()
             raise
@@ -45,7 +43,7 @@ class inside(acting_as):  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        super().__exit__(kind, error, traceback)
+        privileges.come_home()
         whereabouts.notes.leave()
 
 

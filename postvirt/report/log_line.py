@@ -114,17 +114,8 @@ def format_delay(microseconds: int, max_decimals: int) -> str:
     if not microseconds:
         return "0"
     seconds, rest = divmod(microseconds, _MICRO)
-    resolution = _MICRO // 10 ** max(0, max_decimals)
-    if resolution < _MICRO:
-        limit = 10**_SIGNIFICANT_DIGITS
-        if seconds > 0:
-            scale = 1
-            while seconds >= scale and scale <= limit // 10:
-                scale *= 10
-            resolution = _MICRO // limit * scale
-        else:
-            while rest >= limit * resolution:
-                resolution *= 10
+    digits = len(str(microseconds)) - _SIGNIFICANT_DIGITS
+    resolution = min(10 ** max(digits, 6 - max_decimals, 0), _MICRO)
     if resolution > 1:
         rest += resolution // 2
         if rest >= _MICRO:

@@ -123,15 +123,7 @@ class acting_as:  # noqa: N801 - used like a function
         self._owner = owner
 
     def __enter__(self) -> None:
-        owner = self._owner
-        if owner.uid == 0 or owner.gid == 0:
-            raise PermissionError(errno.EPERM, "refused to act as root")
-        if _home is None:
-            if (owner.uid, owner.gid) != (os.geteuid(), os.getegid()):
-                raise _not_permitted()
-        elif not file_identity.take(owner.uid, owner.gid):
-            _come_home(_home)
-            raise _not_permitted()
+        take(self._owner)
 
     def __exit__(
         self,
@@ -139,16 +131,33 @@ class acting_as:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if _home is not None:
-            _come_home(_home)
+        come_home()
+
+
+def take(owner: Owner) -> None:
+    """Work with the owner's rights until `come_home`; for blocks only.
+
+    Raises: PermissionError, with the rights as they were.
+    """
+    uid, gid = owner
+    if uid == 0 or gid == 0:
+        raise PermissionError(errno.EPERM, "refused to act as root")
+    if _home is None:
+        if (uid, gid) != (os.geteuid(), os.getegid()):
+            raise _not_permitted()
+    elif not file_identity.take(uid, gid):
+        come_home()
+        raise _not_permitted()
 
 
 def _not_permitted() -> PermissionError:
     return PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
-def _come_home(home: Owner) -> None:
-    if not file_identity.take(home.uid, home.gid):
+def come_home() -> None:
+    """Work as mail_owner again; the process ends if that is refused."""
+    home = _home
+    if home is not None and not file_identity.take(home.uid, home.gid):
         try:
             log.error("cannot return to the identity of mail_owner")
         finally:

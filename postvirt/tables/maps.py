@@ -32,6 +32,7 @@ class Maps:
     def chain(self, tables: Sequence[Table], labels: Sequence[str] = ()) -> None:
         """Have these tables instead."""
         self.tables = tuple(tables)
+        self.same = tables[0].same if tables else None
         self._labels = tuple(labels) or tuple(table.title for table in tables)
 
     def find(self, key: bytes, *, partial: bool = False) -> bytes | None:

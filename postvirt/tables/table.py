@@ -77,9 +77,11 @@ class Table(ABC):
     name   what is after it; some types append the suffix of the file that they read
     fixed  keys are compared as a whole, so that a part of an address is a sensible key;
            parts must not be looked up in tables of patterns
+    same   the value of all keys that are ASCII, if there is one
     """
 
     fixed = True
+    same: bytes | None = None
 
     def __init__(self, type_: str, name: str, options: TableOptions) -> None:
         self.type = type_

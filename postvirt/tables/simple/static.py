@@ -10,6 +10,7 @@ from postvirt.errors import TableError
 from postvirt.model.text import wire
 from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.file_value import encoded_files
+from postvirt.tables.folding import is_utf8
 from postvirt.tables.syntax import strip_braces
 from postvirt.tables.table import Table, TableOptions
 
@@ -22,6 +23,8 @@ class StaticTable(Table):
     ) -> None:
         super().__init__(type_, name, options)
         self._value = value
+        if value and (is_utf8(value) or not options.utf8_active):
+            self.same = value
 
     def find(self, key: bytes) -> bytes:  # noqa: ARG002 - the same for all keys
         """Return the value."""
