@@ -22,6 +22,7 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.inside import not_answering
+from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.model.effects import Lookup, Pause, Steps
 from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
@@ -98,7 +99,7 @@ class Postman(Deliverer):
         self.resolver = resolver
         self.has_slow_tables = has_slow_tables
         self._clock = SteadyClock()
-        self.locking = mbox.Locking(
+        self.locking = Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
             attempts=settings.deliver_lock_attempts,
             delay_seconds=settings.deliver_lock_delay,

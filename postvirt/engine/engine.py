@@ -26,6 +26,7 @@ from typing import Any, TypeVar, assert_never
 
 from postvirt.engine.group_commit import Disks
 from postvirt.engine.lookup_threads import Lookups
+from postvirt.engine.tasks import Batches, Task, Wait
 from postvirt.model.effects import (
     Batch,
     Durable,
@@ -44,9 +45,6 @@ from postvirt.system.shortage import AGAIN_SECONDS, Shortage, is_shortage
 
 T = TypeVar("T")
 
-# Called with a result, or with the exception that came instead.
-Then = Callable[[Any, BaseException | None], None]
-
 # At most this many branches of `Together` run at once, because each may have some files
 # open; the others wait for their turn.
 MOST_BRANCHES = 256
@@ -60,49 +58,6 @@ MOST_BATCHED = 64
 
 class StoppingError(Exception):
     """The process is to stop, and what a delivery waits for may never come."""
-
-
-class _Task:
-    """Steps that run, and whom to tell how they ended."""
-
-    __slots__ = ("steps", "then")
-
-    def __init__(self, steps: Steps[Any], then: Then) -> None:
-        self.steps = steps
-        self.then = then
-
-
-class _Wait:
-    """A task that waits for a descriptor, or for time to pass, or both."""
-
-    __slots__ = ("can_be_abandoned", "can_be_cut_short", "fd", "is_over", "task")
-
-    def __init__(
-        self,
-        task: _Task,
-        fd: int = -1,
-        *,
-        can_be_abandoned: bool = False,
-        can_be_cut_short: bool = False,
-    ) -> None:
-        self.task = task
-        self.fd = fd
-        self.can_be_abandoned = can_be_abandoned
-        self.can_be_cut_short = can_be_cut_short
-        self.is_over = False
-
-
-class _Batches:
-    """The items of one key that wait, and whether a batch of them is under way."""
-
-    __slots__ = ("is_under_way", "perform", "waiting")
-
-    def __init__(
-        self, perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
-    ) -> None:
-        self.perform = perform
-        self.waiting: deque[tuple[Any, _Task]] = deque()
-        self.is_under_way = False
 
 
 class Engine:
@@ -127,13 +82,13 @@ class Engine:
         self._services_announce = services_announce
         self._lookups = lookups
         self._disks = Disks(on_commit)
-        self._runnable: deque[tuple[_Task, Any, BaseException | None]] = deque()
-        self._waits: dict[int, _Wait] = {}
-        self._timers: list[tuple[float, int, _Wait]] = []
+        self._runnable: deque[tuple[Task, Any, BaseException | None]] = deque()
+        self._waits: dict[int, Wait] = {}
+        self._timers: list[tuple[float, int, Wait]] = []
         self._timer_number = 0
-        self._branches: deque[_Task] = deque()
+        self._branches: deque[Task] = deque()
         self._branches_running = 0
-        self._batches: dict[Hashable, _Batches] = {}
+        self._batches: dict[Hashable, Batches] = {}
         self._is_stopping = False
         self._shortage = Shortage("wait for a client or a service")
         self._watchers: dict[int, Callable[[], None]] = {}
@@ -159,7 +114,7 @@ class Engine:
             then(result)
 
         self.clients += 1
-        self._runnable.append((_Task(steps, end), None, None))
+        self._runnable.append((Task(steps, end), None, None))
 
     def run(self, steps: Steps[T]) -> T | None:
         """Run these steps to completion; None if they were abandoned."""
@@ -213,7 +168,7 @@ class Engine:
                 return
             self._disks.work(in_background=self.clients > 1)
 
-    def _advance(self, task: _Task, answer: Any, error: BaseException | None) -> None:
+    def _advance(self, task: Task, answer: Any, error: BaseException | None) -> None:
         try:
             if error is None:
                 effect = task.steps.send(answer)
@@ -229,7 +184,7 @@ class Engine:
             except Exception as failure:
                 self._resume(task, error=failure)
 
-    def _perform(self, task: _Task, effect: Effect) -> None:
+    def _perform(self, task: Task, effect: Effect) -> None:
         match effect:
             case Written() | Durable():
                 self._disks.add(effect, partial(self._resume, task))
@@ -239,13 +194,13 @@ class Engine:
                 if can_be_cut_short and self._is_stopping:
                     self._resume(task)
                 else:
-                    wait = _Wait(task, can_be_cut_short=can_be_cut_short)
+                    wait = Wait(task, can_be_cut_short=can_be_cut_short)
                     self._wait_until(wait, seconds)
             case Exchange(service, protocol, request):
                 announced = protocol if self._services_announce else b""
                 steps = exchange(service, announced, request, self._ipc_timeout)
                 self._runnable.append(
-                    (_Task(steps, partial(self._resume, task)), None, None)
+                    (Task(steps, partial(self._resume, task)), None, None)
                 )
             case Lookup(address):
                 assert self._lookups is not None
@@ -255,17 +210,17 @@ class Engine:
             case Batch(key, item, perform):
                 batches = self._batches.get(key)
                 if batches is None:
-                    batches = self._batches[key] = _Batches(perform)
+                    batches = self._batches[key] = Batches(perform)
                 batches.waiting.append((item, task))
             case _:
                 assert_never(effect)
 
     def _resume(
-        self, task: _Task, answer: Any = None, error: BaseException | None = None
+        self, task: Task, answer: Any = None, error: BaseException | None = None
     ) -> None:
         self._runnable.append((task, answer, error))
 
-    def _run_together(self, task: _Task, branches: Sequence[Steps[Any]]) -> None:
+    def _run_together(self, task: Task, branches: Sequence[Steps[Any]]) -> None:
         results: list[Any] = [None] * len(branches)
         errors: list[BaseException] = []
         left = len(branches)
@@ -282,7 +237,7 @@ class Engine:
                 self._resume(task, results, errors[0] if errors else None)
 
         for number, steps in enumerate(branches):
-            self._branches.append(_Task(steps, partial(arrive, number)))
+            self._branches.append(Task(steps, partial(arrive, number)))
         self._run_branches()
 
     def _run_branches(self) -> None:
@@ -300,7 +255,7 @@ class Engine:
             else:
                 del self._batches[key]
 
-    def _begin(self, batches: _Batches) -> None:
+    def _begin(self, batches: Batches) -> None:
         count = min(len(batches.waiting), MOST_BATCHED)
         items = [batches.waiting.popleft() for _ in range(count)]
 
@@ -315,13 +270,13 @@ class Engine:
 
         batches.is_under_way = True
         steps = batches.perform([item for item, _ in items])
-        self._runnable.append((_Task(steps, end), None, None))
+        self._runnable.append((Task(steps, end), None, None))
 
-    def _wait_ready(self, task: _Task, effect: Ready) -> None:
+    def _wait_ready(self, task: Task, effect: Ready) -> None:
         if effect.can_be_abandoned and self._is_stopping:
             self._resume(task, error=StoppingError())
             return
-        wait = _Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
+        wait = Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
         try:
             self._watch_once(
                 effect.fd, select.EPOLLOUT if effect.writes else select.EPOLLIN
@@ -333,7 +288,7 @@ class Engine:
             if not is_shortage(error):
                 raise
             self._shortage.tell(error)
-            later = _Task(_ready_later(effect), partial(self._resume, task))
+            later = Task(_ready_later(effect), partial(self._resume, task))
             self._runnable.append((later, None, None))
             return
         self._waits[effect.fd] = wait
@@ -348,13 +303,13 @@ class Engine:
         except FileExistsError:
             self._epoll.modify(fd, events)
 
-    def _wait_until(self, wait: _Wait, seconds: float) -> None:
+    def _wait_until(self, wait: Wait, seconds: float) -> None:
         self._timer_number += 1
         when = time.monotonic() + seconds
         heapq.heappush(self._timers, (when, self._timer_number, wait))
 
     def _end_wait(
-        self, wait: _Wait, answer: Any = None, error: BaseException | None = None
+        self, wait: Wait, answer: Any = None, error: BaseException | None = None
     ) -> None:
         wait.is_over = True
         if wait.fd >= 0:

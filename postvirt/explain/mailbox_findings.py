@@ -21,7 +21,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from postvirt.config.parameters import Settings
-from postvirt.mailbox.mbox import Locking
+from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.obstacle import describe_link
 from postvirt.mailbox.rehearsal import is_dot_lock_stale
 from postvirt.mailbox.walk import Walker

@@ -23,7 +23,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -39,6 +38,7 @@ from postvirt.mailbox.errno_dsn import (
 )
 from postvirt.mailbox.inside import inside
 from postvirt.mailbox.lock_pauses import attempts_left, pauses
+from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.mbox_refusals import (
     check,
     not_dot_locked,
@@ -59,7 +59,6 @@ from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
 from postvirt.system import locks, log, whereabouts
-from postvirt.system.clock import time_of_day
 from postvirt.system.descriptors import close
 from postvirt.system.directories import open_directory
 from postvirt.system.safe_open import open_or_create
@@ -68,21 +67,6 @@ WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 
 _FILE_MODE = 0o600
-
-
-class Locking(NamedTuple):
-    """How to lock an mbox file.
-
-    styles are words of virtual_mailbox_lock; a lock that another process holds is tried
-    `attempts` times, about delay_seconds apart; a dot lock that has not changed for
-    stale_seconds is removed. now is the clock for that.
-    """
-
-    styles: AbstractSet[str]
-    attempts: int
-    delay_seconds: float
-    stale_seconds: int
-    now: locks.Now = time_of_day
 
 
 class _Message(NamedTuple):

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from postvirt.mailbox import maildir, mbox, mbox_refusals
 from postvirt.mailbox.errno_dsn import PLACE, WRITE, WRITING, DeliveryFailedError, step
+from postvirt.mailbox.locking import Locking
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Outcome
 from postvirt.system import locks, safe_open
@@ -92,7 +93,7 @@ def rehearse_mbox(
     mailbox: Mailbox,
     room: Room,
     recipient: bytes,
-    locking: mbox.Locking,
+    locking: Locking,
     *,
     strict_ownership: bool,
 ) -> Outcome:
@@ -136,7 +137,7 @@ def check_mbox_file(mailbox: Mailbox, *, strict_ownership: bool) -> None:
     mbox_refusals.check(status, mailbox, b"", strict_ownership=strict_ownership)
 
 
-def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None:
+def _dot_lock(mailbox: Mailbox, locking: Locking, made: set[bytes]) -> None:
     path = mailbox.path
     lock = locks.dot_lock_path(path)
     try:
@@ -153,7 +154,7 @@ def _dot_lock(mailbox: Mailbox, locking: mbox.Locking, made: set[bytes]) -> None
         raise mbox_refusals.not_dot_locked(error, path) from None
 
 
-def is_dot_lock_stale(path: bytes, locking: mbox.Locking) -> bool:
+def is_dot_lock_stale(path: bytes, locking: Locking) -> bool:
     """Whether a dot lock is stale, or becomes stale in the course of the attempts.
 
     It is removed after any attempt but the last.
@@ -223,7 +224,7 @@ def _has_driver(status: os.stat_result) -> bool:
     return not os.path.exists("/sys/dev") or os.path.exists(f"/sys/dev/{kind}/{number}")
 
 
-def _kernel_locks(fd: int, locking: mbox.Locking) -> None:
+def _kernel_locks(fd: int, locking: Locking) -> None:
     for style, find_holder in (("flock", flock_holder), ("fcntl", fcntl_holder)):
         if style in locking.styles and find_holder(fd):
             taken = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

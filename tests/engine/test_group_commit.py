@@ -13,8 +13,9 @@ import pytest
 
 from postvirt.engine.engine import Engine
 from postvirt.engine.group_commit import MUCH_BYTES, Disks
+from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.maildir import deliver_to_maildir
-from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.mbox import deliver_to_mbox
 from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Directory, Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox

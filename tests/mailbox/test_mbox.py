@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from postvirt.errors import QueueFileError
-from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.locking import Locking
+from postvirt.mailbox.mbox import deliver_to_mbox
 from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Batch, Durable, Effect, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner

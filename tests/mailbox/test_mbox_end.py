@@ -15,7 +15,8 @@ import pytest
 
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import mbox_end
-from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.locking import Locking
+from postvirt.mailbox.mbox import deliver_to_mbox
 from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Batch, Steps
 from postvirt.model.mailbox import Mailbox

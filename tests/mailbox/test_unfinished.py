@@ -14,7 +14,8 @@ import pytest
 
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import unfinished
-from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.locking import Locking
+from postvirt.mailbox.mbox import deliver_to_mbox
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.model.effects import Effect, Steps
 from postvirt.model.mailbox import Mailbox

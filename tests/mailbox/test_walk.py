@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.mailbox.mbox import Locking
+from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.obstacle import Obstacle
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
 from postvirt.mailbox.walk import Walked, Walker

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from postvirt.mailbox.mbox import Locking, deliver_to_mbox
+from postvirt.mailbox.locking import Locking
+from postvirt.mailbox.mbox import deliver_to_mbox
 from postvirt.mailbox.message import Envelope
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Delivered, Outcome
