@@ -141,7 +141,7 @@ def _main(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _master_cf(config_directory: str | None) -> MasterCf | None:
     """The services, None when there is no master.cf."""
-    from postvirt.config.config_files import read_master_cf
+    from postvirt.config.master_cf import read_master_cf
     from postvirt.errors import ConfigError
     from postvirt.system import log
 

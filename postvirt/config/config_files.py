@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from postvirt.config import main_cf, master_cf
+from postvirt.config import main_cf
 from postvirt.config.main_cf import MainCf
-from postvirt.config.master_cf import MasterCf
 from postvirt.config.parameters import DEFAULT_DIRECTORY
 from postvirt.errors import ConfigError
 from postvirt.model.origin import Origin
@@ -36,18 +35,7 @@ def read_main_cf(
     Raises: ConfigError.
     """
     path = f"{directory}/main.cf"
-    return main_cf.parse(
-        _text_of(path, read_settled if settled else _read), path, known
-    )
-
-
-def read_master_cf(config_directory: str | None = None) -> MasterCf:
-    """The services of a master.cf, and its mistakes.
-
-    Raises: ConfigError.
-    """
-    path = f"{directory_of(config_directory)}/master.cf"
-    return master_cf.parse(_text_of(path, _read), path)
+    return main_cf.parse(text_of(path, settled=settled), path, known)
 
 
 def read_table_file(path: str) -> MainCf | str | None:
@@ -82,7 +70,12 @@ def read_myorigin(path: str) -> str:
     return origin
 
 
-def _text_of(path: str, read: Callable[[bytes], bytes]) -> str:
+def text_of(path: str, *, settled: bool = False) -> str:
+    """The text of main.cf or master.cf; settled as in `read_main_cf`.
+
+    Raises: ConfigError.
+    """
+    read = read_settled if settled else _read
     try:
         return text(read(wire(path)))
     except OSError as error:

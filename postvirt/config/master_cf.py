@@ -6,7 +6,7 @@ form of the arguments.
 Differs: Numbers in master.cf. A number of master.cf that is followed by other
     characters is an error, as with postconf(1); master(8) reads the digits and ignores
     the rest.
-Raises: nothing; what is wrong is a ConfigError in the result.
+Raises: nothing while it is parsed; what is wrong is a ConfigError in the result.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from postvirt.config import usual
 from postvirt.config.braces import braced, items
+from postvirt.config.config_files import directory_of, text_of
 from postvirt.config.grammar import parser
 from postvirt.config.logical_lines import SPACE, join, origin, orphan, position
 from postvirt.config.main_cf import split_nameval
@@ -124,6 +125,15 @@ class MasterCf(NamedTuple):
     def delivery_agents(self) -> tuple[Service, ...]:
         """The services that deliver to virtual mailboxes, in the order of the file."""
         return tuple([one for one in self.services if one.is_delivery_agent])
+
+
+def read_master_cf(config_directory: str | None = None) -> MasterCf:
+    """The services of a master.cf, and its mistakes.
+
+    Raises: ConfigError when the file cannot be read.
+    """
+    path = f"{directory_of(config_directory)}/master.cf"
+    return parse(text_of(path), path)
 
 
 def parse(text: str, path: str) -> MasterCf:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postvirt.config.config_files import read_master_cf
 from postvirt.config.load import Loaded, check, load
-from postvirt.config.master_cf import MasterCf, Service
+from postvirt.config.master_cf import MasterCf, Service, read_master_cf
 from postvirt.errors import ConfigError
 
 # The default name of the entry. The service that postvirt runs by itself uses the

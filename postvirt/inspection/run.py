@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postvirt.config import load
-from postvirt.config.config_files import directory_of, read_master_cf
+from postvirt.config.config_files import directory_of
 from postvirt.config.expansion import TOO_DEEP
 from postvirt.config.load import Checked
 from postvirt.config.main_cf import MainCf
-from postvirt.config.master_cf import MasterCf
+from postvirt.config.master_cf import MasterCf, read_master_cf
 from postvirt.delivery.settling import settle_as_mail_owner
 from postvirt.delivery.table_setup import prepare
 from postvirt.errors import ConfigError

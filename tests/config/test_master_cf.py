@@ -4,8 +4,7 @@ import subprocess
 
 import pytest
 
-from postvirt.config.config_files import read_master_cf
-from postvirt.config.master_cf import parse
+from postvirt.config.master_cf import parse, read_master_cf
 from postvirt.errors import ConfigError
 from postvirt.model.text import text
 

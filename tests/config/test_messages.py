@@ -5,9 +5,9 @@
 
 import pytest
 
-from postvirt.config.config_files import read_master_cf
 from postvirt.config.excerpt import render
 from postvirt.config.load import check, load
+from postvirt.config.master_cf import read_master_cf
 from postvirt.errors import ConfigError
 
 BASE = "virtual_mailbox_base = /v\n"

@@ -10,9 +10,9 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postvirt.config.config_files import read_master_cf
 from postvirt.config.daemon_options import Options, parse_options
 from postvirt.config.load import load
+from postvirt.config.master_cf import read_master_cf
 from postvirt.config.parameters import Settings
 from postvirt.errors import ConfigError
 
