@@ -89,6 +89,7 @@ class Engine:
         self._branches: deque[Task] = deque()
         self._branches_running = 0
         self._batches: dict[Hashable, Batches] = {}
+        self._gathered: dict[Hashable, Batches] = {}  # those that can begin
         self._is_stopping = False
         self._shortage = Shortage("wait for a client or a service")
         self._watchers: dict[int, Callable[[], None]] = {}
@@ -157,7 +158,7 @@ class Engine:
             whereabouts.notes.beat()
             while self._runnable:
                 self._advance(*self._runnable.popleft())
-            if self._batches:
+            if self._gathered:
                 self._begin_batches()
                 if self._runnable:
                     continue
@@ -212,6 +213,8 @@ class Engine:
                 if batches is None:
                     batches = self._batches[key] = Batches(perform)
                 batches.waiting.append((item, task))
+                if not batches.is_under_way:
+                    self._gathered[key] = batches
             case _:
                 assert_never(effect)
 
@@ -247,20 +250,20 @@ class Engine:
 
     def _begin_batches(self) -> None:
         """Begin what has gathered, now that all deliveries had the time to join."""
-        for key, batches in list(self._batches.items()):
-            if batches.is_under_way:
-                continue
-            if batches.waiting:
-                self._begin(batches)
-            else:
-                del self._batches[key]
+        gathered, self._gathered = self._gathered, {}
+        for key, batches in gathered.items():
+            self._begin(key, batches)
 
-    def _begin(self, batches: Batches) -> None:
+    def _begin(self, key: Hashable, batches: Batches) -> None:
         count = min(len(batches.waiting), MOST_BATCHED)
         items = [batches.waiting.popleft() for _ in range(count)]
 
         def end(results: Sequence[Any] | None, error: BaseException | None) -> None:
             batches.is_under_way = False
+            if batches.waiting:
+                self._gathered[key] = batches
+            else:
+                del self._batches[key]
             for number, (_, task) in enumerate(items):
                 result = error if results is None else results[number]
                 if isinstance(result, BaseException):

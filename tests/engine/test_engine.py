@@ -29,6 +29,7 @@ from postvirt.standin.instance import Instance
 from postvirt.standin.services import Behaviour, Services
 from postvirt.system.directories import open_directory
 from tests.harness.child import Log, in_child
+from tests.harness.effort import steps_of
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
 LONG_SECONDS = 3600.0
@@ -372,6 +373,25 @@ def test_work_that_waits_keeps_no_other_key_waiting(engine: Engine) -> None:
         work = Work(Pause(0))
         assert engine.run(steps(Batch("free", number, work))) == [number]
     assert engine.clients == 1
+
+
+def test_many_keys_with_work_that_waits_cost_the_others_nothing(engine: Engine) -> None:
+    """As for many locked mailboxes."""
+
+    def lock(count: int) -> None:
+        for number in range(count):
+            key = f"locked {count} {number}"
+            work = Work(Pause(LONG_SECONDS, can_be_cut_short=True))
+            engine.start(steps(Batch(key, 1, work)), lambda _: None)
+        free()  # so that they have begun
+
+    def free() -> None:
+        engine.run(steps(Batch("free", 1, Work(Pause(0)))))
+
+    lock(1)
+    beside_one = steps_of(free)
+    lock(200)
+    assert steps_of(free) == beside_one
 
 
 def test_a_client_that_says_nothing_keeps_nobody_waiting(
