@@ -52,6 +52,9 @@ MOST_BRANCHES = 256
 # poll(2) accepts no more than 24 days.
 MOST_REST_SECONDS = 86_400.0
 
+# So many timers may be over before they are dropped.
+_MANY_TIMERS = 500
+
 # The most items in one batch: it may hold a lock that other programs wait for.
 MOST_BATCHED = 64
 
@@ -86,6 +89,7 @@ class Engine:
         self._waits: dict[int, Wait] = {}
         self._timers: list[tuple[float, int, Wait]] = []
         self._timer_number = 0
+        self._most_timers = _MANY_TIMERS
         self._branches: deque[Task] = deque()
         self._branches_running = 0
         self._batches: dict[Hashable, Batches] = {}
@@ -307,9 +311,17 @@ class Engine:
             self._epoll.modify(fd, events)
 
     def _wait_until(self, wait: Wait, seconds: float) -> None:
+        if len(self._timers) >= self._most_timers:
+            self._drop_timers()
         self._timer_number += 1
         when = time.monotonic() + seconds
         heapq.heappush(self._timers, (when, self._timer_number, wait))
+
+    def _drop_timers(self) -> None:
+        """Forget those that are over, of which most last for ipc_timeout."""
+        self._timers = [timer for timer in self._timers if not timer[2].is_over]
+        heapq.heapify(self._timers)
+        self._most_timers = 2 * len(self._timers) + _MANY_TIMERS
 
     def _end_wait(
         self, wait: Wait, answer: Any = None, error: BaseException | None = None

@@ -375,6 +375,19 @@ def test_work_that_waits_keeps_no_other_key_waiting(engine: Engine) -> None:
     assert engine.clients == 1
 
 
+def test_timers_that_are_over_do_not_pile_up(
+    engine: Engine, pipe: tuple[int, int]
+) -> None:
+    """As of a thousand answers of a service beside a client that says nothing."""
+    engine.start(steps(Ready(pipe[0], LONG_SECONDS)), lambda _: None)
+    for _ in range(5000):
+        assert engine.run(steps(Ready(pipe[1], LONG_SECONDS, writes=True))) == [True]
+    assert len(engine._timers) <= 1001
+    os.write(pipe[1], b"x")
+    while engine.clients:
+        engine.turn(None)
+
+
 def test_many_keys_with_work_that_waits_cost_the_others_nothing(engine: Engine) -> None:
     """As for many locked mailboxes."""
 
