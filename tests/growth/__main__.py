@@ -47,7 +47,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--table", metavar="TYPE", help="only tables of this type")
     parser.add_argument(
-        "--full", action="store_true", help="the largest value of each axis, too"
+        "--full",
+        nargs="*",
+        choices=_GROUPS,
+        metavar="NAME",
+        help="the largest value, too, along these axes or along all",
     )
     parser.add_argument("--most", type=int, metavar="N", help="no value above this")
     parser.add_argument(
@@ -73,7 +77,8 @@ def _measure(arguments: argparse.Namespace) -> None:
 
 
 def _along(axis: Axis, arguments: argparse.Namespace) -> Iterator[tuple[int, Result]]:
-    values = axis.chosen(full=arguments.full, most=arguments.most)
+    full = arguments.full is not None and axis.group in (arguments.full or _GROUPS)
+    values = axis.chosen(full=full, most=arguments.most)
     for value in values:
         workload = axis.workload(value, max(values))
         if arguments.messages is not None:

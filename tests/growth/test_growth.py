@@ -29,7 +29,7 @@ def test_an_axis_becomes_a_table_and_a_plot(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(_SCRIPT, "--rounds", "1", "--messages", "2", "--most", "10"),
-            *("--axis", "recipients", "--output", tmp_path),
+            *("--axis", "recipients", "--full", "--output", tmp_path),
         ],
         check=False,
         capture_output=True,
