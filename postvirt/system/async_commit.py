@@ -32,6 +32,9 @@ _EVENT = struct.Struct("=QQqq")
 
 # The most commits that may be in progress at once.
 _MOST = 256
+# Made once for all workers: types of ctypes are dear.
+_Iocbs = ctypes.c_char * (_MOST * _IOCB.size)
+_Events = ctypes.c_char * (_MOST * _EVENT.size)
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long
@@ -89,9 +92,9 @@ class AsyncCommits:
         if self._was_refused:
             return False  # a later attempt would fail, too
         # The kernel keeps addresses, so the memory must stay where it is.
-        self._iocbs = ctypes.create_string_buffer(_MOST * _IOCB.size)
+        self._iocbs = _Iocbs()
         self._pointer = ctypes.c_uint64(0)
-        self._events = ctypes.create_string_buffer(_MOST * _EVENT.size)
+        self._events = _Events()
         self._names = [0] * _MOST
         self._free = list(range(_MOST))
         return True
