@@ -32,7 +32,7 @@ from postvirt.server.worker_setup import (
     prepare_workers,
     set_up_worker,
 )
-from postvirt.system import log
+from postvirt.system import capabilities, log, privileges
 from postvirt.system.isolation import isolate
 
 # master_proto.h: where master(8) leaves its descriptors.
@@ -69,6 +69,9 @@ def _start(options: Options) -> int:
         worker = set_up_worker(prepared, None)
         worker.serve_pair(sys.stdin.fileno(), sys.stdout.fileno())
         return 0
+    if privileges.is_root() and capabilities.may_lock():
+        # For all workers: 40 system calls. No program is executed from now on.
+        capabilities.bind()
     channel = StatusChannel(STATUS_FD, os.getpid(), options.generation)
     return watch(_DropIn(current, channel, _listeners(options.socket_count)))
 

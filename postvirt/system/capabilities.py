@@ -37,6 +37,9 @@ _NO_CAPABILITY = 63  # the sets have room for it
 # become ambient; all of these locked.
 _SECURE_BITS = 0b1110_1111
 
+# Whether `bind` has been called, by this process or the one that forked it.
+_is_bound = False
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
@@ -104,10 +107,22 @@ def lock() -> None:
     if not may_lock():
         _check(_prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
         return
+    bind()
+    _check(_prctl(_PR_SET_SECUREBITS, _SECURE_BITS, 0, 0, 0))
+
+
+def bind() -> None:
+    """Let no program obtain a capability by being executed; so for all children.
+
+    It needs CAP_SETPCAP, and changes nothing for the process itself.
+    """
+    global _is_bound
+    if _is_bound:
+        return
     for number in range(_NO_CAPABILITY):
         if number not in FOR_OTHERS and _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
             break  # that was the last one that the kernel knows
-    _check(_prctl(_PR_SET_SECUREBITS, _SECURE_BITS, 0, 0, 0))
+    _is_bound = True
 
 
 def _sets() -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from postvirt.codec.notice import encode_status
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
 from postvirt.standin.queue_manager import converse
+from postvirt.system.capabilities import SETGID, SETUID
 from tests.harness.child import public_directory
 from tests.harness.drop_in import NORMAL, DropIn, LogLine
 from tests.harness.requests import request_for
@@ -146,6 +147,18 @@ def test_the_protocol_is_that_of_the_installed_postfix(
                 connection.sendall(encode_status(0))
             assert decode_reply(client.recv(1000), 0, "agent") == 0
     assert arrived(instance.mail) == 1
+
+
+@pytest.mark.root
+def test_no_program_obtains_a_right_of_root(start: Start, instance: Instance) -> None:
+    """Neither one that a worker would execute, nor the watchdog process."""
+    data = request(instance)
+    agent = start()
+    assert agent.ask(data).status == 0
+    for pid in (agent.pid, agent.worker()):
+        status = Path(f"/proc/{pid}/status").read_text()
+        bounding = int(status.split("CapBnd:")[1].split()[0], 16)
+        assert bounding & ~(1 << SETUID | 1 << SETGID) == 0, pid
 
 
 def test_the_debugger_is_started_first(start: Start, instance: Instance) -> None:
