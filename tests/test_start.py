@@ -35,7 +35,14 @@ _NOT_AT_START = (
     "unittest",
     "urllib",
 )
-_NOT_IN_A_COMMAND = ("asyncio", "dataclasses", "inspect", "lark", "subprocess")
+_NOT_IN_A_COMMAND = (
+    "asyncio",
+    "dataclasses",
+    "inspect",
+    "lark",
+    "pathlib",
+    "subprocess",
+)
 
 # 212 when this was written.
 _MOST_MODULES = 235

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 SUMMARY = "check the configuration and report every problem"
@@ -58,6 +57,8 @@ def _count(word: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check and print; the exit status."""
+    import json
+
     from postvirt.cli.progress import show_progress
     from postvirt.cli.settings_options import DAEMON, overrides_of
     from postvirt.inspection.run import inspect

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -69,6 +68,8 @@ def _size(value: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain and print; the exit status."""
+    import json
+
     from postvirt.cli.settings_options import overrides_of
     from postvirt.delivery.settling import settle_as_mail_owner
     from postvirt.delivery.table_setup import prepare

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 SUMMARY = "replace Postfix's virtual(8) by postvirt"
 DESCRIPTION = """\
@@ -36,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Install and report each step; the exit status."""
+    from pathlib import Path
+
     from postvirt.cli.settings_options import load_settings
     from postvirt.inspection.commands import reload_postfix
     from postvirt.installation.drop_in import DropIn, carry_out
