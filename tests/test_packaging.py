@@ -6,27 +6,91 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import postvirt
+from scripts.compiling import compiled_modules
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def build(folder: Path, **environment: str) -> Path:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
         cwd=ROOT,
+        env={**os.environ, **environment},
         check=True,
         capture_output=True,
     )
     (built,) = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("wheel"), POSTVIRT_COMPILE="")
+
+
+def test_without_a_compiler_the_wheel_is_for_every_machine(wheel: Path) -> None:
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not any(name.endswith(".so") for name in zipfile.ZipFile(wheel).namelist())
+
+
+def installed(wheel: Path, folder: Path) -> Path:
+    """The programs of the wheel, in a virtual environment that contains only it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"),
+            *("--python", folder, "install", "--no-index", "--no-deps", wheel),
+        ],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    # What it depends on is where these tests run.
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "needs.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin"
+
+
+def form_of(programs: Path, tmp_path: Path) -> str:
+    """What --version says, after a message has been delivered."""
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [programs / "postvirt", *arguments],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    assert "as it should be" in run("demo")
+    return run("--version")
+
+
+def test_the_wheel_delivers(wheel: Path, tmp_path: Path) -> None:
+    programs = installed(wheel, tmp_path / "venv")
+    version = f"postvirt {postvirt.__version__} (plain Python)\n"
+    assert form_of(programs, tmp_path) == version
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_compiled_wheel_delivers(tmp_path: Path) -> None:
+    wheel = build(tmp_path / "wheel", POSTVIRT_COMPILE="1")
+    assert "-cp3" in wheel.name
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for module in compiled_modules():
+        assert module in names, "tracebacks show the sources"
+        assert any(name.startswith(f"{module[:-2]}c") for name in names)
+    programs = installed(wheel, tmp_path / "venv")
+    version = f"postvirt {postvirt.__version__} (compiled)\n"
+    assert form_of(programs, tmp_path) == version
 
 
 def test_the_wheel_holds_the_grammars(wheel: Path) -> None:

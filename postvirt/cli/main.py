@@ -31,6 +31,7 @@ from postvirt.cli import (
 )
 from postvirt.config.excerpt import render
 from postvirt.errors import ConfigError
+from postvirt.system.form import FORM
 from postvirt.system.isolation import isolate
 
 
@@ -144,7 +145,9 @@ def parsers() -> tuple[_Parser, dict[str, _Parser]]:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--version", action="version", version=f"postvirt {__version__} ({FORM})"
+    )
     parser.add_argument(
         "--print-completion",
         action=_PrintCompletion,

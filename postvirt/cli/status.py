@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files
     print(
         f"{status['name']}: {status['state']}, process {status['pid']},"
-        f" version {status['version']}, configuration {status['config_directory']}\n"
+        f" version {status['version']} ({status['form']}),"
+        f" configuration {status['config_directory']}\n"
         f"up {_duration(status['uptime_seconds'])}, served {status['served']},"
         f" last reload: {_reload(status['last_reload'])}\n"
         f"{''.join(map(_hung_mailbox, status['hung_mailboxes']))}"

@@ -9,6 +9,7 @@ import pytest
 
 import postvirt as package
 from postvirt.cli import lookup, main
+from postvirt.system.form import FORM
 from tests.cli.conftest import Run
 
 
@@ -18,7 +19,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
             main.main([option])
         assert end.value.code == 0
     output = capsys.readouterr().out
-    assert output.startswith(package.__version__ + "\n")
+    assert output.startswith(f"postvirt {package.__version__} ({FORM})\n")
     for command in ("check-config", "deliver", "demo", "install", "lookup"):
         assert command in output
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from postvirt import __version__
+from postvirt.system.form import FORM
 from tests.harness.fuse_trap import trapped
 from tests.harness.service import (
     Service,
@@ -148,6 +149,7 @@ def test_json_has_everything(service: Service) -> None:
     assert status == {
         "name": "postvirt",
         "version": __version__,
+        "form": FORM,
         "pid": service.pid,
         "config_directory": str(instance.etc),
         "state": "running",

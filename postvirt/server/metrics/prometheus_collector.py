@@ -25,6 +25,7 @@ from postvirt import __version__
 from postvirt.model.text import text, wire
 from postvirt.server.metrics.counts import COMMIT_GROUPS, SECOND, STAGES, Histogram
 from postvirt.server.metrics.scoreboard import Spectator, Totals
+from postvirt.system.form import FORM
 
 Tables = Mapping[str, Sequence[str]]
 
@@ -46,7 +47,11 @@ class Collector:
         yield InfoMetricFamily(
             "postvirt_build",
             "The program.",
-            value={"version": __version__, "python": platform.python_version()},
+            value={
+                "version": __version__,
+                "python": platform.python_version(),
+                "form": FORM,
+            },
         )
         yield from _workers(totals)
         yield from _deliveries(totals)

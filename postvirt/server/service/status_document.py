@@ -16,6 +16,7 @@ from postvirt.server.service.in_force import InForce
 from postvirt.server.service.tables_in_use import TablesInUse
 from postvirt.server.watchdog import Watchdog
 from postvirt.server.watched_worker import WatchedWorker
+from postvirt.system.form import FORM
 from postvirt.tables.table import TableFile
 
 
@@ -34,6 +35,7 @@ def status_document(
     return {
         "name": in_force.wanted.name,
         "version": __version__,
+        "form": FORM,
         "pid": os.getpid(),
         "config_directory": in_force.settings.config_directory,
         "state": state,

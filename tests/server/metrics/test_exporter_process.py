@@ -17,6 +17,7 @@ import pytest
 import postvirt
 from postvirt.server.metrics.http_clients import MOST_CLIENTS
 from postvirt.server.metrics.scoreboard import Reason, Scoreboard
+from postvirt.system.form import FORM
 from tests.harness.child import STRANGER, public_directory
 from tests.harness.metrics import connect, scrape
 from tests.harness.ports import free_port
@@ -119,6 +120,7 @@ def test_what_the_scoreboard_says_is_served(start, scoreboard, host: str) -> Non
     assert found.value("postvirt_lock_wait_seconds_sum") == 1.5
     versions = found.labels("postvirt_build_info", "version")
     assert versions == {postvirt.__version__}
+    assert found.labels("postvirt_build_info", "form") == {FORM}
     slot.end()
     assert scrape(exporter.address).value("postvirt_clients_served_total") == 1
 
