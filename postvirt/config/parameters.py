@@ -34,6 +34,13 @@ class Settings:
             raise TypeError(f"not the parameters: {values.keys() ^ PARAMETERS.keys()}")
         vars(self).update(values)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are the same."""
+        return isinstance(other, Settings) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(vars(self).items()))
+
     def changed(self, **values: str | int | bool) -> Self:
         """The same settings, but these."""
         return type(self)(**vars(self) | values)

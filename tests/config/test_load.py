@@ -34,7 +34,7 @@ def test_values_are_typed_and_expanded(main_cf):
 
 def test_reading_twice_gives_equal_settings(main_cf):
     directory = main_cf(BASE)
-    assert vars(settings(directory)) == vars(settings(directory))
+    assert settings(directory) == settings(directory)
 
 
 def test_an_override_wins_and_the_last_one_counts(main_cf):

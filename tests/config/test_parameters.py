@@ -60,6 +60,8 @@ def test_settings_have_a_value_for_each_row_and_no_other():
     assert settings.max_use == 1
     assert settings.changed(max_use=2).max_use == 2
     assert settings.max_use == 1
+    assert settings == Settings(**values) != settings.changed(max_use=2)
+    assert hash(settings) == hash(Settings(**values))
     for wrong in ({"max_use": 1}, {**values, "max_user": 1}):
         with pytest.raises(TypeError, match="not the parameters"):
             Settings(**wrong)
