@@ -17,7 +17,8 @@ from tests.benchmark.workloads import store_bytes
 from tests.growth import tables
 from tests.growth.axes import AXES, Axis
 from tests.growth.plot import plot
-from tests.growth.report import Curve, report
+from tests.growth.report import report
+from tests.growth.results import Curve, save, with_kept
 
 _GROUPS = list(dict.fromkeys(axis.group for axis in AXES))
 
@@ -61,7 +62,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--output",
         type=Path,
         metavar="DIRECTORY",
-        help="write the tables (growth.md) and a plot (growth.svg) there",
+        help="write tables (growth.md), a plot (growth.svg) and everything that was\n"
+        "measured (growth.json) there; axes that were measured before are kept",
     )
     return parser.parse_args(arguments)
 
@@ -92,10 +94,14 @@ def _along(axis: Axis, arguments: argparse.Namespace) -> Iterator[tuple[int, Res
 
 
 def _write(curves: Sequence[Curve], arguments: argparse.Namespace) -> None:
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        (arguments.output / "growth.md").write_text(report(curves, arguments.rounds))
-        (arguments.output / "growth.svg").write_text(plot(curves))
+    directory = arguments.output
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = directory / "growth.json"
+        every = with_kept(curves, file)
+        save(every, file)
+        (directory / "growth.md").write_text(report(every, arguments.rounds))
+        (directory / "growth.svg").write_text(plot(every))
 
 
 if __name__ == "__main__":

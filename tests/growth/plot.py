@@ -11,7 +11,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from tests.benchmark.trial import Trial
-from tests.growth.report import Curve, cpu_microseconds
+from tests.growth.report import cpu_microseconds
+from tests.growth.results import Curve
 
 # All lengths are in pixels.
 _COLUMNS = 4

@@ -1,40 +1,14 @@
-"""The curves, and tables of them in Markdown."""
+"""Tables of the curves in Markdown."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.benchmark.report import Result, conditions, rate
 from tests.benchmark.trial import Trial
-from tests.growth.axes import Axis
+from tests.growth.results import Curve, Value, medians
 
 _MIB = 1 << 20
-
-Value = Callable[[Trial], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One axis: what was measured for each of its values."""
-
-    axis: Axis
-    results: Mapping[int, Result]
-
-    def ends(self, value: Value) -> tuple[tuple[float, float], tuple[float, float]]:
-        """virtual(8)'s and postvirt's medians for the first value and the last."""
-        first, *_ = both = [medians(one, value) for one in self.results.values()]
-        theirs, ours = zip(first, both[-1], strict=True)
-        return theirs, ours
-
-
-def medians(result: Result, value: Value) -> tuple[float, float]:
-    """virtual(8)'s value, and postvirt's."""
-    return (
-        statistics.median(map(value, result.genuine)),
-        statistics.median(map(value, result.postvirt)),
-    )
 
 
 def cpu_microseconds(trial: Trial) -> float:

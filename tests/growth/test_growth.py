@@ -11,13 +11,14 @@ import pytest
 
 from postvirt.standin.instance import Instance
 from tests.benchmark.preparation import entries, prepare
-from tests.benchmark.report import Result
+from tests.benchmark.report import Result, rate
 from tests.benchmark.trial import Trial
 from tests.benchmark.workloads import Mailbox
 from tests.growth import tables
 from tests.growth.axes import AXES
 from tests.growth.plot import plot
-from tests.growth.report import Curve, report
+from tests.growth.report import report
+from tests.growth.results import Curve, save, with_kept
 from tests.harness.child import public_directory
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "growth"
@@ -119,3 +120,16 @@ def test_the_largest_value_is_measured_only_on_request() -> None:
     assert axis.chosen(full=True, most=None) == (1, 10, 100, 1000, 10_000)
     assert axis.chosen(full=False, most=None) == (1, 10, 100, 1000)
     assert axis.chosen(full=True, most=10) == (1, 10)
+
+
+def test_axes_that_are_not_measured_again_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "growth.json"
+    domains = _curve([0.2, 0.3])
+    clients = Curve(_AXES["clients at a time"], domains.results)
+    assert with_kept([domains], file) == [domains]
+    save([domains, clients], file)
+    again = _curve([0.4])
+    kept, new = with_kept([again], file)
+    assert new == again
+    assert kept.axis == clients.axis
+    assert kept.ends(rate) == clients.ends(rate)
