@@ -109,7 +109,7 @@ def _places(values: Sequence[int]) -> Mapping[int, float]:
 
 
 def _power(value: int) -> str:
-    """0, 1, or a power of ten."""
-    if value < 10:
+    """0, or a power of ten."""
+    if value < 1000:
         return str(value)
     return f'10<tspan dy="-4" font-size="8">{len(str(value)) - 1}</tspan>'
