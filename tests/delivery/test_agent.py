@@ -194,6 +194,7 @@ def with_bug(which: str, error: Exception) -> Callable[[Agent], None]:
         assert isinstance(agent.postman, Postman)
         maps = getattr(agent.postman.resolver, which)
         maps.tables = (Faulty(maps.tables[0], b"carol@example.com", error),)
+        maps.same = None
 
     return meddle
 
