@@ -127,6 +127,30 @@ def test_what_looks_like_it_can(source: str) -> None:
     assert list(mistakes(ast.parse(source))) == []
 
 
+def test_no_interpreted_class_is_derived_from_a_compiled_one() -> None:
+    """It could not be imported."""
+    compiled = {ROOT / module for module in compiled_modules()}
+    found = []
+    for path in (ROOT / "postvirt").rglob("*.py"):
+        if path in compiled:
+            continue
+        tree = ast.parse(path.read_text())
+        imported = {
+            name.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+            if ROOT / f"{node.module.replace('.', '/')}.py" in compiled
+            for name in node.names
+        }
+        found += [
+            f"{path.relative_to(ROOT)}: {node.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            if imported.intersection(map(ast.unparse, node.bases))
+        ]
+    assert found == []
+
+
 def test_the_compiled_form_is_that_of_these_sources() -> None:
     """None may be older than its source, nor be there without being listed."""
     libraries = set((ROOT / "postvirt").rglob("*.so"))
