@@ -342,5 +342,9 @@ def _accept(listener: socket.socket) -> int:
     socket.accept() makes an object of it, with two more system calls.
     """
     client: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001
-    os.set_blocking(client, False)
+    try:
+        os.set_blocking(client, False)
+    except OSError:
+        close(client)
+        raise
     return client

@@ -115,7 +115,6 @@ _NO_DOTLOCK = {"virtual_mailbox_lock": "fcntl"}
 _MBOXES = (
     _mbox("mbox-exists", _file("mbox")),
     _mbox("mbox-exists-empty", _file("mbox", b"")),
-    _mbox("mbox-exists-without-final-newline", _file("mbox", b"no newline")),
     _mbox("mbox-of-another-mode", _file("mbox", mode=0o660)),
     _mbox("mbox-is-a-directory", _directory("mbox")),
     _mbox("mbox-is-a-directory-of-root", _directory("mbox", uid=0)),
