@@ -34,7 +34,7 @@ def run(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Run:
     A story says what is to happen; it gets the service before that runs.
     """
     monkeypatch.setenv("MAIL_CONFIG", str(instance.etc))
-    configure(instance, "static:bob/", ipc_timeout="1s", maillog_file="")
+    configure(instance, "static:bob/", ipc_timeout="30s", maillog_file="")
 
     def start(story: Story) -> tuple[int, bytes, list[str], list[Answer]]:
         reads, writes = os.pipe()
@@ -92,7 +92,7 @@ def test_it_starts_and_stops(run: Run, instance: Instance) -> None:
     states = [one["state"] for one in answers if "state" in one]
     assert states == ["starting", "running", "stopping"]
     ends = [(one["ends"], one["seconds"]) for one in answers if "ends" in one]
-    assert ends == [(True, 1)] * 2
+    assert ends == [(True, 30)] * 2
     assert list((instance.spool / "private").iterdir()) == []
     assert not list((instance.spool / "pid").glob("*.control"))
 
@@ -110,6 +110,7 @@ def test_one_that_is_stopped_before_it_accepts_mail_has_not_started(
     run: Run, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its workers, which do not get ready, are killed after ipc_timeout."""
+    configure(instance, "static:bob/", ipc_timeout="1s", maillog_file="")
     hang = lambda *_, **__: select.select([], [], [])  # noqa: E731
     monkeypatch.setattr(in_force, "set_up_worker", hang)
 
