@@ -14,6 +14,7 @@ import pytest
 
 from postvirt import __version__
 from postvirt.standin.instance import Instance
+from postvirt.system.form import FORM
 from tests.harness.service import (
     Service,
     arrived,
@@ -244,7 +245,7 @@ def test_status_for_a_person(service: Service) -> None:
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0] == (
-        f"postvirt: running, process {service.pid}, version {__version__},"
+        f"postvirt: running, process {service.pid}, version {__version__} ({FORM}),"
         f" configuration {service.instance.etc}"
     )
     assert lines[1].endswith("served 1, last reload: none")
