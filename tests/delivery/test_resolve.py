@@ -367,3 +367,30 @@ def test_a_mistake_says_what_it_is_about(
     found = resolver(settings(), **tables).resolve(BOB)
     assert isinstance(found, Misconfigured)
     assert (found.cause, found.parameter, found.value) == (cause, parameter, value)
+
+
+def test_an_owner_that_is_the_same_for_all_is_looked_up_for_odd_addresses(
+    settings: Read, logged: Log
+) -> None:
+    """The table complains about an address that is not UTF-8, and only about that."""
+    catch_all = "inline:{@example.com=box/}"
+    made = resolver(
+        settings(), mailboxes=catch_all, uid="static:5000", gid="static:5001"
+    )
+    box = Mailbox(b"/mail/box/", Owner(5000, 5001))
+    assert made.resolve("älice@example.com".encode()) == box
+    assert made.resolve(BOB) == box
+    assert logged.lines == []
+    assert made.resolve(b"\xff@example.com") == box
+    complaints = [line for line in logged.lines if "static:5000: non-UTF-8 key" in line]
+    assert complaints
+
+
+def test_an_owner_that_is_the_same_for_all_is_not_looked_up(
+    settings: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = resolver(settings(), uid="static:5000", gid="static:5000")
+    for maps in (made.uid_maps, made.gid_maps):
+        (table,) = maps.tables
+        monkeypatch.setattr(table, "find", lambda _: pytest.fail("it was looked up"))
+    assert made.resolve(BOB) == Mailbox(b"/mail/bob/", Owner(5000, 5000))
