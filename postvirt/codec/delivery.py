@@ -33,7 +33,7 @@ from postvirt.codec.attributes import (
 )
 from postvirt.codec.message_stats import decode_stats, encode_stats
 from postvirt.errors import ProtocolError
-from postvirt.model.request import DeliveryRequest, Recipient, RequestFlag
+from postvirt.model.request import DeliveryRequest, Recipient
 
 # The queue manager sends at most qmgr_message_recipient_limit (20,000) recipients at
 # once; this leaves room for a raised limit and bounds the memory that a peer can take.
@@ -167,7 +167,7 @@ class RequestDecoder:
         return DeliveryRequest(*self._common)
 
     def _take_common(self, values: list[Any]) -> None:
-        values[_FLAGS] = RequestFlag(values[_FLAGS] & 0x7FFF_FFFF)
+        values[_FLAGS] &= 0x7FFF_FFFF
         values[_STATS] = decode_stats(values[_STATS])
         self._common = values
         self._recipient_count = count = values[_RECIPIENTS]

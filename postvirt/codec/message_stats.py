@@ -9,26 +9,22 @@ Parity: src/global/msg_stats_scan.c and msg_stats_print.c.
 from __future__ import annotations
 
 import struct
+from typing import Final
 
 from postvirt.errors import ProtocolError
-from postvirt.model.request import MessageStats, Timestamp
+from postvirt.model.request import SECOND, MessageStats
 
-_LAYOUT = struct.Struct("=10qi4x")
+_LAYOUT: Final = struct.Struct("=10qi4x")
 
 
 def encode_stats(stats: MessageStats) -> bytes:
     """The structure's bytes."""
     return _LAYOUT.pack(
-        stats.incoming_arrival.seconds,
-        stats.incoming_arrival.microseconds,
-        stats.active_arrival.seconds,
-        stats.active_arrival.microseconds,
-        stats.agent_handoff.seconds,
-        stats.agent_handoff.microseconds,
-        stats.connection_setup_done.seconds,
-        stats.connection_setup_done.microseconds,
-        stats.delivery_done.seconds,
-        stats.delivery_done.microseconds,
+        *divmod(stats.incoming_arrival, SECOND),
+        *divmod(stats.active_arrival, SECOND),
+        *divmod(stats.agent_handoff, SECOND),
+        *divmod(stats.connection_setup_done, SECOND),
+        *divmod(stats.delivery_done, SECOND),
         stats.reuse_count,
     )
 
@@ -42,12 +38,12 @@ def decode_stats(data: bytes) -> MessageStats:
         raise ProtocolError(
             f"msg_stats_scan: size mis-match: {len(data)} != {_LAYOUT.size}"
         )
-    a, b, c, d, e, f, g, h, i, j, reuse_count = _LAYOUT.unpack(data)
+    numbers: tuple[int, ...] = _LAYOUT.unpack(data)
     return MessageStats(
-        Timestamp(a, b),
-        Timestamp(c, d),
-        Timestamp(e, f),
-        Timestamp(g, h),
-        Timestamp(i, j),
-        reuse_count,
+        numbers[0] * SECOND + numbers[1],
+        numbers[2] * SECOND + numbers[3],
+        numbers[4] * SECOND + numbers[5],
+        numbers[6] * SECOND + numbers[7],
+        numbers[8] * SECOND + numbers[9],
+        numbers[10],
     )

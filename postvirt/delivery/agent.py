@@ -120,7 +120,7 @@ class Agent:
         except Exception as error:
             _log_bug(request, f"to=<{text(recipient.address)}>: ", error)
             return False
-        if is_done and int(request.flags) & _SUCCESS:
+        if is_done and request.flags & _SUCCESS:
             return queue_file.cross_off(recipient.offset)
         return is_done
 
@@ -137,7 +137,7 @@ class Agent:
                     request.sender,
                     recipient,
                     content,
-                    probe_only=bool(int(request.flags) & _PROBE_FLAGS),
+                    probe_only=bool(request.flags & _PROBE_FLAGS),
                 )
             )
         except QueueFileReadError as unread:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Dsn
-from postvirt.model.request import DeliveryRequest, Recipient, Timestamp
+from postvirt.model.request import DeliveryRequest, Recipient
 
 
 # A named tuple, because one is created for every recipient.
@@ -14,7 +14,7 @@ class Report(NamedTuple):
     """What one recipient's line in the log says.
 
     relay     the transport's name in master.cf
-    now       when the outcome was reported
+    now       when the outcome was reported, in microseconds since 1970
     word      sent, bounced, deferred and the like; "corrupt" is for observers only
     mailbox   where the mail went or was to go, if that is known
     """
@@ -22,7 +22,7 @@ class Report(NamedTuple):
     request: DeliveryRequest
     recipient: Recipient
     relay: str
-    now: Timestamp
+    now: int
     dsn: Dsn
     word: str
     mailbox: Mailbox | None

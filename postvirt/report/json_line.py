@@ -23,18 +23,16 @@ import time
 from typing import Any
 
 from postvirt.model.report import Report
-from postvirt.model.request import Timestamp
+from postvirt.model.request import SECOND
 from postvirt.model.text import text, wire
 from postvirt.report.log_line import LineFormat, delays, original_recipient, written
-
-_MICRO = 1_000_000
 
 
 def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
     """The line of a recipient, with its newline."""
     request, recipient, mailbox = report.request, report.recipient, report.mailbox
     original = original_recipient(recipient, style)
-    total, *stages = [delay / _MICRO for delay in delays(request.stats, report.now)]
+    total, *stages = [delay / SECOND for delay in delays(request.stats, report.now)]
     format_ = None
     if mailbox is not None:
         format_ = "maildir" if mailbox.is_maildir else "mbox"
@@ -56,18 +54,19 @@ def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
     )
 
 
-def problem_line(severity: str, line: str, now: Timestamp, pid: int) -> bytes:
+def problem_line(severity: str, line: str, now: int, pid: int) -> bytes:
     """The line of a warning or an error."""
     return _line(now, pid, severity=severity, text=line)
 
 
-def _line(now: Timestamp, pid: int, **values: Any) -> bytes:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now.seconds))
+def _line(now: int, pid: int, **values: Any) -> bytes:
+    seconds, microseconds = divmod(now, SECOND)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     clean = {
         name: _clean(value) if isinstance(value, str) else value
         for name, value in values.items()
     }
-    line = json.dumps({"time": f"{stamp}.{now.microseconds:06}Z", "pid": pid} | clean)
+    line = json.dumps({"time": f"{stamp}.{microseconds:06}Z", "pid": pid} | clean)
     return line.replace("\x7f", "\\u007f").encode("ascii") + b"\n"
 
 

@@ -9,17 +9,18 @@ Differs: Negative resolution of delays. A delay_logging_resolution_limit below 0
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
 from postvirt.model.report import Report
-from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.model.request import SECOND, MessageStats, Recipient
 from postvirt.model.text import text
 from postvirt.tables.folding import fold
 
-_MICRO = 1_000_000
-_SIGNIFICANT_DIGITS = 2
+_SIGNIFICANT_DIGITS: Final = 2
+# The microseconds of a last digit after so many decimals.
+_UNITS: Final = [10**zeros for zeros in range(6, -1, -1)]
 
 
 class LineFormat(NamedTuple):
@@ -53,12 +54,13 @@ def recipient_line(report: Report, style: LineFormat) -> str:
     line += f", relay={report.relay}"
     if stats.reuse_count > 0:
         line += f", conn_use={stats.reuse_count + 1}"
-    total, *stages = [
-        format_delay(delay, style.max_decimals) for delay in delays(stats, report.now)
-    ]
+    decimals = style.max_decimals
+    total, before, queued, setup, delivery = delays(stats, report.now)
     return (
-        f"{line}, delay={total}, delays={'/'.join(stages)}, dsn={dsn.status}, "
-        f"status={report.word} ({dsn.reason})"
+        f"{line}, delay={format_delay(total, decimals)}, "
+        f"delays={format_delay(before, decimals)}/{format_delay(queued, decimals)}/"
+        f"{format_delay(setup, decimals)}/{format_delay(delivery, decimals)}, "
+        f"dsn={dsn.status}, status={report.word} ({dsn.reason})"
     )
 
 
@@ -79,18 +81,18 @@ def written(address: bytes, style: LineFormat) -> str:
     return text(address)
 
 
-def delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int]:
+def delays(stats: MessageStats, now: int) -> tuple[int, int, int, int, int]:
     """Microseconds: total, before qmgr(8), in qmgr(8), connection setup, delivery."""
-    if stats.delivery_done.seconds > 0:
+    if stats.delivery_done >= SECOND:
         now = stats.delivery_done
     total = _between(now, stats.incoming_arrival)
-    if stats.active_arrival.seconds <= 0:
+    if stats.active_arrival < SECOND:
         return total, total, 0, 0, 0
     before = _between(stats.active_arrival, stats.incoming_arrival)
-    if stats.agent_handoff.seconds <= 0:
+    if stats.agent_handoff < SECOND:
         return total, before, _between(now, stats.active_arrival), 0, 0
     queued = _between(stats.agent_handoff, stats.active_arrival)
-    if stats.connection_setup_done.seconds <= 0:
+    if stats.connection_setup_done < SECOND:
         return total, before, queued, 0, _between(now, stats.agent_handoff)
     return (
         total,
@@ -101,9 +103,8 @@ def delays(stats: MessageStats, now: Timestamp) -> tuple[int, int, int, int, int
     )
 
 
-def _between(later: Timestamp, earlier: Timestamp) -> int:
-    delay = (later.seconds - earlier.seconds) * _MICRO
-    return max(0, delay + later.microseconds - earlier.microseconds)
+def _between(later: int, earlier: int) -> int:
+    return max(0, later - earlier)
 
 
 def format_delay(microseconds: int, max_decimals: int) -> str:
@@ -113,14 +114,11 @@ def format_delay(microseconds: int, max_decimals: int) -> str:
     """
     if not microseconds:
         return "0"
-    seconds, rest = divmod(microseconds, _MICRO)
-    digits = len(str(microseconds)) - _SIGNIFICANT_DIGITS
-    resolution = min(10 ** max(digits, 6 - max_decimals, 0), _MICRO)
-    if resolution > 1:
-        rest += resolution // 2
-        if rest >= _MICRO:
-            seconds += 1
-            rest -= _MICRO
-    if rest < resolution:
-        return str(seconds)
-    return f"{seconds}.{rest - rest % resolution:06}".rstrip("0")
+    insignificant = len(str(microseconds)) - _SIGNIFICANT_DIGITS
+    decimals = 6 - min(6, max(insignificant, 6 - max_decimals))
+    unit = _UNITS[decimals]
+    rounded = (microseconds + unit // 2) // unit
+    if not decimals:
+        return str(rounded)
+    digits = str(rounded).zfill(decimals + 1)
+    return f"{digits[:-decimals]}.{digits[-decimals:]}".rstrip("0").rstrip(".")

@@ -128,7 +128,7 @@ class _Notice:
         self._request = request
         self._recipient = recipient
         self._mailbox = mailbox
-        self._flags = int(request.flags) & _TRACE_FLAGS
+        self._flags = request.flags & _TRACE_FLAGS
         self._id = text(request.queue_id)
 
     def sent(self, dsn: Dsn) -> Steps[bool]:

@@ -20,7 +20,7 @@ from postvirt.codec.delivery import RequestDecoder, encode_reply
 from postvirt.delivery.agent import TRY_AGAIN
 from postvirt.errors import ProtocolError
 from postvirt.model.effects import Ready, Steps
-from postvirt.model.request import DeliveryRequest
+from postvirt.model.request import SECOND, DeliveryRequest
 from postvirt.system import log
 from postvirt.system.clock import now
 
@@ -94,7 +94,7 @@ class Connection:
                 f"deliver_request_get: error receiving {decoder.part} attributes"
             )
             return None
-        if request.stats.agent_handoff.seconds == 0:
+        if request.stats.agent_handoff < SECOND:
             stats = request.stats._replace(agent_handoff=now())
             return request._replace(stats=stats)
         return request

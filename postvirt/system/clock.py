@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 
-from postvirt.model.request import Timestamp
 
-
-def now() -> Timestamp:
-    """The current time, to the microsecond."""
-    return Timestamp(*divmod(time.time_ns() // 1000, 1_000_000))
+def now() -> int:
+    """The current time in microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 def time_of_day() -> float:

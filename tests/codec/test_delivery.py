@@ -27,7 +27,6 @@ from postvirt.model.request import (
     MessageStats,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from tests.harness.decoding import (
     attribute_strings,
@@ -35,6 +34,7 @@ from tests.harness.decoding import (
     in_bounded_memory,
     mutated,
 )
+from tests.harness.times import moment
 
 STATS = base64.b64encode(struct.pack("=10qi4x", *range(1, 12)))
 COMMON = (
@@ -89,11 +89,11 @@ REQUEST = DeliveryRequest(
     envelope_id=b"envelope",
     ret_flags=2,
     stats=MessageStats(
-        Timestamp(1, 2),
-        Timestamp(3, 4),
-        Timestamp(5, 6),
-        Timestamp(7, 8),
-        Timestamp(9, 10),
+        moment(1, 2),
+        moment(3, 4),
+        moment(5, 6),
+        moment(7, 8),
+        moment(9, 10),
         11,
     ),
     client_name=b"client.example.org",
@@ -276,7 +276,7 @@ def test_every_common_attribute_is_required_in_its_place():
 
 numbers = st.integers(-(1 << 31), (1 << 31) - 1)
 longs = st.integers(-(1 << 63), (1 << 63) - 1)
-times = st.builds(Timestamp, longs, st.integers(0, 999_999))
+times = st.builds(moment, longs, st.integers(0, 999_999))
 recipients = st.builds(
     Recipient,
     original_recipient=attribute_strings,

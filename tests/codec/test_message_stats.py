@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from postvirt.codec.message_stats import decode_stats, encode_stats
 from postvirt.errors import ProtocolError
-from postvirt.model.request import MessageStats, Timestamp
+from postvirt.model.request import MessageStats
 from tests.harness.decoding import fuzzed
+from tests.harness.times import moment
 
 times = st.builds(
-    Timestamp, st.integers(-(1 << 63), (1 << 63) - 1), st.integers(0, 999_999)
+    moment, st.integers(-(1 << 63), (1 << 63) - 1), st.integers(0, 999_999)
 )
 stats = st.builds(
     MessageStats, times, times, times, times, times, st.integers(0, (1 << 31) - 1)
@@ -21,11 +22,11 @@ stats = st.builds(
 
 def test_the_layout_is_that_of_the_c_structure():
     value = MessageStats(
-        Timestamp(1, 2),
-        Timestamp(3, 4),
-        Timestamp(5, 6),
-        Timestamp(7, 8),
-        Timestamp(9, 10),
+        moment(1, 2),
+        moment(3, 4),
+        moment(5, 6),
+        moment(7, 8),
+        moment(9, 10),
         11,
     )
     # The compiler pads the structure to its alignment: "0q".

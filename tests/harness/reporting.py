@@ -15,17 +15,17 @@ from postvirt.model.request import (
     MessageStats,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.report.reporter import Reporter
 from postvirt.tables.maps import Maps
 from postvirt.tables.match_list import DomainList
 from postvirt.tables.table import TableOptions
 from tests.harness.tables import open_maps, open_tables
+from tests.harness.times import moment
 
 QUEUE_ID = b"3F1A2B4C5D"
 # Everything happened at once, so that all delays are 0.
-NOW = Timestamp(1_000_000_000, 0)
+NOW = moment(1_000_000_000, 0)
 STATS = MessageStats(NOW, NOW, NOW, NOW, NOW)
 RECIPIENT = Recipient(
     original_recipient=b"old@example.com",

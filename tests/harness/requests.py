@@ -6,11 +6,11 @@ from postvirt.model.request import (
     DeliveryRequest,
     MessageStats,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.standin.queue_file import QueueFile
+from tests.harness.times import moment
 
-_NOW = Timestamp(1_700_000_000)
+_NOW = moment(1_700_000_000)
 
 
 def request_for(queued: QueueFile, flags: int = 3) -> DeliveryRequest:

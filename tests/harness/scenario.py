@@ -15,19 +15,17 @@ from postvirt.model.request import (
     MessageStats,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
 from postvirt.standin.services import Behaviour
 from tests.harness.failing_calls import Failing
 from tests.harness.file_systems import Mount
+from tests.harness.times import moment
 
 CONTENT = b"Subject: greetings\nFrom: alice@example.org\n\nHello.\n"
 NORMAL = RequestFlag.SUCCESS | RequestFlag.BOUNCE
-STATS = MessageStats(
-    Timestamp(1_700_000_000, 250_000), Timestamp(1_700_000_001, 500_000)
-)
+STATS = MessageStats(moment(1_700_000_000, 250_000), moment(1_700_000_001, 500_000))
 
 
 class Closable(Protocol):

@@ -1,6 +1,7 @@
 """The numbers of the delivery request protocol."""
 
-from postvirt.model.request import PROBE_FLAGS, TRACE_FLAGS, RequestFlag, Timestamp
+from postvirt.model.request import PROBE_FLAGS, TRACE_FLAGS, RequestFlag
+from tests.harness.times import moment
 
 
 def test_flags_have_the_numbers_of_the_protocol():
@@ -25,4 +26,4 @@ def test_unknown_flags_are_kept():
 
 
 def test_a_time_that_was_not_set_is_zero():
-    assert Timestamp() == Timestamp(0, 0)
+    assert moment(0, 0) == 0

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Dsn
 from postvirt.model.report import Report
-from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.model.request import MessageStats, Recipient
 from postvirt.report.json_line import problem_line, report_line
 from postvirt.report.log_line import LineFormat, recipient_line
 from tests.harness.reporting import request
+from tests.harness.times import moment
 
 STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
 BOX = Mailbox(b"/mail/bob/", Owner(5000, 5001))
@@ -21,14 +22,14 @@ REPORT = Report(
     request(3)._replace(
         sender=b"alice@example.org",
         stats=MessageStats(
-            Timestamp(1_700_000_000),
-            Timestamp(1_700_000_001),
-            Timestamp(1_700_000_001, 500_000),
+            moment(1_700_000_000),
+            moment(1_700_000_001),
+            moment(1_700_000_001, 500_000),
         ),
     ),
     Recipient(original_recipient=b"old@example.com", address=b"bob@x", offset=1),
     "virtual",
-    Timestamp(1_700_000_002, 250),
+    moment(1_700_000_002, 250),
     Dsn("2.0.0", "delivered to maildir"),
     "sent",
     BOX,
@@ -119,7 +120,7 @@ def test_the_addresses_are_those_of_the_other_form() -> None:
 
 
 def test_a_problem() -> None:
-    now = Timestamp(1_700_000_000, 1)
+    now = moment(1_700_000_000, 1)
     assert read(problem_line("warning", "a\nb\udcff", now, 5)) == {
         "time": "2023-11-14T22:13:20.000001Z",
         "pid": 5,

@@ -8,24 +8,23 @@ import pytest
 
 from postvirt.model.outcome import Dsn
 from postvirt.model.report import Report
-from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.model.request import MessageStats, Recipient
 from postvirt.model.text import text
 from postvirt.report.log_line import LineFormat, format_delay, recipient_line
 from tests.harness.libpostfix import ask
 from tests.harness.reporting import request
+from tests.harness.times import moment
 
 SECOND = 1_000_000
 STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
-STATS = MessageStats(
-    Timestamp(100, 0), Timestamp(101, 0), Timestamp(102, SECOND // 2), Timestamp()
-)
+STATS = MessageStats(moment(100, 0), moment(101, 0), moment(102, SECOND // 2), 0)
 
 
 def line(
     address: bytes = b"user@example.com",
     original: bytes = b"",
     stats: MessageStats = STATS,
-    now: Timestamp = Timestamp(103, 0),
+    now: int = moment(103, 0),
     style: LineFormat = STYLE,
 ) -> str:
     report = Report(
@@ -83,7 +82,7 @@ def test_case_is_that_of_unicode_only_with_smtputf8(utf8, shown):
 
 
 def test_a_reused_connection_is_counted():
-    stats = MessageStats(Timestamp(1), reuse_count=2)
+    stats = MessageStats(moment(1), reuse_count=2)
     assert ", relay=virtual, conn_use=3, delay=" in line(stats=stats)
 
 
@@ -173,7 +172,7 @@ def test_lines_are_those_of_postfix():
     ]
     answers = ask([("log_style", 2, True), *calls])[1:]
     for (times, reuse, (original, address)), answer in zip(cases, answers, strict=True):
-        stats = MessageStats(*(Timestamp(*time) for time in times), reuse)  # type: ignore[call-arg, arg-type]
+        stats = MessageStats(*(moment(*time) for time in times), reuse)  # type: ignore[call-arg]
         ours = line(address, original, stats).replace("delivered to maildir", "reason")
         # The log takes out what a terminal should not see.
         assert ours.replace(text(b"\xff"), "?") in answer.log, (times, original)

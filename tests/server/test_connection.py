@@ -18,10 +18,10 @@ from postvirt.model.request import (
     MessageStats,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.server.connection import Connection
 from tests.harness.child import Log
+from tests.harness.times import moment
 
 GREETING = encode_announcement(DELIVERY_REQUEST)
 TIMEOUT = 42.0
@@ -39,7 +39,7 @@ REQUEST = DeliveryRequest(
     data_size=100,
     nexthop=b"example.com",
     sender=b"alice@example.org",
-    stats=MessageStats(Timestamp(1, 2), Timestamp(3, 4), Timestamp(5, 6)),
+    stats=MessageStats(moment(1, 2), moment(3, 4), moment(5, 6)),
     recipients=(recipient(b"bob@example.com"), recipient(b"carol@example.com")),
 )
 WIRE = encode_request(REQUEST)
@@ -316,13 +316,11 @@ def test_the_hand_off_is_now_unless_the_queue_manager_says_when(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
-    stats = REQUEST.stats._replace(agent_handoff=Timestamp())
+    stats = REQUEST.stats._replace(agent_handoff=0)
     wire = encode_request(REQUEST._replace(stats=stats))
     client.converse(lambda _: client.send(wire))
     (served,) = client.served
-    assert served.stats == stats._replace(
-        agent_handoff=Timestamp(1_700_000_000, 123_456)
-    )
+    assert served.stats == stats._replace(agent_handoff=moment(1_700_000_000, 123_456))
 
 
 @pytest.mark.parametrize("has_room", [True, False])

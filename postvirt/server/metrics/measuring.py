@@ -25,7 +25,7 @@ from postvirt.model.effects import Batch, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Resolution
 from postvirt.model.outcome import Outcome
 from postvirt.model.report import Report
-from postvirt.model.request import Recipient, Timestamp
+from postvirt.model.request import SECOND, Recipient
 from postvirt.server.metrics.counts import Counts, Stage
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Counting:
         self.counts.outcome(_OUTCOMES.get(report.word, report.word), format_)
         stats = report.request.stats
         active = stats.active_arrival
-        if active.seconds > 0:
+        if active >= SECOND:
             queued = _between(stats.agent_handoff, active)
             self.counts.stage(Stage.QUEUE, queued)
             self.counts.stage(Stage.TOTAL, _between(report.now, active))
@@ -158,8 +158,6 @@ def _timed_batch(
     return _timed(perform(items), counts, len(items))
 
 
-def _between(later: Timestamp, earlier: Timestamp) -> int:
+def _between(later: int, earlier: int) -> int:
     """Nanoseconds; 0 when a clock was set back."""
-    microseconds = (later.seconds - earlier.seconds) * 1_000_000
-    microseconds += later.microseconds - earlier.microseconds
-    return max(0, microseconds) * 1000
+    return max(0, later - earlier) * 1000

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postvirt.model.request import MessageStats, Timestamp
+from postvirt.model.request import MessageStats
 from tests.harness.scenario import BOB, MBOX, Mail, Scenario, to
+from tests.harness.times import moment
 
 _UTF8 = "jörg@exämple.org".encode()
 _LATIN_1 = "jörg@exämple.org".encode("latin-1")
@@ -114,7 +115,7 @@ _RECIPIENTS = (
 )
 
 # The log is cut behind 2000 bytes. Times are given, so that no delay moves that place.
-_TIMES = MessageStats(*map(Timestamp, range(1_700_000_000, 1_700_000_005)))  # type: ignore[arg-type]
+_TIMES = MessageStats(*map(moment, range(1_700_000_000, 1_700_000_005)))
 
 
 def _long(name: str, local: bytes, **parameters: str) -> Scenario:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.model.request import MessageStats, Recipient
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import QueueFile
 from tests.comparison.scenarios.expectations import (
@@ -22,6 +22,7 @@ from tests.harness.scenario import (
     Scenario,
     to,
 )
+from tests.harness.times import moment
 
 _ODD_ADDRESSES = (
     to("bob@example.com", "Bob@EXAMPLE.com"),
@@ -128,7 +129,7 @@ _FIELDS = (
     ),
 )
 
-_T = Timestamp(1_700_000_000, 0)
+_T = moment(1_700_000_000, 0)
 # No delays: they are of one length in both logs.
 _AT_ONCE = MessageStats(_T, _T, _T, _T, _T)
 

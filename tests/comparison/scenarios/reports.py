@@ -12,11 +12,11 @@ from postvirt.model.request import (
     MessageStats,
     Recipient,
     RequestFlag,
-    Timestamp,
 )
 from postvirt.standin.services import Behaviour
 from tests.comparison.scenarios.expectations import NO_REPLY, UNTOUCHED_MAIL, log
 from tests.harness.scenario import BOB, MBOX, NOBODY, NORMAL, Mail, Scenario, to
+from tests.harness.times import moment
 
 # Delivered, unknown, deferred (there is no owner for dave).
 _DAVE = to("dave@example.com")
@@ -302,7 +302,7 @@ _FLUSHES = (
 
 
 def _stamps(*times: tuple[int, int], reuse: int = 0) -> MessageStats:
-    arrival, active, handoff, connected, delivered = (Timestamp(*t) for t in times)
+    arrival, active, handoff, connected, delivered = (moment(*t) for t in times)
     return MessageStats(arrival, active, handoff, connected, delivered, reuse)
 
 

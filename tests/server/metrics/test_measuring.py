@@ -21,11 +21,12 @@ from postvirt.model.effects import (
 from postvirt.model.mailbox import Mailbox, Owner, Resolution
 from postvirt.model.outcome import Delivered, Dsn, Outcome
 from postvirt.model.report import Report
-from postvirt.model.request import MessageStats, Recipient, Timestamp
+from postvirt.model.request import MessageStats, Recipient
 from postvirt.server.metrics import measuring
 from postvirt.server.metrics.counts import SECOND, SIZE, STAGES, Counts, Stage
 from postvirt.server.metrics.measuring import Counting, TimedPostman
 from tests.harness.reporting import request
+from tests.harness.times import moment
 
 BOX = Mailbox(b"/mail/bob/", Owner(1, 1))
 SENT = Delivered(Dsn("2.0.0", "delivered"))
@@ -201,7 +202,7 @@ def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
         request(3)._replace(stats=stats),
         Recipient(original_recipient=b"", address=b"bob@x", offset=0),
         "virtual",
-        Timestamp(20, 500_000),
+        moment(20, 500_000),
         Dsn("2.0.0", "a"),
         word,
         mailbox,
@@ -211,7 +212,7 @@ def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
 def test_outcomes_are_counted_by_the_words_of_the_log(counts) -> None:
     words = "sent bounced SOFTBOUNCE deferred deliverable undeliverable corrupt"
     boxes = (BOX, Mailbox(b"/mail/bob", Owner(1, 1)), None)
-    stats = MessageStats(Timestamp(1), Timestamp(10), Timestamp(12))
+    stats = MessageStats(moment(1), moment(10), moment(12))
     for word, box in itertools.product(words.split(), boxes):
         Counting(counts).reported(reported(word, box, stats))
     Counting(counts).reported(reported("undeliverable-but-not-cached", None, stats))
