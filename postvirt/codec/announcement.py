@@ -10,20 +10,21 @@ Parity: the MAIL_ATTR_PROTO lines of src/global/mail_proto.h.
 from __future__ import annotations
 
 from functools import cache
+from typing import Final
 
 from postvirt.codec.attributes import Field, Fields, Kind, NeedData, decode, encode
 from postvirt.errors import ProtocolError
 from postvirt.model.text import text
 
-DELIVERY_REQUEST = b"delivery_request_protocol"
-DELIVERY_STATUS = b"delivery_status_protocol"  # bounce, defer and trace
-ADDRESS_VERIFICATION = b"address_verification_prrotocol"  # sic; compared exactly
-QUEUE_FLUSH = b"queue_flush_protocol"
+DELIVERY_REQUEST: Final = b"delivery_request_protocol"
+DELIVERY_STATUS: Final = b"delivery_status_protocol"  # bounce, defer and trace
+ADDRESS_VERIFICATION: Final = b"address_verification_prrotocol"  # sic; compared exactly
+QUEUE_FLUSH: Final = b"queue_flush_protocol"
 
-_FIELDS = Fields(Field(b"protocol"))
+_FIELDS: Final = Fields(Field(b"protocol"))
 
 # The greeting of a delivery agent up to Postfix 3.5.
-READY = encode(Fields(Field(b"status", Kind.INTEGER)), (0,))
+READY: Final = encode(Fields(Field(b"status", Kind.INTEGER)), (0,))
 
 
 @cache

@@ -138,7 +138,7 @@ def decode(
     if strings[0:size:2] == fields.names:
         for index, field in fields.others:
             wire = strings[2 * index + 1]
-            digit = _ONE_DIGIT.get(wire)
+            digit = _ONE_DIGIT.get(wire) if len(wire) == 1 else None
             if digit is None or field.kind is _DATA:
                 values[index] = _decode_value(field, wire, peer)
             else:

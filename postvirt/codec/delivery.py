@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from functools import cache
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from postvirt.codec.attributes import (
     Field,
@@ -37,14 +37,14 @@ from postvirt.model.request import DeliveryRequest, Recipient
 
 # The queue manager sends at most qmgr_message_recipient_limit (20,000) recipients at
 # once; this leaves room for a raised limit and bounds the memory that a peer can take.
-MAX_RECIPIENTS = 100_000
+MAX_RECIPIENTS: Final = 100_000
 
 # Enough for 20,000 recipients with the longest addresses that SMTP allows, about 1,100
 # bytes each.
-MAX_REQUEST_BYTES = 33_554_432
+MAX_REQUEST_BYTES: Final = 33_554_432
 
 # The order is that of the fields of DeliveryRequest: the decoder relies on it.
-REQUEST_FIELDS = Fields(
+REQUEST_FIELDS: Final = Fields(
     Field(b"flags", Kind.INTEGER, into="flags"),
     Field(b"queue_name", into="queue_name"),
     Field(b"queue_id", into="queue_id"),
@@ -70,12 +70,12 @@ REQUEST_FIELDS = Fields(
     Field(b"rewrite_context", into="rewrite_context"),
     Field(b"recipient_count", Kind.INTEGER, into="recipients"),
 )
-_FLAGS = REQUEST_FIELDS.into.index("flags")
-_STATS = REQUEST_FIELDS.into.index("stats")
-_RECIPIENTS = REQUEST_FIELDS.into.index("recipients")
+_FLAGS: Final = REQUEST_FIELDS.into.index("flags")
+_STATS: Final = REQUEST_FIELDS.into.index("stats")
+_RECIPIENTS: Final = REQUEST_FIELDS.into.index("recipients")
 
 # Likewise, those of Recipient.
-RECIPIENT_FIELDS = Fields(
+RECIPIENT_FIELDS: Final = Fields(
     Field(b"original_recipient", into="original_recipient"),
     Field(b"recipient", into="address"),
     Field(b"offset", Kind.LONG, into="offset"),
@@ -83,7 +83,7 @@ RECIPIENT_FIELDS = Fields(
     Field(b"notify_flags", Kind.INTEGER, into="notify_flags"),
 )
 
-DSN_FIELDS = Fields(
+DSN_FIELDS: Final = Fields(
     Field(b"status"),
     Field(b"diag_type"),
     Field(b"diag_text"),
@@ -93,7 +93,7 @@ DSN_FIELDS = Fields(
     Field(b"reason"),
 )
 
-REPLY_FIELDS = Fields(*DSN_FIELDS.all, Field(b"status", Kind.INTEGER))
+REPLY_FIELDS: Final = Fields(*DSN_FIELDS.all, Field(b"status", Kind.INTEGER))
 
 
 _common_values = attrgetter(*REQUEST_FIELDS.into)

@@ -13,8 +13,9 @@ Differs: Quoted From lines. Every line of an mbox file that begins with "From " 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-_FROM = b"From "
+_FROM: Final = b"From "
 
 
 def quote_from_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

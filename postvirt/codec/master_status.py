@@ -6,12 +6,13 @@ Parity: src/master/master_proto.c, MASTER_STATUS in master_proto.h.
 from __future__ import annotations
 
 import struct
+from typing import Final
 
-TAKEN = 0
-AVAILABLE = 1
+TAKEN: Final = 0
+AVAILABLE: Final = 1
 
-_LAYOUT = struct.Struct("=iIi")
-RECORD_BYTES = _LAYOUT.size
+_LAYOUT: Final = struct.Struct("=iIi")
+RECORD_BYTES: Final = _LAYOUT.size
 
 
 def encode_status(pid: int, generation: int, availability: int) -> bytes:

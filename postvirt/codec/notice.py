@@ -5,7 +5,7 @@ Parity: src/global/bounce.c, defer.c, trace.c, verify_clnt.c, flush_clnt.c.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from postvirt.codec.attributes import Field, Fields, Kind, NeedData, decode, encode
 from postvirt.codec.delivery import DSN_FIELDS, RECIPIENT_FIELDS, recipient_values
@@ -13,9 +13,9 @@ from postvirt.model.outcome import Dsn
 from postvirt.model.request import Recipient
 from postvirt.model.text import wire
 
-APPEND = 0  # the request number of "append to the log of this message"
+APPEND: Final = 0  # the request number of "append to the log of this message"
 
-APPEND_FIELDS = Fields(
+APPEND_FIELDS: Final = Fields(
     Field(b"nrequest", Kind.INTEGER),
     Field(b"flags", Kind.INTEGER),
     Field(b"queue_id"),
@@ -23,16 +23,16 @@ APPEND_FIELDS = Fields(
     *DSN_FIELDS.all,
 )
 
-VERIFY_FIELDS = Fields(
+VERIFY_FIELDS: Final = Fields(
     Field(b"request"),
     Field(b"address"),
     Field(b"recipient_status", Kind.INTEGER),
     Field(b"reason"),
 )
 
-FLUSH_FIELDS = Fields(Field(b"request"), Field(b"site"), Field(b"queue_id"))
+FLUSH_FIELDS: Final = Fields(Field(b"request"), Field(b"site"), Field(b"queue_id"))
 
-STATUS_FIELDS = Fields(Field(b"status", Kind.INTEGER))
+STATUS_FIELDS: Final = Fields(Field(b"status", Kind.INTEGER))
 
 
 def encode_append(flags: int, queue_id: bytes, recipient: Recipient, dsn: Dsn) -> bytes:

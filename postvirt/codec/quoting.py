@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 # What a local part may contain without quotes; bytes above 127 pass unchanged.
-_DOT_STRING = re.compile(
+_DOT_STRING: Final = re.compile(
     rb"[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+(?:\.[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+)*\Z"
 )
-_SPECIAL = re.compile(rb'["\\\r]')
+_SPECIAL: Final = re.compile(rb'["\\\r]')
 
 
 # One delivery quotes the same few addresses several times.

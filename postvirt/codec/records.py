@@ -15,32 +15,32 @@ for "end of file" and "error".
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postvirt.errors import QueueFileError
 
-LINE = ord("N")
-PIECE = ord("L")
-PADDING = ord("w")
-POINTER = ord("p")
-END_OF_CONTENT = ord("X")
+LINE: Final = ord("N")
+PIECE: Final = ord("L")
+PADDING: Final = ord("w")
+POINTER: Final = ord("p")
+END_OF_CONTENT: Final = ord("X")
 
-END_OF_FILE = -1
-ERROR = -2
+END_OF_FILE: Final = -1
+ERROR: Final = -2
 
 # Postfix writes a length in at most five bytes.
-MAX_LENGTH_BYTES = 5
+MAX_LENGTH_BYTES: Final = 5
 
 # cleanup(8) writes records of at most line_length_limit bytes (2,048). A record must
 # fit into memory, so a length far above any sensible limit counts as corruption.
-MAX_RECORD_BYTES = 16_777_216
+MAX_RECORD_BYTES: Final = 16_777_216
 
-_LARGEST_OFFSET = (1 << 63) - 1
+_LARGEST_OFFSET: Final = (1 << 63) - 1
 
 # The lines of an attachment all have the same length. If there are more than a few of
 # them, many are decoded at once, which is eight times as fast.
-FEW_ALIKE = 8
-MOST_ALIKE = 256
+FEW_ALIKE: Final = 8
+MOST_ALIKE: Final = 256
 
 
 class Stop(Enum):
@@ -73,7 +73,6 @@ def decode_content(  # noqa: C901 (the hot loop)
     """Decode the complete records at the start of `buffer`."""
     pieces: list[bytes] = []
     lines: list[bytes] = []  # those after the pieces
-    append = lines.append
     position = 0
     previous = -1  # the length of the previous line
     size = len(buffer)
@@ -94,7 +93,7 @@ def decode_content(  # noqa: C901 (the hot loop)
             stride = 2 + length
             if buffer.startswith(buffer[position:start], position + FEW_ALIKE * stride):
                 count = _count_alike(buffer, position, length)
-                append(_lines_alike(buffer, position, length, count))
+                lines.append(_lines_alike(buffer, position, length, count))
                 position += count * stride
                 in_line = False
                 continue
@@ -102,7 +101,7 @@ def decode_content(  # noqa: C901 (the hot loop)
         if end > size:
             break
         if kind == LINE:
-            append(buffer[start:end])
+            lines.append(buffer[start:end])
             previous = length
             in_line = False
         elif kind == PIECE:
@@ -111,7 +110,7 @@ def decode_content(  # noqa: C901 (the hot loop)
             in_line = True
         elif kind == END_OF_CONTENT:
             if in_line:
-                append(b"")
+                lines.append(b"")
             pieces += _ended(lines)
             return Decoded(pieces, end, None)
         elif kind == POINTER:

@@ -11,6 +11,8 @@ in this program neither loses nor bounces mail.
 
 from __future__ import annotations
 
+from typing import Final
+
 from postvirt.config.lists import words
 from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Deliverer
@@ -30,18 +32,18 @@ from postvirt.queuefile.open import QueueFile, open_queue_file
 from postvirt.report.reporter import Reporter
 from postvirt.system import log
 
-DONE = 0
-TRY_AGAIN = -1
+DONE: Final = 0
+TRY_AGAIN: Final = -1
 
 # As plain numbers, see report.reporter.
-_SUCCESS = int(RequestFlag.SUCCESS)
-_PROBE_FLAGS = int(PROBE_FLAGS)
+_SUCCESS: Final = int(RequestFlag.SUCCESS)
+_PROBE_FLAGS: Final = int(PROBE_FLAGS)
 
 # Other clients have their turn after so many reports, which take some milliseconds.
-REPORTS_AT_ONCE = 200
+REPORTS_AT_ONCE: Final = 200
 
-_NO_MEMORY = Dsn("4.3.0", "mail system is out of memory")
-_SOFTWARE_ERROR = Dsn("4.3.0", "mail system software error")
+_NO_MEMORY: Final = Dsn("4.3.0", "mail system is out of memory")
+_SOFTWARE_ERROR: Final = Dsn("4.3.0", "mail system software error")
 
 
 class Agent:

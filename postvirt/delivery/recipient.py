@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import socket
 from abc import ABC, abstractmethod
+from typing import Final
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
@@ -34,7 +35,7 @@ from postvirt.system.clock import SteadyClock
 from postvirt.system.whereabouts import HUNG_SECONDS
 
 # How often to look whether a process still hangs in a mailbox, until it is given up.
-_LOOKS = 20
+_LOOKS: Final = 20
 
 
 class Deliverer(ABC):

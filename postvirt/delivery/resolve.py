@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -37,9 +37,9 @@ from postvirt.tables.maps import Maps
 from postvirt.tables.search import Extensions, find_address
 
 # The largest uid and gid; (uid_t) -1 has a special meaning in many system calls.
-_MAX_ID = 2**32 - 2
+_MAX_ID: Final = 2**32 - 2
 # Ten digits are enough for every number in range.
-_WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
+_WHOLE_NUMBER: Final = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 
 
 class Resolver(NamedTuple):

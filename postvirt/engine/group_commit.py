@@ -52,6 +52,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from postvirt.engine.commits import Commits, Errors, commit_file_system
 from postvirt.model.effects import Durable, Written
@@ -59,10 +60,10 @@ from postvirt.system import durability
 from postvirt.system.file_systems import FileSystems
 
 # In one message. Less than that is written out in a few milliseconds.
-MUCH_BYTES = 1_000_000
+MUCH_BYTES: Final = 1_000_000
 
 # A commit that takes longer does not keep the next one waiting.
-_SLOW_SECONDS = 1.0
+_SLOW_SECONDS: Final = 1.0
 
 # Called with the answer to a delivery's effect, or with an error.
 Tell = Callable[[object, OSError | None], None]

@@ -21,13 +21,14 @@ from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from postvirt.model.mailbox import Misconfigured, Resolution
 
 # Each has its own connections, and the number of those is limited in a database server.
-MOST_THREADS = 8
+MOST_THREADS: Final = 8
 
-_NO_THREAD = (
+_NO_THREAD: Final = (
     "cannot start a thread for lookups: a limit on processes is reached"
     " (ulimit -u of mail_owner, or TasksMax of the unit)"
 )

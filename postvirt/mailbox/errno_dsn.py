@@ -13,16 +13,17 @@ from __future__ import annotations
 import errno
 import os
 from types import TracebackType
+from typing import Final
 
 from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
 
 # A problem with the path of the mailbox, which can be fixed: try again.
-PLACE = "4.2.0"
+PLACE: Final = "4.2.0"
 # A problem while writing or committing. That is never the recipient's fault, and a
 # later attempt may find a healthy machine.
-WRITE = "4.3.0"
+WRITE: Final = "4.3.0"
 
-_CODES = {
+_CODES: Final = {
     errno.EAGAIN: "4.2.0",  # a retry may help by itself
     errno.ESTALE: "4.2.0",
     errno.ENOSPC: "4.3.0",  # the mail system is full, not the mailbox
@@ -31,12 +32,12 @@ _CODES = {
 }
 
 # What has failed when a message cannot be written, or committed.
-WRITING = "error writing message"
+WRITING: Final = "error writing message"
 
 # The text of EX_IOERR in sysexits(3); the bounce service puts it into the notification.
-_INPUT_OUTPUT_ERROR = "input/output error"
+_INPUT_OUTPUT_ERROR: Final = "input/output error"
 
-CONFIGURATION = Dsn("4.3.5", "mail system configuration error")
+CONFIGURATION: Final = Dsn("4.3.5", "mail system configuration error")
 
 
 class DeliveryFailedError(Exception):

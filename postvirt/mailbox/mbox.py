@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import mbox_end, unfinished
@@ -63,10 +63,10 @@ from postvirt.system.descriptors import close
 from postvirt.system.directories import open_directory
 from postvirt.system.safe_open import open_or_create
 
-WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to mailbox"))
-DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
+WOULD_DELIVER: Final = Delivered(Dsn("2.0.0", "delivers to mailbox"))
+DELIVERED: Final = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 
-_FILE_MODE = 0o600
+_FILE_MODE: Final = 0o600
 
 
 class _Message(NamedTuple):

@@ -37,23 +37,24 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-_NAME = "user.postvirt.unfinished"
+_NAME: Final = "user.postvirt.unfinished"
 # Start, bytes that are complete (none in the notes of earlier versions), first line.
-_NOTE = re.compile(rb"(\d{1,18}) (?:(\d{1,18}) )?(From [^\n]{1,9000}\n)")
+_NOTE: Final = re.compile(rb"(\d{1,18}) (?:(\d{1,18}) )?(From [^\n]{1,9000}\n)")
 
 # A note is good for so much more of a message: more than one write of it, and as little
 # as possible, because it may have to be searched.
-_STRETCH_BYTES = 327_680
+_STRETCH_BYTES: Final = 327_680
 # Other programs may have made the message a little shorter, for example by a header.
-_MARGIN_BYTES = 16_384
-_MOST_BYTES = _STRETCH_BYTES + _MARGIN_BYTES
+_MARGIN_BYTES: Final = 16_384
+_MOST_BYTES: Final = _STRETCH_BYTES + _MARGIN_BYTES
 
-_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_TIME = b"00:00"
-_QUOTED = b">From "
+_DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
+_TIME: Final = b"00:00"
+_QUOTED: Final = b">From "
 # No message that is not made for it has so many lines to look into.
-_MOST_LINES = 1000
+_MOST_LINES: Final = 1000
 
 
 class Note:

@@ -5,7 +5,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Origin(NamedTuple):
@@ -28,4 +28,4 @@ class Origin(NamedTuple):
         return f"{self.file}:{self.line}: " if self.file and self.line else ""
 
 
-NOWHERE = Origin()
+NOWHERE: Final = Origin()

@@ -20,14 +20,14 @@ class RequestFlag(IntFlag):
     REC_DLY_SENT = 8192  # report the delivery of mail whose delay was reported
 
 
-PROBE_FLAGS = RequestFlag.MTA_VRFY | RequestFlag.USR_VRFY
-TRACE_FLAGS = PROBE_FLAGS | RequestFlag.RECORD | RequestFlag.REC_DLY_SENT
+PROBE_FLAGS: Final = RequestFlag.MTA_VRFY | RequestFlag.USR_VRFY
+TRACE_FLAGS: Final = PROBE_FLAGS | RequestFlag.RECORD | RequestFlag.REC_DLY_SENT
 
 # The notify_flags attribute of a recipient (RFC 3461).
-NOTIFY_NEVER = 1
-NOTIFY_SUCCESS = 2
-NOTIFY_FAILURE = 4
-NOTIFY_DELAY = 8
+NOTIFY_NEVER: Final = 1
+NOTIFY_SUCCESS: Final = 2
+NOTIFY_FAILURE: Final = 4
+NOTIFY_DELAY: Final = 8
 
 
 # In microseconds, as are all times here.
@@ -48,7 +48,7 @@ class MessageStats(NamedTuple):
     reuse_count: int = 0
 
 
-_NO_STATS = MessageStats()
+_NO_STATS: Final = MessageStats()
 
 
 class Recipient(NamedTuple):

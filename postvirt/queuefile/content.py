@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Final
 
 from postvirt.codec.from_lines import quote_from_lines
 from postvirt.codec.records import ERROR, Stop, cut_short, decode_content
@@ -28,7 +29,7 @@ from postvirt.system import log
 BLOCK_BYTES = 262_144
 
 # The largest message that is kept decoded.
-KEEP_BYTES = 4_194_304
+KEEP_BYTES: Final = 4_194_304
 
 # Postfix's own bound (REVERSE_JUMP_LIMIT) on pointers that do not lead forward, so that
 # a loop of them ends.

@@ -15,9 +15,9 @@ Differs: Symbolic links in the queue. A queue file behind a symbolic link is del
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
+from typing import Final
 
 from postvirt.model.request import DeliveryRequest
 from postvirt.model.text import text
@@ -25,11 +25,13 @@ from postvirt.queuefile.path import queue_path
 from postvirt.system import locks, log
 from postvirt.system.descriptors import close
 
-_QUEUE_NAME = re.compile(rb"[A-Za-z0-9]{1,100}\Z")
-_QUEUE_ID = re.compile(rb"[A-Za-z0-9_]{1,255}\Z")
+_MOST_QUEUE_NAME_BYTES: Final = 100
+_MOST_QUEUE_ID_BYTES: Final = 255
+
+_OPEN_FLAGS: Final = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
 
 # A queue file with a second name is normal for a moment while it is moved.
-_LINK_GRACE_SECONDS = 60
+_LINK_GRACE_SECONDS: Final = 60
 
 
 class QueueFile:
@@ -79,15 +81,15 @@ def open_queue_file(
     request: DeliveryRequest, hashed_queues: tuple[bytes, ...], hash_depth: int
 ) -> QueueFile | None:
     """Open and lock the file; None, with the reason logged, when it cannot be used."""
-    if not _QUEUE_NAME.match(request.queue_name):
+    if not _is_queue_name(request.queue_name):
         log.warning(f"bad mail queue name: {text(request.queue_name)}")
         return None
-    if not _QUEUE_ID.match(request.queue_id):
+    if not _is_queue_id(request.queue_id):
         log.warning(f"bad mail queue id: {text(request.queue_id)}")
         return None
     path = queue_path(request.queue_name, request.queue_id, hashed_queues, hash_depth)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, _OPEN_FLAGS)
     except OSError as error:
         log.warning(
             f"open {text(request.queue_name)} {text(request.queue_id)}: "
@@ -99,6 +101,16 @@ def open_queue_file(
         close(fd)
         return None
     return QueueFile(fd, path, size_bytes)
+
+
+def _is_queue_name(name: bytes) -> bool:
+    """Letters and digits of ASCII only."""
+    return len(name) <= _MOST_QUEUE_NAME_BYTES and name.isalnum()
+
+
+def _is_queue_id(name: bytes) -> bool:
+    """Likewise, and underscores."""
+    return len(name) <= _MOST_QUEUE_ID_BYTES and name.replace(b"_", b"0").isalnum()
 
 
 def _usable_size(fd: int, path: bytes, request: DeliveryRequest) -> int:

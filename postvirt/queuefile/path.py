@@ -9,11 +9,13 @@ Parity: src/global/mail_queue.c, mail_queue.h, src/util/dir_forest.c, safe_ultos
 
 from __future__ import annotations
 
+from typing import Final
+
 # The digits of long queue ids; there are no vowels, so that they form no words.
-_SAFE_DIGITS = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
-_MICROSECOND_DIGITS = 4
-_TIME_DIGITS = 10  # seconds and microseconds, before the inode number
-_INODE_SEPARATOR = b"z"
+_SAFE_DIGITS: Final = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+_MICROSECOND_DIGITS: Final = 4
+_TIME_DIGITS: Final = 10  # seconds and microseconds, before the inode number
+_INODE_SEPARATOR: Final = b"z"
 
 
 def queue_path(

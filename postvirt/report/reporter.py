@@ -24,6 +24,7 @@ Raises: nothing. A service that fails is logged and leaves the recipient in the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from postvirt.codec import announcement
 from postvirt.codec.notice import (
@@ -54,29 +55,29 @@ from postvirt.tables.maps import Maps
 from postvirt.tables.match_list import DomainList
 
 # recipient_status for the verify service.
-_VERIFY_OK = 0
-_VERIFY_DEFER = 1
-_VERIFY_BOUNCE = 2
+_VERIFY_OK: Final = 0
+_VERIFY_DEFER: Final = 1
+_VERIFY_BOUNCE: Final = 2
 
 # Long enough for a service that is being restarted.
-_VERIFY_ATTEMPTS = 3
-_VERIFY_PAUSE_SECONDS = 1.0
+_VERIFY_ATTEMPTS: Final = 3
+_VERIFY_PAUSE_SECONDS: Final = 1.0
 
 # For observers only: the queue manager sees the mark on the queue file.
-_CORRUPT = Dsn("", "the queue file is corrupt")
+_CORRUPT: Final = Dsn("", "the queue file is corrupt")
 
 # The flush service's answers that are no failure.
-_FLUSH_OK = 0
-_FLUSH_DENY = 4
+_FLUSH_OK: Final = 0
+_FLUSH_DENY: Final = 4
 
 
 # As plain numbers, because `&` of two flags creates a new flag, which takes longer than
 # everything else that is done with them.
-_MTA_VRFY = int(RequestFlag.MTA_VRFY)
-_USR_VRFY = int(RequestFlag.USR_VRFY)
-_RECORD = int(RequestFlag.RECORD)
-_REC_DLY_SENT = int(RequestFlag.REC_DLY_SENT)
-_TRACE_FLAGS = int(TRACE_FLAGS)
+_MTA_VRFY: Final = int(RequestFlag.MTA_VRFY)
+_USR_VRFY: Final = int(RequestFlag.USR_VRFY)
+_RECORD: Final = int(RequestFlag.RECORD)
+_REC_DLY_SENT: Final = int(RequestFlag.REC_DLY_SENT)
+_TRACE_FLAGS: Final = int(TRACE_FLAGS)
 
 
 class Reporter:

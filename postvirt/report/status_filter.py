@@ -12,6 +12,7 @@ Differs: Filters that change the code only. When a delivery status filter replac
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from postvirt.errors import TableError
 from postvirt.model.outcome import Dsn
@@ -19,8 +20,8 @@ from postvirt.model.text import text, wire
 from postvirt.system import log
 from postvirt.tables.maps import Maps
 
-_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t\r\n\v\f]+|\Z)")
-_ACTIONS = {"4": "delayed", "5": "failed"}
+_STATUS: Final = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t\r\n\v\f]+|\Z)")
+_ACTIONS: Final = {"4": "delayed", "5": "failed"}
 
 
 def filtered(maps: Maps | None, dsn: Dsn) -> Dsn:

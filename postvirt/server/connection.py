@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from postvirt.codec.attributes import NeedData
 from postvirt.codec.delivery import RequestDecoder, encode_reply
@@ -24,7 +25,7 @@ from postvirt.model.request import SECOND, DeliveryRequest
 from postvirt.system import log
 from postvirt.system.clock import now
 
-_RECEIVE_BYTES = 65_536
+_RECEIVE_BYTES: Final = 65_536
 
 Serve = Callable[[DeliveryRequest], Steps[int]]
 

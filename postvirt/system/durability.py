@@ -12,21 +12,20 @@ import ctypes
 import errno
 import os
 from collections.abc import Sequence
+from typing import Final
 
 # sync_file_range(2).
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 
 # What a file system says that has shut itself down; a directory cannot be written to.
-_SHUT_DOWN = (errno.EIO, errno.EROFS)
+_SHUT_DOWN: Final = (errno.EIO, errno.EROFS)
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Without `argtypes`, which take as long as all the rest of the call: a number of Python
+# is passed as an int of C, and offset and size, which are wider, are always these.
 _sync_file_range = _libc.sync_file_range
-_sync_file_range.argtypes = (
-    ctypes.c_int,
-    ctypes.c_int64,
-    ctypes.c_int64,
-    ctypes.c_uint,
-)
+_FROM_START: Final = ctypes.c_int64(0)
+_TO_END: Final = ctypes.c_int64(0)
 
 _syncfs = _libc.syncfs
 _syncfs.argtypes = (ctypes.c_int,)
@@ -46,7 +45,7 @@ def write_out(fds: Sequence[int]) -> list[OSError | None]:
 
 
 def _write_out(fd: int, flags: int) -> OSError | None:
-    if _sync_file_range(fd, 0, 0, flags) == 0:
+    if _sync_file_range(fd, _FROM_START, _TO_END, flags) == 0:
         return None
     return error_of(ctypes.get_errno() or errno.EIO)
 

@@ -19,6 +19,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable
+from typing import Final
 
 from postvirt.system.clock import time_of_day
 from postvirt.system.descriptors import close
@@ -26,7 +27,7 @@ from postvirt.system.descriptors import close
 Now = Callable[[], float]
 
 # struct flock of a 64-bit Linux: type, whence, start, length, pid (0 for OFD locks).
-FLOCK_STRUCTURE = struct.Struct("hhqqi4x")
+FLOCK_STRUCTURE: Final = struct.Struct("hhqqi4x")
 
 
 def try_fcntl_lock(fd: int) -> None:

@@ -19,19 +19,19 @@ import syslog
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from postvirt.model.text import wire
 
 # Postfix truncates the text of a line here (MSG_LOGGER_RECLEN) to fit into a datagram.
-MAX_TEXT_BYTES = 2000
+MAX_TEXT_BYTES: Final = 2000
 
 # A fatal daemon waits before it exits, so that master(8) does not restart it in a loop.
-FATAL_PAUSE_SECONDS = 1.0
+FATAL_PAUSE_SECONDS: Final = 1.0
 
 Sink = Callable[[str, bytes], None]  # severity ("" for info), printable text
 
-_FACILITIES = {
+_FACILITIES: Final = {
     name[4:].lower(): getattr(syslog, name)
     for name in dir(syslog)
     if name.startswith("LOG_")
@@ -42,7 +42,7 @@ _FACILITIES = {
     ).split()
 }
 _FACILITIES["ftp"] = 11 << 3  # missing in Python's module
-_PRIORITIES = {
+_PRIORITIES: Final = {
     "": syslog.LOG_INFO,
     "warning": syslog.LOG_WARNING,
     "error": syslog.LOG_ERR,
@@ -50,9 +50,9 @@ _PRIORITIES = {
     "panic": syslog.LOG_CRIT,
 }
 
-_ASCII_ONLY = re.compile(rb"[^ -~]")
+_ASCII_ONLY: Final = re.compile(rb"[^ -~]")
 # A lead byte and its continuation bytes pass; any other byte outside ASCII does not.
-_UTF8 = re.compile(rb"([\xc2-\xfe][\x80-\xbf]+)|[^ -~]")
+_UTF8: Final = re.compile(rb"([\xc2-\xfe][\x80-\xbf]+)|[^ -~]")
 
 
 def to_stderr(program: str) -> Sink:

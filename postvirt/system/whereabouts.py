@@ -13,15 +13,15 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 # A process that has been in one system call for so long hangs. Until then the disk may
 # just be busy. Others may have waited for more than a second before it accepted them.
-HUNG_SECONDS = 4.0
+HUNG_SECONDS: Final = 4.0
 
 # So does a commit, which waits for everything that the disk has to do. A message whose
 # commit is given up too early comes twice.
-COMMIT_HUNG_SECONDS = 5.0
+COMMIT_HUNG_SECONDS: Final = 5.0
 
 
 class Notes(Protocol):

@@ -18,7 +18,7 @@ Raises: TableError when a table fails; the forms that follow are not tried.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postvirt.codec.quoting import quote_local
 from postvirt.config.parameters import Settings
@@ -27,7 +27,7 @@ from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps
 
 # Never split at a delimiter, as is double_bounce_sender.
-_WHOLE_NAMES = (b"postmaster", b"mailer-daemon")
+_WHOLE_NAMES: Final = (b"postmaster", b"mailer-daemon")
 
 
 class Extensions(NamedTuple):
@@ -107,7 +107,10 @@ def _ask(
     maps: Maps, key: bytes, *, partial: bool = True, bare_local_part: bool = False
 ) -> bytes | None:
     """Look the key up in quoted form, then as it is."""
-    quoted = quote_local(key, bare_local_part=bare_local_part)
+    # Not with the argument as it is: False and none are two entries of its cache.
+    quoted = (
+        quote_local(key, bare_local_part=True) if bare_local_part else quote_local(key)
+    )
     value = maps.find(quoted, partial=partial)
     if value is None and quoted != key:
         value = maps.find(key, partial=partial)

@@ -15,16 +15,17 @@ import itertools
 from bisect import bisect_left
 from collections.abc import MutableSequence, Sequence
 from enum import StrEnum
+from typing import Final
 
 # What happened to a recipient; the last two are outcomes of probes.
-OUTCOMES = tuple(
+OUTCOMES: Final = tuple(
     "sent deferred bounced soft_bounced corrupt deliverable undeliverable".split()
 )
 # The format of the mailbox; none: no mailbox was found.
-FORMATS = ("maildir", "mbox", "none")
+FORMATS: Final = ("maildir", "mbox", "none")
 
-SECOND = 1_000_000_000
-_MILLISECOND = 1_000_000
+SECOND: Final = 1_000_000_000
+_MILLISECOND: Final = 1_000_000
 
 
 class Stage(StrEnum):
@@ -72,7 +73,7 @@ class Histogram:
 
 
 # For what happens in a worker: from 0.1 milliseconds to a minute.
-_SHORT = tuple(
+_SHORT: Final = tuple(
     int(milliseconds * _MILLISECOND)
     for milliseconds in (
         *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500),
@@ -80,16 +81,16 @@ _SHORT = tuple(
     )
 )
 # For what includes the wait in the queue: from 5 milliseconds to a day.
-_LONG = tuple(
+_LONG: Final = tuple(
     int(seconds * SECOND)
     for seconds in (
         *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
         *(300, 900, 3600, 14_400, 86_400),
     )
 )
-_GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_GROUP_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-_BOUNDS = {
+_BOUNDS: Final = {
     Stage.QUEUE: _LONG,
     Stage.LOOKUP: _SHORT,
     Stage.WRITE: _SHORT,
@@ -98,12 +99,12 @@ _BOUNDS = {
 }
 
 # The index of each number, in their order.
-_OUTCOMES = {
+_OUTCOMES: Final = {
     labels: place for place, labels in enumerate(itertools.product(OUTCOMES, FORMATS))
 }
-_LOCK_WAITS = len(_OUTCOMES)
-_LOCK_WAITED = _LOCK_WAITS + 1
-COMMIT_GROUPS = Histogram(_LOCK_WAITED + 1, _GROUP_SIZES)
+_LOCK_WAITS: Final = len(_OUTCOMES)
+_LOCK_WAITED: Final = _LOCK_WAITS + 1
+COMMIT_GROUPS: Final = Histogram(_LOCK_WAITED + 1, _GROUP_SIZES)
 
 
 def _stages() -> dict[Stage, Histogram]:
@@ -115,8 +116,8 @@ def _stages() -> dict[Stage, Histogram]:
     return found
 
 
-STAGES = _stages()
-SIZE = 1 + max(histogram.last for histogram in STAGES.values())
+STAGES: Final = _stages()
+SIZE: Final = 1 + max(histogram.last for histogram in STAGES.values())
 
 
 class Counts:

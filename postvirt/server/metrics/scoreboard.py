@@ -22,7 +22,7 @@ import time
 from array import array
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postvirt.server.metrics.counts import SIZE, Counts
 
@@ -30,7 +30,7 @@ from postvirt.server.metrics.counts import SIZE, Counts
 _SLOTS = 512
 
 # fcntl(2): no more writable mappings from now on. Python names it from 3.13 on.
-_SEAL_FUTURE_WRITE = 0x10
+_SEAL_FUTURE_WRITE: Final = 0x10
 
 # How often the exporter reads again while numbers are being moved, which takes the
 # watchdog process some microseconds.
@@ -83,24 +83,24 @@ class _Field(IntEnum):
 
 
 # Milliseconds that no clock reaches, and that a float still has exactly.
-_NEVER = 1 << 53
+_NEVER: Final = 1 << 53
 
 # As plain numbers: members of an enumeration take three times as long.
-_BEATS = int(_Field.BEATS)
-_INSIDE_SINCE = int(_Field.INSIDE_SINCE)
-_INSIDE_UID = int(_Field.INSIDE_UID)
-_COMMITS = int(_Field.COMMITS)
-_PATH_BYTES = int(_Field.PATH_BYTES)
+_BEATS: Final = int(_Field.BEATS)
+_INSIDE_SINCE: Final = int(_Field.INSIDE_SINCE)
+_INSIDE_UID: Final = int(_Field.INSIDE_UID)
+_COMMITS: Final = int(_Field.COMMITS)
+_PATH_BYTES: Final = int(_Field.PATH_BYTES)
 
-_REASONS = list(Reason)
-_NUMBER_BYTES = 8
-_LIMIT = 1 << 63
-_HEAD_NUMBERS = len(_Head) + len(_REASONS)
-_COUNTED_NUMBERS = len(_Field) + SIZE
+_REASONS: Final = list(Reason)
+_NUMBER_BYTES: Final = 8
+_LIMIT: Final = 1 << 63
+_HEAD_NUMBERS: Final = len(_Head) + len(_REASONS)
+_COUNTED_NUMBERS: Final = len(_Field) + SIZE
 # The path of the mailbox follows the counts; the rest of a longer one is left out.
-MOST_PATH_BYTES = 1024
-_SLOT_NUMBERS = _COUNTED_NUMBERS + MOST_PATH_BYTES // _NUMBER_BYTES
-_NOTHING = memoryview(bytes(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
+MOST_PATH_BYTES: Final = 1024
+_SLOT_NUMBERS: Final = _COUNTED_NUMBERS + MOST_PATH_BYTES // _NUMBER_BYTES
+_NOTHING: Final = memoryview(bytes(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
 
 
 class Inside(NamedTuple):
