@@ -152,13 +152,13 @@ class RequestDecoder:
         start = 0
         if not self._common:
             result = decode(REQUEST_FIELDS, self._buffer, start, self._peer)
-            if isinstance(result, NeedData):
+            if not isinstance(result, tuple):
                 return result
             values, start = result
             self._take_common(values)
         while len(self._recipients) < self._recipient_count:
             result = decode(RECIPIENT_FIELDS, self._buffer, start, self._peer)
-            if isinstance(result, NeedData):
+            if not isinstance(result, tuple):
                 self._buffer = self._buffer[start:]
                 return result
             values, start = result

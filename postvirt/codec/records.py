@@ -15,7 +15,7 @@ for "end of file" and "error".
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from postvirt.errors import QueueFileError
 
@@ -50,7 +50,7 @@ class Stop(Enum):
     JUMP = "a pointer record"
 
 
-class Decoded(NamedTuple):
+class Decoded:
     """The content of one buffer.
 
     pieces     the content's bytes, with newlines; b"".join(pieces) is the text
@@ -60,11 +60,22 @@ class Decoded(NamedTuple):
     in_line    whether the last piece was part of a line (an L record)
     """
 
-    pieces: list[bytes]
-    used: int
-    stop: Stop | None
-    jump: int = 0
-    in_line: bool = False
+    __slots__ = ("in_line", "jump", "pieces", "stop", "used")
+
+    def __init__(
+        self,
+        pieces: list[bytes],
+        used: int,
+        stop: Stop | None,
+        jump: int = 0,
+        *,
+        in_line: bool = False,
+    ) -> None:
+        self.pieces: Final = pieces
+        self.used: Final = used
+        self.stop: Final = stop
+        self.jump: Final = jump
+        self.in_line: Final = in_line
 
 
 def decode_content(  # noqa: C901 (the hot loop)
@@ -116,7 +127,7 @@ def decode_content(  # noqa: C901 (the hot loop)
         elif kind == POINTER:
             jump = _pointer(buffer[start:end])
             pieces += _ended(lines)
-            return Decoded(pieces, end, Stop.JUMP, jump, in_line)
+            return Decoded(pieces, end, Stop.JUMP, jump, in_line=in_line)
         elif kind != PADDING:
             raise QueueFileError(kind)
         position = end
@@ -132,13 +143,12 @@ def _ended(lines: list[bytes]) -> list[bytes]:
 def _count_alike(buffer: bytes, position: int, length: int) -> int:
     """The number of lines of this length from `position` on, at most MOST_ALIKE."""
     stride = 2 + length
-    end = min(len(buffer), position + MOST_ALIKE * stride)
+    end = position + min((len(buffer) - position) // stride, MOST_ALIKE) * stride
     kinds = buffer[position:end:stride]
     lengths = buffer[position + 1 : end : stride]
     return min(
         len(kinds) - len(kinds.lstrip(b"N")),
-        len(lengths) - len(lengths.lstrip(bytes((length,)))),
-        (end - position) // stride,
+        len(lengths) - len(lengths.lstrip(buffer[position + 1 : position + 2])),
     )
 
 

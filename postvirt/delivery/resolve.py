@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
@@ -42,19 +42,57 @@ _MAX_ID: Final = 2**32 - 2
 _WHOLE_NUMBER: Final = re.compile(rb"[ \t\n\v\f\r]*\+?0*([0-9]{1,10})\Z")
 
 
-class Resolver(NamedTuple):
+class Resolver:
     """Finds mailboxes and their owners.
 
     extensions        which part of an address is an extension
     is_local_domain   whether a domain is a local one, as $myorigin is
     """
 
-    settings: Settings
-    mailbox_maps: Maps
-    uid_maps: Maps
-    gid_maps: Maps
-    extensions: Extensions
-    is_local_domain: Callable[[bytes], bool]
+    __slots__ = (
+        "_base",
+        "extensions",
+        "gid_maps",
+        "is_local_domain",
+        "mailbox_maps",
+        "settings",
+        "uid_maps",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        mailbox_maps: Maps,
+        uid_maps: Maps,
+        gid_maps: Maps,
+        extensions: Extensions,
+        is_local_domain: Callable[[bytes], bool],
+    ) -> None:
+        self.settings: Final = settings
+        self.mailbox_maps: Final = mailbox_maps
+        self.uid_maps: Final = uid_maps
+        self.gid_maps: Final = gid_maps
+        self.extensions: Final = extensions
+        self.is_local_domain: Final = is_local_domain
+        self._base = wire(settings.virtual_mailbox_base)
+
+    def using(
+        self,
+        *,
+        mailbox_maps: Maps | None = None,
+        uid_maps: Maps | None = None,
+        gid_maps: Maps | None = None,
+        is_local_domain: Callable[[bytes], bool] | None = None,
+    ) -> Resolver:
+        """The same resolver, but with these tables."""
+        return Resolver(
+            self.settings,
+            mailbox_maps or self.mailbox_maps,
+            uid_maps or self.uid_maps,
+            gid_maps or self.gid_maps,
+            self.extensions,
+            is_local_domain or self.is_local_domain,
+        )
 
     def resolve(self, recipient: bytes) -> Resolution:
         """Find the mailbox of a recipient, given in internal form."""
@@ -67,9 +105,8 @@ class Resolver(NamedTuple):
             return Misconfigured(problem, "lookup", title)
         if result is None:
             return Unknown(user)
-        base = wire(self.settings.virtual_mailbox_base)
-        path = base + b"/" + result
-        if b"/../" in path[len(base) :]:
+        path = self._base + b"/" + result
+        if b"/../" in path[len(self._base) :]:
             title = self.mailbox_maps.title
             return Misconfigured(
                 f"recipient {text(user)}: bad mailbox path {text(result)} in {title}",

@@ -60,7 +60,7 @@ class LookupTrace:
 
     def resolver(self, resolver: Resolver) -> Resolver:
         """The same resolver, with its lookups recorded."""
-        return resolver._replace(
+        return resolver.using(
             mailbox_maps=self.maps(resolver.mailbox_maps),
             uid_maps=self.maps(resolver.uid_maps),
             gid_maps=self.maps(resolver.gid_maps),

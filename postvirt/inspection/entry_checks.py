@@ -184,5 +184,5 @@ def _only_owner(resolver: Resolver) -> Owner | None:
     maps: tuple[Table, ...] = (*resolver.uid_maps.tables, *resolver.gid_maps.tables)
     if not all(isinstance(table, StaticTable) for table in maps):
         return None
-    place = resolver._replace(mailbox_maps=resolver.uid_maps).resolve(b"anybody")
+    place = resolver.using(mailbox_maps=resolver.uid_maps).resolve(b"anybody")
     return place.owner if isinstance(place, Mailbox) else None

@@ -79,7 +79,7 @@ class step:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, OSError):
+        if error is not None and isinstance(error, OSError):
             number = error.errno or errno.EIO
             reason = f"{self._what}: {os.strerror(number)}"
             diagnostic = _INPUT_OUTPUT_ERROR if self._default == WRITE else ""

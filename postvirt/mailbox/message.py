@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 from postvirt.codec.quoting import quote_local
 from postvirt.system import whereabouts
@@ -29,15 +29,20 @@ class Content(Protocol):
         """
 
 
-class Envelope(NamedTuple):
+class Envelope:
     """The addresses in the lines before the message, in internal form.
 
     original_recipient is empty if there must not be an X-Original-To line.
     """
 
-    sender: bytes
-    original_recipient: bytes
-    recipient: bytes
+    __slots__ = ("original_recipient", "recipient", "sender")
+
+    def __init__(
+        self, sender: bytes, original_recipient: bytes, recipient: bytes
+    ) -> None:
+        self.sender: Final = sender
+        self.original_recipient: Final = original_recipient
+        self.recipient: Final = recipient
 
 
 def envelope_headers(envelope: Envelope) -> bytes:

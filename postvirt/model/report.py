@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Dsn
 from postvirt.model.request import DeliveryRequest, Recipient
 
 
-# A named tuple, because one is created for every recipient.
-class Report(NamedTuple):
+class Report:
     """What one recipient's line in the log says.
 
     relay     the transport's name in master.cf
@@ -19,13 +18,25 @@ class Report(NamedTuple):
     mailbox   where the mail went or was to go, if that is known
     """
 
-    request: DeliveryRequest
-    recipient: Recipient
-    relay: str
-    now: int
-    dsn: Dsn
-    word: str
-    mailbox: Mailbox | None
+    __slots__ = ("dsn", "mailbox", "now", "recipient", "relay", "request", "word")
+
+    def __init__(
+        self,
+        request: DeliveryRequest,
+        recipient: Recipient,
+        relay: str,
+        now: int,
+        dsn: Dsn,
+        word: str,
+        mailbox: Mailbox | None,
+    ) -> None:
+        self.request: Final = request
+        self.recipient: Final = recipient
+        self.relay: Final = relay
+        self.now: Final = now
+        self.dsn: Final = dsn
+        self.word: Final = word
+        self.mailbox: Final = mailbox
 
 
 class Observer(Protocol):

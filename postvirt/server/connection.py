@@ -86,7 +86,7 @@ class Connection:
         decoder = RequestDecoder(self.peer)
         try:
             decoder.feed(first)
-            while isinstance(request := decoder.next(), NeedData):
+            while not isinstance(request := decoder.next(), DeliveryRequest):
                 decoder.feed((yield from self._receive_more(decoder, request)))
         except ProtocolError as error:
             if str(error):

@@ -215,7 +215,7 @@ def test_numbers_are_read_as_postfix_3_12_reads_them(settings: Read) -> None:
     made = resolver(settings(virtual_minimum_uid="1"))
     for _ in range(3000):
         number = b"".join(chance.choices(pieces, k=chance.randint(1, 5)))
-        found = made._replace(uid_maps=value("virtual_uid_maps", number)).resolve(BOB)
+        found = made.using(uid_maps=value("virtual_uid_maps", number)).resolve(BOB)
         expected = as_postfix_3_12_reads_it(number)
         uid = found.owner.uid if isinstance(found, Mailbox) else None
         assert uid == expected, number
@@ -314,7 +314,7 @@ def test_a_mailbox_table_that_fails_does_not_make_a_user_unknown(
 ) -> None:
     made = resolver(settings())
     failing = Maps("virtual_mailbox_maps", (BROKEN, *made.mailbox_maps.tables))
-    broken = made._replace(mailbox_maps=failing)
+    broken = made.using(mailbox_maps=failing)
     found = broken.resolve(BOB)
     assert isinstance(found, Misconfigured)
     assert found.problem.startswith(
@@ -326,7 +326,7 @@ def test_a_mailbox_table_that_fails_does_not_make_a_user_unknown(
 def test_tables_before_the_one_that_fails_still_answer(settings: Read) -> None:
     made = resolver(settings())
     failing = Maps("virtual_mailbox_maps", (*made.mailbox_maps.tables, BROKEN))
-    broken = made._replace(mailbox_maps=failing)
+    broken = made.using(mailbox_maps=failing)
     assert broken.resolve(BOB) == Mailbox(b"/mail/bob/", Owner(5000, 5001))
 
 
@@ -337,9 +337,9 @@ def test_an_owner_table_that_fails_is_a_mistake(
     made = resolver(settings())
     failing = Maps(f"virtual_{which}", (BROKEN,))
     if which == "uid_maps":
-        broken = made._replace(uid_maps=failing)
+        broken = made.using(uid_maps=failing)
     else:
-        broken = made._replace(gid_maps=failing)
+        broken = made.using(gid_maps=failing)
     assert broken.resolve(BOB) == Misconfigured(
         f"recipient bob@example.com: not found in virtual_{which}"
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Dsn
 from postvirt.model.report import Report
-from postvirt.model.request import MessageStats, Recipient
+from postvirt.model.request import DeliveryRequest, MessageStats, Recipient
 from postvirt.report.json_line import problem_line, report_line
 from postvirt.report.log_line import LineFormat, recipient_line
 from tests.harness.reporting import request
@@ -18,22 +18,28 @@ from tests.harness.times import moment
 
 STYLE = LineFormat(max_decimals=2, external_address=True, utf8=True)
 BOX = Mailbox(b"/mail/bob/", Owner(5000, 5001))
-REPORT = Report(
-    request(3)._replace(
-        sender=b"alice@example.org",
-        stats=MessageStats(
-            moment(1_700_000_000),
-            moment(1_700_000_001),
-            moment(1_700_000_001, 500_000),
-        ),
+REQUEST = request(3)._replace(
+    sender=b"alice@example.org",
+    stats=MessageStats(
+        moment(1_700_000_000),
+        moment(1_700_000_001),
+        moment(1_700_000_001, 500_000),
     ),
-    Recipient(original_recipient=b"old@example.com", address=b"bob@x", offset=1),
-    "virtual",
-    moment(1_700_000_002, 250),
-    Dsn("2.0.0", "delivered to maildir"),
-    "sent",
-    BOX,
 )
+RECIPIENT = Recipient(original_recipient=b"old@example.com", address=b"bob@x", offset=1)
+DELIVERED = Dsn("2.0.0", "delivered to maildir")
+
+
+def reported(
+    *,
+    request: DeliveryRequest = REQUEST,
+    recipient: Recipient = RECIPIENT,
+    dsn: Dsn = DELIVERED,
+    word: str = "sent",
+    mailbox: Mailbox | None = BOX,
+) -> Report:
+    now = moment(1_700_000_002, 250)
+    return Report(request, recipient, "virtual", now, dsn, word, mailbox)
 
 
 def read(line: bytes) -> dict[str, Any]:
@@ -46,7 +52,7 @@ def read(line: bytes) -> dict[str, Any]:
 
 
 def test_everything_about_a_recipient() -> None:
-    assert read(report_line(REPORT, 4711, STYLE)) == {
+    assert read(report_line(reported(), 4711, STYLE)) == {
         "time": "2023-11-14T22:13:22.000250Z",
         "pid": 4711,
         "queue_id": "3F1A2B4C5D",
@@ -65,8 +71,8 @@ def test_everything_about_a_recipient() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    report = REPORT._replace(
-        recipient=REPORT.recipient._replace(original_recipient=b"BOB@X"),
+    report = reported(
+        recipient=RECIPIENT._replace(original_recipient=b"BOB@X"),
         dsn=Dsn("", "the queue file is corrupt"),
         word="corrupt",
         mailbox=None,
@@ -79,14 +85,14 @@ def test_what_is_not_known_is_null() -> None:
 
 @pytest.mark.parametrize(("path", "format_"), [(b"/m/a", "mbox"), (b"/m/", "maildir")])
 def test_the_format_of_the_mailbox(path: bytes, format_: str) -> None:
-    report = REPORT._replace(mailbox=Mailbox(path, Owner(1, 1)))
+    report = reported(mailbox=Mailbox(path, Owner(1, 1)))
     assert read(report_line(report, 1, STYLE))["format"] == format_
 
 
 def test_bytes_that_are_no_text_are_shown() -> None:
     hostile = b'a"\n\r\0\x1b[2J\x7f\xff\xc3\xa4\xe2\x80\xa8\\xff@x'
-    report = REPORT._replace(
-        recipient=REPORT.recipient._replace(address=hostile),
+    report = reported(
+        recipient=RECIPIENT._replace(address=hostile),
         mailbox=Mailbox(b"/m/" + hostile, Owner(1, 1)),
     )
     internal = STYLE._replace(external_address=False)
@@ -99,11 +105,9 @@ def test_bytes_that_are_no_text_are_shown() -> None:
 def test_a_line_is_one_line_of_json_whatever_is_in_it(
     address: bytes, original: bytes, reason: str, external: bool
 ) -> None:
-    report = REPORT._replace(
-        request=REPORT.request._replace(sender=original, queue_id=address),
-        recipient=REPORT.recipient._replace(
-            address=address, original_recipient=original
-        ),
+    report = reported(
+        request=REQUEST._replace(sender=original, queue_id=address),
+        recipient=RECIPIENT._replace(address=address, original_recipient=original),
         dsn=Dsn("4.0.0", reason),
         mailbox=Mailbox(address, Owner(1, 1)),
     )
@@ -112,8 +116,8 @@ def test_a_line_is_one_line_of_json_whatever_is_in_it(
 
 
 def test_the_addresses_are_those_of_the_other_form() -> None:
-    recipient = REPORT.recipient._replace(address=b'b o"b@x')
-    report = REPORT._replace(recipient=recipient)
+    recipient = RECIPIENT._replace(address=b'b o"b@x')
+    report = reported(recipient=recipient)
     found = read(report_line(report, 1, STYLE))
     line = recipient_line(report, STYLE)
     assert f"to=<{found['to']}>, orig_to=<{found['orig_to']}>, " in line

@@ -547,8 +547,8 @@ def test_a_worker_that_is_killed_makes_the_watchdog_fail(
 
 
 ENDLESS = """\
-from postvirt.delivery.resolve import Resolver
-Resolver.resolve = lambda *_: [None for _ in iter(int, 1)]
+from postvirt.tables.maps import Maps
+Maps.find = lambda *_, **__: [None for _ in iter(int, 1)]
 """
 
 
