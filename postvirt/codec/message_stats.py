@@ -38,7 +38,7 @@ def decode_stats(data: bytes) -> MessageStats:
         raise ProtocolError(
             f"msg_stats_scan: size mis-match: {len(data)} != {_LAYOUT.size}"
         )
-    numbers: tuple[int, ...] = _LAYOUT.unpack(data)
+    numbers = _LAYOUT.unpack(data)
     return MessageStats(
         numbers[0] * SECOND + numbers[1],
         numbers[2] * SECOND + numbers[3],

@@ -84,10 +84,10 @@ class Agent:
         try:
             outcomes = yield from self._deliver_all(request, queue_file, content)
             status = DONE
-            finished = zip(request.recipients, outcomes, strict=True)
-            for number, (recipient, outcome) in enumerate(finished, start=1):
-                if number % REPORTS_AT_ONCE == 0:
+            for index, recipient in enumerate(request.recipients):
+                if (index + 1) % REPORTS_AT_ONCE == 0:
                     yield Pause(0.0)
+                outcome = outcomes[index]
                 if not (
                     yield from self._finish(request, recipient, queue_file, outcome)
                 ):

@@ -106,7 +106,7 @@ class Resolver:
         if result is None:
             return Unknown(user)
         path = self._base + b"/" + result
-        if b"/../" in path[len(self._base) :]:
+        if path.find(b"/../", len(self._base)) >= 0:
             title = self.mailbox_maps.title
             return Misconfigured(
                 f"recipient {text(user)}: bad mailbox path {text(result)} in {title}",

@@ -50,7 +50,8 @@ _PRIORITIES: Final = {
     "panic": syslog.LOG_CRIT,
 }
 
-_ASCII_ONLY: Final = re.compile(rb"[^ -~]")
+# What is printable is itself.
+_ASCII_ONLY: Final = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))
 # A lead byte and its continuation bytes pass; any other byte outside ASCII does not.
 _UTF8: Final = re.compile(rb"([\xc2-\xfe][\x80-\xbf]+)|[^ -~]")
 
@@ -92,6 +93,7 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
     """Datagrams to postlogd(8), which writes $maillog_file."""
     host = hostname.split(".", 1)[0]
     connection: socket.socket | None = None
+    second, stamp = -1, ""  # of the last line
 
     def connect() -> None:
         nonlocal connection
@@ -110,8 +112,10 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
         disconnect()
 
     def write(severity: str, text: bytes) -> None:
-        nonlocal connection
-        stamp = time.strftime("%b %d %H:%M:%S")
+        nonlocal connection, second, stamp
+        now = int(time.time())
+        if now != second:
+            second, stamp = now, time.strftime("%b %d %H:%M:%S", time.localtime(now))
         head = f"{stamp} {host} {tag}[{os.getpid()}]: "
         if severity:
             head += f"{severity}: "
@@ -181,11 +185,9 @@ def is_facility(name: str) -> bool:
 
 def printable(line: str, *, utf8: bool) -> bytes:
     """The line with "?" instead of every byte that is not safe on a terminal."""
-    if line.isascii() and line.isprintable():
-        return line.encode("ascii")
-    pattern = _UTF8 if utf8 else _ASCII_ONLY
-    keep = (lambda match: match[1] or b"?") if utf8 else (lambda _: b"?")
-    return pattern.sub(keep, wire(line))
+    if not utf8 or line.isascii():
+        return wire(line).translate(_ASCII_ONLY)
+    return _UTF8.sub(lambda match: match[1] or b"?", wire(line))
 
 
 def _write(severity: str, line: str) -> None:

@@ -8,20 +8,14 @@ Parity: none; virtual(8) makes a second name with link(2) and removes the first.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, Final
 
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
 
-_renameat2: Any = getattr(ctypes.CDLL(None), "renameat2", None)
-if _renameat2 is not None:  # some C libraries do not have it
-    _renameat2.argtypes = (
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_uint,
-    )
+# Some C libraries do not have it. There are no `argtypes`, which take as long as all
+# the rest of the call: numbers and bytes are passed as int and char * anyway.
+_renameat2: Final[Any] = getattr(ctypes.CDLL(None), "renameat2", None)
 
 
 def rename_to_new_name(old: bytes, new: bytes) -> bool:
