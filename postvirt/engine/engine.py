@@ -24,10 +24,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
+from postvirt.engine.at_once import Groups
 from postvirt.engine.group_commit import Disks
 from postvirt.engine.lookup_threads import Lookups
-from postvirt.engine.tasks import Batches, Task, Wait
+from postvirt.engine.tasks import Batches, Task, Then, Wait
 from postvirt.model.effects import (
+    AtOnce,
     Batch,
     Durable,
     Effect,
@@ -86,6 +88,7 @@ class Engine:
         self._lookups = lookups
         self._disks = Disks(on_commit)
         self._runnable: deque[tuple[Task, Any, BaseException | None]] = deque()
+        self._at_once = Groups(self._runnable)
         self._waits: dict[int, Wait] = {}
         self._timers: list[tuple[float, int, Wait]] = []
         self._timer_number = 0
@@ -161,7 +164,10 @@ class Engine:
         while True:
             whereabouts.notes.beat()
             while self._runnable:
-                self._advance(*self._runnable.popleft())
+                task, answer, error = self._runnable.popleft()
+                self._advance(task, answer, error)
+            if self._at_once.perform():
+                continue
             if self._gathered:
                 self._begin_batches()
                 if self._runnable:
@@ -191,8 +197,10 @@ class Engine:
 
     def _perform(self, task: Task, effect: Effect) -> None:
         match effect:
+            case AtOnce():
+                self._at_once.add(task, effect)
             case Written() | Durable():
-                self._disks.add(effect, partial(self._resume, task))
+                self._disks.add(effect, self._resuming(task))
             case Ready():
                 self._wait_ready(task, effect)
             case Pause(seconds, can_be_cut_short):
@@ -212,13 +220,8 @@ class Engine:
                 self._lookups.ask(address, partial(self._resume, task))
             case Together(branches):
                 self._run_together(task, branches)
-            case Batch(key, item, perform):
-                batches = self._batches.get(key)
-                if batches is None:
-                    batches = self._batches[key] = Batches(perform)
-                batches.waiting.append((item, task))
-                if not batches.is_under_way:
-                    self._gathered[key] = batches
+            case Batch():
+                self._gather(task, effect)
             case _:
                 assert_never(effect)
 
@@ -226,6 +229,13 @@ class Engine:
         self, task: Task, answer: Any = None, error: BaseException | None = None
     ) -> None:
         self._runnable.append((task, answer, error))
+
+    def _resuming(self, task: Task) -> Then:
+        # Twice in each delivery, so not a partial, which takes four times as long.
+        def resume(answer: Any, error: BaseException | None) -> None:
+            self._runnable.append((task, answer, error))
+
+        return resume
 
     def _run_together(self, task: Task, branches: Sequence[Steps[Any]]) -> None:
         results: list[Any] = [None] * len(branches)
@@ -251,6 +261,15 @@ class Engine:
         while self._branches and self._branches_running < MOST_BRANCHES:
             self._branches_running += 1
             self._resume(self._branches.popleft())
+
+    def _gather(self, task: Task, effect: Batch) -> None:
+        key, item, perform = effect
+        batches = self._batches.get(key)
+        if batches is None:
+            batches = self._batches[key] = Batches(perform)
+        batches.waiting.append((item, task))
+        if not batches.is_under_way:
+            self._gathered[key] = batches
 
     def _begin_batches(self) -> None:
         """Begin what has gathered, now that all deliveries had the time to join."""

@@ -28,7 +28,7 @@ from postvirt.mailbox.errno_dsn import (
     DeliveryFailedError,
     step,
 )
-from postvirt.mailbox.inside import inside
+from postvirt.mailbox.inside import Act, inside, together_inside
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -61,20 +61,14 @@ def deliver_to_maildir(
     """Deliver; hostname is the last part of the file's name."""
     file = MaildirFile(mailbox, hostname)
     try:
-        with step(PLACE, creating(file.tmp)), inside(mailbox):
-            file.create()
-            with step(WRITE, WRITING):
-                chunks = content.chunks(quote_from=False)
-                write_message(file.fd, envelope_headers(envelope), chunks, b"")
+        with step(PLACE, creating(file.tmp)):
+            yield together_inside(mailbox, _writing(file, envelope, content))
         with step(WRITE, WRITING):
             has_its_names: bool = yield Written(
                 file.fd, file.device, content.queue_file_bytes, mailbox
             )
-        with step(PLACE, creating(file.new)), inside(mailbox):
-            if not has_its_names:
-                with step(WRITE, WRITING):
-                    hand_over(file.fd)
-            file.publish(has_its_names=has_its_names)
+        with step(PLACE, creating(file.new)):
+            yield together_inside(mailbox, _publishing(file, has_its_names))
         with step(WRITE, WRITING):
             yield file.durable()
     except DeliveryFailedError as failed:
@@ -86,6 +80,26 @@ def deliver_to_maildir(
         if file.fd >= 0 and not file.is_kept:
             _remove(file, mailbox)
         file.close()
+
+
+def _writing(file: MaildirFile, envelope: Envelope, content: Content) -> Act:
+    def act() -> None:
+        file.create()
+        with step(WRITE, WRITING):
+            chunks = content.chunks(quote_from=False)
+            write_message(file.fd, envelope_headers(envelope), chunks, b"")
+
+    return act
+
+
+def _publishing(file: MaildirFile, has_its_names: bool) -> Act:  # noqa: FBT001
+    def act() -> None:
+        if not has_its_names:
+            with step(WRITE, WRITING):
+                hand_over(file.fd)
+        file.publish(has_its_names=has_its_names)
+
+    return act
 
 
 def _remove(file: MaildirFile, mailbox: Mailbox) -> None:

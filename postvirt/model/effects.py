@@ -12,14 +12,14 @@ deliveries in between.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from postvirt.model.mailbox import Mailbox
 
 T = TypeVar("T")
 
 
-class Written(NamedTuple):
+class Written:
     """Wait until the kernel has sent all data of the open file to the disk.
 
     device is the file's st_dev, size_bytes about how much has been written (0: little,
@@ -28,10 +28,19 @@ class Written(NamedTuple):
     have to be listed.
     """
 
-    fd: int
-    device: int
-    size_bytes: int = 0
-    mailbox: Mailbox | None = None
+    __slots__ = ("device", "fd", "mailbox", "size_bytes")
+
+    def __init__(
+        self,
+        fd: int,
+        device: int,
+        size_bytes: int = 0,
+        mailbox: Mailbox | None = None,
+    ) -> None:
+        self.fd: Final = fd
+        self.device: Final = device
+        self.size_bytes: Final = size_bytes
+        self.mailbox: Final = mailbox
 
 
 class Directory(NamedTuple):
@@ -42,7 +51,7 @@ class Directory(NamedTuple):
     inode: int
 
 
-class Durable(NamedTuple):
+class Durable:
     """Wait until the file's data, its inode and its names will survive a power cut.
 
     The file has been Written, and has not been written to since.
@@ -56,13 +65,34 @@ class Durable(NamedTuple):
     mailbox        whose file it is, if anybody's
     """
 
-    fd: int
-    device: int
-    has_its_names: bool
-    named_by: int | None = None
-    directories: tuple[Directory, ...] = ()
-    everything: bool = False
-    mailbox: Mailbox | None = None
+    __slots__ = (
+        "device",
+        "directories",
+        "everything",
+        "fd",
+        "has_its_names",
+        "mailbox",
+        "named_by",
+    )
+
+    def __init__(
+        self,
+        fd: int,
+        device: int,
+        has_its_names: bool,  # noqa: FBT001
+        *,
+        named_by: int | None = None,
+        directories: tuple[Directory, ...] = (),
+        everything: bool = False,
+        mailbox: Mailbox | None = None,
+    ) -> None:
+        self.fd: Final = fd
+        self.device: Final = device
+        self.has_its_names: Final = has_its_names
+        self.named_by: Final = named_by
+        self.directories: Final = directories
+        self.everything: Final = everything
+        self.mailbox: Final = mailbox
 
 
 class Pause(NamedTuple):
@@ -141,7 +171,35 @@ class Batch(NamedTuple):
     perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
 
 
-Effect = Written | Durable | Pause | Ready | Exchange | Lookup | Together | Batch
+class AtOnce:
+    """Do this in one go with what others of the same key do at this moment.
+
+    Unlike a Batch, it waits for nothing, so it is done before anything is waited for.
+
+    key       what they have in common: the owner with whose rights they work
+    perform   does all of it. It receives the items and returns what became of each, in
+              the same order: the answer and None, or anything and the exception to
+              throw.
+    """
+
+    __slots__ = ("item", "key", "perform")
+
+    def __init__(
+        self,
+        key: Hashable,
+        item: Any,
+        perform: Callable[
+            [Sequence[Any]], Sequence[tuple[object, BaseException | None]]
+        ],
+    ) -> None:
+        self.key: Final = key
+        self.item: Final = item
+        self.perform: Final = perform
+
+
+Effect = (
+    Written | Durable | Pause | Ready | Exchange | Lookup | Together | Batch | AtOnce
+)
 
 # A delivery step: yields effects, is sent their answers, returns a T.
 Steps = Generator[Effect, Any, T]

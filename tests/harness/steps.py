@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from postvirt.errors import QueueFileError
 from postvirt.model.effects import (
+    AtOnce,
     Batch,
     Durable,
     Effect,
@@ -109,6 +110,11 @@ class Hand:
                 if isinstance(result, BaseException):
                     raise result
                 return result
+            case AtOnce():
+                [(answer, error)] = effect.perform([effect.item])
+                if error is not None:
+                    raise error
+                return answer
             case Together(branches):
                 return [self._run(branch, home) for branch in branches]
         self.effects.append(effect)
@@ -122,10 +128,10 @@ class Hand:
 
     def _perform(self, effect: Effect) -> object:
         match effect:
-            case Written(fd):
+            case Written(fd=fd):
                 os.fsync(fd)
                 return self.has_log
-            case Durable(fd, directories=directories):
+            case Durable(fd=fd, directories=directories):
                 for descriptor in (fd, *(one.fd for one in directories)):
                     os.fsync(descriptor)
             case Exchange(service):

@@ -13,7 +13,7 @@ import pytest
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.message import Envelope
-from postvirt.model.effects import Durable, Effect, Steps, Written
+from postvirt.model.effects import AtOnce, Durable, Effect, Steps, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
 from postvirt.system import whereabouts
@@ -101,12 +101,12 @@ def test_the_message_is_written_in_tmp_and_then_moved_to_new(home: Path) -> None
         place = path / name
         assert place.read_bytes() == HEADERS + CONTENT
         match effect:
-            case Written(fd):
+            case Written(fd=fd):
                 assert name.startswith("tmp/")
                 match_ = TMP_NAME.fullmatch(place.name)
                 assert match_ is not None
                 assert int(match_[2]) == os.getpid()
-            case Durable(fd):
+            case Durable(fd=fd):
                 assert name.startswith("new/")
                 (new,) = effect.directories
                 assert os.path.samestat(os.fstat(new.fd), (path / "new").stat())
@@ -340,6 +340,36 @@ def test_a_delivery_that_is_broken_off_leaves_nothing(
         else:
             with pytest.raises(type(failure)):
                 hand.run(deliver(path))
+
+    as_mail_system(work)
+    assert files(path) == []
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["write", "publish"])
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize("failure", [None, RuntimeError("bug")])
+def test_so_does_one_whose_step_was_done_with_others(
+    home: Path, number: int, is_done: bool, failure: Exception | None
+) -> None:
+    """It is told something else than what became of its own step."""
+    path = whole_maildir(home)
+
+    def work(_: Log) -> None:
+        steps = deliver(path)
+        effect = next(steps)
+        for _step in range(number):
+            assert isinstance(effect, AtOnce)
+            effect.perform([effect.item])
+            assert isinstance(steps.send(None), Written)
+            effect = steps.send(True)
+        assert isinstance(effect, AtOnce)
+        if is_done:
+            assert effect.perform([effect.item]) == [(None, None)]
+        if failure is None:
+            steps.close()
+        else:
+            with pytest.raises(RuntimeError):
+                steps.throw(failure)
 
     as_mail_system(work)
     assert files(path) == []

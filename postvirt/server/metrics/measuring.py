@@ -7,7 +7,7 @@ touch this module.
 
 The stages are those of counts.Stage. A file is being written until it is Written, and
 being committed until it is Durable; a Pause is the wait for a lock. What is done for
-several recipients in one Batch counts in full for each of them.
+several recipients in one Batch, or AtOnce, counts in full for each of them.
 
 Raises: what the delivery raises.
 """

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from postvirt.model.effects import (
+    AtOnce,
     Batch,
     Durable,
     Lookup,
@@ -141,6 +142,14 @@ def test_what_is_done_together_took_each_so_long(clock, counts) -> None:
     assert go(wrapped.perform(["a", "b", "c"]), clock, 2, 0) == [SENT] * 3
     assert seconds(counts, Stage.WRITE) == (3, 3)
     assert seconds(counts, Stage.COMMIT) == (3, 9)
+
+
+def test_what_is_done_at_once_is_part_of_the_writing(clock, counts) -> None:
+    at_once = AtOnce("key", "item", lambda items: [(item, None) for item in items])
+    steps = observed(Story(clock, (at_once, WRITTEN, at_once, DURABLE)), counts)
+    assert go(steps, clock, 5, 0, 2, 3) == SENT
+    assert seconds(counts, Stage.WRITE) == (1, 7)
+    assert seconds(counts, Stage.COMMIT) == (1, 7)
 
 
 def test_a_commit_of_what_nobody_wrote_takes_its_own_time(clock, counts) -> None:
