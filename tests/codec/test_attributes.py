@@ -155,6 +155,10 @@ def test_a_timeout_is_told_from_the_end_of_input():
             b"flags\0001\0queue_id\0\0offset\0001\0time\0A\0",
             "malformed base64 data from peer while reading input attribute value: A",
         ),
+        (
+            b"flags\0001\0queue_id\0\0offset\0001\0time\0005\0sender\0\0\0",
+            "malformed base64 data from peer while reading input attribute value: 5",
+        ),
     ],
 )
 def test_errors_have_postfix_words(data, message):
