@@ -264,7 +264,7 @@ class Watchdog:
             one.state is not State.ACCEPTING for one in current
         ):
             return  # they are being replaced
-        change = self._workload.change(current)
+        change = self._workload.change(self._workers.values(), self._count)
         if change > 0 and self._count < self._job.most:
             if self._start_worker():
                 self._count += 1

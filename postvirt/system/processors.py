@@ -7,6 +7,7 @@ Raises: nothing; what cannot be read counts as nothing.
 from __future__ import annotations
 
 import os
+import resource
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -31,6 +32,12 @@ def used_seconds(pid: int) -> float:
     """For how long a process has used a processor."""
     fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     return sum(map(int, fields[11:13])) / _TICKS_PER_SECOND  # in user and system mode
+
+
+def used_by_ended_children() -> float:
+    """For how long those children of this process used one that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _read(path: str) -> bytes:

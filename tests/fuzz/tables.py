@@ -84,7 +84,7 @@ def _of_file(type_: str, suffix: str = "") -> Run:
 def _repeats_little(run: Run) -> Run:
     """Without what takes more memory than there is, with virtual(8), too.
 
-    For each + and {} the C library copies what is repeated, so that nested ones multiply.
+    For each + and {} the C library copies what is repeated: nested ones multiply.
     """
 
     def run_if(data: bytes) -> None:

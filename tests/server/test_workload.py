@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,7 +11,7 @@ import pytest
 
 from postvirt.server.metrics.scoreboard import Slot
 from postvirt.server.watched_worker import WatchedWorker
-from postvirt.server.workload import Workload
+from postvirt.server.workload import LOOK_SECONDS, Workload
 from postvirt.system import processors
 
 
@@ -20,11 +21,14 @@ class Machine:
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, workers: int, clients: int = 2
     ) -> None:
-        self._idle = 0.0
+        self._now = 1000.0
+        self._idle = self._ended = 0.0
         self._used: dict[int, float] = {}
         self._workload = Workload()
+        monkeypatch.setattr(time, "monotonic", lambda: self._now)
         monkeypatch.setattr(processors, "idle_seconds", lambda: self._idle)
         monkeypatch.setattr(processors, "used_seconds", self._used.__getitem__)
+        monkeypatch.setattr(processors, "used_by_ended_children", lambda: self._ended)
         self.workers: list[WatchedWorker] = []
         for _ in range(workers):
             self.begin(clients)
@@ -37,14 +41,27 @@ class Machine:
             slot.begin()
         self.workers.append(WatchedWorker(pid=pid, words_fd=-1, slot=slot, started=0))
 
-    def seconds(self, parts: Sequence[float], idle: float, looks: int) -> list[int]:
-        """What comes of so many looks, after the first, which compares nothing."""
+    def replace(self, number: int) -> None:
+        """A worker ends after max_use clients, and its successor goes on."""
+        pid = self.workers.pop(number).pid
+        self._ended += self._used[pid]
+        self.begin()
+
+    def looks(
+        self,
+        parts: Sequence[float],
+        idle: float,
+        looks: int,
+        seconds: float = LOOK_SECONDS,
+    ) -> list[int]:
+        """What comes of so many looks; parts of the time between them are used."""
         found = []
         for _ in range(looks):
-            self._idle += idle
+            self._now += seconds
+            self._idle += idle * seconds
             for worker, part in zip(self.workers, parts, strict=True):
-                self._used[worker.pid] += part
-            found.append(self._workload.change(self.workers))
+                self._used[worker.pid] += part * seconds
+            found.append(self._workload.change(self.workers, len(self.workers)))
         return found
 
 
@@ -56,48 +73,52 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Make:
     return partial(Machine, monkeypatch)
 
 
-def test_a_busy_worker_and_an_idle_processor_make_another_one(machine: Make) -> None:
-    assert machine(1).seconds([0.95], 1.0, 4) == [0, 0, 1, 0]
+def test_busy_worker_and_idle_processor_make_another_one(machine: Make) -> None:
+    """The first look after a rest sees the rest as well."""
+    assert machine(1).looks([0.95], 1.0, 2) == [0, 1]
 
 
 def test_a_moment_of_work_does_not(machine: Make) -> None:
+    assert not any(machine(1).looks([0.8], 1.0, 10))
+
+
+def test_the_time_between_looks_may_vary(machine: Make) -> None:
+    assert not any(machine(1).looks([0.6], 1.0, 10, seconds=2 * LOOK_SECONDS))
+    assert machine(1).looks([0.9], 0.6, 2, seconds=2 * LOOK_SECONDS) == [0, 1]
+
+
+def test_workers_may_live_shorter_than_a_look_takes(machine: Make) -> None:
+    """With max_use clients behind them they are replaced, many times in a second."""
     one = machine(1)
-    for _ in range(4):
-        assert one.seconds([0.95], 1.0, 1) == [0]
-        assert one.seconds([0.5], 1.0, 1) == [0]
+    one.looks([0.95], 1.0, 1)
+    one.replace(0)
+    assert one.looks([0.95], 1.0, 1) == [1]
 
 
 def test_without_an_idle_processor_another_one_would_not_help(machine: Make) -> None:
-    assert not any(machine(1).seconds([1.0], 0.2, 10))
+    assert not any(machine(1).looks([1.0], 0.2, 10))
 
 
 def test_with_one_client_nothing_changes(machine: Make) -> None:
-    assert not any(machine(1, clients=1).seconds([1.0], 1.0, 10))
+    assert not any(machine(1, clients=1).looks([1.0], 1.0, 10))
 
 
 def test_all_must_be_busy(machine: Make) -> None:
-    assert not any(machine(2).seconds([1.0, 0.7], 1.0, 10))
-    assert any(machine(2).seconds([1.0, 0.9], 1.0, 10))
+    assert not any(machine(2).looks([1.0, 0.65], 1.0, 10))
+    assert any(machine(2).looks([1.0, 0.9], 1.0, 10))
 
 
 def test_one_that_the_others_can_replace_leaves_after_a_while(machine: Make) -> None:
-    changes = machine(2).seconds([0.3, 0.2], 1.0, 12)
-    assert changes == [0] * 10 + [-1, 0]
+    changes = machine(2).looks([0.3, 0.2], 1.0, 27)
+    assert changes == [0] * 24 + [-1, 0, 0]
 
 
 def test_two_half_busy_ones_stay(machine: Make) -> None:
-    assert not any(machine(2).seconds([0.5, 0.5], 1.0, 30))
+    assert not any(machine(2).looks([0.5, 0.5], 1.0, 60))
 
 
 def test_the_last_one_stays(machine: Make) -> None:
-    assert not any(machine(1).seconds([0.0], 1.0, 30))
-
-
-def test_a_new_one_is_looked_at_from_its_first_second_on(machine: Make) -> None:
-    one = machine(1)
-    one.seconds([1.0], 1.0, 2)
-    one.begin()
-    assert one.seconds([1.0, 1.0], 1.0, 3) == [0, 0, 1]
+    assert not any(machine(1).looks([0.0], 1.0, 60))
 
 
 def test_a_process_that_works_uses_a_processor() -> None:
@@ -106,6 +127,16 @@ def test_a_process_that_works_uses_a_processor() -> None:
     while processors.used_seconds(os.getpid()) < before + 0.05:
         pass
     assert processors.used_seconds(2**22 + 1) == 0
+
+
+def test_what_ended_children_used_stays_counted() -> None:
+    before = processors.used_by_ended_children()
+    if (pid := os.fork()) == 0:
+        while time.process_time() < 0.05:
+            pass
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert processors.used_by_ended_children() >= before + 0.05
 
 
 def test_processors() -> None:
