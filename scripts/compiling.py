@@ -1,11 +1,10 @@
-"""The compiled form: extension modules that mypyc makes of modules in pyproject.toml.
+"""The compiled form: a library that mypyc makes of modules that pyproject.toml lists.
 
-There are as many shims, and one shared library with the code of all of them, so that
-calls between them are calls of C. Where an extension module lies beside the .py file,
-Python imports it instead.
+It contains them all, so that calls between them are calls of C, and where it is
+installed, Python imports them from it (postvirt.compiled_modules).
 
-hatchling calls the hook, which adds them to a wheel if POSTVIRT_COMPILE is 1.
-scripts/compile puts them in the checkout.
+hatchling calls the hook, which adds it to a wheel if POSTVIRT_COMPILE is 1.
+scripts/compile puts it in the checkout.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ ROOT = Path(__file__).parents[1]
 # Types are checked by scripts/check. Here optional libraries may be missing.
 _MYPY_OPTIONS = ("--config-file=", "--ignore-missing-imports")
 
-# The shared library is postvirt/compiled__mypyc.so.
+# The library is postvirt/compiled__mypyc.so.
 _LIBRARY = "postvirt.compiled"
 
 
-def compile_into(folder: Path, modules: list[str]) -> list[Path]:
-    """Compile these .py files; the extension modules, where they belong in the folder.
+def compile_into(folder: Path, modules: list[str]) -> Path:
+    """Compile these .py files; the library, where it belongs in the folder.
 
     Raises: SystemExit when mypyc refuses something.
     """
@@ -37,21 +36,32 @@ def compile_into(folder: Path, modules: list[str]) -> list[Path]:
     from setuptools import Distribution
 
     with TemporaryDirectory(prefix="postvirt-compile-") as work:
-        extensions = mypycify(
+        library, *shims = mypycify(
             [*_MYPY_OPTIONS, *modules],
             debug_level="0",
             multi_file=True,  # a third less time and memory, no slower code
             target_dir=work,
             group_name=_LIBRARY,
         )
-        for extension in extensions:
-            extension.include_dirs.append(f"{work}/postvirt")
-            extension.extra_link_args.append("-s")
-        build = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
+        # Each of them initialises one module, and would be a library of its own.
+        for shim in shims:
+            library.sources += [_without_package(one) for one in shim.sources]
+        library.include_dirs.append(f"{work}/postvirt")
+        library.extra_link_args.append("-s")
+        build = Distribution({"ext_modules": [library]}).get_command_obj("build_ext")
         build.build_lib, build.build_temp = os.fspath(folder), work
         build.ensure_finalized()
         build.run()
-        return [Path(output) for output in build.get_outputs()]
+        (output,) = build.get_outputs()
+        return Path(output)
+
+
+def _without_package(shim: str) -> str:
+    """It need not initialise a package as well: in one library only one can do that."""
+    path = Path(shim)
+    own_name = f"PyInit___init__{path.stem}"
+    path.write_text(f"#define PyInit___init__ {own_name}\n{path.read_text()}")
+    return shim
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
@@ -70,8 +80,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
             return
         self._folder = TemporaryDirectory(prefix="postvirt-wheel-")
         folder = Path(self._folder.name)
-        for path in compile_into(folder, self.config["modules"]):
-            build_data["force_include"][str(path)] = str(path.relative_to(folder))
+        library = compile_into(folder, self.config["modules"])
+        build_data["force_include"][str(library)] = str(library.relative_to(folder))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
 

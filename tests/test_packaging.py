@@ -85,9 +85,8 @@ def test_the_compiled_wheel_delivers(tmp_path: Path) -> None:
     wheel = build(tmp_path / "wheel", POSTVIRT_COMPILE="1")
     assert "-cp3" in wheel.name
     names = set(zipfile.ZipFile(wheel).namelist())
-    for module in compiled_modules():
-        assert module in names, "tracebacks show the sources"
-        assert any(name.startswith(f"{module[:-2]}c") for name in names)
+    assert names.issuperset(compiled_modules()), "tracebacks show the sources"
+    assert any(name.startswith("postvirt/compiled__mypyc.") for name in names)
     programs = installed(wheel, tmp_path / "venv")
     version = f"postvirt {postvirt.__version__} (compiled)\n"
     assert form_of(programs, tmp_path) == version
