@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from postvirt.model.effects import Durable, Written
 from postvirt.model.mailbox import Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered
 from postvirt.system import capabilities, file_identity, log, privileges
@@ -35,9 +36,30 @@ RECIPIENT = Owner(5000, 5001)
 STRANGER = Owner(6000, 6001)
 
 
+_DURABLE = (
+    "fd",
+    "device",
+    "has_its_names",
+    "named_by",
+    "directories",
+    "everything",
+    "mailbox",
+)
+
+
+def _durable(*values: Any) -> Durable:
+    return Durable(**dict(zip(_DURABLE, values, strict=True)))
+
+
 # Compiled, they cannot be made without their values.
 for _kind in (Delivered, Deferred, Bounced):
     copyreg.pickle(_kind, lambda one: (type(one), (one.dsn, one.mailbox)))
+copyreg.pickle(
+    Written, lambda one: (Written, (one.fd, one.device, one.size_bytes, one.mailbox))
+)
+copyreg.pickle(
+    Durable, lambda one: (_durable, tuple(map(one.__getattribute__, _DURABLE)))
+)
 
 
 @dataclass(slots=True)
