@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import random
 import re
 import socket
@@ -116,6 +117,8 @@ class TestPostlog:
     @pytest.fixture(autouse=True)
     def directory(self, ground, monkeypatch):
         monkeypatch.chdir(ground)
+        yield
+        gc.collect()  # compiled, a log is closed by the collector: not in another test
 
     @staticmethod
     def postlogd() -> socket.socket:
