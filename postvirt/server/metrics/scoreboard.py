@@ -34,7 +34,8 @@ _SEAL_FUTURE_WRITE: Final = 0x10
 
 # How often the exporter reads again while numbers are being moved, which takes the
 # watchdog process some microseconds.
-_MOST_LOOKS = 1000
+_MOST_LOOKS = 200
+_QUICK_LOOKS: Final = 10
 
 
 class Reason(StrEnum):
@@ -379,11 +380,12 @@ class Spectator:
     def _copy(self) -> Sequence[int]:
         """The numbers of one moment, of the slots that have ever been used."""
         with memoryview(self._memory).cast("q") as numbers:
-            for _ in range(_MOST_LOOKS):
+            for look in range(_MOST_LOOKS):
                 before = numbers[_Head.CHANGES]
                 used = 1 + min(max(0, numbers[_Head.SLOTS]), _SLOTS)
                 copy = numbers[: _HEAD_NUMBERS + used * _SLOT_NUMBERS].tolist()
                 if before % 2 == 0 and before == numbers[_Head.CHANGES]:
                     break
-                time.sleep(0)  # let the watchdog process go on
+                # The watchdog process may wait for a processor in the midst of it.
+                time.sleep(0 if look < _QUICK_LOOKS else 0.001)
         return copy

@@ -139,6 +139,27 @@ def test_nothing_is_counted_twice_or_lost_while_it_is_moved() -> None:
     assert spectator.look().counts.lock_waits() == (4000, 0)
 
 
+def test_what_is_moved_may_stop_in_the_midst_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The watchdog process waits for a processor, longer than many looks take."""
+    scoreboard = Scoreboard()
+    spectator = Spectator(scoreboard.fd)
+    slot = scoreboard.take()
+    slot.counts.lock_wait(1)
+    slept: list[float] = []
+
+    def go_on_later(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) > 0.05:
+            scoreboard._head[0] += 1  # it is not being moved any more
+
+    monkeypatch.setattr(time, "sleep", go_on_later)
+    scoreboard._head[0] += 1
+    assert spectator.look().counts.lock_waits()[1] == 1
+    assert 0.05 < sum(slept) < 0.06
+
+
 def test_all_slots_that_were_ever_used_are_seen() -> None:
     scoreboard = Scoreboard()
     slots = [scoreboard.take() for _ in range(600)]
