@@ -22,6 +22,7 @@ import errno
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -36,7 +37,7 @@ from postvirt.mailbox.errno_dsn import (
     DeliveryFailedError,
     step,
 )
-from postvirt.mailbox.inside import inside
+from postvirt.mailbox.inside import inside, together_inside
 from postvirt.mailbox.lock_pauses import attempts_left, pauses
 from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.mbox_refusals import (
@@ -111,27 +112,24 @@ def _deliver_all(
     waited = time.monotonic() - max(message.since for message in messages)
     attempts = attempts_left(locking.attempts, locking.delay_seconds, waited)
     try:
-        yield from box.open(locking._replace(attempts=attempts))
         outcomes: list[Result | Exception] = []
-        for message in messages:
-            try:
-                status = box.status()
-                check(
-                    status,
-                    mailbox,
-                    message.envelope.recipient,
-                    strict_ownership=strict_ownership,
-                )
-                box.append(message, status.st_size)
-            except DeliveryFailedError as failed:
-                outcomes.append(outcome_of(failed, mailbox))
-            except QueueFileError as damaged:
-                outcomes.append(damaged)
-            else:
-                outcomes.append(DELIVERED)
+
+        def append_all() -> None:
+            for message in messages:
+                try:
+                    box.append(message, strict_ownership=strict_ownership)
+                except DeliveryFailedError as failed:
+                    outcomes.append(outcome_of(failed, mailbox))
+                except QueueFileError as damaged:
+                    outcomes.append(damaged)
+                else:
+                    outcomes.append(DELIVERED)
+
+        yield from box.open(locking._replace(attempts=attempts), append_all)
         if DELIVERED in outcomes:
             with step(WRITE, WRITING):
                 yield from box.commit()
+        yield from box.unlock()
     except DeliveryFailedError as failed:
         # This includes messages that had failed before; none of them has arrived.
         return [outcome_of(failed, mailbox)] * len(messages)
@@ -153,24 +151,27 @@ class _Mbox:
         self._directory: Directory | None = None
         self._has_dot_lock = self._is_new = self._is_file = False
 
-    def open(self, locking: Locking) -> Steps[None]:
-        """Lock and open the file.
+    def open(self, locking: Locking, then: Callable[[], None]) -> Steps[None]:
+        """Lock and open the file, and do something then, inside the mailbox.
 
         All steps run with one change of identity. If a lock is taken, the delivery
         pauses with the identity of the mail system, then tries that step again.
         Raises: DeliveryFailedError.
         """
-        steps = self._steps_to_open(locking)
-        done = 0
         left = pauses(locking.attempts, locking.delay_seconds)
-        while done < len(steps):
+        steps = deque((*self._steps_to_open(locking), then))
+
+        def go_on() -> None:
+            nonlocal left
+            while steps:
+                steps[0]()
+                steps.popleft()
+                left = pauses(locking.attempts, locking.delay_seconds)
+
+        while steps:
             pause: float | None = None
             try:
-                with inside(self._mailbox):
-                    for attempt in steps[done:]:
-                        attempt()
-                        done += 1
-                        left = pauses(locking.attempts, locking.delay_seconds)
+                yield together_inside(self._mailbox, go_on)
             except _TakenError as taken:
                 pause = next(left, None)
                 if pause is None:
@@ -194,43 +195,32 @@ class _Mbox:
         steps.append(self._truncate_unfinished)
         return steps
 
-    def status(self) -> os.stat_result:
-        """The status of the file.
-
-        Raises: DeliveryFailedError.
-        """
-        with step(WRITE, WRITING):
-            return os.fstat(self.fd)
-
-    def append(self, message: _Message, length: int) -> None:
-        """Write a message at the end of the file, which has this length.
+    def append(self, message: _Message, *, strict_ownership: bool) -> None:
+        """Write a message at the end of the file; inside the mailbox only.
 
         The file is as it was if that fails.
 
         Raises: DeliveryFailedError, QueueFileError.
         """
+        with step(WRITE, WRITING):
+            status = os.fstat(self.fd)
+        envelope, owned = message.envelope, strict_ownership
+        check(status, self._mailbox, envelope.recipient, strict_ownership=owned)
+        length = status.st_size
         try:
-            # Only what is written counts as written: an identity that cannot be taken
-            # is no reason for a bounce, whatever the errno.
-            with (
-                step(PLACE, WRITING),
-                inside(self._mailbox),
-                step(WRITE, WRITING),
-            ):
-                envelope = message.envelope
+            with step(WRITE, WRITING):
                 first_line = from_line(envelope, time.time())
                 head = first_line + envelope_headers(envelope)
                 begin = length + len(self._missing)
                 note = unfinished.Note(self.fd, begin, first_line)
-                chunks = note.kept_up(
-                    len(head), message.content.chunks(quote_from=True)
-                )
+                content = message.content.chunks(quote_from=True)
+                chunks = note.kept_up(len(head), content)
                 write_message(self.fd, self._missing + head, chunks, b"\n")
                 note.forget()
         except BaseException:
-            if self._truncate(length):
+            if self._cut(length):
                 # The note may have a block of its own, which counts for a quota.
-                with suppress(OSError), inside(self._mailbox):
+                with suppress(OSError):
                     unfinished.forget(self.fd)
             else:
                 self._missing = mbox_end.SEPARATOR
@@ -249,8 +239,7 @@ class _Mbox:
             self.fd, self.device, status.st_size - self._length, self._mailbox
         )
         if not has_its_names:
-            with inside(self._mailbox):
-                hand_over(self.fd)
+            yield together_inside(self._mailbox, partial(hand_over, self.fd))
         directory = () if self._directory is None else (self._directory,)
         yield Durable(
             self.fd,
@@ -264,19 +253,43 @@ class _Mbox:
         if not self._missing:
             mbox_end.remember(status)
 
+    def unlock(self) -> Steps[None]:
+        """Give up the locks, when there is nothing to undo."""
+        self._close()
+        if self._has_dot_lock:
+            try:
+                remove = partial(locks.remove_dot_lock, self._path)
+                yield together_inside(self._mailbox, remove)
+            except (DeliveryFailedError, OSError) as failed:
+                self._tell_dot_lock_stays(failed)
+            self._has_dot_lock = False
+
     def release(self) -> None:
-        """Undo what was not committed, and give up the locks."""
+        """Undo what was not committed, and give up the locks that are still held."""
         if self._length >= 0:
-            self._truncate(self._length)
+            whereabouts.notes.enter(self._path, self._mailbox.owner.uid)
+            try:
+                self._cut(self._length)
+            finally:
+                whereabouts.notes.leave()
+        self._close()
+        if self._has_dot_lock:
+            try:
+                with inside(self._mailbox):
+                    locks.remove_dot_lock(self._path)
+            except (DeliveryFailedError, OSError) as failed:
+                self._tell_dot_lock_stays(failed)
+
+    def _close(self) -> None:
         if self._directory is not None:
             close(self._directory.fd)
+            self._directory = None
         if self.fd >= 0:
             close(self.fd)
-        if self._has_dot_lock:
-            self._remove_dot_lock()
+            self.fd = -1
 
-    def _truncate(self, length: int) -> bool:
-        whereabouts.notes.enter(self._path, self._mailbox.owner.uid)
+    def _cut(self, length: int) -> bool:
+        """Truncate the file to this length; whether it has it."""
         try:
             # Under some quotas ftruncate(2) fails even when the length stays the same.
             if os.fstat(self.fd).st_size != length:
@@ -284,8 +297,6 @@ class _Mbox:
         except OSError as error:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")
             return False
-        finally:
-            whereabouts.notes.leave()
         return True
 
     def _dot_lock(self) -> None:
@@ -300,15 +311,13 @@ class _Mbox:
             raise not_dot_locked(error, self._path) from None
         self._has_dot_lock = True
 
-    def _remove_dot_lock(self) -> None:
+    def _tell_dot_lock_stays(self, why: DeliveryFailedError | OSError) -> None:
+        """A process hangs in the mailbox, or the identity cannot be taken."""
         lock = text(locks.dot_lock_path(self._path))
-        try:
-            with inside(self._mailbox):
-                locks.remove_dot_lock(self._path)
-        except DeliveryFailedError as failed:  # a process hangs in the mailbox
-            log.warning(f"remove {lock}: {failed.dsn.reason}")
-        except OSError as error:  # the identity cannot be taken
-            log.warning(f"remove {lock}: {log.errno_text(error)}")
+        if isinstance(why, DeliveryFailedError):
+            log.warning(f"remove {lock}: {why.dsn.reason}")
+        else:
+            log.warning(f"remove {lock}: {log.errno_text(why)}")
 
     def _remove_stale_dot_lock(self, locking: Locking) -> None:
         try:
@@ -366,7 +375,7 @@ class _Mbox:
                 f"{text(self._path)}: truncating {excess} bytes of an incomplete "
                 "message left by a killed process"
             )
-            self._truncate(start)
+            self._cut(start)
             status = os.fstat(self.fd)
         self._missing = mbox_end.missing_at_end(self.fd, status)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from postvirt.engine.engine import Engine
 from postvirt.errors import QueueFileError
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.inside import Act, inside, together_inside
+from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.maildir import deliver_to_maildir
+from postvirt.mailbox.mbox import deliver_to_mbox
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.model.effects import Steps
 from postvirt.model.mailbox import Mailbox, Owner
@@ -37,6 +39,7 @@ from tests.harness.steps import Chunks, Hand, damaged
 
 MAILBOX = Mailbox(b"/mail/bob/", recipient())
 ENVELOPE = Envelope(b"", b"", b"bob")
+LOCKING = Locking(frozenset({"fcntl", "dotlock"}), 3, 8.0, 500)
 HALF_OTHERS = (Owner(RECIPIENT.uid, STRANGER.gid), Owner(STRANGER.uid, RECIPIENT.gid))
 
 
@@ -144,22 +147,32 @@ def maildirs(ground: Path, *owners: Owner) -> list[Mailbox]:
     return boxes
 
 
+def to_maildir(box: Mailbox, content: Content) -> Steps[Result]:
+    return deliver_to_maildir(box, ENVELOPE, content, b"host")
+
+
+def to_mbox(box: Mailbox, content: Content) -> Steps[Result]:
+    return deliver_to_mbox(box, ENVELOPE, content, LOCKING, strict_ownership=True)
+
+
 def deliver_at_once(
-    boxes: list[Mailbox], contents: list[Content] | None = None
+    boxes: list[Mailbox],
+    contents: list[Content] | None = None,
+    deliver: Callable[[Mailbox, Content], Steps[Result]] = to_maildir,
 ) -> list[Result | Exception | None]:
     """Deliver to all of them, for clients that come at the same moment."""
     engine = Engine(1.0)
     ends: dict[int, Result | Exception | None] = {}
 
-    def deliver(box: Mailbox, content: Content) -> Steps[Result | Exception]:
+    def serve(box: Mailbox, content: Content) -> Steps[Result | Exception]:
         try:
-            return (yield from deliver_to_maildir(box, ENVELOPE, content, b"host"))
+            return (yield from deliver(box, content))
         except Exception as error:
             return error
 
     for number, box in enumerate(boxes):
         content = contents[number] if contents else Chunks(b"Hello.\n")
-        engine.start(deliver(box, content), partial(ends.__setitem__, number))
+        engine.start(serve(box, content), partial(ends.__setitem__, number))
     while engine.clients:
         engine.turn(None)
     return [ends[number] for number in range(len(boxes))]
@@ -234,6 +247,57 @@ def test_where_an_owner_may_not_write_no_other_owner_writes_for_them(
     for box in (one, other):
         assert list((Path(os.fsdecode(box.path)).parent / "private").iterdir()) == []
     assert messages(third) == ["new"]
+
+
+def mboxes(ground: Path, *owners: Owner) -> list[Mailbox]:
+    """A new home for each, with no mbox file in it yet."""
+    return [
+        Mailbox(os.path.dirname(box.path.rstrip(b"/")) + b"/mbox", box.owner)
+        for box in maildirs(ground, *owners)
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("count", [1, 2, 20])
+@pytest.mark.parametrize("is_one_file", [False, True])
+def test_mbox_deliveries_of_one_moment_become_the_owner_twice(
+    ground: Path, monkeypatch: pytest.MonkeyPatch, count: int, *, is_one_file: bool
+) -> None:
+    """To open the files and write to them, and to remove the locks beside them."""
+    boxes = mboxes(ground, *[RECIPIENT] * (1 if is_one_file else count))
+    boxes *= count // len(boxes)
+
+    def work(_: Log) -> list[int]:
+        identities = Identities(monkeypatch)
+        outcomes = deliver_at_once(boxes, deliver=to_mbox)
+        assert all(isinstance(one, Delivered) for one in outcomes)
+        return identities.taken
+
+    # Once more where the file system has to be told to keep the names.
+    assert as_mail_system(work) in ([RECIPIENT.uid] * 2, [RECIPIENT.uid] * 3)
+    for box in set(boxes):
+        path = Path(os.fsdecode(box.path))
+        assert path.read_bytes().count(b"Hello.\n") == boxes.count(box)
+        assert not path.with_name("mbox.lock").exists()
+
+
+@pytest.mark.root
+def test_an_identity_that_is_refused_defers_mail_to_mbox_files_as_well(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = mboxes(ground, *[RECIPIENT] * 3, STRANGER)
+
+    def work(_: Log) -> list[Result | Exception | None]:
+        Identities(monkeypatch, 1)
+        return deliver_at_once(boxes, deliver=to_mbox)
+
+    *outcomes, other = as_mail_system(work)
+    for outcome in outcomes:
+        assert isinstance(outcome, Deferred)
+        assert outcome.dsn.reason.endswith(": Operation not permitted")
+    assert isinstance(other, Delivered)
+    for box in boxes[:3]:
+        assert list(Path(os.fsdecode(box.path)).parent.iterdir()) == []
 
 
 def test_what_fails_fails_for_itself(ground: Path) -> None:
