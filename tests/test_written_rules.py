@@ -35,6 +35,7 @@ _IMPORTING = {
     "config.grammar.grammar_text": "only config.grammar.parser calls it",
     "config.grammar.parser": "Texts.prepare builds the parser that a worker may need",
     "config.metrics_address.metrics_address": "asked when settings are checked",
+    "config.reference._broken": "lark is there: it has refused something",
     "config.reference.reference": "lark is there: it has built the parser",
     "server.json_log.JsonLog.open": "start-up, or the watchdog process",
     "server.json_log.JsonLog.reported": "open has imported it",

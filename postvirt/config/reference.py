@@ -260,7 +260,12 @@ def _broken(error: UnexpectedInput, macro: Macro) -> Reference:
     mistake = Mistake(message, macro.offset + place)
     if before is None:
         return Reference(None, mistake=mistake)
-    earlier = _taken_apart(macro, before)
+    from lark import UnexpectedInput
+
+    try:
+        earlier = _taken_apart(macro, before)
+    except UnexpectedInput:  # before it, there is an operand without an operator
+        return Reference(None, mistake=_half_comparison(macro, before))
     return earlier if earlier.mistake else earlier._replace(mistake=mistake)
 
 

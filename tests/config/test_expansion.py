@@ -68,6 +68,11 @@ BAD = [
     ("$(a", 'truncated macro reference: "$(a"', 3),
     ("${a?{b}", 'truncated macro reference: "${a?{b}"', 7),
     ("$({a)", 'unbalanced {} in attribute expression: "{a"', 2),
+    (
+        "$({a}?{b)",
+        '"==" or "!="" or "<"" or "<="" or ">="" or ">" expected at: "...a}>>>?{b"',
+        5,
+    ),
     ("$(a?{b)", 'unbalanced {} in attribute expression: "{b"', 4),
     ("${a b}", 'attribute name syntax error at: "...a>>> b"', 3),
     ("${-}", 'attribute name syntax error at: "...>>>-"', 2),
