@@ -91,7 +91,6 @@ def finding(*documents: object) -> Answer:
 
 def nested(depth: int, kind: bytes) -> object:
     """A document in a document in a document ..., or lists."""
-    bson = driver("bson")
     heads = (
         (5 + 8 * level).to_bytes(4, "little") + kind + b"0\0"
         for level in range(depth, 0, -1)
@@ -99,7 +98,7 @@ def nested(depth: int, kind: bytes) -> object:
     inside = b"".join(heads) + b"\5\0\0\0\0" + b"\0" * depth
     outside = b"\4path\0" + inside + b"\0"
     raw = (len(outside) + 4).to_bytes(4, "little") + outside
-    return bson.raw_bson.RawBSONDocument(raw)
+    return driver("bson.raw_bson").RawBSONDocument(raw)
 
 
 def test_a_server_of_the_harness_is_understood(mongod, ask):

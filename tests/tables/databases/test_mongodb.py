@@ -324,7 +324,9 @@ def test_a_document_that_cannot_be_read_is_an_error(table, mongod, logged, kind)
     raw = bson.encode({"a": "XXXX"}).replace(b"XXXX", b"a\xff\xfeb")
     if kind == "time":
         raw = bson.encode({"a": bson.Int64(1 << 62)}).replace(b"\x12a", b"\x09a")
-    mongod.documents = [{"address": "a", "path": bson.raw_bson.RawBSONDocument(raw)}]
+    mongod.documents = [
+        {"address": "a", "path": driver("bson.raw_bson").RawBSONDocument(raw)}
+    ]
     with pytest.raises(TableError, match=r"^mongodb:.* failed: "):
         users.lookup(b"a")
     mongod.documents = DOCUMENTS
