@@ -6,6 +6,9 @@ stop the program, an error one that it continues with, and fatal ends it.
 
 Parity: src/util/msg.c, msg_logger.c, msg_syslog.c, printable.c and
 src/global/maillog_client.c.
+Differs: Lines that postlogd(8) cannot receive. When its socket was replaced or is out
+    of reach, lines are sent over a new connection, the last 100 of them with the next
+    line; virtual(8) loses all lines from then on.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import socket
 import sys
 import syslog
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, NoReturn
 
 from postvirt.model.text import wire
@@ -28,6 +32,9 @@ MAX_TEXT_BYTES: Final = 2000
 
 # A fatal daemon waits before it exits, so that master(8) does not restart it in a loop.
 FATAL_PAUSE_SECONDS: Final = 1.0
+
+# Lines for a postlogd(8) that is out of reach.
+MOST_WAITING_LINES: Final = 100
 
 Sink = Callable[[str, bytes], None]  # severity ("" for info), printable text
 
@@ -90,44 +97,53 @@ def to_syslog(tag: str, facility: str) -> Sink:
 
 
 def to_postlog(tag: str, hostname: str, path: str) -> Sink:
-    """Datagrams to postlogd(8), which writes $maillog_file."""
+    """Datagrams to postlogd(8), which writes $maillog_file.
+
+    A line that postlogd(8) does not receive waits for the next one: postlogd(8) may
+    have been restarted, and its socket be out of reach just now, as it is for the owner
+    of a mailbox.
+    """
     host = hostname.split(".", 1)[0]
     connection: socket.socket | None = None
-    second, stamp = -1, ""  # of the last line
+    waiting: deque[bytes] = deque(maxlen=MOST_WAITING_LINES)
+    second, stamp, process = -1, "", os.getpid()  # of the last line
 
-    def connect() -> None:
-        nonlocal connection
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        connection.connect(path)
-
-    def disconnect() -> None:
+    def connect() -> socket.socket:
         nonlocal connection
         if connection is not None:
             connection.close()
             connection = None
+        new = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            new.connect(path)
+        except OSError:
+            new.close()
+            raise
+        connection = new
+        return new
 
-    try:
+    with suppress(OSError):
         connect()  # now, because later the path may be out of reach (chroot)
-    except OSError:
-        disconnect()
 
     def write(severity: str, text: bytes) -> None:
-        nonlocal connection, second, stamp
+        nonlocal second, stamp, process
         now = int(time.time())
         if now != second:
             second, stamp = now, time.strftime("%b %d %H:%M:%S", time.localtime(now))
-        head = f"{stamp} {host} {tag}[{os.getpid()}]: "
+        if os.getpid() != process:  # the lines of the parent are its own
+            process = os.getpid()
+            waiting.clear()
+        head = f"{stamp} {host} {tag}[{process}]: "
         if severity:
             head += f"{severity}: "
-        try:
-            if connection is None:
-                connect()
-            assert connection is not None
-            connection.send(wire(head) + text[:MAX_TEXT_BYTES])
-        except OSError:
-            # As with Postfix, a line that postlogd(8) does not receive is lost. For the
-            # next one there is a new connection: postlogd(8) may have been restarted.
-            disconnect()
+        waiting.append(wire(head) + text[:MAX_TEXT_BYTES])
+        with suppress(OSError):
+            while waiting:
+                try:
+                    (connection or connect()).send(waiting[0])
+                except OSError:
+                    connect().send(waiting[0])
+                waiting.popleft()
 
     return write
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import random
 import re
 import socket
 import syslog
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from postvirt.system import log
+from postvirt.system import log, privileges
+from tests.harness.child import MAIL_OWNER, RECIPIENT, in_child
 from tests.harness.libpostfix import ask
 from tests.harness.log_lines import logged_lines
 
@@ -144,22 +147,63 @@ class TestPostlog:
             line = server.recv(8192)
         assert line.partition(b"error: ")[2] == b"x" * 2000
 
-    def test_without_postlogd_a_line_is_lost_and_nothing_else(self):
-        log.to_postlog("tag", "host", "postlog")("", b"lost")
-
-    def test_a_postlogd_that_comes_later_is_found(self):
-        write = log.to_postlog("tag", "host", "postlog")
+    def test_a_restarted_postlogd_receives_the_next_line(self):
+        with self.postlogd():
+            write = log.to_postlog("tag", "host", "postlog")
+            write("", b"before")
         with self.postlogd() as server:
-            write("", b"found")
-            assert server.recv(4096).endswith(b": found")
+            write("", b"after")
+            assert server.recv(4096).endswith(b": after")
 
-    def test_a_restarted_postlogd_is_found_with_the_second_line(self):
+    def test_lines_wait_for_a_postlogd_that_comes_later(self):
+        write = log.to_postlog("tag", "host", "postlog")
+        write("", b"first")
+        write("warning", b"second")
+        with self.postlogd() as server:
+            write("", b"third")
+            lines = [server.recv(4096).partition(b"]: ")[2] for _ in range(3)]
+        assert lines == [b"first", b"warning: second", b"third"]
+
+    def test_the_last_lines_wait(self):
+        write = log.to_postlog("tag", "host", "postlog")
+        for number in range(log.MOST_WAITING_LINES + 5):
+            write("", b"%d" % number)
+        with self.postlogd() as server:
+            # A socket holds few datagrams that nobody has read.
+            writing = Thread(target=write, args=("", b"last"))
+            writing.start()
+            lines = [server.recv(4096) for _ in range(log.MOST_WAITING_LINES)]
+            writing.join()
+        assert lines[0].endswith(b"]: 6")
+        assert lines[-1].endswith(b"]: last")
+
+    def test_a_child_sends_no_lines_of_its_parent(self):
+        write = log.to_postlog("tag", "host", "postlog")
+        write("", b"the parent's")
+        with self.postlogd() as server:
+            in_child(lambda: write("", b"the child's"))
+            assert server.recv(4096).endswith(b": the child's")
+            write("", b"next")
+            assert server.recv(4096).endswith(b": the parent's")
+
+    @pytest.mark.root
+    def test_a_line_logged_as_somebody_else_is_not_lost(self):
+        """As the owner of a mailbox, just when postlogd(8) was restarted."""
         with self.postlogd():
             write = log.to_postlog("tag", "host", "postlog")
         with self.postlogd() as server:
-            write("", b"first")
-            write("", b"second")
-            assert server.recv(4096).endswith(b": second")
+            os.chmod("postlog", 0o600)
+            os.chown("postlog", MAIL_OWNER.uid, MAIL_OWNER.gid)
+
+            def log_both() -> None:
+                privileges.settle(MAIL_OWNER)
+                with privileges.acting_as(RECIPIENT):
+                    write("", b"as the owner")
+                write("", b"as ourselves")
+
+            in_child(log_both)
+            assert server.recv(4096).endswith(b": as the owner")
+            assert server.recv(4096).endswith(b": as ourselves")
 
     def test_the_connection_outlives_the_way_to_the_socket(self, monkeypatch):
         with self.postlogd() as server:
