@@ -37,6 +37,8 @@ def decode_announcement(
     expected: bytes, buffer: bytes | bytearray, start: int, peer: str
 ) -> int | NeedData:
     """Check that the peer speaks the expected protocol; the offset after the list."""
+    if not start and buffer == encode_announcement(expected):
+        return len(buffer)
     result = decode(_FIELDS, buffer, start, peer)
     if isinstance(result, NeedData):
         return result

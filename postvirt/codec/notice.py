@@ -69,7 +69,12 @@ def encode_status(status: int) -> bytes:
     return encode(STATUS_FIELDS, (status,))
 
 
+_SUCCESS: Final = encode_status(0)
+
+
 def decode_status(buffer: bytes | bytearray, start: int, peer: str) -> int | NeedData:
     """Decode a service's answer."""
+    if len(buffer) == start + len(_SUCCESS) and buffer.endswith(_SUCCESS):
+        return 0
     result = decode(STATUS_FIELDS, buffer, start, peer)
     return result if isinstance(result, NeedData) else cast("int", result[0][0])

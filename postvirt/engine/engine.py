@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 from postvirt.engine.at_once import Groups
 from postvirt.engine.group_commit import Disks
@@ -53,6 +53,9 @@ MOST_BRANCHES = 256
 
 # poll(2) accepts no more than 24 days.
 MOST_REST_SECONDS = 86_400.0
+
+_READABLE: Final = select.EPOLLIN | select.EPOLLONESHOT
+_WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
 
 # So many timers may be over before they are dropped.
 _MANY_TIMERS = 500
@@ -209,12 +212,14 @@ class Engine:
                 else:
                     wait = Wait(task, can_be_cut_short=can_be_cut_short)
                     self._wait_until(wait, seconds)
-            case Exchange(service, protocol, request):
-                announced = protocol if self._services_announce else b""
-                steps = exchange(service, announced, request, self._ipc_timeout)
-                self._runnable.append(
-                    (Task(steps, partial(self._resume, task)), None, None)
+            case Exchange():
+                steps = exchange(
+                    effect.service,
+                    effect.protocol if self._services_announce else b"",
+                    effect.request,
+                    self._ipc_timeout,
                 )
+                self._advance(Task(steps, self._resuming(task)), None, None)
             case Lookup(address):
                 assert self._lookups is not None
                 self._lookups.ask(address, partial(self._resume, task))
@@ -305,7 +310,7 @@ class Engine:
         wait = Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
         try:
             self._watch_once(
-                effect.fd, select.EPOLLOUT if effect.writes else select.EPOLLIN
+                effect.fd, _WRITABLE if effect.writes else _READABLE, effect.again
             )
         except PermissionError:  # a file, which is always ready
             self._resume(task, True)
@@ -321,9 +326,11 @@ class Engine:
         if effect.seconds is not None:
             self._wait_until(wait, effect.seconds)
 
-    def _watch_once(self, fd: int, events: int) -> None:
+    def _watch_once(self, fd: int, events: int, is_known: bool) -> None:  # noqa: FBT001
         # It is unregistered by what closes it; most are waited for only once.
-        events |= select.EPOLLONESHOT
+        if is_known:
+            with suppress(FileNotFoundError):
+                return self._epoll.modify(fd, events)
         try:
             self._epoll.register(fd, events)
         except FileExistsError:

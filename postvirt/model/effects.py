@@ -112,15 +112,17 @@ class Ready(NamedTuple):
 
     can_be_abandoned    this waits for a client that may never do anything; an engine
                         that is stopping throws StoppingError
+    again               the open descriptor was waited for before
     """
 
     fd: int
     seconds: float | None
     writes: bool = False
     can_be_abandoned: bool = False
+    again: bool = False
 
 
-class Exchange(NamedTuple):
+class Exchange:
     """Send one request to a Postfix service and wait for its status.
 
     service    class and name, as "private/bounce"
@@ -131,9 +133,12 @@ class Exchange(NamedTuple):
     logged.
     """
 
-    service: str
-    protocol: bytes
-    request: bytes
+    __slots__ = ("protocol", "request", "service")
+
+    def __init__(self, service: str, protocol: bytes, request: bytes) -> None:
+        self.service: Final = service
+        self.protocol: Final = protocol
+        self.request: Final = request
 
 
 class Lookup(NamedTuple):

@@ -17,8 +17,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from postvirt.codec.announcement import decode_announcement
 from postvirt.codec.attributes import NeedData, SurplusError, end_of_input
@@ -28,8 +27,12 @@ from postvirt.model.effects import Pause, Ready, Steps
 from postvirt.system import log
 from postvirt.system.descriptors import close
 
-_RECEIVE_BYTES = 4096
-_CONNECT_AGAIN_SECONDS = 0.02
+_RECEIVE_BYTES: Final = 4096
+_CONNECT_AGAIN_SECONDS: Final = 0.02
+
+_UNIX: Final = socket.AF_UNIX
+# Created so, which takes one system call less.
+_NON_BLOCKING_STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
 
 def exchange(
@@ -42,14 +45,16 @@ def exchange(
     (ipc_timeout). The status is None if there is no valid answer.
     """
     try:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = socket.socket(_UNIX, _NON_BLOCKING_STREAM)
     except OSError as error:
         log.warning(f"connect to {service}: {log.errno_text(error)}")
         return None
     try:
         try:
-            connection.setblocking(False)
-            yield from _connect(connection, service, timeout)
+            try:
+                connection.connect(service)
+            except BlockingIOError:
+                yield from _connect_again(connection, service, timeout)
         except OSError as error:
             log.warning(f"connect to {service}: {log.errno_text(error)}")
             return None
@@ -59,12 +64,18 @@ def exchange(
         try:
             start = 0
             if protocol:
-                start = yield from talk.receive(
-                    lambda: decode_announcement(protocol, talk.buffer, 0, peer)
-                )
+                begin: int | NeedData = NeedData.LIST
+                while isinstance(begin, NeedData):
+                    yield from talk.receive(begin)
+                    begin = decode_announcement(protocol, talk.received, 0, peer)
+                start = begin
             doing = "write/read"
             yield from talk.send(request)
-            return (yield from talk.receive(lambda: _status(talk.buffer, start, peer)))
+            status = _status(talk.received, start, peer)
+            while isinstance(status, NeedData):
+                yield from talk.receive(status)
+                status = _status(talk.received, start, peer)
+            return status
         except ProtocolError as error:
             if str(error):
                 log.warning(str(error))
@@ -76,56 +87,57 @@ def exchange(
         close(connection.detach())  # what the service has said counts
 
 
-def _status(buffer: bytearray, start: int, peer: str) -> int | NeedData:
+def _status(received: bytes, start: int, peer: str) -> int | NeedData:
     """The answer; it is valid even if more follows: the service has done its work."""
     try:
-        return decode_status(buffer, start, peer)
+        return decode_status(received, start, peer)
     except SurplusError as error:
         log.warning(str(error))
         return cast("int", error.values[0])
 
 
-def _connect(connection: socket.socket, service: str, timeout: float) -> Steps[None]:
+def _connect_again(
+    connection: socket.socket, service: str, timeout: float
+) -> Steps[None]:
+    """Connect although the service's backlog is full.
+
+    The kernel does not report when it has room again.
+    """
     deadline = time.monotonic() + timeout
-    while True:
+    while time.monotonic() <= deadline:
+        yield Pause(_CONNECT_AGAIN_SECONDS)
         try:
             return connection.connect(service)
         except BlockingIOError:
-            # The service's backlog is full; the kernel does not report when it has room
-            # again.
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)
-                ) from None
-        yield Pause(_CONNECT_AGAIN_SECONDS)
+            pass
+    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
 class _Talk:
     """A connection, and what has been received over it."""
 
+    __slots__ = ("_connection", "_has_waited", "_peer", "_timeout", "received")
+
     def __init__(self, connection: socket.socket, timeout: float, peer: str) -> None:
-        self.buffer = bytearray()
+        self.received = b""
         self._connection = connection
         self._timeout = timeout
         self._peer = peer
+        self._has_waited = False
 
-    def receive(self, decode: Callable[[], int | NeedData]) -> Steps[int]:
-        """Read until the decoder has a result."""
-        while isinstance(result := decode(), NeedData):
-            try:
-                yield from self._wait(writes=False)
-            except TimeoutError:
-                complaint = str(
-                    end_of_input(self.buffer, result, self._peer, "timeout")
-                )
-                if complaint:
-                    log.warning(complaint)
-                raise
-            data = self._connection.recv(_RECEIVE_BYTES)
-            if not data:
-                raise end_of_input(self.buffer, result, self._peer)
-            self.buffer += data
-        return result
+    def receive(self, wanted: NeedData) -> Steps[None]:
+        """Read what comes next."""
+        try:
+            yield from self._wait(writes=False)
+        except TimeoutError:
+            late = str(end_of_input(self.received, wanted, self._peer, "timeout"))
+            if late:
+                log.warning(late)
+            raise
+        data = self._connection.recv(_RECEIVE_BYTES)
+        if not data:
+            raise end_of_input(self.received, wanted, self._peer)
+        self.received += data
 
     def send(self, data: bytes) -> Steps[None]:
         """Write everything."""
@@ -136,6 +148,7 @@ class _Talk:
                 yield from self._wait(writes=True)
 
     def _wait(self, *, writes: bool) -> Steps[None]:
-        ready = yield Ready(self._connection.fileno(), self._timeout, writes=writes)
-        if not ready:
+        fd = self._connection.fileno()
+        again, self._has_waited = self._has_waited, True
+        if not (yield Ready(fd, self._timeout, writes=writes, again=again)):
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))

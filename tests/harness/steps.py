@@ -134,7 +134,7 @@ class Hand:
             case Durable(fd=fd, directories=directories):
                 for descriptor in (fd, *(one.fd for one in directories)):
                     os.fsync(descriptor)
-            case Exchange(service):
+            case Exchange(service=service):
                 return self.answers.get(service, 0)
         return None
 
