@@ -146,6 +146,7 @@ class _Mbox:
         self._mailbox = mailbox
         self._path = mailbox.path
         self.fd = self.device = -1
+        self._status: os.stat_result | None = None  # until something is appended
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
         self._missing = b""  # at the end of the file, in front of the next message
         self._directory: Directory | None = None
@@ -203,7 +204,8 @@ class _Mbox:
         Raises: DeliveryFailedError, QueueFileError.
         """
         with step(WRITE, WRITING):
-            status = os.fstat(self.fd)
+            status = self._status or os.fstat(self.fd)
+        self._status = None
         envelope, owned = message.envelope, strict_ownership
         check(status, self._mailbox, envelope.recipient, strict_ownership=owned)
         length = status.st_size
@@ -331,11 +333,10 @@ class _Mbox:
     def _open_file(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND
         try:
-            self.fd, status, self._is_new = open_or_create(
-                self._path, flags, _FILE_MODE
-            )
-            self.device = status.st_dev
-            self._is_file = stat.S_ISREG(status.st_mode)
+            opened = open_or_create(self._path, flags, _FILE_MODE)
+            self.fd, self._status, self._is_new = opened
+            self.device = self._status.st_dev
+            self._is_file = stat.S_ISREG(self._status.st_mode)
             if self._is_new:
                 self._directory = open_directory(os.path.dirname(self._path))
         except OSError as error:
@@ -368,16 +369,18 @@ class _Mbox:
             log.warning(f"{text(self._path)}: file status changed unexpectedly")
             reason = "target file status changed unexpectedly"
             raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
-        start = unfinished.find(self.fd)
-        excess = status.st_size - start
-        if start >= 0 and excess > 0:
-            log.warning(
-                f"{text(self._path)}: truncating {excess} bytes of an incomplete "
-                "message left by a killed process"
-            )
-            self._cut(start)
-            status = os.fstat(self.fd)
-        self._missing = mbox_end.missing_at_end(self.fd, status)
+        if not mbox_end.is_as_left(status):
+            start = unfinished.find(self.fd)
+            excess = status.st_size - start
+            if start >= 0 and excess > 0:
+                log.warning(
+                    f"{text(self._path)}: truncating {excess} bytes of an incomplete "
+                    "message left by a killed process"
+                )
+                self._cut(start)
+                status = os.fstat(self.fd)
+            self._missing = mbox_end.missing_at_end(self.fd, status)
+        self._status = status
 
 
 class _TakenError(Exception):

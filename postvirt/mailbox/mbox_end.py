@@ -33,13 +33,16 @@ _ends: dict[tuple[int, int], tuple[int, int]] = {}
 _MOST_ENDS = 500
 
 
+def is_as_left(status: os.stat_result) -> bool:
+    """Whether the file is empty, or has not changed since `remember`."""
+    return status.st_size == 0 or _ends.get(_name(status)) == _state(status)
+
+
 def missing_at_end(fd: int, status: os.stat_result) -> bytes:
     """What must be written between the end of a regular file and a From_ line.
 
     The locks of system.locks survive that the file is opened once more.
     """
-    if status.st_size == 0 or _ends.get(_name(status)) == _state(status):
-        return b""
     try:
         reader = os.open(
             f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NOATIME | os.O_CLOEXEC

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final, Protocol
 
 from postvirt.codec.quoting import quote_local
@@ -57,7 +58,12 @@ def envelope_headers(envelope: Envelope) -> bytes:
 def from_line(envelope: Envelope, now: float) -> bytes:
     """The line that starts a message in an mbox file, with the local time."""
     sender = _quoted_sender(envelope) or b"MAILER-DAEMON"
-    return b"From %b  %b\n" % (sender, time.asctime(time.localtime(now)).encode())
+    return b"From %b  %b\n" % (sender, _date(int(now)))
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> bytes:
+    return time.asctime(time.localtime(now)).encode()
 
 
 def _quoted_sender(envelope: Envelope) -> bytes:

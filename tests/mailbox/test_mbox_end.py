@@ -302,6 +302,25 @@ def test_a_file_is_not_read_again_until_it_changes(mbox: Path, reads: Reads) -> 
     assert subjects(mbox)[2:] == ["new"] * 6
 
 
+def test_a_file_as_it_was_left_has_no_unfinished_message(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    getxattr, asked = os.getxattr, 0
+
+    def count(fd: int, name: str) -> bytes:
+        nonlocal asked
+        asked += 1
+        return getxattr(fd, name)
+
+    def work(_: Log) -> int:
+        monkeypatch.setattr(os, "getxattr", count)
+        for _round in range(3):
+            assert Hand().run(steps(mbox, Chunks(CONTENT))) == DELIVERED
+        return asked
+
+    assert as_mail_system(work) == 1
+
+
 def test_it_is_read_again_after_a_delivery_that_failed(
     mbox: Path, reads: Reads
 ) -> None:
