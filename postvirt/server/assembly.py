@@ -17,6 +17,7 @@ from postvirt.model.report import Observer
 from postvirt.report.reporter import Reporter
 from postvirt.server.metrics.counts import Counts
 from postvirt.server.metrics.measuring import Counting, TimedPostman
+from postvirt.tables.ahead import Ahead
 from postvirt.tables.match_list import DomainList, table_names
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
@@ -29,6 +30,7 @@ class Assembly:
 
     counts      where to count what deliveries do, if anywhere
     observers   what else is told of every recipient's outcome
+    ahead       the tables that the watchdog process opens
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Assembly:
         *,
         counts: Counts | None = None,
         observers: Sequence[Observer] = (),
+        ahead: Ahead | None = None,
     ) -> None:
         self._settings = settings
         self._tables = tables
@@ -46,6 +49,7 @@ class Assembly:
             tables,
             all_must_open=settings.daemon_table_open_error_is_fatal,
             is_later=True,
+            ahead=ahead,
         )
         self.lookups: Lookups | None = None
         self.postman = Postman(
@@ -74,6 +78,10 @@ class Assembly:
                 observers,
             ),
         )
+
+    def open_ahead(self) -> None:
+        """Open, before the next fork, what `open` need not open again then."""
+        self._opened.open_ahead()
 
     def open(self) -> Assembly:
         """Open the tables, in the process that delivers; it is ready then.

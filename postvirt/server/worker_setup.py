@@ -27,6 +27,7 @@ from postvirt.server.table_watch.files import files_of
 from postvirt.server.worker import Limits, StatusChannel, Worker
 from postvirt.system import log, processors
 from postvirt.system.limits import allow_many_files, limit_file_size
+from postvirt.tables.ahead import Ahead, refuse
 from postvirt.tables.opener import TableOpener
 
 # Deliveries leave no cycles behind. Those that are under way are no reason to look for
@@ -39,6 +40,7 @@ class Prepared(NamedTuple):
 
     owner       mail_owner, whom workers work as
     assembly    what delivers, once its tables are open
+    ahead       those that are open before a worker is forked
     announce    as Worker's services_announce
     is_final    nothing would be found out anew for the next worker
     """
@@ -49,6 +51,7 @@ class Prepared(NamedTuple):
     owner: Owner
     confinement: Confinement
     assembly: Assembly
+    ahead: Ahead | None
     announce: bool
     json_log: JsonLog
     is_final: bool
@@ -81,8 +84,10 @@ def prepare_workers(
     """
     if before is not None and before.settings is not settings:
         before = None
-    if before is not None and before.is_final:
-        return before
+    if before is not None:
+        before.assembly.open_ahead()
+        if before.is_final:
+            return before
     stays = prepare(settings, tables)
     announce = services_announce(settings.daemon_directory)
     owner = mail_owner(accounts_of(settings)) if before is None else before.owner
@@ -90,6 +95,10 @@ def prepare_workers(
         owner, settings.virtual_minimum_uid, _places(settings, tables)
     )
     json_log.open(settings.postvirt_json_log_file, owner, LineFormat.of(settings))
+    # Tables that are opened after chroot(2) are others.
+    ahead = None if options.wants_chroot else Ahead(tables.telling(refuse))
+    if before is not None:
+        ahead = before.ahead
     # The JSON log may have been rotated; places depend on where tables have files.
     is_final = stays and not (
         settings.postvirt_json_log_file or settings.postvirt_mailbox_directories
@@ -100,7 +109,8 @@ def prepare_workers(
         tables,
         owner,
         confined,
-        _assembly(options, settings, tables, json_log),
+        _assembly(options, settings, tables, json_log, ahead),
+        ahead,
         announce,
         json_log,
         is_final,
@@ -112,11 +122,16 @@ def _assembly(
     settings: Settings,
     tables: TableOpener,
     json_log: JsonLog,
+    ahead: Ahead | None,
     counts: Counts | None = None,
 ) -> Assembly:
-    observers = (json_log,) if settings.postvirt_json_log_file else ()
     return Assembly(
-        settings, tables, options.service_name, counts=counts, observers=observers
+        settings,
+        tables,
+        options.service_name,
+        counts=counts,
+        observers=(json_log,) if settings.postvirt_json_log_file else (),
+        ahead=ahead,
     )
 
 
@@ -156,7 +171,12 @@ def set_up_worker(
     assembly = prepared.assembly
     if counts is not None:  # each worker has its own
         assembly = _assembly(
-            options, settings, prepared.tables, prepared.json_log, counts
+            options,
+            settings,
+            prepared.tables,
+            prepared.json_log,
+            prepared.ahead,
+            counts,
         )
     return Worker(
         assembly.open(),

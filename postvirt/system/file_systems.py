@@ -15,6 +15,16 @@ import os
 
 from postvirt.system import mounts
 
+# Other machines change files there without this kernel noticing, and may not answer.
+_REMOTE = tuple(
+    "9p afs ceph cifs fuse gfs2 lustre nfs ocfs2 smb3 smbfs virtiofs".split()
+)
+
+
+def is_remote(type_: str) -> bool:
+    """Whether the files of a type of file system are another machine's."""
+    return type_.startswith(_REMOTE)
+
 
 class FileSystems:
     """Answers for devices, cached until a mount changes.

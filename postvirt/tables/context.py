@@ -40,6 +40,10 @@ class TableContext(ABC):
         """The text files that this table, and all within it, read when opened."""
 
     @abstractmethod
+    def is_in_memory(self, type_name: str) -> bool:
+        """Whether lookups need only what is in memory once this table is open."""
+
+    @abstractmethod
     def complain(self, complaint: Complaint) -> None:
         """Report something that is wrong with a table."""
 
@@ -71,6 +75,7 @@ class TableType(NamedTuple):
               TableError and ConfigError
     is_slow   a lookup may have to wait for another program
     is_text   the whole of a text file is read when the table is opened
+    is_value  its name is all that it is made of
     """
 
     open: Callable[[str, str, TableOptions, TableContext], Table]
@@ -78,3 +83,4 @@ class TableType(NamedTuple):
     within: Callable[[str, TableContext], Sequence[str]] = no_tables
     is_slow: bool = False
     is_text: bool = False
+    is_value: bool = False

@@ -93,6 +93,7 @@ def open_maps(
     labels = [f"{name}(0,{options.flags})" for name in wanted]
     maps = Maps(title, ())
     opened.when_open(
-        lambda: maps.chain([opened.open(name, options) for name in wanted], labels)
+        lambda: maps.chain([opened.open(name, options) for name in wanted], labels),
+        [(name, options) for name in wanted],
     )
     return maps

@@ -9,47 +9,33 @@ Raises: ConfigError for what is not "type:name" (Postfix: fatal).
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from postvirt.errors import ConfigError, TableError
-from postvirt.model.text import wire
+from postvirt.tables.ahead import Ahead, Opened
 from postvirt.tables.complaint import Complaint
 from postvirt.tables.context import TableContext
 from postvirt.tables.table import Table, TableOptions
+from postvirt.tables.text_version import TextVersion
 from postvirt.tables.unavailable import unavailable
 
-# How long a text file has to be left alone before a change of it counts: a program may
-# still be writing it.
-_QUIET_SECONDS = 1.0
 
+class _Waiting:
+    """What is to be called once tables can be opened.
 
-class _Text:
-    """The text file of a table, as it was when the table was opened.
-
-    Parity: none. A file that was removed is not a change, because what has been read
-    is better than nothing.
+    tables    the labels, names and options of all that it will open, if that is known
+    filled    it was called with these, which were opened ahead
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = wire(path)
-        self._version, _ = self._look()
+    __slots__ = ("fill", "filled", "tables")
 
-    def has_changed(self) -> bool:
-        """Whether the text is another one, and no longer being written."""
-        version, changed_at = self._look()
-        if version in (None, self._version):
-            return False
-        return not 0 <= time.time() - changed_at < _QUIET_SECONDS
-
-    def _look(self) -> tuple[tuple[int, ...] | None, float]:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None, 0.0
-        version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        return version, status.st_mtime
+    def __init__(
+        self, fill: Callable[[], None], tables: Sequence[tuple[str, TableOptions]]
+    ) -> None:
+        self.fill: Final = fill
+        self.tables: Final = [(_label(*one), *one) for one in tables]
+        self.filled: list[Table | None] = []
 
 
 class OpenTables:
@@ -59,6 +45,7 @@ class OpenTables:
     a ConfigError.
     is_later says that this process opens none, but one that is forked by it does: what
     uses tables is made beforehand, and is told in `begin`.
+    ahead has the tables that this process opens all the same, in `open_ahead`.
     """
 
     def __init__(
@@ -67,34 +54,77 @@ class OpenTables:
         *,
         all_must_open: bool = False,
         is_later: bool = False,
+        ahead: Ahead | None = None,
     ) -> None:
-        self._waiting: list[Callable[[], None]] | None = [] if is_later else None
+        self._waiting: list[_Waiting] | None = [] if is_later else None
+        self._ahead = ahead
         self._context = context
         self._tables: dict[str, Table] = {}
-        self._texts: dict[str, list[_Text]] = {}
+        self._texts: dict[str, Sequence[TextVersion]] = {}
         self._all_must_open = all_must_open
 
-    def when_open(self, fill: Callable[[], None]) -> None:
-        """Call this as soon as tables can be opened: now, or in `begin`."""
+    def when_open(
+        self,
+        fill: Callable[[], None],
+        tables: Sequence[tuple[str, TableOptions]] = (),
+    ) -> None:
+        """Call this as soon as tables can be opened: now, or in `begin`.
+
+        tables    the names and options of all that it will open, if that is known
+        """
         if self._waiting is None:
             fill()
         else:
-            self._waiting.append(fill)
+            self._waiting.append(_Waiting(fill, tables))
+
+    def open_ahead(self) -> None:
+        """Before a fork: open what `begin` need not open any more."""
+        if self._ahead is None or self._waiting is None:
+            return
+        for one in self._waiting:
+            tables = [self._find_ahead(self._ahead, *table) for table in one.tables]
+            if None in tables:
+                one.filled = []
+            elif tables != one.filled:
+                one.fill()
+                one.filled = tables
+
+    def _find_ahead(
+        self, ahead: Ahead, label: str, type_name: str, options: TableOptions
+    ) -> Table | None:
+        opened = ahead.open(label, type_name, options)
+        if opened.table is None:
+            self._tables.pop(label, None)
+        else:
+            self._tables[label], self._texts[label] = opened.table, opened.texts
+        return opened.table
 
     def begin(self) -> None:
         """Open what waits for that, in the order in which it came."""
-        waiting, self._waiting = self._waiting or (), None
-        for fill in waiting:
-            fill()
+        waiting, self._waiting = self._waiting or [], None
+        if self._ahead is not None:
+            for label in list(self._tables):
+                if self._ahead.opened(label) is None:  # it has changed since
+                    del self._tables[label]
+        wait = [
+            one
+            for one in waiting
+            if not one.filled or any(row[0] not in self._tables for row in one.tables)
+        ]
+        for one in wait:
+            one.fill()
 
     def open(self, type_name: str, options: TableOptions) -> Table:
         """The open table for this text and these options."""
-        label = f"{type_name}(0,{options.flags})"
+        label = _label(type_name, options)
         if label not in self._tables:
-            # The texts as they are before the table reads them.
-            files = self._context.text_files(type_name)
-            self._texts[label] = [_Text(path) for path in files]
-            self._tables[label] = self._open(type_name, options)
+            opened = None if self._ahead is None else self._ahead.opened(label)
+            if opened is None:
+                # The texts as they are before the table reads them.
+                files = self._context.text_files(type_name)
+                opened = Opened(None, tuple(map(TextVersion, files)))
+            self._texts[label] = opened.texts
+            self._tables[label] = opened.table or self._open(type_name, options)
         return self._tables[label]
 
     def _open(self, type_name: str, options: TableOptions) -> Table:
@@ -125,3 +155,7 @@ class OpenTables:
         for table in self._tables.values():
             table.close()
         self._tables.clear()
+
+
+def _label(type_name: str, options: TableOptions) -> str:
+    return f"{type_name}(0,{options.flags})"

@@ -179,6 +179,16 @@ class TableOpener(TableContext):
             for file in one.files(name, self)
         ]
 
+    def is_in_memory(self, type_name: str) -> bool:
+        """Whether lookups need only what is in memory once this table is open."""
+        try:
+            table_type, _ = self._type_and_name(type_name)
+        except (ConfigError, TableError):
+            return False
+        return not self._redirection.is_enabled and (
+            table_type.is_text or table_type.is_value
+        )
+
     def parameter(self, name: str) -> str | None:
         """The text of a parameter of main.cf or -o, expanded."""
         return self.texts(name)

@@ -14,6 +14,8 @@ from postvirt.server import worker_setup
 from postvirt.server.current_settings import CurrentSettings
 from postvirt.server.worker_setup import Prepared, prepare_workers
 from postvirt.standin.instance import Instance
+from postvirt.tables.opener import TableOpener
+from postvirt.tables.table import Table, TableOptions
 
 
 @pytest.fixture
@@ -107,3 +109,31 @@ def test_each_worker_looks_at_the_clock_and_the_name_of_the_machine(
     postman = assembly.open().postman
     assert postman.hostname == b"late"
     assert postman.locking.now() > 1_600_000_000
+
+
+@pytest.mark.parametrize("changes_root", [False, True], ids=["-", "chroot"])
+def test_later_workers_find_small_tables_open_if_those_are_the_same(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, changes_root: bool
+) -> None:
+    monkeypatch.setenv("MAIL_CONFIG", str(instance.etc))
+    argv = ["virtual", "-n", "virtual", "-t", "unix", *["-c"] * changes_root]
+    current = CurrentSettings(parse_options(argv, os.environ))
+    table = instance.add_table("texthash", "mailboxes", {"a@example.com": "a/"})
+    instance.main_cf({"virtual_mailbox_maps": table, "virtual_uid_maps": "static:1"})
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 10)  # it has been left alone
+    opened: list[str] = []
+    real = TableOpener.open
+
+    def note(self: TableOpener, name: str, options: TableOptions) -> Table:
+        opened.append(name)
+        return real(self, name, options)
+
+    monkeypatch.setattr(TableOpener, "open", note)
+    first = prepared(current)
+    assert not opened  # before one worker has opened them
+    second = prepared(current, first)
+    assert (table in opened) != changes_root
+    opened.clear()
+    second.assembly.open()
+    assert (table in opened) == changes_root

@@ -58,7 +58,7 @@ from watchdog.observers import Observer
 from postvirt.model.mailbox import Owner
 from postvirt.server.table_watch.versions import Version, version_of
 from postvirt.system import privileges
-from postvirt.system.file_systems import FileSystems
+from postvirt.system.file_systems import FileSystems, is_remote
 from postvirt.system.log import errno_text
 
 POLL_SECONDS = 2.0
@@ -86,11 +86,6 @@ _LIMITS = {
     errno.ENOSPC: "fs.inotify.max_user_watches is reached",
     errno.EMFILE: "fs.inotify.max_user_instances is reached",
 }
-
-# Other machines change files there without this kernel noticing.
-_REMOTE = tuple(
-    "9p afs ceph cifs fuse gfs2 lustre nfs ocfs2 smb3 smbfs virtiofs".split()
-)
 
 
 def main() -> None:
@@ -216,7 +211,7 @@ class _Watcher(FileSystemEventHandler):
 
     def _watch_directory(self, directory: str, device: int) -> Any:
         type_ = self._file_systems.type_of(device)
-        if type_.startswith(_REMOTE):
+        if is_remote(type_):
             self._polled[directory] = type_
             return None
         if not os.access(directory, os.R_OK):  # the library would not report it

@@ -50,4 +50,4 @@ def _open_table(
     return table
 
 
-TYPE = TableType(_open_table)
+TYPE = TableType(_open_table, is_value=True)

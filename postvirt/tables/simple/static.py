@@ -49,4 +49,4 @@ def _open_table(
         raise TableError(str(error)) from None
 
 
-TYPE = TableType(_open_table)
+TYPE = TableType(_open_table, is_value=True)
