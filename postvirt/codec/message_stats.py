@@ -29,8 +29,8 @@ def encode_stats(stats: MessageStats) -> bytes:
     )
 
 
-def decode_stats(data: bytes) -> MessageStats:
-    """The structure's values.
+def decode_stats(data: bytes, received_at: int = 0) -> MessageStats:
+    """The structure's values; received_at is for a handoff that is not set.
 
     Raises: ProtocolError when the size differs.
     """
@@ -39,11 +39,15 @@ def decode_stats(data: bytes) -> MessageStats:
             f"msg_stats_scan: size mis-match: {len(data)} != {_LAYOUT.size}"
         )
     numbers = _LAYOUT.unpack(data)
-    return MessageStats(
+    handoff = numbers[4] * SECOND + numbers[5]
+    if handoff < SECOND:
+        handoff = received_at or handoff
+    values = (
         numbers[0] * SECOND + numbers[1],
         numbers[2] * SECOND + numbers[3],
-        numbers[4] * SECOND + numbers[5],
+        handoff,
         numbers[6] * SECOND + numbers[7],
         numbers[8] * SECOND + numbers[9],
         numbers[10],
     )
+    return tuple.__new__(MessageStats, values)  # see codec.delivery

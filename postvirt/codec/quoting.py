@@ -31,7 +31,7 @@ def quote_local(address: bytes, *, bare_local_part: bool = False) -> bytes:
     if end < 0:
         end = len(address)
     local = address[start:end]
-    if _DOT_STRING.match(local):
+    if local.isalnum() or _DOT_STRING.match(local):
         return address
     quoted = _SPECIAL.sub(rb"\\\g<0>", local)
     return address[:start] + b'"' + quoted + b'"' + address[end:]

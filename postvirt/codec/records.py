@@ -146,6 +146,9 @@ def _count_alike(buffer: bytes, position: int, length: int) -> int:
     end = position + min((len(buffer) - position) // stride, MOST_ALIKE) * stride
     kinds = buffer[position:end:stride]
     lengths = buffer[position + 1 : end : stride]
+    count = len(kinds)
+    if kinds.count(LINE) == count == lengths.count(length):
+        return count  # in a tenth of the time that stripping takes
     return min(
         len(kinds) - len(kinds.lstrip(b"N")),
         len(lengths) - len(lengths.lstrip(buffer[position + 1 : position + 2])),

@@ -51,6 +51,7 @@ class Resolver:
 
     __slots__ = (
         "_base",
+        "_last_owner",
         "extensions",
         "gid_maps",
         "is_local_domain",
@@ -75,6 +76,7 @@ class Resolver:
         self.extensions: Final = extensions
         self.is_local_domain: Final = is_local_domain
         self._base = wire(settings.virtual_mailbox_base)
+        self._last_owner = Owner(0, 0)
 
     def using(
         self,
@@ -121,7 +123,10 @@ class Resolver:
         gid = self._find_id("gid", self.gid_maps, user, 1)
         if isinstance(gid, Misconfigured):
             return gid
-        return Mailbox(path, Owner(uid, gid))
+        owner = self._last_owner
+        if (uid, gid) != owner:  # most mailboxes have that of the one before
+            owner = self._last_owner = Owner(uid, gid)
+        return Mailbox(path, owner)
 
     def _find_id(
         self, what: str, maps: Maps, user: bytes, minimum: int

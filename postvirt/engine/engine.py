@@ -398,5 +398,5 @@ def _ready_later(effect: Ready) -> Steps[bool]:
         seconds -= AGAIN_SECONDS
         if seconds <= 0:
             return False
-    is_ready: bool = yield effect._replace(seconds=seconds)
+    is_ready: bool = yield effect.within(seconds)
     return is_ready

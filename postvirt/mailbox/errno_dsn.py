@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from postvirt.model.outcome import Bounced, Deferred, Dsn, undelivered
+from postvirt.model.text import text
 
 # A problem with the path of the mailbox, which can be fixed: try again.
 PLACE: Final = "4.2.0"
@@ -59,16 +60,17 @@ class DeliveryFailedError(Exception):
 
 
 class step:  # noqa: N801 - used like a function
-    """Turn an OSError of the block into DeliveryFailedError: "what: why".
+    """Turn an OSError of the block into DeliveryFailedError: "what path: why".
 
     default is the code for an errno that is not in the table.
     """
 
-    __slots__ = ("_default", "_what")
+    __slots__ = ("_default", "_path", "_what")
 
-    def __init__(self, default: str, what: str) -> None:
+    def __init__(self, default: str, what: str, path: bytes = b"") -> None:
         self._default = default
         self._what = what
+        self._path = path
 
     def __enter__(self) -> None:
         pass
@@ -81,7 +83,8 @@ class step:  # noqa: N801 - used like a function
     ) -> None:
         if error is not None and isinstance(error, OSError):
             number = error.errno or errno.EIO
-            reason = f"{self._what}: {os.strerror(number)}"
+            what = f"{self._what} {text(self._path)}" if self._path else self._what
+            reason = f"{what}: {os.strerror(number)}"
             diagnostic = _INPUT_OUTPUT_ERROR if self._default == WRITE else ""
             raise DeliveryFailedError(
                 number, self._default, reason, diagnostic

@@ -36,7 +36,7 @@ class inside:  # noqa: N801 - used like a function
         self._mailbox = mailbox
 
     def __enter__(self) -> None:
-        path, owner = self._mailbox
+        path, owner = self._mailbox.path, self._mailbox.owner
         seconds = whereabouts.hung.seconds(path, owner.uid)
         if seconds is not None:
             raise not_answering(seconds)
@@ -76,7 +76,7 @@ def _act_as_owner(items: Sequence[tuple[Mailbox, Act]]) -> list[_Became]:
 
 
 def _act(mailbox: Mailbox, act: Act) -> _Became:
-    path, owner = mailbox
+    path, owner = mailbox.path, mailbox.owner
     try:
         seconds = whereabouts.hung.seconds(path, owner.uid)
         if seconds is not None:

@@ -48,6 +48,9 @@ from postvirt.system.rename_noreplace import rename_to_new_name
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 
+# What has failed when a name in tmp/ or new/ cannot be created.
+CREATING = "create maildir file"
+
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
 
@@ -61,13 +64,13 @@ def deliver_to_maildir(
     """Deliver; hostname is the last part of the file's name."""
     file = MaildirFile(mailbox, hostname)
     try:
-        with step(PLACE, creating(file.tmp)):
+        with step(PLACE, CREATING, file.tmp):
             yield together_inside(mailbox, _writing(file, envelope, content))
         with step(WRITE, WRITING):
             has_its_names: bool = yield Written(
                 file.fd, file.device, content.queue_file_bytes, mailbox
             )
-        with step(PLACE, creating(file.new)):
+        with step(PLACE, CREATING, file.new):
             yield together_inside(mailbox, _publishing(file, has_its_names))
         with step(WRITE, WRITING):
             yield file.durable()
@@ -122,11 +125,6 @@ def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
         )
         log.warning("perhaps you need to create the maildirs in advance")
     return failed.told_as("maildir delivery failed: ")
-
-
-def creating(path: bytes) -> str:
-    """What has failed when a name in tmp/ or new/ cannot be created."""
-    return f"create maildir file {text(path)}"
 
 
 class MaildirFile:

@@ -55,13 +55,13 @@ def rehearse_maildir(mailbox: Mailbox, room: Room, hostname: bytes) -> Outcome:
     file = maildir.MaildirFile(mailbox, hostname)
     made: set[bytes] = set()
     try:
-        with step(PLACE, maildir.creating(file.tmp)), acting_as(owner):
+        with step(PLACE, maildir.CREATING, file.tmp), acting_as(owner):
             tmp = _file_in(mailbox.path, b"tmp", file.tmp, made)
             with step(WRITE, WRITING):
                 check_write(tmp, 0, room.size_bytes, room.limit_bytes)
             device = os.stat(tmp).st_dev
         new = file.name_in_new(device, 0)
-        with step(PLACE, maildir.creating(new)), acting_as(owner):
+        with step(PLACE, maildir.CREATING, new), acting_as(owner):
             check_move(tmp, _file_in(mailbox.path, b"new", new, made))
     except DeliveryFailedError as failed:
         return maildir.outcome_of(failed, mailbox)

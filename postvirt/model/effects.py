@@ -105,7 +105,7 @@ class Pause(NamedTuple):
     can_be_cut_short: bool = False
 
 
-class Ready(NamedTuple):
+class Ready:
     """Wait until a descriptor is readable, or writable.
 
     The answer is True, or False after `seconds`.
@@ -115,11 +115,32 @@ class Ready(NamedTuple):
     again               the open descriptor was waited for before
     """
 
-    fd: int
-    seconds: float | None
-    writes: bool = False
-    can_be_abandoned: bool = False
-    again: bool = False
+    __slots__ = ("again", "can_be_abandoned", "fd", "seconds", "writes")
+
+    def __init__(
+        self,
+        fd: int,
+        seconds: float | None,
+        *,
+        writes: bool = False,
+        can_be_abandoned: bool = False,
+        again: bool = False,
+    ) -> None:
+        self.fd: Final = fd
+        self.seconds: Final = seconds
+        self.writes: Final = writes
+        self.can_be_abandoned: Final = can_be_abandoned
+        self.again: Final = again
+
+    def within(self, seconds: float | None) -> Ready:
+        """The same, for so long."""
+        return Ready(
+            self.fd,
+            seconds,
+            writes=self.writes,
+            can_be_abandoned=self.can_be_abandoned,
+            again=self.again,
+        )
 
 
 class Exchange:

@@ -16,11 +16,27 @@ class Owner(NamedTuple):
     gid: int
 
 
-class Mailbox(NamedTuple):
+class Mailbox:
     """A mailbox: virtual_mailbox_base, a slash and the table's result."""
 
-    path: bytes
-    owner: Owner
+    __slots__ = ("owner", "path")
+
+    def __init__(self, path: bytes, owner: Owner) -> None:
+        self.path: Final = path
+        self.owner: Final = owner
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Mailbox)
+            and self.path == other.path
+            and self.owner == other.owner
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.owner))
+
+    def __repr__(self) -> str:
+        return f"Mailbox({self.path!r}, {self.owner!r})"
 
     @property
     def is_maildir(self) -> bool:

@@ -21,7 +21,7 @@ from postvirt.codec.delivery import RequestDecoder, encode_reply
 from postvirt.delivery.agent import TRY_AGAIN
 from postvirt.errors import ProtocolError
 from postvirt.model.effects import Ready, Steps
-from postvirt.model.request import SECOND, DeliveryRequest
+from postvirt.model.request import DeliveryRequest
 from postvirt.system import log
 from postvirt.system.clock import now
 
@@ -86,7 +86,7 @@ class Connection:
         decoder = RequestDecoder(self.peer)
         try:
             decoder.feed(first)
-            while not isinstance(request := decoder.next(), DeliveryRequest):
+            while not isinstance(request := decoder.next(now()), DeliveryRequest):
                 decoder.feed((yield from self._receive_more(decoder, request)))
         except ProtocolError as error:
             if str(error):
@@ -95,9 +95,6 @@ class Connection:
                 f"deliver_request_get: error receiving {decoder.part} attributes"
             )
             return None
-        if request.stats.agent_handoff < SECOND:
-            stats = request.stats._replace(agent_handoff=now())
-            return request._replace(stats=stats)
         return request
 
     def _receive_more(self, decoder: RequestDecoder, wanted: NeedData) -> Steps[bytes]:

@@ -123,6 +123,24 @@ def test_uid_and_gid_are_searched_as_the_mailbox_is(settings: Read) -> None:
     assert place == Mailbox(b"/mail/bob/", Owner(6001, 7000))
 
 
+def test_an_owner_is_never_that_of_the_mailbox_before(settings: Read) -> None:
+    """They may have the user or the group in common."""
+    owners = {"a": (1, 1), "b": (1, 2), "c": (2, 2), "d": (2, 1), "e": (2, 1)}
+    found = resolver(
+        settings(virtual_minimum_uid="1"),
+        mailboxes="inline:{" + ", ".join(f"{one}@x={one}/" for one in owners) + "}",
+        uid="inline:{"
+        + ", ".join(f"{one}@x={u}" for one, (u, _) in owners.items())
+        + "}",
+        gid="inline:{"
+        + ", ".join(f"{one}@x={g}" for one, (_, g) in owners.items())
+        + "}",
+    )
+    for one in "abcdeedcba":
+        place = found.resolve(b"%b@x" % one.encode())
+        assert place == Mailbox(b"/mail/%b/" % one.encode(), Owner(*owners[one]))
+
+
 GOOD_NUMBERS = {
     b"100": 100,
     b"5000": 5000,

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import pytest
 
 from postvirt.model.effects import Durable, Written
-from postvirt.model.mailbox import Owner
+from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered
 from postvirt.system import capabilities, file_identity, log, privileges
 from postvirt.system.capabilities import FOR_OTHERS
@@ -54,6 +54,7 @@ def _durable(*values: Any) -> Durable:
 # Compiled, they cannot be made without their values.
 for _kind in (Delivered, Deferred, Bounced):
     copyreg.pickle(_kind, lambda one: (type(one), (one.dsn, one.mailbox)))
+copyreg.pickle(Mailbox, lambda one: (Mailbox, (one.path, one.owner)))
 copyreg.pickle(
     Written, lambda one: (Written, (one.fd, one.device, one.size_bytes, one.mailbox))
 )
