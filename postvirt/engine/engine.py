@@ -329,8 +329,10 @@ class Engine:
     def _watch_once(self, fd: int, events: int, is_known: bool) -> None:  # noqa: FBT001
         # It is unregistered by what closes it; most are waited for only once.
         if is_known:
-            with suppress(FileNotFoundError):
+            try:
                 return self._epoll.modify(fd, events)
+            except FileNotFoundError:  # its last wait was too long
+                pass
         try:
             self._epoll.register(fd, events)
         except FileExistsError:
@@ -364,14 +366,14 @@ class Engine:
 
     def _rest_seconds(self, until: float | None) -> float | None:
         """How long to wait for events; timers that are over are dropped."""
-        while self._timers and self._timers[0][2].is_over:
-            heapq.heappop(self._timers)
-        ends = [] if until is None else [until]
-        if self._timers:
-            ends.append(self._timers[0][0])
-        if not ends:
+        timers = self._timers
+        while timers and timers[0][2].is_over:
+            heapq.heappop(timers)
+        if timers and (until is None or timers[0][0] < until):
+            until = timers[0][0]
+        if until is None:
             return None
-        return min(max(0.0, min(ends) - time.monotonic()), MOST_REST_SECONDS)
+        return min(max(0.0, until - time.monotonic()), MOST_REST_SECONDS)
 
     def _wait_for_events(self, seconds: float | None) -> bool:
         """Wait for events, and resume what waited for them; False if nothing did."""

@@ -27,6 +27,11 @@ class Dsn(NamedTuple):
     action: str = ""
     diagnostic: str = ""
 
+    def with_action(self, action: str) -> Dsn:
+        """The same, but for the action."""
+        # As _replace does it, but in compiled code.
+        return tuple.__new__(Dsn, (self.status, self.reason, action, self.diagnostic))
+
 
 class _Attempt:
     """What came of an attempt to deliver."""

@@ -136,7 +136,7 @@ class _Notice:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "deliverable", _VERIFY_OK))
         if self._flags & _USR_VRFY:
-            return (yield from self._trace(dsn._replace(action="deliverable")))
+            return (yield from self._trace(dsn.with_action("deliverable")))
         if (yield from self._trace_delivery(dsn)):
             self._log(dsn, "sent")
             return True
@@ -152,14 +152,14 @@ class _Notice:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_BOUNCE))
         if self._flags & _USR_VRFY:
-            return (yield from self._trace(dsn._replace(action="undeliverable")))
+            return (yield from self._trace(dsn.with_action("undeliverable")))
         settings = self._settings
         if settings.soft_bounce:
             service, status_word = settings.defer_service_name, "SOFTBOUNCE"
             dsn = dsn._replace(status="4" + dsn.status[1:], action="delayed")
         else:
             service, status_word = settings.bounce_service_name, "bounced"
-            dsn = dsn._replace(action="failed")
+            dsn = dsn.with_action("failed")
         if (yield from self._append(service, dsn)) and (
             not self._flags & _RECORD or (yield from self._trace(dsn))
         ):
@@ -173,8 +173,8 @@ class _Notice:
         if self._flags & _MTA_VRFY:
             return (yield from self._verify(dsn, "undeliverable", _VERIFY_DEFER))
         if self._flags & _USR_VRFY:
-            return (yield from self._trace(dsn._replace(action="undeliverable")))
-        dsn = dsn._replace(action="delayed")
+            return (yield from self._trace(dsn.with_action("undeliverable")))
+        dsn = dsn.with_action("delayed")
         service = self._settings.defer_service_name
         if not (yield from self._append(service, dsn)):
             self._warn_of(service)
@@ -195,7 +195,7 @@ class _Notice:
         )
         times = bool(wants_record) + bool(notify & NOTIFY_SUCCESS)
         if times and not dsn.action:
-            dsn = dsn._replace(action="delivered")
+            dsn = dsn.with_action("delivered")
         for _ in range(times):
             if not (yield from self._trace(dsn)):
                 return False

@@ -137,13 +137,15 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
         if severity:
             head += f"{severity}: "
         waiting.append(wire(head) + text[:MAX_TEXT_BYTES])
-        with suppress(OSError):
+        try:
             while waiting:
                 try:
                     (connection or connect()).send(waiting[0])
                 except OSError:
                     connect().send(waiting[0])
                 waiting.popleft()
+        except OSError:
+            pass  # not now
 
     return write
 

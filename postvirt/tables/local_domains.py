@@ -24,6 +24,8 @@ from postvirt.tables.folding import fold
 from postvirt.tables.match_list import MatchList, is_plain
 from postvirt.tables.open_tables import OpenTables
 
+# Mail for unknown users has few domains, and each of them is asked for often.
+_MOST_KNOWN = 100
 _IPV6_PREFIX = b"ipv6:"
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
@@ -55,9 +57,24 @@ class LocalDomains:
         self._opened = opened
         self._destinations = self._list() if is_plain(mydestination) else None
         self._addresses: frozenset[Address] | None = None
+        self._known: dict[bytes, bool] | None = None
+        if self._destinations is not None:  # a table may say something else next time
+            self._known = {}
 
     def is_local(self, domain: bytes) -> bool:
         """Whether the domain is local; one dot at its end is ignored."""
+        if self._known is None or domain.startswith(
+            b"["
+        ):  # which may be worth a warning
+            return self._decide(domain)
+        answer = self._known.get(domain)
+        if answer is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            answer = self._known[domain] = self._decide(domain)
+        return answer
+
+    def _decide(self, domain: bytes) -> bool:
         if fold(domain, utf8=self._utf8) == self._myorigin:
             return True
         domain = domain.removesuffix(b".")

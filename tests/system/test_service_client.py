@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from postvirt.engine.engine import Engine
-from postvirt.system import descriptors
+from postvirt.system import descriptors, service_client
 from postvirt.system.service_client import exchange
 
 SERVICE = "private/bounce"
@@ -313,7 +313,7 @@ def test_a_connection_that_cannot_be_made_for_want_of_descriptors_is_logged(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patched:
-        patched.setattr(socket, "socket", fail)
+        patched.setattr(service_client, "socket", fail)
         assert ask() is None
     assert logged.lines == [
         "warning: connect to private/bounce: Too many open files",

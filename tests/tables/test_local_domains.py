@@ -197,3 +197,28 @@ def test_many_local_domains_are_read_before_a_process_forks():
         return steps_of(lambda: local.is_local(b"other.test"))
 
     assert first_question(10_000) == first_question(10)
+
+
+def test_a_domain_that_was_asked_for_is_known():
+    local = make(mydestination="dest.test")
+    first = steps_of(lambda: local.is_local(b"other.test"))
+    assert 2 * steps_of(lambda: local.is_local(b"other.test")) < first
+    # As many domains as somebody sends mail for do not fill the memory.
+    for number in range(1000):
+        assert not local.is_local(b"a%d.test" % number)
+    assert steps_of(lambda: local.is_local(b"other.test")) >= first
+    assert local.is_local(b"dest.test")
+
+
+def test_a_table_is_asked_each_time(monkeypatch):
+    local = make(mydestination="environ:all")
+    assert not local.is_local(b"dest.test")
+    monkeypatch.setenv("dest.test", "x")
+    assert local.is_local(b"dest.test")
+
+
+def test_a_warning_about_an_address_comes_each_time(logged):
+    local = make()
+    for _ in range(2):
+        assert not local.is_local(b"[1.2.3.400]")
+        assert len(logged.take()) == 1
