@@ -71,6 +71,7 @@ class Confinement(NamedTuple):
     """What the watchdog process has prepared.
 
     for_good    the watchdog process may send signals to a process that is not root's
+    may_change  capset(2) works here
     filter      None where there is none
     missing     what the machine lacks, for people
     places      the directories that can be written to as file modes allow, with the
@@ -78,6 +79,7 @@ class Confinement(NamedTuple):
     """
 
     for_good: bool
+    may_change: bool
     filter: Filter | None
     missing: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
@@ -88,7 +90,7 @@ class Confinement(NamedTuple):
         A process that root did not start stays the user that it is.
         """
         rules = _rules(self.places) if self.places else None
-        privileges.confine(owner, for_good=self.for_good)
+        privileges.confine(owner, for_good=self.for_good, may_change=self.may_change)
         seccomp.refuse_new_privileges()
         if rules:
             rules.enforce()
@@ -134,11 +136,12 @@ def prepare(
 def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confinement:
     """The confinement that this machine is able to give."""
     missing = []
-    for_good = True
+    for_good = may_change = True
     if privileges.is_root():
         why_not = _why_not_for_good()
         for_good = not why_not
-        if not capabilities.may_change():
+        may_change = capabilities.may_change()
+        if not may_change:
             missing.append("root is their effective user: capset is refused")
         elif why_not:
             missing.append(f"root is their real user: {why_not}")
@@ -158,7 +161,7 @@ def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confin
         except landlock.UnavailableError as error:
             missing.append(f"postvirt_mailbox_directories has no effect: {error}")
             places = ()
-    return Confinement(for_good, calls, tuple(missing), places)
+    return Confinement(for_good, may_change, calls, tuple(missing), places)
 
 
 def _without(numbers: range, number: int) -> Iterator[range]:

@@ -40,6 +40,8 @@ _SECURE_BITS = 0b1110_1111
 # Whether `bind` has been called, by this process or the one that forked it.
 _is_bound = False
 
+_HEADER = struct.pack("=Ii", _VERSION_3, 0)  # 0: the calling thread
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
@@ -92,14 +94,13 @@ def with_also(capability: int) -> Iterator[None]:
         _set(*before)
 
 
-def keep_only(capabilities: Collection[int]) -> None:
-    """Give up all others for good: no capability is inherited or ambient either."""
-    mask = _mask(capabilities)
-    _set(mask, mask, 0)
+def keep_for_others() -> None:
+    """Give up all but FOR_OTHERS for good: nothing is inherited or ambient either."""
+    _check(_libc.capset(_HEADER, _FOR_OTHERS_ALONE))
 
 
 def lock() -> None:
-    """Keep what is permitted when the user changes, until `keep_only` decides.
+    """Keep what is permitted when the user changes, until `keep_for_others`.
 
     Where CAP_SETPCAP is in effect, no change of the user gives a capability back from
     now on, and no program obtains one by being executed.
@@ -127,7 +128,7 @@ def bind() -> None:
 
 def _sets() -> tuple[int, int, int]:
     found = ctypes.create_string_buffer(_SETS.size)
-    _check(_libc.capget(_header(), found))
+    _check(_libc.capget(_HEADER, found))
     words = _SETS.unpack(found)
     return (
         words[0] | words[3] << 32,
@@ -137,12 +138,12 @@ def _sets() -> tuple[int, int, int]:
 
 
 def _set(*sets: int) -> None:
+    _check(_libc.capset(_HEADER, _packed(*sets)))
+
+
+def _packed(*sets: int) -> bytes:
     low = [one & 0xFFFF_FFFF for one in sets]
-    _check(_libc.capset(_header(), _SETS.pack(*low, *(one >> 32 for one in sets))))
-
-
-def _header() -> bytes:
-    return struct.pack("=Ii", _VERSION_3, 0)  # 0: the calling thread
+    return _SETS.pack(*low, *(one >> 32 for one in sets))
 
 
 def _mask(capabilities: Collection[int]) -> int:
@@ -153,3 +154,7 @@ def _check(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+# Made once for all workers.
+_FOR_OTHERS_ALONE = _packed(_mask(FOR_OTHERS), _mask(FOR_OTHERS), 0)

@@ -50,23 +50,24 @@ def settle(owner: Owner) -> None:
     _settle_files(owner)
 
 
-def confine(owner: Owner, *, for_good: bool) -> None:
+def confine(owner: Owner, *, for_good: bool, may_change: bool) -> None:
     """Work as this user, with no right but to work on files as others.
 
     for_good    real and saved user change as well, so that only root with CAP_KILL can
                 send this process a signal, besides the user itself
+    may_change  what capabilities.may_change says here
     Does nothing for a process that was not started as root.
     """
     if not is_root():
         return
     os.setgroups(())
-    if capabilities.may_change():
+    if may_change:
         capabilities.lock()
         if for_good:
             _change_for_good(owner)
         else:
             _take_effective(owner)
-        capabilities.keep_only(FOR_OTHERS)
+        capabilities.keep_for_others()
     _settle_files(owner)
 
 

@@ -22,6 +22,7 @@ import ctypes
 import errno
 import os
 import stat
+from _ctypes import dlclose
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -203,8 +204,10 @@ class _Rules:
         self._library.seccomp_attr_set(self._context, _OPTIMIZE, _AS_A_TREE)
 
     def release(self) -> None:
-        """Free its memory."""
+        """Free its memory, and forget the library."""
         self._library.seccomp_release(self._context)
+        # Every mapping costs each worker several microseconds.
+        dlclose(self._library._handle)  # noqa: SLF001 - no public way
 
     def number_of(self, name: str) -> int:
         """The number of a system call; negative if this machine does not have it."""

@@ -45,7 +45,7 @@ def test_what_is_missing_is_logged_once(
 @pytest.mark.root
 def test_without_a_filter_a_worker_works_all_the_same() -> None:
     def work() -> tuple[int, int]:
-        confinement.Confinement(True, None, ()).begin(MAIL_OWNER)
+        confinement.Confinement(True, True, None).begin(MAIL_OWNER)
         with acting_as(RECIPIENT):
             return os.getuid(), file_identity.uid()
 
@@ -152,7 +152,9 @@ def test_a_filter_that_cannot_be_loaded_stops_no_mail() -> None:
         lines = Log()
         log.start(lines)
         broken = seccomp.Filter(b"\xff" * 8, seccomp.make_filter().call)
-        confinement.Confinement(True, broken).begin(Owner(os.getuid(), os.getgid()))
+        confinement.Confinement(True, True, broken).begin(
+            Owner(os.getuid(), os.getgid())
+        )
         return lines.lines
 
     (line,) = in_child(work)

@@ -169,7 +169,7 @@ def test_a_lookup_is_made_as_mail_owner_whoever_the_worker_acts_as() -> None:
             seen.append((file_identity.uid(), file_identity.gid()))
             return found
 
-        privileges.confine(MAIL_OWNER, for_good=True)
+        privileges.confine(MAIL_OWNER, for_good=True, may_change=True)
         lookups = Lookups(lambda: resolve)
         lookups.ask(b"user@example.com", lambda *_: None)
         tables.asked.acquire(timeout=PATIENCE_SECONDS)

@@ -75,7 +75,7 @@ def test_a_confined_process_keeps_two_capabilities(
         if not may_lock:
             monkeypatch.setattr("postvirt.system.capabilities.may_lock", lambda: False)
         before = capabilities()["Bnd"]
-        privileges.confine(MAIL_OWNER, for_good=for_good)
+        privileges.confine(MAIL_OWNER, for_good=for_good, may_change=True)
         root = MAIL_OWNER.uid if for_good else 0
         identity = kernel_identity()
         assert identity["Uid"] == [root, MAIL_OWNER.uid, root, MAIL_OWNER.uid]
@@ -98,7 +98,7 @@ def test_a_confined_process_keeps_two_capabilities(
 @pytest.mark.root
 def test_no_change_of_the_user_gives_a_confined_process_a_capability_back() -> None:
     def work() -> None:
-        privileges.confine(MAIL_OWNER, for_good=True)
+        privileges.confine(MAIL_OWNER, for_good=True, may_change=True)
         os.setresuid(0, 0, 0)  # only system.seccomp prevents this
         assert capabilities()["Eff"] == capabilities()["Prm"] == FOR_OTHERS
         with pytest.raises(PermissionError):

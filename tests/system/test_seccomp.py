@@ -6,6 +6,8 @@ import ctypes
 import errno
 import os
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -67,6 +69,15 @@ def test_every_call_that_is_refused_has_a_number_somewhere() -> None:
         if library.seccomp_syscall_resolve_name(name.encode()) == -1
     ]
     assert set(unknown) <= {"open_tree_attr"}  # it is newer than the library
+
+
+def test_the_library_does_not_stay_in_memory() -> None:
+    code = """
+from postvirt.system.seccomp import make_filter
+print(bool(make_filter().program), "libseccomp" in open("/proc/self/maps").read())
+"""
+    shown = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert shown == "True False\n"
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,7 +214,7 @@ def test_neither_does_a_worker(monkeypatch):
     table = open_table("environ:x", TableOptions())
 
     def work() -> bytes | None:
-        privileges.confine(MAIL_OWNER, for_good=True)
+        privileges.confine(MAIL_OWNER, for_good=True, may_change=True)
         return table.lookup(b"postvirt_test")
 
     assert in_child(work) is None
