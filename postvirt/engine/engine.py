@@ -19,15 +19,16 @@ import heapq
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar, assert_never
 
 from postvirt.engine.at_once import Groups
+from postvirt.engine.batches import Batches
 from postvirt.engine.group_commit import Disks
 from postvirt.engine.lookup_threads import Lookups
-from postvirt.engine.tasks import Batches, Task, Then, Wait
+from postvirt.engine.tasks import Task, Then, Wait
 from postvirt.model.effects import (
     AtOnce,
     Batch,
@@ -60,9 +61,6 @@ _WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
 # So many timers may be over before they are dropped.
 _MANY_TIMERS = 500
 
-# The most items in one batch: it may hold a lock that other programs wait for.
-MOST_BATCHED = 64
-
 
 class StoppingError(Exception):
     """The process is to stop, and what a delivery waits for may never come."""
@@ -92,14 +90,13 @@ class Engine:
         self._disks = Disks(on_commit)
         self._runnable: deque[tuple[Task, Any, BaseException | None]] = deque()
         self._at_once = Groups(self._runnable)
+        self._batches = Batches(self._runnable)
         self._waits: dict[int, Wait] = {}
         self._timers: list[tuple[float, int, Wait]] = []
         self._timer_number = 0
         self._most_timers = _MANY_TIMERS
         self._branches: deque[Task] = deque()
         self._branches_running = 0
-        self._batches: dict[Hashable, Batches] = {}
-        self._gathered: dict[Hashable, Batches] = {}  # those that can begin
         self._is_stopping = False
         self._shortage = Shortage("wait for a client or a service")
         self._watchers: dict[int, Callable[[], None]] = {}
@@ -171,10 +168,8 @@ class Engine:
                 self._advance(task, answer, error)
             if self._at_once.perform():
                 continue
-            if self._gathered:
-                self._begin_batches()
-                if self._runnable:
-                    continue
+            if self._batches.begin():  # all deliveries had the time to join
+                continue
             if not self._disks.has_work:
                 return
             # A delivery that can go on by now may have something for the same commit.
@@ -226,7 +221,7 @@ class Engine:
             case Together(branches):
                 self._run_together(task, branches)
             case Batch():
-                self._gather(task, effect)
+                self._batches.add(task, effect)
             case _:
                 assert_never(effect)
 
@@ -266,42 +261,6 @@ class Engine:
         while self._branches and self._branches_running < MOST_BRANCHES:
             self._branches_running += 1
             self._resume(self._branches.popleft())
-
-    def _gather(self, task: Task, effect: Batch) -> None:
-        key, item, perform = effect
-        batches = self._batches.get(key)
-        if batches is None:
-            batches = self._batches[key] = Batches(perform)
-        batches.waiting.append((item, task))
-        if not batches.is_under_way:
-            self._gathered[key] = batches
-
-    def _begin_batches(self) -> None:
-        """Begin what has gathered, now that all deliveries had the time to join."""
-        gathered, self._gathered = self._gathered, {}
-        for key, batches in gathered.items():
-            self._begin(key, batches)
-
-    def _begin(self, key: Hashable, batches: Batches) -> None:
-        count = min(len(batches.waiting), MOST_BATCHED)
-        items = [batches.waiting.popleft() for _ in range(count)]
-
-        def end(results: Sequence[Any] | None, error: BaseException | None) -> None:
-            batches.is_under_way = False
-            if batches.waiting:
-                self._gathered[key] = batches
-            else:
-                del self._batches[key]
-            for number, (_, task) in enumerate(items):
-                result = error if results is None else results[number]
-                if isinstance(result, BaseException):
-                    self._resume(task, error=result)
-                else:
-                    self._resume(task, result)
-
-        batches.is_under_way = True
-        steps = batches.perform([item for item, _ in items])
-        self._runnable.append((Task(steps, end), None, None))
 
     def _wait_ready(self, task: Task, effect: Ready) -> None:
         if effect.can_be_abandoned and self._is_stopping:

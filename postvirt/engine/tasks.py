@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from postvirt.model.effects import Steps
@@ -40,16 +39,3 @@ class Wait:
         self.can_be_abandoned = can_be_abandoned
         self.can_be_cut_short = can_be_cut_short
         self.is_over = False
-
-
-class Batches:
-    """The items of one key that wait, and whether a batch of them is under way."""
-
-    __slots__ = ("is_under_way", "perform", "waiting")
-
-    def __init__(
-        self, perform: Callable[[Sequence[Any]], Steps[Sequence[Any]]]
-    ) -> None:
-        self.perform = perform
-        self.waiting: deque[tuple[Any, Task]] = deque()
-        self.is_under_way = False

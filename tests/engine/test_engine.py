@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from postvirt.codec.announcement import DELIVERY_STATUS
-from postvirt.engine.engine import MOST_BATCHED, MOST_BRANCHES, Engine
+from postvirt.engine.batches import MOST_BATCHED
+from postvirt.engine.engine import MOST_BRANCHES, Engine
 from postvirt.model.effects import (
     Batch,
     Durable,
