@@ -89,7 +89,7 @@ class Engine:
         self._lookups = lookups
         self._disks = Disks(on_commit)
         self._runnable: deque[tuple[Task, Any, BaseException | None]] = deque()
-        self._at_once = Groups(self._runnable)
+        self._at_once = Groups(self._runnable, self._disks.write_out_now)
         self._batches = Batches(self._runnable)
         self._waits: dict[int, Wait] = {}
         self._timers: list[tuple[float, int, Wait]] = []
@@ -196,7 +196,7 @@ class Engine:
     def _perform(self, task: Task, effect: Effect) -> None:
         match effect:
             case AtOnce():
-                self._at_once.add(task, effect)
+                self._at_once.add(task, effect, is_alone=self.clients == 1)
             case Written() | Durable():
                 self._disks.add(effect, self._resuming(task))
             case Ready():

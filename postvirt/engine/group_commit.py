@@ -56,7 +56,7 @@ from typing import Final
 
 from postvirt.engine.commits import Commits, Errors, commit_file_system
 from postvirt.model.effects import Durable, Written
-from postvirt.system import durability
+from postvirt.system import durability, whereabouts
 from postvirt.system.file_systems import FileSystems
 
 # In one message. Less than that is written out in a few milliseconds.
@@ -111,6 +111,27 @@ class Disks:
         else:
             disk = self._disk(effect.device, has_log=effect.has_its_names)
             disk.uncommitted.append((effect, tell))
+
+    def write_out_now(self, effect: Written) -> bool:
+        """Write out the file of a delivery that is alone; False: it is to be handed in.
+
+        That is so if it is large, or on a disk that is unknown or has no log.
+        Raises: OSError.
+        """
+        mailbox = effect.mailbox
+        if (
+            mailbox is None
+            or effect.size_bytes >= MUCH_BYTES
+            or not self.file_systems.are_known_to_order_names(effect.device)
+            or self.commits.hang(mailbox)
+        ):
+            return False
+        whereabouts.notes.enter(mailbox.path, mailbox.owner.uid, commits=True)
+        [error] = durability.write_out([effect.fd])
+        whereabouts.notes.enter(mailbox.path, mailbox.owner.uid)
+        if error is not None:
+            raise error
+        return True
 
     def work(self, *, in_background: bool) -> None:
         """Write everything out; for a disk where there is nothing to write, commit.

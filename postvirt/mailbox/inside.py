@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError
-from postvirt.model.effects import AtOnce
+from postvirt.model.effects import AtOnce, WriteOut
 from postvirt.model.mailbox import Mailbox
 from postvirt.system import privileges, whereabouts
 
@@ -57,13 +57,16 @@ class inside:  # noqa: N801 - used like a function
         whereabouts.notes.leave()
 
 
-def together_inside(mailbox: Mailbox, act: Act) -> AtOnce:
+def together_inside(
+    mailbox: Mailbox, act: Act, alone: Callable[[WriteOut], None] | None = None
+) -> AtOnce:
     """Do this inside the mailbox, in one block with what others do there as its owner.
 
+    alone is what to do instead without others, as in AtOnce.
     What an act raises is raised for its own delivery. An identity that cannot be taken
     is an error of all of them.
     """
-    return AtOnce(mailbox.owner, (mailbox, act), _act_as_owner)
+    return AtOnce(mailbox.owner, (mailbox, act), _act_as_owner, alone)
 
 
 def _act_as_owner(items: Sequence[tuple[Mailbox, Act]]) -> list[_Became]:

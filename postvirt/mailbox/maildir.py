@@ -20,6 +20,7 @@ import errno
 import itertools
 import os
 import time
+from collections.abc import Callable
 
 from postvirt.mailbox.errno_dsn import (
     PLACE,
@@ -36,7 +37,7 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
-from postvirt.model.effects import Directory, Durable, Steps, Written
+from postvirt.model.effects import Directory, Durable, Steps, WriteOut, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.text import text
@@ -62,16 +63,16 @@ def deliver_to_maildir(
     mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
 ) -> Steps[Result]:
     """Deliver; hostname is the last part of the file's name."""
-    file = MaildirFile(mailbox, hostname)
+    file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
     try:
+        write = _writing(file, envelope, content)
         with step(PLACE, CREATING, file.tmp):
-            yield together_inside(mailbox, _writing(file, envelope, content))
-        with step(WRITE, WRITING):
-            has_its_names: bool = yield Written(
-                file.fd, file.device, content.queue_file_bytes, mailbox
-            )
-        with step(PLACE, CREATING, file.new):
-            yield together_inside(mailbox, _publishing(file, has_its_names))
+            yield together_inside(mailbox, write, _delivering(file, write))
+        if not file.is_in_new:
+            with step(WRITE, WRITING):
+                has_its_names: bool = yield file.written()
+            with step(PLACE, CREATING, file.new):
+                yield together_inside(mailbox, _publishing(file, has_its_names))
         with step(WRITE, WRITING):
             yield file.durable()
     except DeliveryFailedError as failed:
@@ -91,6 +92,21 @@ def _writing(file: MaildirFile, envelope: Envelope, content: Content) -> Act:
         with step(WRITE, WRITING):
             chunks = content.chunks(quote_from=False)
             write_message(file.fd, envelope_headers(envelope), chunks, b"")
+
+    return act
+
+
+def _delivering(file: MaildirFile, write: Act) -> Callable[[WriteOut], None]:
+    """For a delivery that is alone: all but the commit with one change of identity."""
+
+    def act(write_out: WriteOut) -> None:
+        with inside(file.mailbox):
+            write()
+            with step(WRITE, WRITING):
+                is_written = write_out(file.written())
+            if is_written:
+                with step(PLACE, CREATING, file.new):
+                    file.publish(has_its_names=True)
 
     return act
 
@@ -130,10 +146,13 @@ def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
 class MaildirFile:
     """One file on its way from tmp/ to new/; its methods run as the owner."""
 
-    def __init__(self, mailbox: Mailbox, hostname: bytes) -> None:
+    def __init__(
+        self, mailbox: Mailbox, hostname: bytes, queue_file_bytes: int = 0
+    ) -> None:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
         self._maildir = maildir = mailbox.path
-        self._mailbox = mailbox
+        self.mailbox = mailbox
+        self._queue_file_bytes = queue_file_bytes
         self._hostname = hostname
         self._seconds = seconds
         self._microseconds = nanoseconds // 1000
@@ -144,7 +163,7 @@ class MaildirFile:
         self.fd = self.device = -1
         self.is_kept = False
         self._has_its_names = True
-        self._is_in_tmp = self._is_in_new = False
+        self._is_in_tmp = self.is_in_new = False
         self._made: list[bytes] = []
         self._directories: list[Directory] = []
         self._everything = False
@@ -167,7 +186,7 @@ class MaildirFile:
     @property
     def name(self) -> bytes:
         """Where the file is."""
-        return self.new if self._is_in_new else self.tmp
+        return self.new if self.is_in_new else self.tmp
 
     def name_in_new(self, device: int, inode: int) -> bytes:
         """The path in new/ of a file with this device and inode."""
@@ -203,21 +222,25 @@ class MaildirFile:
             for path in reversed(self._made):  # from the leaf up
                 self._open_directory(os.path.dirname(path) or b"/")
 
+    def written(self) -> Written:
+        """The writing out to wait for before the file may move to new/."""
+        return Written(self.fd, self.device, self._queue_file_bytes, self.mailbox)
+
     def durable(self) -> Durable:
         """The commit to wait for before the message may be reported as delivered."""
         return Durable(
             self.fd,
             self.device,
             self._has_its_names,
-            named_by=self._mailbox.owner.uid,
+            named_by=self.mailbox.owner.uid,
             directories=tuple(self._directories),
             everything=self._everything,
-            mailbox=self._mailbox,
+            mailbox=self.mailbox,
         )
 
     def remove(self) -> None:
         """Remove a file that must not be delivered."""
-        if self._is_in_new:
+        if self.is_in_new:
             try:
                 os.unlink(self.new)
             except OSError as error:
@@ -242,7 +265,7 @@ class MaildirFile:
     def _rename(self) -> None:
         """Move in one step, if the file system can."""
         if rename_to_new_name(self.tmp, self.new):
-            self._is_in_tmp, self._is_in_new = False, True
+            self._is_in_tmp, self.is_in_new = False, True
         else:
             self._link()
 
@@ -258,7 +281,7 @@ class MaildirFile:
                 f"sane_link({text(self.tmp)},{text(self.new)}): "
                 "worked around spurious NFS error"
             )
-        self._is_in_new = True
+        self.is_in_new = True
         self._remove_from_tmp()
 
     def _remove_from_tmp(self) -> None:

@@ -43,6 +43,11 @@ class Written:
         self.mailbox: Final = mailbox
 
 
+# Does it without delay: True as an answer is that of Written, False means that it was
+# not done and has to be yielded. Raises OSError.
+WriteOut = Callable[[Written], bool]
+
+
 class Directory(NamedTuple):
     """An open directory, and which one it is."""
 
@@ -206,9 +211,11 @@ class AtOnce:
     perform   does all of it. It receives the items and returns what became of each, in
               the same order: the answer and None, or anything and the exception to
               throw.
+    alone     what to do instead when there is no other delivery, which may have its
+              files written out at once
     """
 
-    __slots__ = ("item", "key", "perform")
+    __slots__ = ("alone", "item", "key", "perform")
 
     def __init__(
         self,
@@ -217,10 +224,12 @@ class AtOnce:
         perform: Callable[
             [Sequence[Any]], Sequence[tuple[object, BaseException | None]]
         ],
+        alone: Callable[[WriteOut], None] | None = None,
     ) -> None:
         self.key: Final = key
         self.item: Final = item
         self.perform: Final = perform
+        self.alone: Final = alone
 
 
 Effect = (

@@ -51,6 +51,10 @@ class FileSystems:
             known = self._known[device] = self._look_up(device)
         return known
 
+    def are_known_to_order_names(self, device: int) -> bool:
+        """The same, but False if nothing has asked for this device before."""
+        return self._known.get(device, False)
+
     def type_of(self, device: int) -> str:
         """The type of the file system on a device, "" if it is not mounted here."""
         if self._mounts < 0:

@@ -16,6 +16,7 @@ from postvirt.model.effects import (
     Pause,
     Steps,
     Together,
+    WriteOut,
     Written,
 )
 
@@ -107,6 +108,47 @@ def test_a_client_alone_is_served_before_it_is_waited_for_anything(
 ) -> None:
     assert engine.run(steps(AtOnce("a", 1, work), AtOnce("a", 2, work))) == [1, 2]
     assert work.groups == [[1], [2]]
+
+
+class Alone:
+    """What a client does that is alone: it asks for a file to be written out."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.answers: list[bool] = []
+        self._failure = failure
+
+    def __call__(self, write_out: WriteOut) -> None:
+        self.answers.append(write_out(Written(NO_FD, 0)))
+        if self._failure is not None:
+            raise self._failure
+
+
+def test_a_client_alone_may_have_a_file_written_out(engine: Engine, work: Work) -> None:
+    """But not on a disk of which nothing is known."""
+    alone = Alone()
+    effects = AtOnce("a", 1, work, alone), AtOnce("a", 2, work, alone)
+    assert engine.run(steps(*effects)) == [None, None]
+    assert alone.answers == [False, False]
+    assert work.groups == []
+
+
+def test_what_it_raises_is_raised_for_this_client(engine: Engine, work: Work) -> None:
+    error = KeyError()
+    assert engine.run(caught(AtOnce("a", 1, work, Alone(error)))) is error
+
+
+def test_with_another_client_or_recipient_none_is_alone(
+    engine: Engine, work: Work
+) -> None:
+    def one(number: int) -> Steps[object]:
+        return steps(AtOnce("a", number, work, alone), Pause(0))
+
+    alone = Alone()
+    serve(engine, one(1), one(2))
+    engine.run(steps(Together([one(3), one(4)])))
+    serve(engine, one(5), steps(Pause(0.01)))
+    assert work.groups == [[1, 2], [3, 4], [5]]
+    assert alone.answers == []
 
 
 def test_it_is_done_before_batches_begin_and_files_are_written_out(

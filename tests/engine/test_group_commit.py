@@ -20,7 +20,7 @@ from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Directory, Durable, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Deferred, Delivered, Outcome
-from postvirt.system import durability, log, privileges
+from postvirt.system import durability, file_identity, log, privileges, whereabouts
 from postvirt.system.async_commit import AsyncCommits
 from tests.harness.background import Background, Told
 from tests.harness.child import (
@@ -48,8 +48,11 @@ ALL = WITH_LOG | OTHERS
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 LOCKING = Locking(frozenset({"fcntl", "dotlock"}), 5, 1.0, 500)
 
-# What the kernel is asked for: "write" begins to write a file out, "wait" waits for it,
-# "sync" commits it. With the name of the file or directory.
+NO_FD = 1_000_000
+
+# What the kernel is asked for: "write" begins to write a file out, "wait" waits for it
+# ("wait inside" as the owner, in the block in which it is written), "sync" commits it.
+# With the name of the file or directory.
 Calls = list[tuple[str, str]]
 
 
@@ -76,7 +79,10 @@ def record(monkeypatch: pytest.MonkeyPatch, failing: int = 0) -> Calls:
     submit = AsyncCommits.submit
 
     def note_range(fd: int, offset: int, size: int, flags: int) -> int:
-        calls.append(("write" if flags == durability._WRITE else "wait", name_of(fd)))
+        call = "write" if flags == durability._WRITE else "wait"
+        if file_identity.uid() != MAIL_OWNER.uid:
+            call = "wait inside"
+        calls.append((call, name_of(fd)))
         result: int = sync_file_range(fd, offset, size, flags)
         return result
 
@@ -213,6 +219,71 @@ def test_one_message_is_one_commit(ground: Path, mount: Mount) -> None:
     done = deliver(ground, mount, partial(maildir, name="box"))
     assert all_are(Delivered, done.outcomes, 1)
     assert done.calls == [("wait", "box/tmp"), ("sync", "box/new")]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", ALL.values(), ids=ALL)
+def test_alone_it_is_written_out_where_it_is_written(
+    ground: Path, mount: Mount
+) -> None:
+    """On a disk with a log that is known; a large one waits for its turn."""
+
+    def both(home: Path) -> Steps[Outcome]:
+        large = Chunks(b"x\n")
+        large.queue_file_bytes = MUCH_BYTES
+        for name, content in ("first", None), ("large", large), ("small", None):
+            outcome = yield from maildir(home, name, content)
+        return outcome
+
+    done = deliver(ground, mount, both)
+    assert all_are(Delivered, done.outcomes, 1)
+    assert done.files == ["first/new", "large/new", "small/new"]
+    waits = [one for one in done.calls if one[0] != "sync"]
+    if mount in WITH_LOG.values():
+        assert waits == [
+            ("wait", "first/tmp"),
+            ("wait", "large/tmp"),
+            ("wait inside", "small/tmp"),
+        ]
+    else:
+        assert waits == []
+
+
+class Notes:
+    """What the watchdog process sees."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bytes, int, bool]] = []
+
+    def enter(self, path: bytes, uid: int, *, commits: bool = False) -> None:
+        self.seen.append((path, uid, commits))
+
+    def leave(self) -> None:
+        pytest.fail("it is still there")
+
+    def beat(self) -> None:
+        pass
+
+
+def test_to_write_out_at_once_is_noted_like_a_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may take as long, and the watchdog process is to be as patient."""
+    notes = Notes()
+    monkeypatch.setattr(whereabouts, "notes", notes)
+    disks = Disks()
+    monkeypatch.setitem(disks.file_systems._known, 7, True)
+    mailbox = Mailbox(b"/mail/bob/", recipient())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        disks.write_out_now(Written(NO_FD, 7, 1, mailbox))
+    uid = mailbox.owner.uid
+    assert notes.seen == [(mailbox.path, uid, True), (mailbox.path, uid, False)]
+    for other in (
+        Written(NO_FD, 8, 1, mailbox),
+        Written(NO_FD, 7, MUCH_BYTES, mailbox),
+        Written(NO_FD, 7, 1),
+    ):
+        assert not disks.write_out_now(other)
 
 
 @pytest.mark.root

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from postvirt.errors import QueueFileError
+from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.message import Envelope
-from postvirt.model.effects import AtOnce, Durable, Effect, Steps, Written
+from postvirt.model.effects import AtOnce, Durable, Effect, Steps, WriteOut, Written
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Bounced, Deferred, Delivered, Dsn, Outcome
-from postvirt.system import whereabouts
+from postvirt.system import file_identity, whereabouts
 from tests.harness.child import (
     RECIPIENT,
     STRANGER,
@@ -342,6 +343,63 @@ def test_a_delivery_that_is_broken_off_leaves_nothing(
                 hand.run(deliver(path))
 
     as_mail_system(work)
+    assert files(path) == []
+
+
+def alone(path: Path, write_out: WriteOut) -> Outcome | Effect:
+    """A delivery that is alone: its outcome, or what it waits for after that."""
+    steps = deliver(path)
+    effect = next(steps)
+    assert isinstance(effect, AtOnce)
+    assert effect.alone is not None
+    home = file_identity.uid()
+    try:
+        try:
+            effect.alone(write_out)
+        except DeliveryFailedError as failed:
+            return steps.throw(failed)
+        finally:
+            assert file_identity.uid() == home
+        return steps.send(None)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    finally:
+        steps.close()
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_alone_it_moves_to_new_at_once_if_it_is_written_out(
+    home: Path, is_written: bool
+) -> None:
+    path = whole_maildir(home)
+    seen: list[list[str]] = []
+
+    def write_out(written: Written) -> bool:
+        assert os.fstat(written.fd).st_size > len(CONTENT)
+        seen.append([os.path.dirname(name) for name in files(path)])
+        return is_written
+
+    def work(_: Log) -> tuple[list[list[str]], bool]:
+        effect = alone(path, write_out)
+        assert not isinstance(effect, Durable) or effect.has_its_names
+        return seen, isinstance(effect, Durable)
+
+    assert as_mail_system(work) == ([["tmp"]], is_written)
+    assert files(path) == []  # it was closed before it was durable
+
+
+def test_alone_nothing_is_left_of_what_cannot_be_written_out(home: Path) -> None:
+    path = whole_maildir(home)
+
+    def fail(_: Written) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    outcome = as_mail_system(lambda _: alone(path, fail))
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.reason == (
+        "maildir delivery failed: error writing message: Input/output error"
+    )
     assert files(path) == []
 
 

@@ -5,7 +5,8 @@ long each part takes. A `TimedPostman` passes on every effect and every answer a
 and reads the clock in between. Without metrics there is none, and deliveries do not
 touch this module.
 
-The stages are those of counts.Stage. A file is being written until it is Written, and
+The stages are those of counts.Stage. A file is being written until it is to be Written
+out, by the engine or by a delivery that is alone, and
 being committed until it is Durable; a Pause is the wait for a lock. What is done for
 several recipients in one Batch, or AtOnce, counts in full for each of them.
 
@@ -21,7 +22,15 @@ from typing import Any, Protocol, TypeVar
 
 from postvirt.delivery.recipient import Deliverer
 from postvirt.mailbox.message import Content
-from postvirt.model.effects import Batch, Durable, Pause, Steps, Written
+from postvirt.model.effects import (
+    AtOnce,
+    Batch,
+    Durable,
+    Pause,
+    Steps,
+    WriteOut,
+    Written,
+)
 from postvirt.model.mailbox import Resolution
 from postvirt.model.outcome import Outcome
 from postvirt.model.report import Report
@@ -119,6 +128,13 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
     waited = written = 0
     answer: Any = None
     go_on: Callable[[Any], Any] = steps.send
+
+    def note(now: int) -> None:
+        """The writing ends, and the commit begins."""
+        nonlocal written
+        written = now
+        counts.stage(Stage.WRITE, now - began - waited, recipients)
+
     try:
         while True:
             try:
@@ -128,8 +144,9 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
                 return result
             since = _clock()
             if isinstance(effect, Written):
-                written = since
-                counts.stage(Stage.WRITE, since - began - waited, recipients)
+                note(since)
+            elif isinstance(effect, AtOnce) and effect.alone is not None:
+                effect = _noting(effect, note)
             elif isinstance(effect, Batch):
                 effect = effect._replace(
                     perform=partial(_timed_batch, effect.perform, counts)
@@ -148,6 +165,24 @@ def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:
         steps.close()
         if waited:
             counts.lock_wait(waited)
+
+
+def _noting(effect: AtOnce, note: Callable[[int], None]) -> AtOnce:
+    """The same, but what writes out tells when it began to."""
+    alone = effect.alone
+    assert alone is not None
+
+    def act(write_out: WriteOut) -> None:
+        def noted(written: Written) -> bool:
+            since = _clock()
+            is_written = write_out(written)
+            if is_written:
+                note(since)
+            return is_written
+
+        alone(noted)
+
+    return AtOnce(effect.key, effect.item, effect.perform, act)
 
 
 def _timed_batch(

@@ -135,7 +135,7 @@ def _hung(numbers: Sequence[int]) -> Inside | None:
 class Slot:
     """A worker's own numbers; each is written in one piece."""
 
-    __slots__ = ("_numbers", "_path", "is_shared")
+    __slots__ = ("_entered", "_numbers", "_path", "is_shared")
 
     def __init__(self, numbers: memoryview | None = None) -> None:
         """A slot of the scoreboard, or, without numbers, one that no process reads."""
@@ -144,6 +144,7 @@ class Slot:
             numbers = memoryview(bytearray(_SLOT_NUMBERS * _NUMBER_BYTES)).cast("q")
         self._numbers = numbers
         self._path = numbers[_COUNTED_NUMBERS:].cast("B")
+        self._entered = b""  # what was written there
 
     @property
     def accepts(self) -> bool:
@@ -193,11 +194,13 @@ class Slot:
         commits    it is going to commit what was written there
         """
         numbers = self._numbers
-        size = len(path)
-        if size > MOST_PATH_BYTES:
-            path, size = path[:MOST_PATH_BYTES], MOST_PATH_BYTES
-        self._path[:size] = path
-        numbers[_PATH_BYTES] = size
+        if path is not self._entered:  # one delivery enters several times
+            self._entered = path
+            size = len(path)
+            if size > MOST_PATH_BYTES:
+                path, size = path[:MOST_PATH_BYTES], MOST_PATH_BYTES
+            self._path[:size] = path
+            numbers[_PATH_BYTES] = size
         numbers[_INSIDE_UID] = uid
         numbers[_COMMITS] = commits
         numbers[_INSIDE_SINCE] = int(time.monotonic() * 1000)
@@ -250,6 +253,7 @@ class Slot:
     def clear(self) -> None:
         """Make it ready for another worker."""
         self._numbers[:] = _NOTHING
+        self._entered = b""
 
     def add(self, other: Slot) -> None:
         """Add what a worker that has ended served and counted."""

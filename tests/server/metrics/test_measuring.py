@@ -17,6 +17,7 @@ from postvirt.model.effects import (
     Pause,
     Ready,
     Steps,
+    WriteOut,
     Written,
 )
 from postvirt.model.mailbox import Mailbox, Owner, Resolution
@@ -150,6 +151,40 @@ def test_what_is_done_at_once_is_part_of_the_writing(clock, counts) -> None:
     assert go(steps, clock, 5, 0, 2, 3) == SENT
     assert seconds(counts, Stage.WRITE) == (1, 7)
     assert seconds(counts, Stage.COMMIT) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("is_written", "write", "commit"), [(True, 2, 12), (False, 9, 11)]
+)
+def test_so_is_what_is_done_alone_until_it_is_written_out(
+    clock, counts, is_written: bool, write: int, commit: int
+) -> None:
+    def alone(write_out: WriteOut) -> None:
+        clock(1)
+        assert write_out(WRITTEN) == is_written
+        clock(2)
+
+    def write_out(written: Written) -> bool:
+        assert written is WRITTEN
+        clock(4)
+        return is_written
+
+    at_once = AtOnce("key", "item", lambda items: [(None, None)], alone)
+    rest = (DURABLE,) if is_written else (WRITTEN, DURABLE)
+    steps = observed(Story(clock, (at_once, *rest)), counts)
+    effect = next(steps)
+    assert isinstance(effect, AtOnce)
+    assert (effect.key, effect.item) == ("key", "item")
+    assert effect.perform is at_once.perform
+    assert effect.alone is not None
+    effect.alone(write_out)
+    for _ in rest:
+        steps.send(None)
+        clock(5)
+    with pytest.raises(StopIteration):
+        steps.send(None)
+    assert seconds(counts, Stage.WRITE) == (1, write)
+    assert seconds(counts, Stage.COMMIT) == (1, commit)
 
 
 def test_a_commit_of_what_nobody_wrote_takes_its_own_time(clock, counts) -> None:

@@ -75,6 +75,24 @@ def test_where_a_worker_is_is_seen_by_others() -> None:
     assert spectator.look().hung == []
 
 
+def test_a_worker_that_enters_a_mailbox_again_is_there() -> None:
+    scoreboard = Scoreboard()
+    slot = scoreboard.take()
+    one, other = b"/mail/bob/", b"/mail/alice/"
+    for path in (one, one, other, one):
+        slot.enter(path, 5001)
+        inside = slot.inside()
+        assert inside is not None
+        assert inside.path == path
+        slot.leave()
+    scoreboard.give_back(slot)
+    slot = scoreboard.take()
+    slot.enter(one, 5001)
+    inside = slot.inside()
+    assert inside is not None
+    assert inside.path == one
+
+
 def test_of_a_long_path_the_beginning_is_noted() -> None:
     slot = Slot()
     slot.enter(b"/" + b"x" * 5000, 1)
