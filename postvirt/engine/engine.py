@@ -28,6 +28,7 @@ from postvirt.engine.at_once import Groups
 from postvirt.engine.batches import Batches
 from postvirt.engine.group_commit import Disks
 from postvirt.engine.lookup_threads import Lookups
+from postvirt.engine.sole_wait import SoleWait
 from postvirt.engine.tasks import Task, Then, Wait
 from postvirt.model.effects import (
     AtOnce,
@@ -101,6 +102,7 @@ class Engine:
         self._shortage = Shortage("wait for a client or a service")
         self._watchers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
+        self._sole_wait = SoleWait(self._epoll.fileno())
         commits = self._disks.commits
         if commits.fileno() >= 0:
             self.watch(commits.fileno(), commits.finish_done)
@@ -266,6 +268,13 @@ class Engine:
         if effect.can_be_abandoned and self._is_stopping:
             self._resume(task, error=StoppingError())
             return
+        if (
+            self.clients == 1
+            and not self._branches_running
+            and self._sole_wait.is_ready(effect.fd, writes=effect.writes)
+        ):
+            self._resume(task, True)
+            return
         wait = Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
         try:
             self._watch_once(
@@ -290,7 +299,7 @@ class Engine:
         if is_known:
             try:
                 return self._epoll.modify(fd, events)
-            except FileNotFoundError:  # its last wait was too long
+            except FileNotFoundError:  # a sole wait, or one that was too long
                 pass
         try:
             self._epoll.register(fd, events)

@@ -765,15 +765,15 @@ def test_clients_that_cannot_be_watched_are_served_later(
 ) -> None:
     flag = post.instance.root / "no-watches"
     agent = start(setup=_FAILING_EPOLL.format(flag=os.fspath(flag), listens=False))
-    serve(agent, post)
-    flag.touch()
-    with agent.connect() as client:
-        client.sendall(post.request())
-        waits = f"error: wait for a client or a service: {NO_WATCHES}"
-        assert agent.log_line().text == waits
-        flag.unlink()
-        assert client.recv(1000) == GREETING
-        assert client.recv(1000) == encode_reply(0)
+    with greeted(agent):  # a client that is alone is not watched
+        flag.touch()
+        with agent.connect() as client:
+            client.sendall(post.request())
+            waits = f"error: wait for a client or a service: {NO_WATCHES}"
+            assert agent.log_line().text == waits
+            flag.unlink()
+            assert client.recv(1000) == GREETING
+            assert client.recv(1000) == encode_reply(0)
 
 
 _A_MISTAKE = """
