@@ -51,9 +51,7 @@ def exchange(
         return None
     try:
         try:
-            try:
-                connection.connect(service)
-            except BlockingIOError:
+            if not _connects(connection, service):
                 yield from _connect_again(connection, service, timeout)
         except OSError as error:
             log.warning(f"connect to {service}: {log.errno_text(error)}")
@@ -76,9 +74,9 @@ def exchange(
                 yield from talk.receive(status)
                 status = _status(talk.received, start, peer)
             return status
-        except ProtocolError as error:
-            if str(error):
-                log.warning(str(error))
+        except ProtocolError as mistake:
+            if str(mistake):
+                log.warning(str(mistake))
             log.warning(f"{doing} {peer}: no valid answer")
         except OSError as error:
             log.warning(f"{doing} {peer}: {log.errno_text(error)}")
@@ -96,6 +94,15 @@ def _status(received: bytes, start: int, peer: str) -> int | NeedData:
         return cast("int", error.values[0])
 
 
+def _connects(connection: socket, service: str) -> bool:
+    """Connect; False if the service's backlog is full."""
+    try:
+        connection.connect(service)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _connect_again(connection: socket, service: str, timeout: float) -> Steps[None]:
     """Connect although the service's backlog is full.
 
@@ -104,10 +111,8 @@ def _connect_again(connection: socket, service: str, timeout: float) -> Steps[No
     deadline = time.monotonic() + timeout
     while time.monotonic() <= deadline:
         yield Pause(_CONNECT_AGAIN_SECONDS)
-        try:
-            return connection.connect(service)
-        except BlockingIOError:
-            pass
+        if _connects(connection, service):
+            return
     raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
@@ -141,9 +146,12 @@ class _Talk:
         """Write everything."""
         while data:
             try:
-                data = data[self._connection.send(data) :]
+                sent = self._connection.send(data)
             except BlockingIOError:
+                sent = 0
+            if not sent:
                 yield from self._wait(writes=True)
+            data = data[sent:]
 
     def _wait(self, *, writes: bool) -> Steps[None]:
         fd = self._connection.fileno()
