@@ -158,8 +158,8 @@ def find(owner: Owner, minimum_uid: int, places: tuple[str, ...] = ()) -> Confin
     if places:
         try:
             landlock.check_available()
-        except landlock.UnavailableError as error:
-            missing.append(f"postvirt_mailbox_directories has no effect: {error}")
+        except landlock.UnavailableError as why:
+            missing.append(f"postvirt_mailbox_directories has no effect: {why}")
             places = ()
     return Confinement(for_good, may_change, calls, tuple(missing), places)
 

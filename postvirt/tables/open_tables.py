@@ -9,6 +9,7 @@ Raises: ConfigError for what is not "type:name" (Postfix: fatal).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,6 +20,9 @@ from postvirt.tables.context import TableContext
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.text_version import TextVersion
 from postvirt.tables.unavailable import unavailable
+
+# How long what was opened before a fork is not looked after.
+_PAUSE_SECONDS: Final = 1.0
 
 
 class _Waiting:
@@ -58,6 +62,7 @@ class OpenTables:
     ) -> None:
         self._waiting: list[_Waiting] | None = [] if is_later else None
         self._ahead = ahead
+        self._looks_again_at = 0.0
         self._context = context
         self._tables: dict[str, Table] = {}
         self._texts: dict[str, Sequence[TextVersion]] = {}
@@ -78,9 +83,14 @@ class OpenTables:
             self._waiting.append(_Waiting(fill, tables))
 
     def open_ahead(self) -> None:
-        """Before a fork: open what `begin` need not open any more."""
-        if self._ahead is None or self._waiting is None:
+        """Before a fork: open what `begin` need not open any more.
+
+        Once a second is enough, because `begin` sees what has changed since.
+        """
+        now = time.monotonic()
+        if self._ahead is None or self._waiting is None or now < self._looks_again_at:
             return
+        self._looks_again_at = now + _PAUSE_SECONDS
         for one in self._waiting:
             tables = [self._find_ahead(self._ahead, *table) for table in one.tables]
             if None in tables:

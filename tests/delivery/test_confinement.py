@@ -102,7 +102,7 @@ def test_under_a_policy(
     label: str, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "label").write_text(label)
-    monkeypatch.setattr(confinement, "_LABEL", tmp_path / "label")
+    monkeypatch.setattr(confinement, "_LABEL", str(tmp_path / "label"))
     found = confinement.find(MAIL_OWNER, 100)
     assert list(found.missing) == said
     assert found.for_good == (not said)

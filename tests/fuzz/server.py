@@ -75,7 +75,7 @@ def fuzz_scoreboard(data: bytes) -> None:
     os.close(scoreboard.fd)
 
 
-class _Loop(Loop):
+class _Loop:
     """Sources that nothing waits for."""
 
     def __init__(self) -> None:

@@ -209,3 +209,25 @@ def test_a_table_that_has_changed_is_opened_by_the_worker(path: Path) -> None:
     path.write_bytes(b"a new\n")
     opened.begin()
     assert maps.find(b"a") == b"new"
+
+
+def test_what_has_changed_is_opened_again_before_a_later_fork(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = Ahead(opener().telling(refuse))
+    opened = OpenTables(opener(), is_later=True, ahead=ahead)
+    maps = open_maps("virtual_mailbox_maps", f"texthash:{path}", _OPTIONS, opened)
+    label = f"texthash:{path}(0,{_OPTIONS.flags})"
+    opened.open_ahead()
+    assert ahead.opened(label) is not None
+    path.write_bytes(b"a new\n")
+    opened.open_ahead()
+    assert ahead.opened(label) is None  # workers see to that for a second
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2)
+    opened.open_ahead()
+    found_open = ahead.opened(label)
+    assert found_open is not None
+    opened.begin()
+    assert maps.tables == (found_open.table,)
+    assert maps.find(b"a") == b"new"

@@ -21,7 +21,7 @@ import os
 import time
 from array import array
 from collections.abc import Sequence
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from postvirt.server.metrics.counts import SIZE, Counts
@@ -50,54 +50,38 @@ class Reason(StrEnum):
     HUNG = "hung"
 
 
-class _Head(IntEnum):
-    """The numbers in front; one for each reason follows them.
+# The numbers in front; one for each reason follows them. Members of enumerations would
+# take three times as long, and each is memory that a new worker has to copy.
+_CHANGES: Final = 0  # odd while numbers are being moved
+_SLOTS_USED: Final = 1  # how many have ever been
+_HEAD_SIZE: Final = 2
 
-    CHANGES     odd while numbers are being moved
-    SLOTS       how many slots have ever been used
-    """
-
-    CHANGES = 0
-    SLOTS = 1
-
-
-class _Field(IntEnum):
-    """The numbers of a slot; times are milliseconds of time.monotonic(), 0 is never.
-
-    The watchdog process writes MUST_LEAVE, IS_TAKEN, IS_WATCHED and IS_HUNG.
-    INSIDE_SINCE, INSIDE_UID, COMMITS and PATH_BYTES say in which mailbox the worker is.
-    """
-
-    ACCEPTS = 0
-    SERVED = 1
-    IN_FLIGHT = 2
-    LAST_ACCEPT = 3
-    MUST_LEAVE = 4
-    IS_TAKEN = 5
-    IS_WATCHED = 6
-    BEATS = 7
-    INSIDE_SINCE = 8
-    INSIDE_UID = 9
-    COMMITS = 10
-    PATH_BYTES = 11
-    IS_HUNG = 12
-
+# The numbers of a slot; times are milliseconds of time.monotonic(), 0 is never. The
+# watchdog process writes MUST_LEAVE, IS_TAKEN, IS_WATCHED and IS_HUNG. INSIDE_SINCE,
+# INSIDE_UID, COMMITS and PATH_BYTES say in which mailbox the worker is.
+_ACCEPTS: Final = 0
+_SERVED: Final = 1
+_IN_FLIGHT: Final = 2
+_LAST_ACCEPT: Final = 3
+_MUST_LEAVE: Final = 4
+_IS_TAKEN: Final = 5
+_IS_WATCHED: Final = 6
+_BEATS: Final = 7
+_INSIDE_SINCE: Final = 8
+_INSIDE_UID: Final = 9
+_COMMITS: Final = 10
+_PATH_BYTES: Final = 11
+_IS_HUNG: Final = 12
+_SLOT_SIZE: Final = 13
 
 # Milliseconds that no clock reaches, and that a float still has exactly.
 _NEVER: Final = 1 << 53
 
-# As plain numbers: members of an enumeration take three times as long.
-_BEATS: Final = int(_Field.BEATS)
-_INSIDE_SINCE: Final = int(_Field.INSIDE_SINCE)
-_INSIDE_UID: Final = int(_Field.INSIDE_UID)
-_COMMITS: Final = int(_Field.COMMITS)
-_PATH_BYTES: Final = int(_Field.PATH_BYTES)
-
 _REASONS: Final = list(Reason)
 _NUMBER_BYTES: Final = 8
 _LIMIT: Final = 1 << 63
-_HEAD_NUMBERS: Final = len(_Head) + len(_REASONS)
-_COUNTED_NUMBERS: Final = len(_Field) + SIZE
+_HEAD_NUMBERS: Final = _HEAD_SIZE + len(_REASONS)
+_COUNTED_NUMBERS: Final = _SLOT_SIZE + SIZE
 # The path of the mailbox follows the counts; the rest of a longer one is left out.
 MOST_PATH_BYTES: Final = 1024
 _SLOT_NUMBERS: Final = _COUNTED_NUMBERS + MOST_PATH_BYTES // _NUMBER_BYTES
@@ -127,7 +111,7 @@ def _inside(numbers: Sequence[int] | memoryview, path: bytes) -> Inside | None:
 
 def _hung(numbers: Sequence[int]) -> Inside | None:
     """The mailbox in which the worker hangs whose slot has these numbers."""
-    if not numbers[_Field.IS_HUNG]:
+    if not numbers[_IS_HUNG]:
         return None
     return _inside(numbers, array("q", numbers[_COUNTED_NUMBERS:]).tobytes())
 
@@ -149,35 +133,35 @@ class Slot:
     @property
     def accepts(self) -> bool:
         """Whether the worker accepts clients now."""
-        return bool(self._numbers[_Field.ACCEPTS])
+        return bool(self._numbers[_ACCEPTS])
 
     @accepts.setter
     def accepts(self, accepts: bool) -> None:
-        self._numbers[_Field.ACCEPTS] = accepts
+        self._numbers[_ACCEPTS] = accepts
 
     def begin(self) -> None:
         """A client was accepted."""
-        self._numbers[_Field.LAST_ACCEPT] = int(time.monotonic() * 1000)
-        self._numbers[_Field.IN_FLIGHT] += 1
+        self._numbers[_LAST_ACCEPT] = int(time.monotonic() * 1000)
+        self._numbers[_IN_FLIGHT] += 1
 
     def end(self) -> None:
         """A client was served."""
-        self._numbers[_Field.IN_FLIGHT] -= 1
-        self._numbers[_Field.SERVED] += 1
+        self._numbers[_IN_FLIGHT] -= 1
+        self._numbers[_SERVED] += 1
 
     @property
     def in_flight(self) -> int:
         """How many clients the worker serves now."""
-        return self._numbers[_Field.IN_FLIGHT]
+        return self._numbers[_IN_FLIGHT]
 
     def dismiss(self) -> None:
         """Tell the worker to accept no more clients from this moment on."""
-        self._numbers[_Field.MUST_LEAVE] = True
+        self._numbers[_MUST_LEAVE] = True
 
     @property
     def is_dismissed(self) -> bool:
         """Whether the worker was told so."""
-        return bool(self._numbers[_Field.MUST_LEAVE])
+        return bool(self._numbers[_MUST_LEAVE])
 
     def beat(self) -> None:
         """A sign of life: the worker makes progress."""
@@ -186,7 +170,7 @@ class Slot:
     @property
     def beats(self) -> int:
         """How many signs of life there have been."""
-        return self._numbers[_Field.BEATS]
+        return self._numbers[_BEATS]
 
     def enter(self, path: bytes, uid: int, *, commits: bool = False) -> None:
         """The worker is going to work in this mailbox, as this user.
@@ -216,39 +200,39 @@ class Slot:
     @property
     def is_watched(self) -> bool:
         """Whether the watchdog process looks for signs of life now and then."""
-        return bool(self._numbers[_Field.IS_WATCHED])
+        return bool(self._numbers[_IS_WATCHED])
 
     @is_watched.setter
     def is_watched(self, is_watched: bool) -> None:
-        self._numbers[_Field.IS_WATCHED] = is_watched
+        self._numbers[_IS_WATCHED] = is_watched
 
     @property
     def is_hung(self) -> bool:
         """Whether the watchdog process misses the signs of life."""
-        return bool(self._numbers[_Field.IS_HUNG])
+        return bool(self._numbers[_IS_HUNG])
 
     @is_hung.setter
     def is_hung(self, is_hung: bool) -> None:
-        self._numbers[_Field.IS_HUNG] = is_hung
+        self._numbers[_IS_HUNG] = is_hung
 
     @property
     def counts(self) -> Counts:
         """The part in which the worker counts its deliveries."""
-        return Counts(self._numbers[len(_Field) : _COUNTED_NUMBERS])
+        return Counts(self._numbers[_SLOT_SIZE:_COUNTED_NUMBERS])
 
     def read(self) -> Activity:
         """The numbers as they are now."""
         numbers = self._numbers
         return Activity(
             self.accepts,
-            numbers[_Field.SERVED],
-            numbers[_Field.IN_FLIGHT],
-            numbers[_Field.LAST_ACCEPT] / 1000,
+            numbers[_SERVED],
+            numbers[_IN_FLIGHT],
+            numbers[_LAST_ACCEPT] / 1000,
         )
 
     def take(self) -> None:
         """Mark it as a worker's."""
-        self._numbers[_Field.IS_TAKEN] = True
+        self._numbers[_IS_TAKEN] = True
 
     def clear(self) -> None:
         """Make it ready for another worker."""
@@ -257,7 +241,7 @@ class Slot:
 
     def add(self, other: Slot) -> None:
         """Add what a worker that has ended served and counted."""
-        for place in (_Field.SERVED, *range(len(_Field), _COUNTED_NUMBERS)):
+        for place in (_SERVED, *range(_SLOT_SIZE, _COUNTED_NUMBERS)):
             number = other._numbers[place]
             if number:
                 _add(self._numbers, place, number)
@@ -312,22 +296,22 @@ class Scoreboard:
             return Slot()
         slot = self._free.pop()
         # They are taken in their order, and the one that came back last is taken first.
-        self._head[_Head.SLOTS] = max(self._head[_Head.SLOTS], _SLOTS - len(self._free))
+        self._head[_SLOTS_USED] = max(self._head[_SLOTS_USED], _SLOTS - len(self._free))
         slot.take()
         return slot
 
     def give_back(self, slot: Slot) -> None:
         """The worker has ended; what it has counted stays."""
-        _add(self._head, _Head.CHANGES, 1)
+        _add(self._head, _CHANGES, 1)
         self._gone.add(slot)
         slot.clear()
-        _add(self._head, _Head.CHANGES, 1)
+        _add(self._head, _CHANGES, 1)
         if slot.is_shared:
             self._free.append(slot)
 
     def count_end(self, reason: Reason) -> None:
         """Count a worker that was replaced."""
-        _add(self._head, len(_Head) + _REASONS.index(reason), 1)
+        _add(self._head, _HEAD_SIZE + _REASONS.index(reason), 1)
 
 
 def _add(numbers: memoryview, place: int, more: int) -> None:
@@ -369,26 +353,26 @@ class Spectator:
             for begin in range(_HEAD_NUMBERS, len(numbers), _SLOT_NUMBERS)
         ]
         slots = [numbers[:_COUNTED_NUMBERS] for numbers in whole]
-        taken = [slot for slot in slots if slot[_Field.IS_TAKEN]]
+        taken = [slot for slot in slots if slot[_IS_TAKEN]]
         counts = [sum(column) for column in zip(*slots, strict=True)]
         return Totals(
             workers=len(taken),
-            accepting=sum(slot[_Field.ACCEPTS] for slot in taken),
+            accepting=sum(slot[_ACCEPTS] for slot in taken),
             hung=[inside for one in whole if (inside := _hung(one)) is not None],
-            in_flight=counts[_Field.IN_FLIGHT],
-            served=counts[_Field.SERVED],
-            ends=dict(zip(_REASONS, head[len(_Head) :], strict=True)),
-            counts=Counts(counts[len(_Field) :]),
+            in_flight=counts[_IN_FLIGHT],
+            served=counts[_SERVED],
+            ends=dict(zip(_REASONS, head[_HEAD_SIZE:], strict=True)),
+            counts=Counts(counts[_SLOT_SIZE:]),
         )
 
     def _copy(self) -> Sequence[int]:
         """The numbers of one moment, of the slots that have ever been used."""
         with memoryview(self._memory).cast("q") as numbers:
             for look in range(_MOST_LOOKS):
-                before = numbers[_Head.CHANGES]
-                used = 1 + min(max(0, numbers[_Head.SLOTS]), _SLOTS)
+                before = numbers[_CHANGES]
+                used = 1 + min(max(0, numbers[_SLOTS_USED]), _SLOTS)
                 copy = numbers[: _HEAD_NUMBERS + used * _SLOT_NUMBERS].tolist()
-                if before % 2 == 0 and before == numbers[_Head.CHANGES]:
+                if before % 2 == 0 and before == numbers[_CHANGES]:
                     break
                 # The watchdog process may wait for a processor in the midst of it.
                 time.sleep(0 if look < _QUICK_LOOKS else 0.001)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import heapq
 import itertools
 import os
 import signal
@@ -20,6 +21,9 @@ from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.system import log, processors
 from tests.harness.child import Log, in_child, open_descriptors
 from tests.harness.jobs import Jobs, Work
+
+# In server.loop: when, a number, what is called.
+Timer = tuple[float, int, Callable[[], None]]
 
 # A worker ends by itself, should its watchdog process have been ended by force.
 PATIENCE_SECONDS = 20
@@ -313,14 +317,14 @@ def test_workers_that_die_at_once_are_replaced_more_and_more_slowly(
         pauses: list[float] = []
         one = Play(die)
 
-        def call_after(seconds: float, callback: Callable[[], None]) -> None:
-            pauses.append(seconds)
+        def push(_: object, timer: Timer) -> None:
+            pauses.append(round(timer[0] - time.monotonic()))
             if len(pauses) == 9:
                 one.watchdog.stop()
             else:
-                callback()
+                timer[2]()
 
-        monkeypatch.setattr(one.loop, "call_after", call_after)
+        monkeypatch.setattr(heapq, "heappush", push)
         one.watchdog.run()
         return pauses, one.started, one.lines.lines[0].partition(" died ")[2]
 
@@ -337,22 +341,25 @@ def test_many_that_die_together_count_as_one(monkeypatch: pytest.MonkeyPatch) ->
         pauses: list[float] = []
         ends: list[Callable[[], None]] = []
         one = Play(die, count=3)
-        call_after = one.loop.call_after
+        push = heapq.heappush
 
-        def pause(seconds: float, callback: Callable[[], None]) -> None:
-            pauses.append(seconds)
-            ends.append(callback)
-            call_after(0, wait)
+        def pause(timers: list[Timer], timer: Timer) -> None:
+            if timer[2] is wait:
+                push(timers, timer)
+                return
+            pauses.append(round(timer[0] - time.monotonic()))
+            ends.append(timer[2])
+            one.loop.call_after(0, wait)
 
         def wait() -> None:
             if pids(one.watchdog):
-                call_after(0.01, wait)
+                one.loop.call_after(0.01, wait)
             elif len(pauses) == 4:
                 one.watchdog.stop()
             else:
                 ends.pop()()
 
-        monkeypatch.setattr(one.loop, "call_after", pause)
+        monkeypatch.setattr(heapq, "heappush", pause)
         one.watchdog.run()
         return pauses, one.started
 
