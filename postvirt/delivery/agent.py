@@ -57,7 +57,8 @@ class Agent:
         self.postman = postman
         self.reporter = reporter
         # Where the settings say that queue files are.
-        self.hashed_queues = tuple(map(wire, words(settings.hash_queue_names)))
+        hashed = words(settings.hash_queue_names)
+        self.hashed_queues = tuple(wire(name).lower() for name in hashed)
         self.hash_depth = settings.hash_queue_depth
 
     def serve(self, request: DeliveryRequest) -> Steps[int]:

@@ -145,7 +145,7 @@ class Postman(Deliverer):
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
     ) -> Steps[Result]:
         refusal = too_large(content.queue_file_bytes, self.settings)
-        if refusal is None:
+        if refusal is None and _hangs(mailbox) is not None:
             refusal = yield from _while_it_hangs(mailbox)
         if refusal:
             return refusal
@@ -170,10 +170,14 @@ class Postman(Deliverer):
         )
 
 
+def _hangs(mailbox: Mailbox) -> float | None:
+    return whereabouts.hung.seconds(mailbox.path, mailbox.owner.uid)
+
+
 def _while_it_hangs(mailbox: Mailbox) -> Steps[Result | None]:
     """Wait while another process hangs in the mailbox; the outcome if it stays so."""
     for looks in itertools.count(1):
-        seconds = whereabouts.hung.seconds(mailbox.path, mailbox.owner.uid)
+        seconds = _hangs(mailbox)
         if seconds is None:
             break
         if seconds > HUNG_SECONDS or looks > _LOOKS:

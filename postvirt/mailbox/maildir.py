@@ -21,6 +21,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from typing import Final
 
 from postvirt.mailbox.errno_dsn import (
     PLACE,
@@ -54,6 +55,7 @@ CREATING = "create maildir file"
 
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 # Distinguishes this process's deliveries within one second.
 _deliveries = itertools.count(1)
@@ -149,13 +151,14 @@ class MaildirFile:
     def __init__(
         self, mailbox: Mailbox, hostname: bytes, queue_file_bytes: int = 0
     ) -> None:
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        now = time.time_ns()
+        seconds = now // 1_000_000_000
         self._maildir = maildir = mailbox.path
         self.mailbox = mailbox
         self._queue_file_bytes = queue_file_bytes
         self._hostname = hostname
         self._seconds = seconds
-        self._microseconds = nanoseconds // 1000
+        self._microseconds = now // 1000 % 1_000_000
         # No other process has this process ID while the file is in tmp/.
         name = (maildir, seconds, os.getpid(), next(_deliveries), hostname)
         self.tmp = b"%btmp/%d.P%dQ%d.%b" % name
@@ -256,8 +259,7 @@ class MaildirFile:
             close(self.fd)
 
     def _create(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self.fd = os.open(self.tmp, flags, _FILE_MODE)
+        self.fd = os.open(self.tmp, _CREATE, _FILE_MODE)
 
     def _make(self, name: bytes) -> None:
         self._made += make_directories(self._maildir + name, _DIRECTORY_MODE)

@@ -99,7 +99,9 @@ def hand_over(fd: int) -> None:
 
 
 def _write_all(fd: int, parts: tuple[bytes, ...]) -> None:
-    size = sum(map(len, parts))
+    size = 0
+    for part in parts:
+        size += len(part)
     written = os.writev(fd, parts)
     if written == size:
         return

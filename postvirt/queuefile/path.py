@@ -21,8 +21,11 @@ _INODE_SEPARATOR: Final = b"z"
 def queue_path(
     queue_name: bytes, queue_id: bytes, hashed_queues: tuple[bytes, ...], depth: int
 ) -> bytes:
-    """The path of a queue file, relative to the queue directory."""
-    if queue_name.lower() not in (name.lower() for name in hashed_queues):
+    """The path of a queue file, relative to the queue directory.
+
+    hashed_queues are in lower case.
+    """
+    if queue_name.lower() not in hashed_queues:
         return queue_name + b"/" + queue_id
     spread = _spread_by(queue_id).ljust(depth, b"_")[:depth]
     levels = [spread[level : level + 1] for level in range(depth)]

@@ -26,6 +26,8 @@ from postvirt.system.descriptors import close
 
 Now = Callable[[], float]
 
+_SHARED: Final = fcntl.LOCK_SH | fcntl.LOCK_NB
+
 # struct flock of a 64-bit Linux: type, whence, start, length, pid (0 for OFD locks).
 FLOCK_STRUCTURE: Final = struct.Struct("hhqqi4x")
 
@@ -47,7 +49,7 @@ def try_flock(fd: int) -> None:
 
 def try_shared_flock(fd: int) -> None:
     """Lock the open file for reading, as the queue manager expects."""
-    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    fcntl.flock(fd, _SHARED)
 
 
 def dot_lock_path(path: bytes) -> bytes:

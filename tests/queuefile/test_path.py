@@ -7,7 +7,7 @@ import pytest
 from postvirt.queuefile.path import queue_path
 from tests.harness.libpostfix import ask
 
-HASHED = (b"deferred", b"defer", b"ACTIVE")
+HASHED = (b"deferred", b"defer", b"active")
 SAFE = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 LONG_ID = b"3XMbP50000zabc"
 
@@ -47,7 +47,7 @@ def test_paths_are_postfix_paths():
     ] + [("incoming", LONG_ID.decode(), 3)]
     answers = ask(
         [("queue_path", *case) for case in cases],
-        hash_queue_names=b", ".join(HASHED).decode(),
+        hash_queue_names="deferred, defer, ACTIVE",
     )
     for (name, queue_id, depth), answer in zip(cases, answers, strict=True):
         path = queue_path(name.encode(), queue_id.encode(), HASHED, depth)

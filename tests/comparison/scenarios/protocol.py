@@ -266,7 +266,7 @@ _SAME = (
     ),
     Scenario(
         name="queue-file-in-a-hashed-queue",
-        parameters={"hash_queue_names": "active, deferred", "hash_queue_depth": "2"},
+        parameters={"hash_queue_names": "ACTIVE, deferred", "hash_queue_depth": "2"},
         mails=(Mail(before=_hash), Mail(before=_hash)),
     ),
     Scenario(
