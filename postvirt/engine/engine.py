@@ -59,6 +59,10 @@ MOST_REST_SECONDS = 86_400.0
 _READABLE: Final = select.EPOLLIN | select.EPOLLONESHOT
 _WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
 
+# After so many commits for a client that was alone, the next one will be alone, too.
+# Before, others may be on their way, and would wait for a commit in the foreground.
+_MOST_TIMES_ALONE = 8
+
 # So many timers may be over before they are dropped.
 _MANY_TIMERS = 500
 
@@ -85,6 +89,8 @@ class Engine:
         on_commit: Callable[[int], None] | None = None,
     ) -> None:
         self.clients = 0
+        self._times_alone = _MOST_TIMES_ALONE
+        self.rested_seconds = 0.0  # how long it has waited for events, in all
         self._ipc_timeout = ipc_timeout
         self._services_announce = services_announce
         self._lookups = lookups
@@ -175,9 +181,13 @@ class Engine:
             if not self._disks.has_work:
                 return
             # A delivery that can go on by now may have something for the same commit.
-            if self.clients > 1 and self._wait_for_events(0):
-                return
-            self._disks.work(in_background=self.clients > 1)
+            if self.clients > 1:
+                self._times_alone = 0
+                if self._wait_for_events(0):
+                    return
+            self._times_alone += 1
+            in_background = self._times_alone <= _MOST_TIMES_ALONE
+            self._disks.work(in_background=in_background)
 
     def _advance(self, task: Task, answer: Any, error: BaseException | None) -> None:
         try:
@@ -345,7 +355,12 @@ class Engine:
 
     def _wait_for_events(self, seconds: float | None) -> bool:
         """Wait for events, and resume what waited for them; False if nothing did."""
-        events = self._epoll.poll(seconds)
+        if seconds == 0:
+            events = self._epoll.poll(0)
+        else:
+            began = time.monotonic()
+            events = self._epoll.poll(seconds)
+            self.rested_seconds += time.monotonic() - began
         for fd, _ in events:
             wait = self._waits.pop(fd, None)
             if wait is not None:

@@ -26,7 +26,7 @@ On any other disk: fsync of every file, then the names, then fsync of every dire
 which a name changed. That is the sequence that every file system must get right.
 
 While a commit is under way in the background, what is handed in gathers for the next
-one. A delivery that is alone is committed in the foreground.
+one. Deliveries of a client that is alone are committed in the foreground.
 
 An error is that of the deliveries whose promise rests on the descriptor that it was
 reported for, and of no others. A descriptor whose commit has failed is never committed

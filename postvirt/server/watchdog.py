@@ -94,7 +94,7 @@ class Watchdog:
     @property
     def served(self) -> int:
         """How many clients were served by workers that have ended."""
-        return self._scoreboard.served_by_the_gone
+        return self._scoreboard.gone.read().served
 
     @property
     def scoreboard_fd(self) -> int:
@@ -264,7 +264,8 @@ class Watchdog:
             one.state is not State.ACCEPTING for one in current
         ):
             return  # they are being replaced
-        change = self._workload.change(self._workers.values(), self._count)
+        gone = self._scoreboard.gone.busy_seconds
+        change = self._workload.change(self._workers.values(), self._count, gone)
         if change > 0 and self._count < self._job.most:
             if self._start_worker():
                 self._count += 1

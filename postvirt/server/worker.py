@@ -126,6 +126,7 @@ class Worker:
         self._is_listening = False
         self._idle_until = 0.0
         self._alarm_at = 0.0
+        self._counted_at, self._rested = time.monotonic(), 0.0
         self._rests_until = math.inf
         self._shortage = Shortage("accept connection")
         self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -173,6 +174,9 @@ class Worker:
         # more or less does not matter; a system call for every turn would.
         longest = self._limits.daemon_timeout / 4
         now = time.monotonic()
+        rested = self._engine.rested_seconds
+        self._parent.slot.work(now - self._counted_at - (rested - self._rested))
+        self._counted_at, self._rested = now, rested
         if now >= self._alarm_at + min(1.0, longest):
             signal.alarm(self._limits.daemon_timeout)
             self._alarm_at = now

@@ -29,6 +29,7 @@ from postvirt.model.effects import (
 from postvirt.standin.instance import Instance
 from postvirt.standin.services import Behaviour, Services
 from postvirt.system.directories import open_directory
+from tests.harness.background import Background
 from tests.harness.child import Log, in_child
 from tests.harness.effort import steps_of
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
@@ -561,3 +562,50 @@ def test_a_descriptor_that_cannot_be_forgotten_ends_nothing(engine: Engine) -> N
     os.close(reads)
     engine.unwatch(reads)
     os.close(writes)
+
+
+def committed_in_background(engine: Engine, path: Path, clients: int) -> bool:
+    """How the engine commits for so many clients at the same moment."""
+    background = Background()
+    engine._disks.commits._background = background  # type: ignore[assignment]
+    with path.open("wb") as file:
+        fd = file.fileno()
+        device = os.fstat(fd).st_dev
+        for _ in range(clients):
+            engine.start(steps(Durable(fd, device, True)), lambda _: None)
+        engine.turn(time.monotonic())
+        found = bool(background.under_way)
+        while background.under_way:
+            background.end(0)
+            engine._disks.commits.finish_done()
+        engine.turn(time.monotonic())
+    assert not engine.clients
+    return found
+
+
+def test_commits_block_only_a_client_that_has_been_alone_for_some_time(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """When several have just left together, the first that comes back is not alone."""
+    file = tmp_path / "file"
+    assert not committed_in_background(engine, file, 1)
+    assert committed_in_background(engine, file, 2)
+    assert committed_in_background(engine, file, 1)
+    ways = [committed_in_background(engine, file, 1) for _ in range(20)]
+    assert not ways[-1]
+    assert ways == sorted(ways, reverse=True)
+
+
+def test_only_waiting_for_events_is_rest(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> Steps[None]:
+        yield Pause(0.2, can_be_cut_short=False)
+        began = time.monotonic()
+        while time.monotonic() < began + 0.2:
+            pass
+
+    began = time.monotonic()
+    engine.run(work())
+    took = time.monotonic() - began
+    assert 0.19 <= engine.rested_seconds <= took - 0.2

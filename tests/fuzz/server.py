@@ -57,7 +57,7 @@ def fuzz_scoreboard(data: bytes) -> None:
     slot = scoreboard.take()
     choice, content = split(data)
     words = content + bytes(-len(content) % 8)
-    for memory in (slot._numbers, scoreboard._head, scoreboard._gone._numbers):
+    for memory in (slot._numbers, scoreboard._head, scoreboard.gone._numbers):
         view = memory.cast("B")
         place = choice % 16 * 8 if len(view) > 1000 else 0
         size = min(len(words), len(view) - place)

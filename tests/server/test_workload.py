@@ -16,35 +16,32 @@ from postvirt.system import processors
 
 
 class Machine:
-    """Workers that use parts of processors, of which so much is idle."""
+    """Workers that are busy for a part of the time, and an idle part of processors."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, workers: int, clients: int = 2
     ) -> None:
         self._now = 1000.0
         self._idle = self._ended = 0.0
-        self._used: dict[int, float] = {}
+        self._last_pid = 0
         self._workload = Workload()
         monkeypatch.setattr(time, "monotonic", lambda: self._now)
         monkeypatch.setattr(processors, "idle_seconds", lambda: self._idle)
-        monkeypatch.setattr(processors, "used_seconds", self._used.__getitem__)
-        monkeypatch.setattr(processors, "used_by_ended_children", lambda: self._ended)
         self.workers: list[WatchedWorker] = []
         for _ in range(workers):
             self.begin(clients)
 
     def begin(self, clients: int = 2) -> None:
-        pid = len(self._used) + 1
-        self._used[pid] = 0.0
+        self._last_pid += 1
         slot = Slot()
         for _ in range(clients):
             slot.begin()
-        self.workers.append(WatchedWorker(pid=pid, words_fd=-1, slot=slot, started=0))
+        worker = WatchedWorker(pid=self._last_pid, words_fd=-1, slot=slot, started=0)
+        self.workers.append(worker)
 
     def replace(self, number: int) -> None:
         """A worker ends after max_use clients, and its successor goes on."""
-        pid = self.workers.pop(number).pid
-        self._ended += self._used[pid]
+        self._ended += self.workers.pop(number).slot.busy_seconds
         self.begin()
 
     def looks(
@@ -54,14 +51,15 @@ class Machine:
         looks: int,
         seconds: float = LOOK_SECONDS,
     ) -> list[int]:
-        """What comes of so many looks; parts of the time between them are used."""
+        """What comes of so many looks; workers are busy for these parts of the time."""
         found = []
         for _ in range(looks):
             self._now += seconds
             self._idle += idle * seconds
             for worker, part in zip(self.workers, parts, strict=True):
-                self._used[worker.pid] += part * seconds
-            found.append(self._workload.change(self.workers, len(self.workers)))
+                worker.slot.work(part * seconds)
+            count = len(self.workers)
+            found.append(self._workload.change(self.workers, count, self._ended))
         return found
 
 
@@ -121,24 +119,12 @@ def test_the_last_one_stays(machine: Make) -> None:
     assert not any(machine(1).looks([0.0], 1.0, 60))
 
 
-def test_a_process_that_works_uses_a_processor() -> None:
-    before = processors.used_seconds(os.getpid())
-    assert before > 0
-    while processors.used_seconds(os.getpid()) < before + 0.05:
-        pass
-    assert processors.used_seconds(2**22 + 1) == 0
-
-
-def test_what_ended_children_used_stays_counted() -> None:
-    before = processors.used_by_ended_children()
-    if (pid := os.fork()) == 0:
-        while time.process_time() < 0.05:
-            pass
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert processors.used_by_ended_children() >= before + 0.05
-
-
-def test_processors() -> None:
+def test_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= processors.usable() <= (os.cpu_count() or 1)
     assert processors.idle_seconds() > 0
+
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert processors.idle_seconds() == 0

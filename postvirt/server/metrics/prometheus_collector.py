@@ -107,6 +107,11 @@ def _workers(totals: Totals) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "postvirt_clients_served", "Clients that were served.", value=totals.served
     )
+    yield CounterMetricFamily(
+        "postvirt_worker_busy_seconds",
+        "Time in which worker processes worked, or waited for a disk.",
+        value=totals.busy_seconds,
+    )
     restarts = CounterMetricFamily(
         "postvirt_worker_restarts",
         "Worker processes that were replaced.",

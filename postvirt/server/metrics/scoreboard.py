@@ -72,7 +72,8 @@ _INSIDE_UID: Final = 9
 _COMMITS: Final = 10
 _PATH_BYTES: Final = 11
 _IS_HUNG: Final = 12
-_SLOT_SIZE: Final = 13
+_BUSY: Final = 13  # microseconds
+_SLOT_SIZE: Final = 14
 
 # Milliseconds that no clock reaches, and that a float still has exactly.
 _NEVER: Final = 1 << 53
@@ -172,6 +173,15 @@ class Slot:
         """How many signs of life there have been."""
         return self._numbers[_BEATS]
 
+    def work(self, seconds: float) -> None:
+        """For so long, the worker did not wait for anybody to send something."""
+        self._numbers[_BUSY] += int(seconds * 1e6)
+
+    @property
+    def busy_seconds(self) -> float:
+        """For how long it has not."""
+        return self._numbers[_BUSY] / 1e6
+
     def enter(self, path: bytes, uid: int, *, commits: bool = False) -> None:
         """The worker is going to work in this mailbox, as this user.
 
@@ -241,9 +251,8 @@ class Slot:
 
     def add(self, other: Slot) -> None:
         """Add what a worker that has ended served and counted."""
-        for place in (_SERVED, *range(_SLOT_SIZE, _COUNTED_NUMBERS)):
-            number = other._numbers[place]
-            if number:
+        for place in (_SERVED, _BUSY, *range(_SLOT_SIZE, _COUNTED_NUMBERS)):
+            if number := other._numbers[place]:
                 _add(self._numbers, place, number)
 
 
@@ -265,7 +274,8 @@ class Activity(NamedTuple):
 class Scoreboard:
     """The shared memory; a fork does not copy it.
 
-    fd    the memory, for another program (Spectator)
+    fd      the memory, for another program (Spectator)
+    gone    what workers that have ended did
     """
 
     def __init__(self) -> None:
@@ -279,16 +289,11 @@ class Scoreboard:
         except OSError:
             pass  # an older kernel: programs that get the descriptor must be trusted
         self._head = numbers[:_HEAD_NUMBERS]
-        self._gone, *self._slots = [
+        self.gone, *self._slots = [
             Slot(numbers[begin : begin + _SLOT_NUMBERS])
             for begin in range(_HEAD_NUMBERS, len(numbers), _SLOT_NUMBERS)
         ]
         self._free = self._slots[::-1]
-
-    @property
-    def served_by_the_gone(self) -> int:
-        """How many clients were served by workers that have ended."""
-        return self._gone.read().served
 
     def take(self) -> Slot:
         """An empty slot for a worker."""
@@ -303,7 +308,7 @@ class Scoreboard:
     def give_back(self, slot: Slot) -> None:
         """The worker has ended; what it has counted stays."""
         _add(self._head, _CHANGES, 1)
-        self._gone.add(slot)
+        self.gone.add(slot)
         slot.clear()
         _add(self._head, _CHANGES, 1)
         if slot.is_shared:
@@ -334,6 +339,7 @@ class Totals(NamedTuple):
     hung: Sequence[Inside]
     in_flight: int
     served: int
+    busy_seconds: float
     ends: dict[Reason, int]
     counts: Counts
 
@@ -361,6 +367,7 @@ class Spectator:
             hung=[inside for one in whole if (inside := _hung(one)) is not None],
             in_flight=counts[_IN_FLIGHT],
             served=counts[_SERVED],
+            busy_seconds=counts[_BUSY] / 1e6,
             ends=dict(zip(_REASONS, head[_HEAD_SIZE:], strict=True)),
             counts=Counts(counts[_SLOT_SIZE:]),
         )

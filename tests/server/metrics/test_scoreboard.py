@@ -118,6 +118,8 @@ def test_what_a_worker_has_counted_outlives_it() -> None:
         slot.begin()
         slot.begin()
         slot.end()
+        slot.work(1.5)
+        slot.work(0.25)
         slot.counts.outcome("sent", "maildir")
         os._exit(0)
 
@@ -125,12 +127,14 @@ def test_what_a_worker_has_counted_outlives_it() -> None:
     totals = spectator.look()
     assert (totals.workers, totals.accepting) == (1, 1)
     assert (totals.in_flight, totals.served) == (1, 1)
+    assert totals.busy_seconds == slot.busy_seconds == 1.75
     assert totals.counts.outcomes()["sent", "maildir"] == 1
     scoreboard.give_back(slot)
     scoreboard.count_end(Reason.KILLED)
     later = spectator.look()
     assert (later.workers, later.accepting, later.in_flight) == (0, 0, 0)
-    assert later.served == scoreboard.served_by_the_gone == 1
+    assert later.served == scoreboard.gone.read().served == 1
+    assert later.busy_seconds == scoreboard.gone.busy_seconds == 1.75
     assert later.counts.outcomes() == totals.counts.outcomes()
     assert {reason for reason, count in later.ends.items() if count} == {Reason.KILLED}
 

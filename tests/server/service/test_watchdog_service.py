@@ -149,24 +149,19 @@ def test_there_are_as_many_workers_as_the_work_needs(
 ) -> None:
     """The first is busy, then both; then there is little to do."""
     monkeypatch.setattr(workload, "_LOOKS_TO_SHRINK", 2)
-    used: dict[int, float] = {}
-    part = 1.0
-
-    def use(pid: int) -> float:
-        used[pid] = used.get(pid, 0.0) + part
-        return used[pid]
 
     def story() -> object:
         seen: list[int] = []
 
         def look() -> None:
-            nonlocal part
+            if 2 not in seen:
+                for worker in one.watchdog.workers():
+                    worker.slot.work(1.0)
             count = len(pids(one.watchdog))
             if not seen or seen[-1] != count:
                 seen.append(count)
             if count == 2:
                 one.jobs.most = 2
-                part = 0.1
             if seen == [1, 2, 1]:
                 one.watchdog.stop()
             else:
@@ -174,7 +169,6 @@ def test_there_are_as_many_workers_as_the_work_needs(
 
         idle = itertools.count(0, 10)
         monkeypatch.setattr(processors, "idle_seconds", lambda: next(idle))
-        monkeypatch.setattr(processors, "used_seconds", use)
         one = Play(work_hard)
         one.loop.call_after(0, look)
         return one.watchdog.run(), seen, one.lines.lines
