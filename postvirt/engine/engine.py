@@ -278,13 +278,13 @@ class Engine:
         if effect.can_be_abandoned and self._is_stopping:
             self._resume(task, error=StoppingError())
             return
-        if (
-            self.clients == 1
-            and not self._branches_running
-            and self._sole_wait.is_ready(effect.fd, writes=effect.writes)
-        ):
-            self._resume(task, True)
-            return
+        if self.clients == 1 and not self._branches_running:
+            began = time.monotonic()
+            is_ready = self._sole_wait.is_ready(effect.fd, writes=effect.writes)
+            self.rested_seconds += time.monotonic() - began
+            if is_ready:
+                self._resume(task, True)
+                return
         wait = Wait(task, effect.fd, can_be_abandoned=effect.can_be_abandoned)
         try:
             self._watch_once(

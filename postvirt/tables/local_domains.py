@@ -63,9 +63,8 @@ class LocalDomains:
 
     def is_local(self, domain: bytes) -> bool:
         """Whether the domain is local; one dot at its end is ignored."""
-        if self._known is None or domain.startswith(
-            b"["
-        ):  # which may be worth a warning
+        # A domain in brackets is an address, which may be worth a warning.
+        if self._known is None or domain.startswith(b"["):
             return self._decide(domain)
         answer = self._known.get(domain)
         if answer is None:

@@ -596,9 +596,18 @@ def test_commits_block_only_a_client_that_has_been_alone_for_some_time(
     assert ways == sorted(ways, reverse=True)
 
 
-def test_only_waiting_for_events_is_rest(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_the_wait_of_a_client_that_is_alone_is_rest(
+    engine: Engine, pipe: tuple[int, int]
 ) -> None:
+    began = time.monotonic()
+    engine.run(steps(Ready(pipe[0], 0.1)))
+    took = time.monotonic() - began
+    assert 0.09 <= engine.rested_seconds <= took
+    answers = engine.run(steps(Ready(pipe[1], None, writes=True)))
+    assert answers == [True]
+
+
+def test_only_waiting_for_events_is_rest(engine: Engine) -> None:
     def work() -> Steps[None]:
         yield Pause(0.2, can_be_cut_short=False)
         began = time.monotonic()

@@ -6,9 +6,9 @@ and reads the clock in between. Without metrics there is none, and deliveries do
 touch this module.
 
 The stages are those of counts.Stage. A file is being written until it is to be Written
-out, by the engine or by a delivery that is alone, and
-being committed until it is Durable; a Pause is the wait for a lock. What is done for
-several recipients in one Batch, or AtOnce, counts in full for each of them.
+out, by the engine or by a delivery that is alone, and being committed until it is
+Durable; a Pause is the wait for a lock. What is done for several recipients in one
+Batch, or AtOnce, counts in full for each of them.
 
 Raises: what the delivery raises.
 """
