@@ -16,6 +16,9 @@ from tests.fuzz.target import Target, directory, outcome, write
 
 _DIRECTORY = directory()
 
+# More only take longer.
+_MOST_REFERENCES = 500
+
 
 def fuzz_main_cf(data: bytes) -> None:
     """Every assignment has a place in the file."""
@@ -28,7 +31,7 @@ def fuzz_main_cf(data: bytes) -> None:
 
 def fuzz_expansion(data: bytes) -> None:
     """Values that refer to each other; the lines are a, b, and so on."""
-    expansion.MAX_REFERENCES = 500  # more only take longer
+    expansion.MAX_REFERENCES = _MOST_REFERENCES
     lines = text(data).split("\n")
     values = {chr(ord("a") + number): line for number, line in enumerate(lines[:26])}
     outcome(lambda: expand(lines[0], values.get, "a"), ConfigError)
@@ -38,6 +41,7 @@ def fuzz_expansion(data: bytes) -> None:
 def fuzz_settings(data: bytes) -> None:
     """All parameters, as a delivery agent reads them; `check` raises nothing."""
     evaluation._value = _value_once
+    expansion.MAX_REFERENCES = _MOST_REFERENCES
     write(_DIRECTORY / "main.cf", data)
     load.check(str(_DIRECTORY), (), process_name="virtual", service_name="virtual")
 
