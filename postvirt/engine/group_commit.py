@@ -18,7 +18,8 @@ created last includes all earlier changes: names, inodes, new directories. The c
 makes the disk empty its cache, so that the data is safe as well. ext4 does so with
 data=ordered, data=writeback (the data was waited for) and data=journal (the data is in
 the log, before the name). A file that was only appended to changed last when its data
-was written, which need not be before the last name, so it is committed by itself.
+was written, which need not be before the last name, so it is committed by itself. That
+waits for its data, too, so it is only begun to be written out, for a common commit.
 Owners may have replaced their file by another one, which then received no name and
 commits nothing. So no owner's mail relies on the last file of another owner.
 
@@ -67,6 +68,7 @@ _SLOW_SECONDS: Final = 1.0
 
 # Called with the answer to a delivery's effect, or with an error.
 Tell = Callable[[object, OSError | None], None]
+_Unwritten = tuple[Written, Tell]
 _Uncommitted = tuple[Durable, Tell]
 
 
@@ -80,7 +82,7 @@ class _Disk:
 
     def __init__(self, *, has_log: bool) -> None:
         self.has_log = has_log
-        self.unwritten: list[tuple[Written, Tell]] = []
+        self.unwritten: list[_Unwritten] = []
         self.uncommitted: list[_Uncommitted] = []
         self.is_committing = False
         self.began = 0.0
@@ -163,6 +165,8 @@ class Disks:
     def _write_out(self, disk: _Disk, *, in_background: bool) -> None:
         files, disk.unwritten = disk.unwritten, []
         waited_for = [] if disk.has_log else files
+        if disk.has_log:
+            files = self._begin_to_write_out(files)
         if disk.has_log and in_background:
             # Writing much takes long; only a commit does it in the background.
             waited_for = [one for one in files if one[0].size_bytes >= MUCH_BYTES]
@@ -179,6 +183,21 @@ class Disks:
             errors = durability.write_out([effect.fd for effect, _ in files])
             for (_, tell), error in zip(files, errors, strict=True):
                 tell(True, error)
+
+    def _begin_to_write_out(self, files: Sequence[_Unwritten]) -> list[_Unwritten]:
+        """Those that have to be waited for; for the others, that is what is left to do.
+
+        One commit is enough for all whose data was placed on the disk before it.
+        """
+        left = []
+        for effect, tell in files:
+            if not effect.by_itself:
+                left.append((effect, tell))
+                continue
+            if len(files) > 1 and effect.size_bytes < MUCH_BYTES:
+                durability.begin_to_write_out(effect.fd)
+            tell(True, None)
+        return left
 
     def _commit(self, disk: _Disk, *, in_background: bool) -> None:
         files, disk.uncommitted = disk.uncommitted, []

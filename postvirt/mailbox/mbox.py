@@ -237,8 +237,9 @@ class _Mbox:
         Raises: OSError.
         """
         status = os.fstat(self.fd)
+        size_bytes = status.st_size - self._length
         has_its_names: bool = yield Written(
-            self.fd, self.device, status.st_size - self._length, self._mailbox
+            self.fd, self.device, size_bytes, self._mailbox, by_itself=True
         )
         if not has_its_names:
             yield together_inside(self._mailbox, partial(hand_over, self.fd))

@@ -23,12 +23,13 @@ class Written:
     """Wait until the kernel has sent all data of the open file to the disk.
 
     device is the file's st_dev, size_bytes about how much has been written (0: little,
-    or unknown), mailbox whose file it is, if anybody's. The answer is for `Durable`:
-    True when committing the file will commit its names, False when their directories
-    have to be listed.
+    or unknown), mailbox whose file it is, if anybody's. by_itself says that nothing but
+    the file's own commit is going to follow, which may wait for the data as well. The
+    answer is for `Durable`: True when committing the file will commit its names, False
+    when their directories have to be listed.
     """
 
-    __slots__ = ("device", "fd", "mailbox", "size_bytes")
+    __slots__ = ("by_itself", "device", "fd", "mailbox", "size_bytes")
 
     def __init__(
         self,
@@ -36,11 +37,14 @@ class Written:
         device: int,
         size_bytes: int = 0,
         mailbox: Mailbox | None = None,
+        *,
+        by_itself: bool = False,
     ) -> None:
         self.fd: Final = fd
         self.device: Final = device
         self.size_bytes: Final = size_bytes
         self.mailbox: Final = mailbox
+        self.by_itself: Final = by_itself
 
 
 # Does it without delay: True as an answer is that of Written, False means that it was

@@ -44,6 +44,11 @@ def write_out(fds: Sequence[int]) -> list[OSError | None]:
     ]
 
 
+def begin_to_write_out(fd: int) -> None:
+    """Have a file's data sent to the disk; its commit says whether that succeeds."""
+    _write_out(fd, _WRITE)
+
+
 def _write_out(fd: int, flags: int) -> OSError | None:
     if _sync_file_range(fd, _FROM_START, _TO_END, flags) == 0:
         return None

@@ -298,7 +298,28 @@ def test_an_mbox_file_is_committed_by_itself_and_once(
     assert all_are(Delivered, done.outcomes, 5)
     assert sorted(done.syncs) == ["b/new", "one", "two"]
     waits = [name for call, name in done.calls if call == "wait"]
-    assert sorted(waits) == ["a/tmp", "b/tmp", "one", "two"]
+    assert sorted(waits) == ["a/tmp", "b/tmp"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_the_data_of_several_mbox_files_is_on_its_way_before_the_first_commit(
+    ground: Path, mount: Mount
+) -> None:
+    """So that this commit is for all of them."""
+    names = ["one", "two", "three"]
+    done = deliver(ground, mount, *(partial(mbox, name=name) for name in names))
+    assert all_are(Delivered, done.outcomes, 3)
+    assert sorted(done.calls[:3]) == [("write", name) for name in sorted(names)]
+    assert sorted(done.calls[3:]) == [("sync", name) for name in sorted(names)]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_one_mbox_file_needs_only_its_commit(ground: Path, mount: Mount) -> None:
+    done = deliver(ground, mount, partial(mbox, name="one"))
+    assert all_are(Delivered, done.outcomes, 1)
+    assert done.calls == [("sync", "one")]
 
 
 @pytest.mark.root
