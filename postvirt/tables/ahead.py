@@ -27,7 +27,8 @@ from postvirt.tables.context import TableContext
 from postvirt.tables.table import Table, TableOptions
 from postvirt.tables.text_version import TextVersion
 
-# As much as is parsed in some 10 ms.
+# So much takes 16 ms for texthash, 85 for cidr, and 100 to 135 for rules of pcre or
+# regexp: once for each version of the file, and less than a worker may give no sign.
 MOST_BYTES: Final = 256 * 1024
 
 
