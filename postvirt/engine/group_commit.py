@@ -194,9 +194,10 @@ class Disks:
             if not effect.by_itself:
                 left.append((effect, tell))
                 continue
+            error = None
             if len(files) > 1 and effect.size_bytes < MUCH_BYTES:
-                durability.begin_to_write_out(effect.fd)
-            tell(True, None)
+                error = durability.begin_to_write_out(effect.fd)
+            tell(True, error)
         return left
 
     def _commit(self, disk: _Disk, *, in_background: bool) -> None:

@@ -36,7 +36,7 @@ def write_out(fds: Sequence[int]) -> list[OSError | None]:
 
     The data may still be in the disk's cache, and the inodes are not committed.
     """
-    begun = [_write_out(fd, _WRITE) if len(fds) > 1 else None for fd in fds]
+    begun = [begin_to_write_out(fd) if len(fds) > 1 else None for fd in fds]
     # An error of beginning need not be reported once more by waiting.
     return [
         error or _write_out(fd, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
@@ -44,9 +44,13 @@ def write_out(fds: Sequence[int]) -> list[OSError | None]:
     ]
 
 
-def begin_to_write_out(fd: int) -> None:
-    """Have a file's data sent to the disk; its commit says whether that succeeds."""
-    _write_out(fd, _WRITE)
+def begin_to_write_out(fd: int) -> OSError | None:
+    """Have a file's data sent to the disk, and do not wait.
+
+    After an error, no commit of the file counts: the kernel may have dropped the data,
+    and says so only once.
+    """
+    return _write_out(fd, _WRITE)
 
 
 def _write_out(fd: int, flags: int) -> OSError | None:

@@ -323,6 +323,30 @@ def test_one_mbox_file_needs_only_its_commit(ground: Path, mount: Mount) -> None
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("mount", WITH_LOG.values(), ids=WITH_LOG)
+def test_an_mbox_file_that_cannot_begin_to_be_written_out_is_not_committed(
+    ground: Path, mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may have dropped the data, and the commit would report success."""
+    begin = durability.begin_to_write_out
+
+    def fail(fd: int) -> OSError | None:
+        if name_of(fd) == "two":
+            return OSError(errno.EIO, os.strerror(errno.EIO))
+        return begin(fd)
+
+    monkeypatch.setattr(durability, "begin_to_write_out", fail)
+    names = ["one", "two", "three"]
+    done = deliver(ground, mount, *(partial(mbox, name=name) for name in names))
+    assert [type(outcome) for outcome in done.outcomes] == [
+        Delivered,
+        Deferred,
+        Delivered,
+    ]
+    assert sorted(done.syncs) == ["one", "three"]
+
+
+@pytest.mark.root
 @pytest.mark.parametrize("mount", OTHERS.values(), ids=OTHERS)
 def test_on_other_disks_every_file_and_every_directory_is_committed(
     ground: Path, mount: Mount

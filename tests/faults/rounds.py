@@ -153,7 +153,7 @@ def _deliver(
         for client, reply in zip(everyone, replies, strict=True)
     ]
     judge = Judge(fault, trace, site.folder)
-    has_ended = site.worker() != worker
+    has_ended = worker not in site.workers()
     judge.first(everyone, first, has_ended=has_ended)
     _count(found, first, has_ended=has_ended)
     # strace leaves open what could not be closed, which no file system does.

@@ -125,15 +125,18 @@ class Site:
             self.instance.socket("private/virtual").unlink(missing_ok=True)
 
     def worker(self) -> int:
-        """The process that delivers, 0 if there is none."""
+        """The process that delivers."""
+        return self.workers()[0]
+
+    def workers(self) -> list[int]:
+        """More than one for as long as a fault holds one of them up; oldest first."""
         assert self._master is not None
         pids = [one.pid for one in self._master.processes if one.exit_status is None]
         children = Path(f"/proc/{pids[-1]}/task/{pids[-1]}/children") if pids else None
         try:
-            workers = children.read_text().split() if children else []
+            return [int(pid) for pid in children.read_text().split()] if children else []
         except OSError:
-            return 0
-        return int(workers[0]) if len(workers) == 1 else 0
+            return []
 
     def new_descriptors(self) -> int:
         """How many more the worker has open than it ever had."""
@@ -268,6 +271,7 @@ def _instance(root: Path) -> Instance:
             "virtual_mailbox_limit": "0",
             "max_use": "1000000",
             "max_idle": "3600",
+            "postvirt_workers": "1",
             "deliver_lock_attempts": "2",
             "deliver_lock_delay": "1",
         }
