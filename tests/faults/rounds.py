@@ -155,6 +155,8 @@ def _deliver(
     judge = Judge(fault, trace, site.folder)
     has_ended = worker not in site.workers()
     judge.first(everyone, first, has_ended=has_ended)
+    if judge.problems:
+        judge.problems += [f"logged: {line}" for line in site.last_logged()]
     _count(found, first, has_ended=has_ended)
     # strace leaves open what could not be closed, which no file system does.
     starts_anew = has_ended or (fault is not None and fault.call == "close")

@@ -225,6 +225,10 @@ class Site:
             damage,
         )
 
+    def last_logged(self) -> list[str]:
+        """What the agent has logged in this round."""
+        return [line.decode("utf-8", "replace") for line in self.services.log[-10:]]
+
     def forget(self, clients: Sequence[Client]) -> None:
         """Take the messages out of the queue."""
         for client in clients:
