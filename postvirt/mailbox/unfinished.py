@@ -1,14 +1,15 @@
 """Find the incomplete message that a killed process has left in an mbox file.
 
 While a message is being appended, an extended attribute of the file notes where the
-message starts, how much of it was complete when the note was written, and what its
-first line is. The note of a large message is renewed as it grows. It is removed when
+message starts, how much of it was complete when the note was written, and the date in
+its first line. The note of a large message is renewed as it grows. It is removed when
 the message is complete, before the delivery is reported, so a message that was reported
 as delivered is never noted. The next delivery, once it has locked the file, truncates
-it where a noted message starts.
+it where a noted message starts. A note is short, so that it fits into the inode; to
+allocate and free a block for it took 7 % of a delivery on ext4.
 
 A file that another program has changed since then is not truncated. The noted first
-line must still be there, or as much of it as the file holds. The file must end where a
+line must still be there, or the file ends in a From_ line. The file must end where a
 process that wrote this note can have been killed: what another program has appended can
 only be in the last part of such a file, and there must be nothing in it that looks like
 the start of another message. (In messages that postvirt writes, every From_ line is
@@ -40,8 +41,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 _NAME: Final = "user.postvirt.unfinished"
-# Start, bytes that are complete (none in the notes of earlier versions), first line.
-_NOTE: Final = re.compile(rb"(\d{1,18}) (?:(\d{1,18}) )?(From [^\n]{1,9000}\n)")
+# Start, bytes that are complete, and of the first line the length and the end.
+_NOTE: Final = re.compile(rb"(\d{1,18}) (\d{1,18}) (\d{1,4}) ([^\n]{1,24}\n)")
+_DATE_BYTES: Final = 25
 
 # A note is good for so much more of a message: more than one write of it, and as little
 # as possible, because it may have to be searched.
@@ -51,6 +53,7 @@ _MARGIN_BYTES: Final = 16_384
 _MOST_BYTES: Final = _STRETCH_BYTES + _MARGIN_BYTES
 
 _DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
+_FROM: Final = b"From "
 _TIME: Final = b"00:00"
 _QUOTED: Final = b">From "
 # No message that is not made for it has so many lines to look into.
@@ -63,7 +66,7 @@ class Note:
     def __init__(self, fd: int, begin: int, from_line: bytes) -> None:
         self._fd = fd
         self._begin = begin
-        self._from_line = from_line
+        self._first_line = b"%d %b" % (len(from_line), from_line[-_DATE_BYTES:])
         self._is_there = self._write(0)
 
     def kept_up(self, head_bytes: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -94,7 +97,7 @@ class Note:
 
     def _write(self, complete_bytes: int) -> bool:
         """Whether the message is noted."""
-        note = b"%d %d %b" % (self._begin, complete_bytes, self._from_line)
+        note = b"%d %d %b" % (self._begin, complete_bytes, self._first_line)
         try:
             os.setxattr(self._fd, _NAME, note)
         except OSError:
@@ -117,7 +120,7 @@ def find(fd: int) -> int:
         found = _NOTE.fullmatch(os.getxattr(fd, _NAME))
         if found is None:
             return -1
-        begin, complete_bytes, from_line = int(found[1]), int(found[2] or 0), found[3]
+        begin, complete_bytes, line_bytes = (int(found[one]) for one in (1, 2, 3))
         status = os.fstat(fd)
         excess = status.st_size - begin
         if not 0 < excess <= complete_bytes + _STRETCH_BYTES:
@@ -126,16 +129,25 @@ def find(fd: int) -> int:
         if is_cut and excess > _MOST_BYTES and _has_changed_since_boot(status):
             return -1
         with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
-            noted = os.pread(file.fileno(), len(from_line), begin)
-            if noted != from_line[:excess]:
+            line = os.pread(file.fileno(), line_bytes, begin)
+            if not _is_first_line(line, line_bytes, found[4]):
                 return -1
             # From the newline of the first line on, if that is not too much.
-            start = max(begin + len(from_line) - 1, status.st_size - _MOST_BYTES)
+            start = max(begin + line_bytes - 1, status.st_size - _MOST_BYTES)
             if _has_from_line(os.pread(file.fileno(), _MOST_BYTES, start)):
                 return -1
     except OSError:
         return -1  # there is no note, or the file cannot be read
     return begin
+
+
+def _is_first_line(line: bytes, length: int, end: bytes) -> bool:
+    """Whether it is the noted one, or a From_ line that is cut off."""
+    if not line.startswith(_FROM[: len(line)]):
+        return False
+    if len(line) < length:
+        return b"\n" not in line
+    return line.endswith(end) and line.count(b"\n") == 1
 
 
 def _has_changed_since_boot(status: os.stat_result) -> bool:
@@ -155,7 +167,7 @@ def _has_from_line(text: bytes) -> bool:
     text = text.replace(_QUOTED, b"-" * len(_QUOTED)).translate(_DIGITS_AS_ZERO)
     line = 0
     for _ in range(_MOST_LINES):
-        begin = text.find(b"From ", line)
+        begin = text.find(_FROM, line)
         time_in_it = text.find(_TIME, begin) if begin >= 0 else -1
         if time_in_it < 0:
             return False

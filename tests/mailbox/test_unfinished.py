@@ -30,7 +30,11 @@ from tests.harness.child import (
     recipient,
 )
 from tests.harness.effort import steps_of
-from tests.harness.file_systems import leave_the_mounts_of_the_others
+from tests.harness.file_systems import (
+    formatted,
+    leave_the_mounts_of_the_others,
+    mounted,
+)
 from tests.harness.steps import Chunks, Hand
 
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
@@ -197,7 +201,14 @@ def forge(path: Path, rest_bytes: int, evil: bytes, complete_bytes: int) -> None
     """A note that a process which was killed may have left, and what it is about."""
     rest = (evil * (rest_bytes // len(evil) + 1))[:rest_bytes]
     path.write_bytes(OLD + FIRST_LINE + b"x" + rest)
-    os.setxattr(path, NOTE, b"%d %d %b" % (len(OLD), complete_bytes, FIRST_LINE))
+    set_note(path, complete_bytes)
+
+
+def set_note(path: Path, complete_bytes: int) -> None:
+    """As a process leaves it that is killed while it appends behind the old mail."""
+    line = FIRST_LINE
+    note = b"%d %d %d %b" % (len(OLD), complete_bytes, len(line), line[-25:])
+    os.setxattr(path, NOTE, note)
 
 
 def test_a_file_that_does_not_end_where_the_note_says_is_left_alone(mbox: Path) -> None:
@@ -263,12 +274,51 @@ def test_what_others_append_to_a_large_one_is_never_truncated(
     assert mbox.read_bytes().startswith(left + OTHER)
 
 
-def test_a_note_of_the_version_before_counts(mbox: Path) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        FIRST_LINE.replace(b"From", b"from"),
+        FIRST_LINE.replace(b":02 ", b":03 "),
+        FIRST_LINE.replace(b"alice", b"al\nce"),
+        FIRST_LINE.replace(b"alice", b"alic"),
+        FIRST_LINE.replace(b"alice", b"alices"),
+    ],
+)
+def test_another_first_line_is_another_message(mbox: Path, changed: bytes) -> None:
     forge(mbox, 1000, b"text\n", 0)
-    os.setxattr(mbox, NOTE, b"%d %b" % (len(OLD), FIRST_LINE))
-    left = mbox.stat().st_size - len(OLD)
-    assert deliver(mbox).lines == [TRUNCATED % (mbox, left)]
-    assert is_whole(mbox.read_bytes().removeprefix(OLD))
+    mbox.write_bytes(mbox.read_bytes().replace(FIRST_LINE, changed))
+    before = mbox.read_bytes()
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize("rest", [b"from al", b"\n", b"From\n", b"From alice\n", b">"])
+def test_what_is_not_the_beginning_of_a_from_line_is_left_alone(
+    mbox: Path, rest: bytes
+) -> None:
+    forge(mbox, 0, b"text\n", 0)
+    mbox.write_bytes(OLD + rest)
+    assert deliver(mbox).lines == []
+    assert mbox.read_bytes().startswith(OLD + rest)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("make", [("mkfs.ext4", "-q"), ("mkfs.xfs", "-q")], ids=str)
+def test_a_note_fits_into_the_inode(ground: Path, make: tuple[str, ...]) -> None:
+    """However long the sender is, and however large the file."""
+
+    def work() -> tuple[int, ...]:
+        with mounted(formatted(*make, size_bytes=320 << 20), ground):
+            fd = os.open(ground / "mbox", os.O_CREAT | os.O_RDWR)
+            before = os.fstat(fd).st_blocks
+            line = b"From " + b"x" * 300 + b"@example.org  Thu Jan  1 00:00:02 1970\n"
+            unfinished.Note(fd, 10**17, line)
+            blocks = os.fstat(fd).st_blocks
+            has_note = len(os.listxattr(fd))
+            os.close(fd)
+        return before, blocks, has_note
+
+    assert in_child(work) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("changed", [True, False])
@@ -322,13 +372,18 @@ def test_an_owner_who_removes_the_note_keeps_no_mail_from_coming(
     [
         b"",
         b"x",
-        b"-1 From x\n",
+        b"-1 0 9 1970\n",
         b"0 ",
-        b"0 From ",
-        b"9" * 200 + b" From x\n",
+        b"0 0 ",
+        b"0 0 9 ",
+        b"0 0 9 1970",
+        b"9" * 200 + b" 0 9 1970\n",
         b"9" * 3000,
-        b"999999999999999999 From x\n",
-        b"0 From " + b"x" * 3000 + b"\n",
+        b"999999999999999999 0 9 1970\n",
+        b"0 999999999999999999 9 1970\n",
+        b"0 0 9999 1970\n",
+        b"0 0 9 " + b"x" * 3000 + b"\n",
+        b"0 0 From x\n",
     ],
 )
 def test_a_note_that_means_nothing(mbox: Path, note: bytes) -> None:
