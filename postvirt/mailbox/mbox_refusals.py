@@ -15,7 +15,8 @@ from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Result
 from postvirt.model.text import text
 from postvirt.system import locks, log
-from postvirt.system.safe_open import CANNOT_OPEN, UnsafeFileError
+from postvirt.system.safe_open import CANNOT_OPEN
+from postvirt.system.unsafe_file import UnsafeFileError
 
 
 def outcome_of(error: DeliveryFailedError, mailbox: Mailbox) -> Result:

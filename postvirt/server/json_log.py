@@ -22,7 +22,7 @@ from postvirt.model.report import Report
 from postvirt.system import log
 from postvirt.system.clock import now
 from postvirt.system.log_file import append, open_log_file
-from postvirt.system.safe_open import UnsafeFileError
+from postvirt.system.unsafe_file import UnsafeFileError
 
 if TYPE_CHECKING:
     from postvirt.report.log_line import LineFormat

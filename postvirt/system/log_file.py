@@ -20,7 +20,7 @@ import stat
 
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import wire
-from postvirt.system.safe_open import UnsafeFileError
+from postvirt.system.unsafe_file import UnsafeFileError
 
 _MODE = 0o640
 

@@ -6,8 +6,7 @@ only if root owns it and its directory, and no other user can write to that dire
 Opening never blocks, whatever the name leads to.
 
 Parity: src/util/safe_open.c.
-Raises: UnsafeFileError, an OSError with the errno that decides the delivery status and
-Postfix's words in `reason`.
+Raises: UnsafeFileError, with the errno that decides the delivery status.
 Security: a hard link could lead to another user's file, and a symbolic link that a user
 owns could lead anywhere; a link in a directory that only root can write was put there
 on purpose.
@@ -20,17 +19,10 @@ import os
 import stat
 
 from postvirt.system.descriptors import close
+from postvirt.system.unsafe_file import UnsafeFileError
 
 CANNOT_OPEN = "cannot open file"
 CANNOT_CREATE = "cannot create file exclusively"
-
-
-class UnsafeFileError(OSError):
-    """The file was not opened; `reason` says why, in Postfix's words."""
-
-    def __init__(self, number: int, reason: str) -> None:
-        super().__init__(number, reason)
-        self.reason = reason
 
 
 def open_or_create(

@@ -136,7 +136,9 @@ class Site:
         pids = [one.pid for one in self._master.processes if one.exit_status is None]
         children = Path(f"/proc/{pids[-1]}/task/{pids[-1]}/children") if pids else None
         try:
-            return [int(pid) for pid in children.read_text().split()] if children else []
+            return (
+                [int(pid) for pid in children.read_text().split()] if children else []
+            )
         except OSError:
             return []
 

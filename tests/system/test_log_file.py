@@ -10,7 +10,7 @@ import pytest
 
 from postvirt.system.limits import limit_file_size
 from postvirt.system.log_file import append, open_log_file
-from postvirt.system.safe_open import UnsafeFileError
+from postvirt.system.unsafe_file import UnsafeFileError
 from tests.harness.child import (
     MAIL_OWNER,
     STRANGER,

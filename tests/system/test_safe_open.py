@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from postvirt.system.privileges import acting_as
-from postvirt.system.safe_open import UnsafeFileError, open_or_create
+from postvirt.system.safe_open import open_or_create
+from postvirt.system.unsafe_file import UnsafeFileError
 from tests.harness import genuine_files
 from tests.harness.child import (
     RECIPIENT,
