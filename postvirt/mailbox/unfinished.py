@@ -120,7 +120,7 @@ def find(fd: int) -> int:
         found = _NOTE.fullmatch(os.getxattr(fd, _NAME))
         if found is None:
             return -1
-        begin, complete_bytes, line_bytes = (int(found[one]) for one in (1, 2, 3))
+        begin, complete_bytes, line_bytes = map(int, found.group(1, 2, 3))
         status = os.fstat(fd)
         excess = status.st_size - begin
         if not 0 < excess <= complete_bytes + _STRETCH_BYTES:
