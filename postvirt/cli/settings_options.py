@@ -24,7 +24,8 @@ def add_directory_option(parser: argparse.ArgumentParser) -> None:
         "-c",
         dest="config_directory",
         metavar="DIR",
-        help="directory that contains main.cf (default: $MAIL_CONFIG or /etc/postfix)",
+        help="directory that contains main.cf"
+        " (default: $MAIL_CONFIG, or Postfix's own, mostly /etc/postfix)",
     )
 
 

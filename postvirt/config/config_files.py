@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping
 
 from postvirt.config import main_cf
+from postvirt.config.compiled_in import compiled_in
 from postvirt.config.main_cf import MainCf
 from postvirt.config.parameters import DEFAULT_DIRECTORY
 from postvirt.errors import ConfigError
@@ -21,8 +22,16 @@ from postvirt.system.settled_file import read_settled
 
 
 def directory_of(config_directory: str | None) -> str:
-    """The configuration directory; None means $MAIL_CONFIG, or else /etc/postfix."""
-    return config_directory or os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
+    """The configuration directory; None means $MAIL_CONFIG, or else Postfix's default.
+
+    That is mostly /etc/postfix. Only where it contains no main.cf, Postfix is asked.
+    """
+    named = config_directory or os.environ.get("MAIL_CONFIG")
+    if named is not None:
+        return named
+    if os.path.exists(f"{DEFAULT_DIRECTORY}/main.cf"):
+        return DEFAULT_DIRECTORY
+    return compiled_in().get("config_directory", DEFAULT_DIRECTORY)
 
 
 def read_main_cf(

@@ -21,6 +21,7 @@ from postvirt.config.types import Value, convert, default_unit
 from postvirt.errors import ConfigError
 
 DEFAULT_DOMAIN = "localdomain"
+_NONE: Mapping[str, str] = {}
 
 
 class Evaluated(NamedTuple):
@@ -42,6 +43,7 @@ def evaluate(
     fixed: Mapping[str, str],
     hostname: str,
     read_origin: Callable[[str], str],
+    compiled_in: Mapping[str, str] = _NONE,
 ) -> Evaluated:
     """Make the values of all parameters.
 
@@ -50,6 +52,7 @@ def evaluate(
     hostname      the name that the machine has for itself
     read_origin   returns the name in the file that myorigin refers to, or raises
                   ValueError
+    compiled_in   defaults that the installed Postfix has instead of those in the rows
     """
     known = dict(assigned)
     values: dict[str, Value] = {}
@@ -57,8 +60,10 @@ def evaluate(
     shared_parameters_sound = False
     for step in reading_order():
         if isinstance(step, Parameter):
+            own = compiled_in.get(step.name)
+            row = step if own is None else step._replace(default=own)
             try:
-                values[step.name] = _value(step, known, fixed, values, hostname)
+                values[step.name] = _value(row, known, fixed, values, hostname)
             except ConfigError as error:
                 problems.append(error)
             except ValueError as error:

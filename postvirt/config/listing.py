@@ -19,6 +19,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from postvirt.config.compiled_in import compiled_in
 from postvirt.config.evaluation import DEFAULT_DOMAIN
 from postvirt.config.expansion import MACRO_ERROR, expand, scan
 from postvirt.config.legacy_tables import SUFFIXES, tables_in
@@ -88,7 +89,8 @@ class Listing:
         self._read_table = sources.read_table
         self._tables_read: set[tuple[str, str]] = set()
         self._machine_made: dict[str, str] = {}
-        self._defaults = dict(builtin_defaults())
+        command_directory = self._main.get("command_directory", "")
+        self._defaults = {**builtin_defaults(), **compiled_in(command_directory)}
         self._users: set[str] = set()
         self._hidden = set(LEGACY | NEWER)
         services = sources.master_cf.services if sources.master_cf else ()

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from postvirt.config.compiled_in import compiled_in
 from postvirt.config.config_files import directory_of, read_main_cf, read_myorigin
 from postvirt.config.evaluation import Evaluated, evaluate
 from postvirt.config.expansion import expand, scan
@@ -220,7 +221,13 @@ def _assigned(
 def _evaluated(assigned: Mapping[str, str], names: _Names) -> Evaluated:
     process_id = str(os.getpid())
     fixed = {"process_id": process_id, "service_name": names.service, **names.known}
-    return evaluate(assigned, fixed, socket.gethostname(), read_myorigin)
+    return evaluate(
+        assigned,
+        fixed,
+        socket.gethostname(),
+        read_myorigin,
+        compiled_in(assigned.get("command_directory", "")),
+    )
 
 
 def _settings(evaluated: Evaluated) -> Settings:

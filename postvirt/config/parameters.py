@@ -1,7 +1,8 @@
 """The table of parameters: names, types, defaults, bounds and meanings.
 
 Every attribute of `Settings` is one row; `reading_order` says when each is read. A
-default is text as Postfix writes it, not yet expanded. A bound of 0 means no bound.
+default is text as Postfix writes it, not yet expanded; some depend on how Postfix was
+built (`compiled_in`). A bound of 0 means no bound.
 
 Parity: src/global/mail_params.c, src/virtual/virtual.c (Postfix 3.7, Debian's build).
 Raises: nothing.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from postvirt.config.compiled_in import installed_postconf
 from postvirt.config.expansion import scan
 from postvirt.config.legacy_tables import SUFFIXES, tables_in
 from postvirt.config.lists import words
@@ -128,9 +129,9 @@ def _nearest(name: str, known: set[str]) -> tuple[str, float]:
 
 def _installed_names(files: Files) -> set[str]:
     """The names that the installed Postfix knows, none without a Postfix."""
-    command = os.path.join(files.expanded("command_directory"), "postconf")
+    program = installed_postconf(files.expanded("command_directory"))
     output = output_of(
-        [command, "-c", files.directory, "-d"], patience_seconds=_PATIENCE_SECONDS
+        [program, "-c", files.directory, "-d"], patience_seconds=_PATIENCE_SECONDS
     )
     lines = output.decode(errors="replace").splitlines()
     return {line.partition(" =")[0] for line in lines}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from postvirt.config.compiled_in import compiled_in
 from postvirt.config.parameters import PARAMETERS
 from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import copy, install_postvirt
@@ -211,7 +212,7 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             commands=install_postvirt(subject.settings),
         )
         return
-    usual = program_path(PARAMETERS["daemon_directory"].default, path.name)
+    usual = program_path(_default_directory(subject), path.name)
     if usual.parent != path.parent and is_launcher(usual):
         yield subject.entry_problem(
             "PV508",
@@ -220,6 +221,12 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             remedy="install postvirt there as well, or correct daemon_directory",
             commands=install_postvirt(subject.settings),
         )
+
+
+def _default_directory(subject: Subject) -> str:
+    default = PARAMETERS["daemon_directory"].default
+    compiled = compiled_in(subject.settings.command_directory)
+    return compiled.get("daemon_directory", default)
 
 
 def _reinstall(subject: Subject, path: Path) -> Commands:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from postvirt.config.compiled_in import installed_postconf
 from postvirt.config.lists import split, words
 from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.command import Commands
@@ -67,9 +68,9 @@ def _shared_tables(subject: Subject) -> Iterator[Listed]:
 
 def _types_of_postfix(subject: Subject) -> frozenset[str]:
     """The types that `postconf -m` prints; none if there is no Postfix."""
-    command = os.path.join(subject.settings.command_directory, "postconf")
+    program = installed_postconf(subject.settings.command_directory)
     output = output_of(
-        [command, "-c", subject.settings.config_directory, "-m"],
+        [program, "-c", subject.settings.config_directory, "-m"],
         patience_seconds=_PATIENCE_SECONDS,
     )
     return frozenset(output.decode("ascii", "replace").split())

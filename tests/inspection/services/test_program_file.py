@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from postvirt.config.parameters import PARAMETERS
 from postvirt.inspection.problem import Problem
+from tests.harness.builds import add_postconf
 from tests.harness.child import in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 from tests.harness.installations import Installation, problems_of
@@ -20,14 +20,14 @@ def with_code(installation: Installation, code: str) -> list[Problem]:
 
 @pytest.mark.root
 def test_postvirt_is_installed_for_another_daemon_directory(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    installation: Installation,
 ) -> None:
     usual = launcher(installation).parent
     usual.rename(installation.root / "usual")
-    row = PARAMETERS["daemon_directory"]._replace(
-        default=str(installation.root / "usual")
+    commands = add_postconf(
+        installation.root / "commands", daemon_directory=f"{installation.root}/usual"
     )
-    monkeypatch.setitem(PARAMETERS, "daemon_directory", row)
+    installation.set(command_directory=commands)
     program(installation, GENUINE)
     (found,) = with_code(installation, "PV508")
     assert f"installed as {installation.root}/usual/virtual" in found.text
@@ -50,12 +50,12 @@ def test_a_file_system_without_programs(installation: Installation) -> None:
     assert "mounted noexec" in found.text
 
 
-def test_where_there_is_no_postfix(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_there_is_no_postfix(installation: Installation) -> None:
     """A check of the files alone, for example before they are copied to a server."""
-    row = PARAMETERS["daemon_directory"]._replace(default="/no/such/directory")
-    monkeypatch.setitem(PARAMETERS, "daemon_directory", row)
+    commands = add_postconf(
+        installation.root / "commands", daemon_directory="/no/such/directory"
+    )
+    installation.set(command_directory=commands)
     installation.master_cf("virtual unix - n n - - virtual\n")
     assert with_code(installation, "PV505") == []
     installation.set(daemon_directory="/no/such/directory")

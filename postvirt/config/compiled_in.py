@@ -1,0 +1,116 @@
+"""The defaults that are compiled into the installed Postfix.
+
+Distributions put Postfix's programs and files in different places, have other accounts
+for it, and prefer other table types: a parameter that main.cf does not set has the
+value that this Postfix was built with. Only its postconf(1) knows; without Postfix, and
+for all other parameters, `parameters` has the defaults of Debian's Postfix.
+
+Parity: `postconf -d`; the makedefs options in INSTALL, "Overriding built-in parameter
+default settings".
+Raises: nothing.
+Security: root runs a postconf(1) only if nobody else can replace it. Its environment is
+not the caller's, because MAIL_CONFIG would change the default of config_directory.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from postvirt.system.path_control import may_others_write, way_to
+
+# What depends on the build, as far as a delivery agent or a command of ours uses it.
+NAMES: Final = frozenset(
+    (
+        *("command_directory", "daemon_directory", "data_directory"),
+        *("config_directory", "meta_directory", "queue_directory", "shlib_directory"),
+        *("mail_owner", "setgid_group"),
+        *("default_database_type", "default_cache_db_type"),
+    )
+)
+
+# Where distributions, FreeBSD's ports and pkgsrc put postconf(1).
+_USUAL = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/pkg/sbin")
+_PATIENCE_MILLISECONDS = 10_000
+
+
+def compiled_in(command_directory: str = "") -> Mapping[str, str]:
+    """The defaults of these names in the installed Postfix; {} where there is none.
+
+    command_directory   where main.cf says that Postfix's commands are, if it does
+    """
+    program = installed_postconf(command_directory)
+    if not program:
+        return {}
+    status = os.stat(program)
+    return _defaults(program, status.st_ino, status.st_mtime_ns)
+
+
+def installed_postconf(command_directory: str = "") -> str:
+    """The installed postconf(1) that this process may trust; "" if there is none."""
+    for directory in (command_directory, *_USUAL):
+        program = f"{directory}/postconf"
+        if directory.startswith("/") and _may_run(program):
+            return program
+    return ""
+
+
+def _may_run(program: str) -> bool:
+    if not os.access(program, os.X_OK):
+        return False
+    try:
+        status = os.stat(program)
+    except OSError:
+        return False
+    return os.geteuid() != 0 or (
+        way_to(os.fsencode(program)).is_roots and not may_others_write(status)
+    )
+
+
+@cache
+def _defaults(program: str, *_version: int) -> Mapping[str, str]:
+    defaults = {}
+    for line in _output(program).decode(errors="surrogateescape").splitlines():
+        name, separator, value = line.partition(" =")
+        if separator and name in NAMES:
+            defaults[name] = value.strip(" ")
+    return defaults
+
+
+def _output(program: str) -> bytes:
+    """What it prints. The module subprocess would take longer than the program."""
+    reads, writes = os.pipe()
+    try:
+        pid = os.posix_spawn(
+            program,
+            (program, "-d", *sorted(NAMES)),
+            {"LANG": "C"},
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, writes, 1),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ),
+        )
+    except OSError:
+        os.close(reads)
+        return b""
+    finally:
+        os.close(writes)
+    output = b""
+    poll = select.poll()
+    poll.register(reads, select.POLLIN)
+    while poll.poll(_PATIENCE_MILLISECONDS):
+        part = os.read(reads, 65_536)
+        if not part:
+            break
+        output += part
+    else:
+        os.kill(pid, signal.SIGKILL)
+        output = b""
+    os.close(reads)
+    os.waitpid(pid, 0)
+    return output
