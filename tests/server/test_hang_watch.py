@@ -19,6 +19,7 @@ from postvirt.model.request import Recipient
 from postvirt.standin.instance import Instance
 from tests.harness.drop_in import DropIn
 from tests.harness.fuse_trap import trapped
+from tests.harness.service import wait_for_end
 from tests.server.test_worker import Post
 
 Start = Callable[..., DropIn]
@@ -160,6 +161,7 @@ def test_a_stopped_worker_is_replaced(
     finally:
         with suppress(ProcessLookupError):
             os.kill(stopped, signal.SIGCONT)
+    wait_for_end(stopped)
     assert agent.ask(town.to("good")).status == DONE
     assert agent.worker() != stopped
 
