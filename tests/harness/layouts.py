@@ -1,0 +1,348 @@
+"""A machine whose Postfix is built and laid out as another distribution does it.
+
+It is this machine, seen through an overlay that lives in memory: the genuine Postfix's
+files are moved, and the defaults that were compiled into its library are overwritten,
+so that its own programs know no other places. Whoever enters it is in namespaces of its
+own for mounts and processes, which end with it; nothing of this machine changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import pytest
+
+from tests.harness.child import in_child
+from tests.harness.file_systems import leave_the_mounts_of_the_others
+
+PROJECT = Path(__file__).parents[2]
+DEBIAN = {
+    "command_directory": "/usr/sbin",
+    "config_directory": "/etc/postfix",
+    "daemon_directory": "/usr/lib/postfix/sbin",
+    "data_directory": "/var/lib/postfix",
+    "default_database_type": "hash",
+    "mail_owner": "postfix",
+    "meta_directory": "/etc/postfix",
+    "queue_directory": "/var/spool/postfix",
+    "setgid_group": "postdrop",
+}
+# What contains the defaults.
+_BUILT = (Path("/usr/lib/postfix/libpostfix-global.so"), Path("/usr/sbin/postconf"))
+_COMMANDS = (
+    "postfix",
+    "postconf",
+    "postdrop",
+    "postqueue",
+    "postmap",
+    "postlog",
+    "postsuper",
+    "postalias",
+)
+_PATIENCE_SECONDS = 20.0
+_LOOK_SECONDS = 0.02
+
+T = TypeVar("T")
+
+_MASTER_CF = """\
+pickup     unix       n - n 1    1 pickup
+cleanup    unix       n - n -    0 cleanup
+qmgr       unix       n - n 5    1 qmgr
+rewrite    unix       - - n -    - trivial-rewrite
+bounce     unix       - - n -    0 bounce
+defer      unix       - - n -    0 bounce
+trace      unix       - - n -    0 bounce
+verify     unix       - - n -    1 verify
+flush      unix       n - n 1000? 0 flush
+proxymap   unix       - - n -    - proxymap
+showq      unix       n - n -    - showq
+error      unix       - - n -    - error
+retry      unix       - - n -    - error
+discard    unix       - - n -    - discard
+postlog    unix-dgram n - n -    1 postlogd
+virtual    unix       - n n -    - virtual
+"""
+
+
+class Layout(NamedTuple):
+    """How a distribution builds Postfix, and what it writes into main.cf.
+
+    source   where its packaging says so
+    built    the defaults that differ from Debian's
+    main_cf  what main.cf names after the installation
+    """
+
+    name: str
+    source: str
+    built: Mapping[str, str]
+    main_cf: Mapping[str, str]
+
+    def place(self, parameter: str) -> str:
+        """The value that holds."""
+        return {**DEBIAN, **self.built, **self.main_cf}[parameter]
+
+
+FEDORA = Layout(
+    "Fedora, RHEL, Alpine, Gentoo",
+    "openela-main/postfix, SPECS/postfix.spec: postfix_daemon_dir, maildrop_group;"
+    " alpinelinux/aports, main/postfix/APKBUILD: daemon_directory, shlib_directory;"
+    " gentoo/gentoo, mail-mta/postfix/postfix-3.11.7.ebuild: default_database_type",
+    {"daemon_directory": "/usr/libexec/postfix", "default_database_type": "lmdb"},
+    {},
+)
+OPENSUSE = Layout(
+    "openSUSE",
+    "bmwiedemann/openSUSE, packages/p/postfix/postfix.spec: pf_daemon_directory,"
+    " pf_setgid_group, meta_directory, DEF_DB_TYPE",
+    {
+        "daemon_directory": "/usr/libexec/postfix",
+        "default_database_type": "lmdb",
+        "meta_directory": "/usr/lib/postfix",
+    },
+    {"daemon_directory": "/usr/lib/postfix/bin/", "setgid_group": "maildrop"},
+)
+FREEBSD = Layout(
+    "FreeBSD's port",
+    "freebsd/freebsd-ports, mail/postfix/Makefile: POSTFIX_CCARGS, REINPLACE",
+    {
+        "command_directory": "/usr/local/sbin",
+        "config_directory": "/usr/local/etc/postfix",
+        "daemon_directory": "/usr/local/libexec/postfix",
+        "data_directory": "/var/db/postfix",
+        "meta_directory": "/usr/local/libexec/postfix",
+        "setgid_group": "maildrop",
+    },
+    {
+        "command_directory": "/usr/local/sbin",
+        "daemon_directory": "/usr/local/libexec/postfix",
+        "data_directory": "/var/db/postfix",
+        "queue_directory": "/var/spool/postfix",
+        "mail_owner": "postfix",
+    },
+)
+
+LAYOUTS = (FEDORA, OPENSUSE, FREEBSD)
+
+
+class Machine:
+    """The machine, as a process sees it that has entered it (`on_machine`)."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.etc = Path(layout.place("config_directory"))
+        self.daemons = Path(layout.place("daemon_directory"))
+        self._commands = layout.place("command_directory")
+        self._rebuild()
+        self._move_programs()
+        self._configure()
+
+    def _rebuild(self) -> None:
+        """Overwrite what was compiled in; a longer text has no room there."""
+        longer = {}
+        for name, text in self.layout.built.items():
+            if len(text) > len(DEBIAN[name]):
+                longer[name] = text
+            elif name != "meta_directory":  # the same text as config_directory
+                for program in _BUILT:
+                    _overwrite(program, DEBIAN[name].encode(), text.encode())
+        if longer:
+            self._have_postconf_tell(longer)
+
+    def _have_postconf_tell(self, defaults: Mapping[str, str]) -> None:
+        genuine = Path("/usr/sbin/postconf")
+        hidden = genuine.rename("/usr/lib/postfix/genuine-postconf")
+        edits = "".join(f"s,^{n} = .*,{n} = {v},;" for n, v in defaults.items())
+        genuine.write_text(
+            f'#!/bin/sh\n[ "$1" != -d ] && exec {hidden} "$@"\n'
+            f"{hidden} \"$@\" | sed '{edits}'\n"
+        )
+        genuine.chmod(0o755)
+
+    def _move_programs(self) -> None:
+        layout = self.layout
+        _move("/usr/lib/postfix/sbin", str(self.daemons))
+        if self._commands != DEBIAN["command_directory"]:
+            Path(self._commands).mkdir(parents=True, exist_ok=True)
+            for name in _COMMANDS:
+                _move(f"/usr/sbin/{name}", f"{self._commands}/{name}")
+        meta = Path(layout.place("meta_directory"))
+        for name in ("postfix-files", "dynamicmaps.cf", "dynamicmaps.cf.d"):
+            if str(meta) != DEBIAN["meta_directory"]:
+                _move(f"/etc/postfix/{name}", f"{meta}/{name}")
+        if layout.place("setgid_group") != DEBIAN["setgid_group"]:
+            with open("/etc/group", "a", encoding="ascii") as file:
+                file.write(f"{layout.place('setgid_group')}:x:4997:\n")
+
+    def _configure(self) -> None:
+        layout = self.layout
+        self.etc.mkdir(parents=True, exist_ok=True)
+        if str(self.etc) != DEBIAN["config_directory"]:
+            shutil.rmtree("/etc/postfix")
+        _remove("/var/spool/postfix")
+        _remove("/var/lib/postfix")
+        _remove("/var/vmail")
+        Path(layout.place("queue_directory")).mkdir(parents=True)
+        data = Path(layout.place("data_directory"))
+        data.mkdir(parents=True)
+        shutil.chown(data, layout.place("mail_owner"))
+        (self.etc / "master.cf").write_text(_MASTER_CF)
+        Path("/var/vmail").mkdir()
+        os.chown("/var/vmail", 5000, 5000)
+        self.main_cf()
+
+    def main_cf(self, **parameters: str) -> None:
+        """Write main.cf: what the layout names, what a test needs, and these."""
+        values = {
+            **self.layout.main_cf,
+            "compatibility_level": "3.6",
+            "meta_directory": self.layout.place("meta_directory"),
+            "myhostname": "mail.example.org",
+            "mydestination": "",
+            "mynetworks": "127.0.0.1/32",
+            "inet_interfaces": "127.0.0.1",
+            "inet_protocols": "ipv4",
+            "default_transport": "discard:",
+            "relay_transport": "discard:",
+            "local_transport": "discard:",
+            "alias_maps": "",
+            "alias_database": "",
+            "maillog_file": "/var/log/postfix.log",
+            "virtual_mailbox_domains": "example.com",
+            "virtual_mailbox_base": "/var/vmail",
+            "virtual_mailbox_maps": "inline:{bob@example.com=bob/}",
+            "virtual_uid_maps": "static:5000",
+            "virtual_gid_maps": "static:5000",
+            **parameters,
+        }
+        path = self.etc / "main.cf"
+        path.write_text("".join(f"{n} = {v}\n" for n, v in values.items() if v))
+        then = time.time() - 10
+        os.utime(path, (then, then))
+
+    def run(self, *command: str, stdin: bytes = b"", expect: int = 0) -> str:
+        """Run a command as root does at a login; its output."""
+        group = self.layout.place("setgid_group")
+        done = subprocess.run(
+            command,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PATH": f"/usr/local/sbin:{_PATH}", "LANG": "C"},
+            group=group if command[0] == "sendmail" else None,
+            check=False,
+        )
+        output = done.stdout.decode(errors="surrogateescape")
+        assert done.returncode == expect, f"{command}: {output}"
+        return output
+
+    def postvirt(self, *arguments: str, expect: int = 0) -> str:
+        """Run postvirt."""
+        return self.run(_POSTVIRT, *arguments, expect=expect)
+
+    def start(self) -> None:
+        """Start Postfix."""
+        self.run("postfix", "-c", str(self.etc), "start")
+
+    def deliver(self) -> str:
+        """Send a message to bob; the line that the delivery agent logs about it."""
+        before = self.log().count(" status=")
+        command = ("sendmail", "-C", str(self.etc), "-i", "-f", "", "bob@example.com")
+        self.run(*command, stdin=b"Subject: hello\n\nhello\n")
+        give_up = time.monotonic() + _PATIENCE_SECONDS
+        while self.log().count(" status=") == before:
+            assert time.monotonic() < give_up, self.log()
+            time.sleep(_LOOK_SECONDS)
+        return [line for line in self.log().splitlines() if " status=" in line][-1]
+
+    def log(self) -> str:
+        """The mail log."""
+        path = Path("/var/log/postfix.log")
+        return path.read_text() if path.exists() else ""
+
+    def programs(self, name: str) -> list[str]:
+        """The command lines of the processes that master(8) has started as this."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it is gone by now
+                words = process.read_bytes().decode().split("\0")
+                if any(os.path.basename(word) == name for word in words[:3]):
+                    found.append(" ".join(words).strip())
+        return found
+
+
+_CLONE_NEWPID = 0x2000_0000
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_POSTVIRT = os.path.join(os.path.dirname(sys.executable), "postvirt")
+
+
+def on_machine(layout: Layout, place: Path, story: Callable[[Machine], T]) -> T:
+    """What a story returns that happens on such a machine.
+
+    place   an empty directory
+    """
+
+    def inside() -> T:
+        _see_the_machine(place)
+        return story(Machine(layout))
+
+    def outside() -> T:
+        leave_the_mounts_of_the_others()
+        # The next child is process 1 of processes of its own, which end with it.
+        assert ctypes.CDLL(None).unshare(_CLONE_NEWPID) == 0
+        return in_child(inside)
+
+    return in_child(outside)
+
+
+def _see_the_machine(place: Path) -> None:
+    """Have / in memory, above what it was, as process 1."""
+    _mount("-t", "tmpfs", "tmpfs", str(place))
+    for name in ("changes", "work", "root"):
+        (place / name).mkdir()
+    root = place / "root"
+    options = f"lowerdir=/,upperdir={place}/changes,workdir={place}/work"
+    try:
+        _mount("-t", "overlay", "-o", options, "overlay", str(root))
+    except subprocess.CalledProcessError:
+        pytest.skip("this machine cannot mount an overlay over its root")
+    _mount("--rbind", "/dev", f"{root}/dev")
+    for path in {PROJECT, Path(sys.prefix), Path(sys.base_prefix)}:
+        if path.stat().st_dev != os.stat("/").st_dev:
+            _mount("--bind", str(path), f"{root}{path}")
+    os.chroot(root)
+    os.chdir("/")
+    _mount("-t", "proc", "proc", "/proc")
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def _overwrite(program: Path, old: bytes, new: bytes) -> None:
+    content = program.read_bytes()
+    assert content.count(b"\0%s\0" % old) == 1, old
+    room = new.ljust(len(old), b"\0")
+    mode = program.stat().st_mode
+    program.unlink()
+    program.write_bytes(content.replace(b"\0%s\0" % old, b"\0%s\0" % room))
+    program.chmod(mode)
+
+
+def _move(old: str, new: str) -> None:
+    """Move a file or a directory, also to a place that is there already."""
+    Path(new).parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", "-T", old, new], check=True)
+    _remove(old)
+
+
+def _remove(path: str) -> None:
+    subprocess.run(["rm", "-rf", path], check=True)
