@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from postvirt.config.parameters import Settings
 
 SUMMARY = "replace Postfix's virtual(8) by postvirt"
 DESCRIPTION = """\
@@ -10,7 +14,8 @@ Install postvirt's launcher in daemon_directory under the name `virtual`, so tha
 Postfix runs it without changes to main.cf or master.cf. The genuine program is kept
 beside it as virtual.genuine. If a dpkg package owns that program, it is diverted, so
 that Postfix upgrades neither undo nor break the installation; elsewhere, run this again
-after each upgrade. This affects all Postfix instances that share the daemon_directory.
+after each upgrade. This affects all Postfix instances that share the daemon_directory,
+and they are named.
 
 The launcher is tried before it is put in place, and a working program has the name
 `virtual` at every moment. Running processes continue until `postfix reload`. This can
@@ -38,7 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from postvirt.cli.settings_options import load_settings
-    from postvirt.inspection.commands import reload_postfix
     from postvirt.installation.drop_in import DropIn, carry_out
     from postvirt.installation.hints import hints
     from postvirt.model.text import shown
@@ -50,6 +54,20 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for hint in hints(place.virtual, Path(settings.config_directory, "main.cf")):
         print(shown(f"note: {hint}"))
-    if not arguments.dry_run:
-        print("next:", *(reload_postfix(settings) or ("reload Postfix",)))
+    say_what_is_next(settings, dry_run=arguments.dry_run)
     return 0
+
+
+def say_what_is_next(settings: Settings, *, dry_run: bool) -> None:
+    """Print which instances have another program now, and how to have them run it."""
+    from postvirt.inspection.commands import reload_postfix
+    from postvirt.installation.instances import instances_with
+    from postvirt.model.text import shown
+
+    instances = instances_with(settings)
+    if len(instances) > 1:
+        names = ", ".join(instances)
+        print(shown(f"note: this is the program of several Postfix instances: {names}"))
+    if not dry_run:
+        for one in instances:
+            print("next:", *(reload_postfix(one) or ("reload Postfix",)))

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Uninstall and report each step; the exit status."""
+    from postvirt.cli.install import say_what_is_next
     from postvirt.cli.settings_options import load_settings
-    from postvirt.inspection.commands import reload_postfix
     from postvirt.installation.drop_in import DropIn, carry_out
 
     settings = load_settings(arguments)
@@ -38,6 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
     if not carry_out(place.uninstall(), dry_run=arguments.dry_run):
         print(f"{place.virtual} is already Postfix's own")
         return 0
-    if not arguments.dry_run:
-        print("next:", *(reload_postfix(settings) or ("reload Postfix",)))
+    say_what_is_next(settings, dry_run=arguments.dry_run)
     return 0

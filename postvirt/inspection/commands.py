@@ -61,9 +61,8 @@ def install_postvirt(settings: Settings) -> Commands:
     return command(program, "install", "-c", directory)
 
 
-def reload_postfix(settings: Settings) -> Commands:
-    """Have Postfix read its configuration again, and replace its processes."""
-    directory = settings.config_directory
+def reload_postfix(directory: str) -> Commands:
+    """Have a Postfix instance read its configuration again, and replace processes."""
     if not _is_roots_configuration(os.path.abspath(directory)):
         return ()
     return command("postfix", "-c", directory, "reload")

@@ -14,6 +14,7 @@ from postvirt.installation import drop_in, hints
 from postvirt.installation.drop_in import DropIn
 from postvirt.standin.instance import Instance
 from tests.cli.conftest import Run
+from tests.harness.builds import add_postconf
 from tests.harness.child import in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
@@ -114,6 +115,48 @@ def test_there_and_back(instance: Instance, daemons: Path, postvirt: Run) -> Non
         f"next: postfix -c {instance.etc} reload",
     ]
     assert look(daemons) == before
+
+
+def add_instance(
+    instance: Instance, name: str, text: str, *, default: bool = False
+) -> Path:
+    """Another configuration directory; the default one lists the others."""
+    etc = instance.root / name
+    etc.mkdir()
+    (etc / "main.cf").write_text(text)
+    os.utime(etc / "main.cf", (0, 0))
+    if default:
+        commands = add_postconf(instance.root / "sbin", config_directory=str(etc))
+        daemons = str(instance.root / "daemons")
+        more = {"daemon_directory": daemons, "command_directory": commands}
+        instance.main_cf(more)
+    return etc
+
+
+def test_all_instances_with_this_program_are_named(
+    instance: Instance, daemons: Path, postvirt: Run
+) -> None:
+    """Also from one of the others, and whatever else is wrong in their main.cf."""
+    root, same = instance.root, f"daemon_directory = {daemons}\n"
+    lists = f"{root}/other, {root}/gone {root}/broken {instance.etc}\n"
+    text = f"{same}multi_instance_directories = {lists}"
+    first = add_instance(instance, "first", text, default=True)
+    add_instance(instance, "other", f"daemon_directory = {root}/elsewhere\n")
+    broken = add_instance(instance, "broken", f"{same}max_use = none\n")
+    for command in ("install", "uninstall"):
+        dry = postvirt(command, "--dry-run").stdout.decode()
+        done = postvirt(command).stdout.decode()
+        note = (
+            "note: this is the program of several Postfix instances:"
+            f" {instance.etc}, {first}, {broken}\n"
+        )
+        assert note in dry
+        assert note in done
+        next_lines = [one for one in done.splitlines() if one.startswith("next: ")]
+        assert next_lines == [
+            f"next: postfix -c {directory} reload"
+            for directory in (instance.etc, first, broken)
+        ]
 
 
 def test_a_second_time_there_is_nothing_to_do(daemons: Path, postvirt: Run) -> None:

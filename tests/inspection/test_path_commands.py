@@ -54,9 +54,7 @@ FORMS: dict[str, Callable[[Settings, str], Commands]] = {
     "directory install_postvirt": lambda it, path: commands.install_postvirt(
         it.changed(config_directory=path)
     ),
-    "directory reload_postfix": lambda it, path: commands.reload_postfix(
-        it.changed(config_directory=path)
-    ),
+    "directory reload_postfix": lambda _, path: commands.reload_postfix(path),
     "directory remount_writable": lambda _, path: commands.remount_writable(path),
     "directory label_for_mail": lambda _, path: commands.label_for_mail(path),
     "directory extend_unit": lambda _, path: commands.extend_unit(path, "x", "A=b"),
