@@ -371,7 +371,7 @@ class _Mbox:
             reason = "target file status changed unexpectedly"
             raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
         if not mbox_end.is_as_left(status):
-            start = unfinished.find(self.fd)
+            start = unfinished.find(self.fd, self._path)
             excess = status.st_size - start
             if start >= 0 and excess > 0:
                 log.warning(
@@ -380,7 +380,7 @@ class _Mbox:
                 )
                 self._cut(start)
                 status = os.fstat(self.fd)
-            self._missing = mbox_end.missing_at_end(self.fd, status)
+            self._missing = mbox_end.missing_at_end(self.fd, status, self._path)
         self._status = status
 
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 
 from postvirt.system.descriptors import close
+from postvirt.system.reopening import open_again
 
 # The end of a line and an empty one: some mail readers ask for both.
 SEPARATOR = b"\n\n"
@@ -38,15 +39,13 @@ def is_as_left(status: os.stat_result) -> bool:
     return status.st_size == 0 or _ends.get(_name(status)) == _state(status)
 
 
-def missing_at_end(fd: int, status: os.stat_result) -> bytes:
+def missing_at_end(fd: int, status: os.stat_result, path: bytes) -> bytes:
     """What must be written between the end of a regular file and a From_ line.
 
     The locks of system.locks survive that the file is opened once more.
     """
     try:
-        reader = os.open(
-            f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NOATIME | os.O_CLOEXEC
-        )
+        reader = open_again(fd, path, os.O_NOATIME)
     except OSError:
         return b""
     try:

@@ -40,6 +40,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from postvirt.system.reopening import open_again
+
 _NAME: Final = "user.postvirt.unfinished"
 # Start, bytes that are complete, and of the first line the length and the end.
 _NOTE: Final = re.compile(rb"(\d{1,18}) (\d{1,18}) (\d{1,4}) ([^\n]{1,24}\n)")
@@ -110,7 +112,7 @@ def forget(fd: int) -> None:
     os.removexattr(fd, _NAME)
 
 
-def find(fd: int) -> int:
+def find(fd: int, path: bytes) -> int:
     """Where an incomplete message starts; -1 if there is none, or the file has changed.
 
     The file is opened once more, for reading. The locks of system.locks survive that;
@@ -128,7 +130,7 @@ def find(fd: int) -> int:
         is_cut = excess < complete_bytes - _MARGIN_BYTES
         if is_cut and excess > _MOST_BYTES and _has_changed_since_boot(status):
             return -1
-        with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
+        with open(open_again(fd, path), "rb", buffering=0) as file:
             line = os.pread(file.fileno(), line_bytes, begin)
             if not _is_first_line(line, line_bytes, found[4]):
                 return -1

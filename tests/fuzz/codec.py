@@ -159,7 +159,7 @@ def fuzz_unfinished(data: bytes) -> None:
             os.setxattr(fd, "user.postvirt.unfinished", note)
         except OSError:
             return
-        assert -1 <= unfinished.find(fd) <= max(0, len(mailbox) - 1)
+        assert -1 <= unfinished.find(fd, b"") <= max(0, len(mailbox) - 1)
     finally:
         os.close(fd)
 

@@ -38,6 +38,12 @@ def leave_the_mounts_of_the_others() -> None:
         pytest.skip(f"this process may not mount file systems ({reason})")
 
 
+def leave_proc() -> None:
+    """There is no /proc for this thread from now on, as in some containers."""
+    leave_the_mounts_of_the_others()
+    tmpfs()(Path("/proc"))
+
+
 @contextmanager
 def mounted(mount: Mount, directory: Path) -> Iterator[None]:
     """Mount something and take it away again."""

@@ -27,8 +27,10 @@ from tests.harness.child import (
     all_rights,
     as_mail_system,
     give,
+    in_child,
     recipient,
 )
+from tests.harness.file_systems import leave_proc
 from tests.harness.steps import Chunks, Hand, damaged
 
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
@@ -103,6 +105,16 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     reads = Reads()
     monkeypatch.setattr(os, "pread", reads.pread)
     return reads
+
+
+@pytest.mark.root
+def test_so_it_does_where_there_is_no_proc(mbox: Path) -> None:
+    def work() -> bytes:
+        leave_proc()
+        return deliver(mbox)
+
+    assert in_child(work).startswith(b"\n\nFrom ")
+    assert subjects(mbox)[-1] == "new"
 
 
 @pytest.mark.parametrize("end", [b"x", b"\0", b"\r", b" ", b"\n>", b"\nFrom bob"])

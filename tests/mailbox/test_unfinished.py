@@ -32,6 +32,7 @@ from tests.harness.child import (
 from tests.harness.effort import steps_of
 from tests.harness.file_systems import (
     formatted,
+    leave_proc,
     leave_the_mounts_of_the_others,
     mounted,
 )
@@ -243,7 +244,7 @@ def test_a_forged_note_costs_the_same_however_large_the_mailbox_is(
         forge(mbox, size, evil, size if has_grown else size * 2)
         read.clear()
         with mbox.open("rb") as file:
-            steps = steps_of(lambda: unfinished.find(file.fileno()))
+            steps = steps_of(lambda: unfinished.find(file.fileno(), bytes(mbox)))
         costs.append((sum(read), steps))
     small, large = costs
     assert large[0] <= small[0] <= 400_000
@@ -459,3 +460,14 @@ def test_without_attributes_mail_is_delivered_all_the_same(ground: Path) -> None
         return (ground / "mbox").read_bytes()
 
     assert is_whole(in_child(work))
+
+
+@pytest.mark.root
+def test_where_there_is_no_proc(mbox: Path) -> None:
+    left = len(die(mbox, 1)) - len(OLD)
+
+    def work() -> list[str]:
+        leave_proc()
+        return deliver(mbox).lines
+
+    assert in_child(work) == [TRUNCATED % (mbox, left)]
