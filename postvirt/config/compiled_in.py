@@ -51,8 +51,11 @@ def compiled_in(command_directory: str = "") -> Mapping[str, str]:
 
 
 def installed_postconf(command_directory: str = "") -> str:
-    """The installed postconf(1) that this process may trust; "" if there is none."""
-    for directory in (command_directory, *_USUAL):
+    """The installed postconf(1) that this process may trust; "" if there is none.
+
+    Where main.cf says where it is, another one would be that of another Postfix.
+    """
+    for directory in (command_directory,) if command_directory else _USUAL:
         program = f"{directory}/postconf"
         if directory.startswith("/") and _may_run(program):
             return program

@@ -19,6 +19,7 @@ from postvirt.inspection.files.references import (
 from postvirt.inspection.files.unused_names import check_names
 from postvirt.inspection.files.vda_quota import check_vda_quota
 from postvirt.inspection.files.without_effect import check_local_only, check_overridden
+from postvirt.inspection.machine.mail_log import check_mail_log
 from postvirt.inspection.machine.queue_directory import check_queue_directory
 from postvirt.inspection.machine.selinux import check_selinux
 from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
@@ -64,6 +65,7 @@ AS_ROOT: Sequence[Check] = (
     check_local_only,
     check_types,
     check_proxied,
+    check_mail_log,
     check_queue_directory,
     check_systemd_sandbox,
     check_selinux,

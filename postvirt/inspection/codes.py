@@ -89,4 +89,5 @@ CODES = {
     " them",
     "PV608": "a worker that is taken over could do more than deliver mail",
     "PV609": "mail for mailboxes outside of these directories is deferred",
+    "PV610": "the log gets lost, and with it what has become of each message",
 }

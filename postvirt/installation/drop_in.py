@@ -80,7 +80,7 @@ class DropIn:
             steps.append(Step(f"keep {self.virtual} as {self.genuine}", self._keep))
         if not is_current:
             steps.append(Step(f"put postvirt into {self.virtual}", self._put))
-        return steps
+        return self._possible(steps)
 
     def uninstall(self) -> list[Step]:
         """The steps that restore the genuine program; none if it is there already."""
@@ -103,6 +103,19 @@ class DropIn:
                     lambda: diversions.end_diversion(str(self.virtual)),
                 )
             )
+        return self._possible(steps)
+
+    def _possible(self, steps: list[Step]) -> list[Step]:
+        """These steps; where there are none, nothing has to be writable."""
+        directory = self.virtual.parent
+        if steps and os.statvfs(directory).f_flag & os.ST_RDONLY:
+            raise ConfigError(
+                f"{directory} is on a file system that is mounted read-only",
+                remedy="do this where it is writable, such as in the image of a"
+                " container",
+            )
+        if steps and not os.access(directory, os.W_OK):
+            raise ConfigError(f"{directory} is not writable", remedy="run this as root")
         return steps
 
     def _expect_postfix_or_postvirt(self) -> Program:
@@ -117,10 +130,6 @@ class DropIn:
             raise ConfigError(
                 f"{self.virtual} is neither Postfix's virtual(8) nor postvirt",
                 remedy="restore the program that came with Postfix, then try again",
-            )
-        if not os.access(self.virtual.parent, os.W_OK):
-            raise ConfigError(
-                f"{self.virtual.parent} is not writable", remedy="run this as root"
             )
         if found is Program.GENUINE:
             trouble = _trouble_with_genuine(self.virtual)

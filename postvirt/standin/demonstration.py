@@ -70,7 +70,11 @@ def demonstrate(*, with_postfix: bool, keep: bool) -> int:
         print("--postfix needs root and an installed Postfix", file=sys.stderr)
         return 1
     # Not below a directory of root's own, which the recipients could not search.
-    root = Path(tempfile.mkdtemp(prefix="postvirt-demo-"))
+    try:
+        root = Path(tempfile.mkdtemp(prefix="postvirt-demo-"))
+    except FileNotFoundError:
+        print("no temporary directory is writable: set TMPDIR", file=sys.stderr)
+        return 1
     try:
         root.chmod(0o755)
         instance = Instance(root / "instance")

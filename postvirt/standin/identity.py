@@ -11,6 +11,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,10 @@ class Identity:
 
 def _myself() -> Identity:
     uid, gid = os.geteuid(), os.getegid()
-    return Identity(uid, gid, pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name)
+    # In a container, neither needs to have an account.
+    with suppress(KeyError):
+        return Identity(uid, gid, pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name)
+    return Identity(uid, gid, f"uid-{uid}", f"gid-{gid}")
 
 
 def mail_owner() -> Identity:

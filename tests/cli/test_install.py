@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.errors import ConfigError
 from postvirt.installation import drop_in, hints
-from postvirt.installation.drop_in import DropIn
+from postvirt.installation.drop_in import DropIn, carry_out
 from postvirt.standin.instance import Instance
 from tests.cli.conftest import Run
 from tests.harness.builds import add_postconf
@@ -418,3 +419,30 @@ def test_notes_of_what_the_machine_may_have_against_it(
     assert str(python) not in notes()
     monkeypatch.setattr("postvirt.installation.hints.sys.executable", str(python))
     assert f"{python} runs as root, but users other than root can change it" in notes()
+
+
+@pytest.mark.root
+def test_on_a_read_only_file_system(place: DropIn, daemons: Path) -> None:
+    """As in a container: what is installed in its image needs no change."""
+
+    bind = ("mount", "--bind", str(daemons), str(daemons))
+    remount = ("mount", "-o", "remount,bind,ro", str(daemons))
+
+    def work() -> str:
+        leave_the_mounts_of_the_others()
+        subprocess.run(bind, check=True)
+        subprocess.run(remount, check=True)
+        with pytest.raises(ConfigError, match="mounted read-only") as refused:
+            place.install()
+        assert "run this as root" not in refused.value.remedy
+        assert place.uninstall() == []
+        subprocess.run(["umount", daemons], check=True)
+        carry_out(place.install(), dry_run=False)
+        subprocess.run(bind, check=True)
+        subprocess.run(remount, check=True)
+        assert place.install() == []
+        with pytest.raises(ConfigError, match="mounted read-only"):
+            place.uninstall()
+        return "done"
+
+    assert in_child(work) == "done"

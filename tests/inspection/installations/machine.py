@@ -53,6 +53,18 @@ def read_only_queue(it: Installation) -> None:
     remount("bind,ro", it.spool)
 
 
+def no_syslog(it: Installation) -> None:
+    it.set(maillog_file="")
+    if os.path.exists("/dev/log"):
+        nothing = it.root / "nothing"
+        nothing.touch()
+        subprocess.run(["mount", "--bind", nothing, "/dev/log"], check=True)
+
+
+def log_to_stdout(it: Installation) -> None:
+    it.set(maillog_file="/dev/stdout", maillog_file_prefixes="/dev/stdout")
+
+
 def queue(name: str, mode: int = 0, *, uid: int = -1, gid: int = -1) -> Change:
     """Change the mode or the owner of a directory in the queue directory."""
 
@@ -77,6 +89,15 @@ def no_queue(it: Installation) -> None:
 
 
 BROKEN = (
+    Broken(
+        "a mail log that nobody receives",
+        "PV610",
+        no_syslog,
+        log_to_stdout,
+        severity="warning",
+        says=["maillog_file is empty", "/dev/stdout"],
+        mounts=True,
+    ),
     Broken(
         "mailboxes on a file system that is read-only",
         "PV601",
