@@ -47,7 +47,11 @@ _CHANGING = re.compile(r"\d+|[\u00a0 ]+")
 
 # rich's, without a font from elsewhere.
 _FORMAT = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
+     role="img">
+<title>postvirt check-config and postvirt explain</title>
+<desc>Both find a mailbox that its owner cannot search; the first one also an index that
+is older than its text.</desc>
 <style>
 .{unique_id}-matrix {{ font-family: monospace; font-size: {char_height}px;
     line-height: {line_height}px; }}

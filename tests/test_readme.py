@@ -117,10 +117,11 @@ def test_the_extras_are_those_of_the_package() -> None:
     assert named.split(",") == sorted(extras.keys() - {"all"})
 
 
-def test_the_picture_has_words_for_those_who_do_not_see_it() -> None:
+@pytest.mark.parametrize("name", ["parts", "terminal"])
+def test_a_picture_has_words_for_those_who_do_not_see_it(name: str) -> None:
     from xml.etree import ElementTree
 
-    root = ElementTree.parse(ROOT / "etc" / "parts.svg").getroot()
+    root = ElementTree.parse(ROOT / "etc" / f"{name}.svg").getroot()
     space = "{http://www.w3.org/2000/svg}"
     assert all(root.findtext(space + name) for name in ("title", "desc"))
-    assert re.search(r"!\[[^\]]{40,}\]\(etc/parts\.svg\)", README)
+    assert re.search(rf"!\[[^\]]{{40,}}\]\(etc/{name}\.svg\)", README)
