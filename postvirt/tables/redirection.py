@@ -10,8 +10,7 @@
     non_bdb_migration_log_redirect
                              log each table that is opened as another type (yes)
 
-With the default nothing changes; where the driver for Berkeley DB is not installed
-hash: and btree: tables then cannot be opened.
+With the default nothing changes.
 
 The mapping is queried as mail_owner, whenever a table is opened. Its own tables are not
 opened as other types.

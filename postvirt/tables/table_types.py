@@ -42,13 +42,13 @@ class TypeModule(NamedTuple):
 
 
 TYPES = {
-    "btree": TypeModule("indexes.hash_btree", extra="bdb"),
+    "btree": TypeModule("indexes.hash_btree"),
     "cdb": TypeModule("indexes.cdb"),
     "cidr": TypeModule("rules.cidr"),
     "debug": TypeModule("composites.debug"),
     "environ": TypeModule("simple.environ"),
     "fail": TypeModule("simple.fail"),
-    "hash": TypeModule("indexes.hash_btree", extra="bdb"),
+    "hash": TypeModule("indexes.hash_btree"),
     "inline": TypeModule("simple.inline"),
     "ldap": TypeModule("databases.ldap", extra="ldap"),
     "lmdb": TypeModule("indexes.lmdb", extra="lmdb"),

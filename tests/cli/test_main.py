@@ -69,7 +69,7 @@ def test_the_command_imports_nothing_heavy() -> None:
     """lark and database drivers are imported where they are used."""
     code = (
         "import sys, postvirt.cli.main; "
-        "print([m for m in ('lark', 'lmdb', 'berkeleydb', 'watchdog', 'asyncio')"
+        "print([m for m in ('lark', 'lmdb', 'watchdog', 'asyncio')"
         " if m in sys.modules])"
     )
     done = subprocess.run(

@@ -6,21 +6,16 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.fuzz.target import directory
+from tests.harness import berkeley_db
 
 ENTRIES = {b"bob@example.com": b"bob/", b"a": b"x" * 300, b"192.0.2.1": b"y"}
 
 
-def _berkeley(method: str) -> Sequence[bytes]:
-    from berkeleydb import db
-
+def _berkeley(type_: str) -> Sequence[bytes]:
     path = directory() / "index.db"
-    database = db.DB()
-    database.set_pagesize(512)  # small files are damaged in more interesting places
-    kind = {"hash": db.DB_HASH, "btree": db.DB_BTREE}[method]
-    database.open(str(path), dbtype=kind, flags=db.DB_CREATE)
-    for key, value in ENTRIES.items():
-        database.put(key + b"\0", value + b"\0")
-    database.close()
+    entries = {key + b"\0": value + b"\0" for key, value in ENTRIES.items()}
+    # Small files are damaged in more interesting places.
+    berkeley_db.write(path, type_, entries, page_bytes=512)
     return [path.read_bytes()]
 
 

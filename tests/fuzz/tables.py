@@ -226,8 +226,8 @@ _NAMES = [b"\x00a=b, {c = d e}", b"\x01static:x, regexp:{{/a/ b}}", b"\x12cidr:{
 
 
 TARGETS = (
-    Target(_damaged("hash", ".db"), longest=40),
-    Target(_damaged("btree", ".db"), longest=40),
+    Target(_of_file("hash", ".db"), [b"\x00" + INDEXES["hash"]()[0]]),
+    Target(_of_file("btree", ".db"), [b"\x00" + INDEXES["btree"]()[0]]),
     Target(_of_file("cdb", ".cdb"), [b"\x00" + INDEXES["cdb"]()[0]]),
     Target(_damaged("lmdb", ".lmdb"), longest=40),
     Target(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-for _driver in ("atheris", "berkeleydb.db", "lmdb", "prometheus_client"):
+for _driver in ("atheris", "lmdb", "prometheus_client"):
     pytest.importorskip(_driver)
 
 _INPUTS = 1000

@@ -6,7 +6,6 @@ import pytest
 
 from postvirt.errors import ConfigError, TableError
 from postvirt.tables.match_list import DomainList, MatchList, patterns, table_names
-from tests.harness.databases import driver
 from tests.harness.effort import steps_of
 from tests.harness.tables import open_tables
 
@@ -97,8 +96,6 @@ def test_a_failing_table_fails_the_match(logged):
 )
 def test_a_table_may_have_to_open(logged, value, problem):
     """daemon_table_open_error_is_fatal."""
-    if "hash:" in value:
-        driver("berkeleydb")
     with pytest.raises(ConfigError) as error:
         MatchList("title", value, utf8=True, opened=open_tables(all_must_open=True))
     assert error.value.text == problem

@@ -54,8 +54,8 @@ def tables_of(settings: Settings) -> TableOpener:
 @pytest.fixture
 def path(index, tmp_path):
     """Three indexes of one table, which differ in what they say."""
+    driver("lmdb")
     for type_ in ("hash", "lmdb", "cdb"):
-        driver({"hash": "berkeleydb", "lmdb": "lmdb"}.get(type_, "struct"))
         index(type_, f"key@x {type_}\n".encode())
     index("btree", b"key@x btree\n", "tree")
     return str(tmp_path / "table")
@@ -214,7 +214,7 @@ name = "virtual"
 loaded = load(sys.argv[1], [], process_name=name, service_name=name)
 tables = TableOpener.of(loaded.settings, loaded.texts)
 prepare(loaded.settings, tables)
-assert "berkeleydb" not in sys.modules
+assert "postvirt.tables.indexes.hash_btree" not in sys.modules
 before = set(sys.modules)
 class Refuse:
     def find_spec(self, name, path=None, target=None):

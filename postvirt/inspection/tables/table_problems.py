@@ -113,13 +113,7 @@ def _driver(listed: Listed) -> str:
     known = TYPES.get(listed.type)
     if known is None:
         return "to list the types that exist: postvirt lookup --types"
-    remedy = f"install the driver: {known.remedy}" if known.remedy else ""
-    if listed.type in BERKELEY:
-        remedy += (
-            f"; or do without Berkeley DB: make the index lmdb:{listed.name} (or cdb:)"
-            f" with postmap, and write lmdb:{listed.name} in {listed.parameter}"
-        )
-    return remedy
+    return f"install the driver: {known.remedy}" if known.remedy else ""
 
 
 def _at_its_line(listed: Listed, complaint: Complaint, problem: Problem) -> Problem:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import threading
 
 import pytest
 
 from postvirt.errors import TableError
-from postvirt.tables.table import TableOptions
+from postvirt.tables.table import ListedTable, TableOptions
+from tests.harness import berkeley_db
 from tests.harness.child import in_child
 from tests.harness.tables import open_table
 
-db = pytest.importorskip("berkeleydb.db")
 OPTIONS = TableOptions(paranoid=True)
-
-
-def write(path, entries: dict[bytes, bytes], method) -> None:
-    database = db.DB()
-    database.open(str(path), dbtype=method, flags=db.DB_CREATE)
-    for key, value in entries.items():
-        database.put(key, value)
-    database.close()
 
 
 @pytest.fixture(params=["hash", "btree"])
@@ -30,8 +23,7 @@ def made(request, tmp_path):
     """Make an index without postmap; returns "type:name"."""
 
     def make(entries: dict[bytes, bytes]) -> str:
-        method = db.DB_HASH if request.param == "hash" else db.DB_BTREE
-        write(tmp_path / "t.db", entries, method)
+        berkeley_db.write(tmp_path / "t.db", request.param, entries)
         return f"{request.param}:{tmp_path}/t"
 
     return make
@@ -44,11 +36,12 @@ def test_keys_without_a_nul_are_found(made):
 
 
 def test_the_form_of_the_first_entry_found_is_the_form_of_all(made):
-    table = open_table(made({b"a\0": b"1\0", b"a": b"2", b"b": b"3"}), OPTIONS)
+    spec = made({b"a\0": b"1\0", b"a": b"2", b"b": b"3"})
+    table = open_table(spec, OPTIONS)
     assert table.lookup(b"b") == b"3"
     assert table.lookup(b"a") == b"2"
     table.close()
-    table = open_table(made({}), OPTIONS)
+    table = open_table(spec, OPTIONS)
     assert table.lookup(b"a") == b"1"
     assert table.lookup(b"b") is None
     table.close()
@@ -71,19 +64,6 @@ def test_a_relative_name_is_looked_up_in_the_working_directory(made, monkeypatch
     type_, _, path = made({b"a": b"1"}).partition(":")
     monkeypatch.chdir(os.path.dirname(path))
     table = open_table(f"{type_}:t", OPTIONS)
-    assert table.lookup(b"a") == b"1"
-    table.close()
-
-
-def test_a_configuration_file_in_the_working_directory_is_not_read(
-    made, monkeypatch, tmp_path
-):
-    spec = made({b"a": b"1"})
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "DB_CONFIG").write_text("no such command\n")
-    monkeypatch.chdir(elsewhere)
-    table = open_table(spec, OPTIONS)
     assert table.lookup(b"a") == b"1"
     table.close()
 
@@ -181,17 +161,46 @@ def test_pages_that_make_no_sense_are_an_error_and_no_more(made, logged) -> None
     assert in_child(lookups) >= 2
 
 
-def test_a_value_of_an_impossible_size_is_an_error(made, logged) -> None:
-    """In an overflow page's entry, of which the fuzzer has found one."""
+def test_a_file_that_is_not_an_index_is_an_error_as_in_postfix(made, logged) -> None:
+    spec = made({b"a": b"b"})
+    path = f"{spec.partition(':')[2]}.db"
+    for content in (b"", b"text\n" * 1000):
+        with open(path, "wb") as file:
+            file.write(content)
+        os.utime(path, (1, 1))
+        table = open_table(spec, OPTIONS)
+        with pytest.raises(TableError):
+            table.lookup(b"a")
+        (line, _) = logged.take()
+        assert line == f"error: open database {path}: Invalid argument"
+        table.close()
 
-    class Database:
-        def get(self, key: bytes) -> bytes:
-            raise SystemError("Negative size passed to PyBytes_FromStringAndSize")
 
-    table = open_table(made({b"a": b"b"}), OPTIONS)
-    real, table._database = table._database, Database()  # type: ignore[attr-defined]
-    with pytest.raises(TableError):
-        table.lookup(b"a")
-    assert logged.take()[0].endswith(": the file is damaged")
-    table._database = real  # type: ignore[attr-defined]
-    table.close()
+@pytest.mark.postfix
+@pytest.mark.parametrize("type_", ["hash", "btree"])
+@pytest.mark.parametrize("buffer_bytes", ["", "65536", "16777216"])
+def test_entries_are_those_that_postmap_lists(
+    type_, buffer_bytes, index, postfix, tmp_path
+):
+    """The same ones in the same order, whatever their number and size."""
+    if buffer_bytes:
+        postfix.configure(berkeley_db_create_buffer_size=buffer_bytes)
+    for number in (0, 1, 3000):
+        lines = [
+            b"k%d" % n * (800 if n % 100 == 7 else 2)
+            + b" "
+            + b"v" * (20 * n if n % 100 == 9 else n % 30 + 1)
+            for n in range(number)
+        ]
+        spec = index(type_, b"\n".join([*lines, b""]), f"t{number}")
+        table = open_table(spec, OPTIONS)
+        listed = subprocess.run(
+            ["postmap", "-c", postfix.directory, "-s", spec],
+            capture_output=True,
+            check=True,
+        )
+        assert isinstance(table, ListedTable)
+        entries = [key + b"\t" + value + b"\n" for key, value in table.entries()]
+        assert b"".join(entries) == listed.stdout
+        assert table.count() == number
+        table.close()
