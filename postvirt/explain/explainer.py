@@ -24,6 +24,7 @@ from postvirt.explain.mailbox_findings import (
     MailboxFinding,
     MessageSize,
     mailbox_findings,
+    no_such_owner,
 )
 from postvirt.explain.routing_remarks import Remark, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
@@ -39,7 +40,7 @@ from postvirt.model.outcome import (
 )
 from postvirt.model.text import text
 from postvirt.report.status_filter import filtered
-from postvirt.system import log
+from postvirt.system import log, privileges
 from postvirt.system.privileges import may_act_as
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
@@ -127,6 +128,9 @@ class Explainer:
                         )
                     )
                 outcome = self._rehearse(place, address, written_bytes)
+            elif privileges.is_root():
+                findings = (no_such_owner(place.owner),)
+                outcome = self._rehearse(place, address, self._size_bytes)
             else:
                 outcome = None
             verdict, dsn = self._told(outcome)

@@ -25,7 +25,7 @@ from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.obstacle import describe_link
 from postvirt.mailbox.rehearsal import is_dot_lock_stale
 from postvirt.mailbox.walk import Walker
-from postvirt.model.mailbox import Mailbox
+from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.text import text
 from postvirt.system import locks
 from postvirt.system.dry_run import (
@@ -79,6 +79,16 @@ def mailbox_findings(
                 why += f"; {describe_link(link)}"
             way = MailboxFinding("way", why, is_sound=False)
         return [way, *_behind(mailbox, settings, locking, message)]
+
+
+def no_such_owner(owner: Owner) -> MailboxFinding:
+    """What stands against a delivery if not even root can act as the owner."""
+    who = f"uid {owner.uid}, gid {owner.gid}"
+    return MailboxFinding(
+        "way",
+        f"not even root can act as {who}: they do not exist in this user namespace",
+        is_sound=False,
+    )
 
 
 def _behind(

@@ -58,6 +58,7 @@ CODES = {
     "PV214": "a number is enough for delivery, but quotas and people use names",
     "PV215": "mail for one of the owners is deferred, or the other cannot read it",
     "PV216": "mail is deferred for recipients whose lookup fails",
+    "PV217": "mail is deferred for an owner who does not exist in this container",
     "PV301": "a domain must be in one class only; the first list that contains it wins",
     "PV302": "mail for a domain in no list never reaches the delivery agent",
     "PV303": "mail for a domain in another list never reaches the delivery agent",

@@ -111,8 +111,15 @@ def _change_for_good(owner: Owner) -> None:
 
 
 def may_act_as(owner: Owner) -> bool:
-    """Whether `acting_as` can work for this owner in this process."""
-    return is_root() or (owner.uid, owner.gid) == (os.geteuid(), os.getegid())
+    """Whether `acting_as` works for this owner in this process.
+
+    Not even root can act as a user who does not exist in its user namespace.
+    """
+    try:
+        with acting_as(owner):
+            return True
+    except PermissionError:
+        return False
 
 
 class acting_as:  # noqa: N801 - used like a function

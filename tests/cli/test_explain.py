@@ -21,6 +21,8 @@ from postvirt.explain import explainer
 from postvirt.standin.instance import Instance
 from postvirt.system import privileges
 from tests.cli.conftest import Run
+from tests.harness.child import in_child
+from tests.harness.user_namespace import lower_limits
 
 needs_root = pytest.mark.root
 
@@ -501,3 +503,21 @@ def test_start_up_of_other_commands_does_not_pay_for_it() -> None:
     )
     assert "rich" not in done.stdout
     assert "inspection" not in done.stdout
+
+
+@needs_root
+def test_an_owner_who_does_not_exist_in_this_container(
+    instance: Instance, postvirt: Run
+) -> None:
+    """Not even root can act as a user whom its user namespace does not have."""
+
+    def work() -> tuple[int, str]:
+        lower_limits("0 0 5000")
+        done = postvirt("explain", "bob@example.com", "mbox@example.com")
+        return done.returncode, done.stdout.decode()
+
+    status, shown = in_child(work)
+    assert status == 1
+    for address in ("bob", "mbox"):
+        assert f"{address}@example.com: would be deferred: 4." in shown
+    assert shown.count("not even root can act as uid 5000, gid 5000") == 2

@@ -280,6 +280,7 @@ class Machine:
 
 
 _CLONE_NEWPID = 0x2000_0000
+_MNT_DETACH = 2
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _POSTVIRT = os.path.join(os.path.dirname(sys.executable), "postvirt")
 
@@ -318,7 +319,10 @@ def _see_the_machine(place: Path) -> None:
     for path in {PROJECT, Path(sys.prefix), Path(sys.base_prefix)}:
         if path.stat().st_dev != os.stat("/").st_dev:
             _mount("--bind", str(path), f"{root}{path}")
-    os.chroot(root)
+    # A process in a chroot jail could not have a user namespace.
+    os.chdir(root)
+    subprocess.run(["pivot_root", ".", "."], check=True)
+    ctypes.CDLL(None).umount2(b".", _MNT_DETACH)
     os.chdir("/")
     _mount("-t", "proc", "proc", "/proc")
 

@@ -14,7 +14,7 @@ _CLONE_NEWUSER = 0x1000_0000
 _IDENTITIES = "0 0 65536"
 
 
-def lower_limits(**limits: int) -> None:
+def lower_limits(identities: str = _IDENTITIES, /, **limits: int) -> None:
     """Set limits of /proc/sys/user in a user namespace of this process, a child's.
 
     Nobody outside is concerned, and nothing has to be set back.
@@ -28,7 +28,7 @@ def lower_limits(**limits: int) -> None:
             os.close(writes)
             if os.read(reads, 1):
                 for name in ("uid_map", "gid_map"):
-                    Path(f"/proc/{parent}/{name}").write_text(_IDENTITIES)
+                    Path(f"/proc/{parent}/{name}").write_text(identities)
         finally:
             os._exit(0)
     os.close(reads)

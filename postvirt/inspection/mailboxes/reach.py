@@ -6,6 +6,7 @@
     PV205  a symbolic link that leads nowhere
     PV206  something that a delivery does not accept as a mailbox
     PV208  mailboxes that could not be checked (information)
+    PV217  owners who do not exist in this user namespace
     PV402  an mbox file above virtual_mailbox_limit
     PV411  no dot lock can be created beside an mbox file
 
@@ -14,7 +15,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from postvirt.config.lists import mailbox_locks
@@ -33,6 +34,7 @@ from postvirt.mailbox.obstacle import Trouble
 from postvirt.mailbox.walk import Walked, Walker
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.text import counted, text, wire
+from postvirt.system import privileges
 
 _CODES: dict[Trouble, str] = {
     "search": "PV202",
@@ -72,7 +74,7 @@ class Reach:
         self._obstacles: Grouped[_Cause, Stopped] = Grouped()
         self._owners: defaultdict[_Cause, dict[Owner, None]] = defaultdict(dict)
         self._too_large: Grouped[str, tuple[bytes, int]] = Grouped()
-        self._not_looked_at = 0
+        self._refused: Counter[Owner] = Counter()
         self._walked = 0
 
     def see(self, entries: Sequence[MailboxEntry]) -> None:
@@ -86,7 +88,7 @@ class Reach:
             try:
                 found = self._walker.walk_all(owner, paths)
             except PermissionError:
-                self._not_looked_at += len(those)
+                self._refused[owner] += len(those)
                 continue
             self._walked += len(found)
             for (entry, mailbox), walked in zip(those, found, strict=True):
@@ -115,6 +117,8 @@ class Reach:
         try:
             obstacle = self._walker.reach(owner, base)
         except PermissionError:
+            if privileges.is_root():
+                self._refused[owner] += 0
             return
         if obstacle is not None and obstacle.trouble in _CODES:
             cause = (_CODES[obstacle.trouble], obstacle.trouble, obstacle.path)
@@ -137,14 +141,34 @@ class Reach:
             )
         for _, large in self._too_large:
             yield self._large(large)
-        if self._not_looked_at:
-            yield self._subject.problem(
-                "PV208",
-                f"{counted(self._not_looked_at, 'mailbox')} of other users not checked",
-                "virtual_mailbox_maps",
-                severity="info",
-                remedy="run this as root",
-            )
+        if self._refused:
+            yield self._of_others() if privileges.is_root() else self._not_checked()
+
+    def _of_others(self) -> Problem:
+        """Users whom root may not act as."""
+        refused = list(self._refused)
+        shown = ", ".join(
+            f"uid {one.uid} gid {one.gid}" for one in refused[:_OWNERS_SHOWN]
+        )
+        more = ", ..." if len(refused) > _OWNERS_SHOWN else ""
+        count = self._refused.total()
+        of = f": {counted(count, 'mailbox')}" if count else ""
+        return self._subject.problem(
+            "PV217",
+            f"not even root can act as {shown}{more}{of}",
+            "virtual_uid_maps",
+            remedy="use numbers that exist in this user namespace (/proc/self/uid_map"
+            " and gid_map), or give the container more of them (/etc/subuid)",
+        )
+
+    def _not_checked(self) -> Problem:
+        return self._subject.problem(
+            "PV208",
+            f"{counted(self._refused.total(), 'mailbox')} of other users not checked",
+            "virtual_mailbox_maps",
+            severity="info",
+            remedy="run this as root",
+        )
 
     def _obstacle(self, cause: _Cause, group: Group[Stopped]) -> Problem:
         code, _, path = cause
