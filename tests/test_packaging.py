@@ -143,11 +143,15 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert versions[0] == postvirt.__version__
 
 
-def test_all_extras_are_in_all() -> None:
+# No wheel of this driver is published, so pip needs a compiler and headers.
+COMPILED = {"ldap"}
+
+
+def test_all_extras_that_need_no_compiler_are_in_all() -> None:
     import tomllib
 
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
     (everything,) = extras.pop("all")
-    assert everything == f"postvirt[{','.join(sorted(extras))}]"
+    assert everything == f"postvirt[{','.join(sorted(extras.keys() - COMPILED))}]"

@@ -16,6 +16,7 @@ import sys
 from importlib import import_module
 from typing import NamedTuple
 
+from postvirt.config.extras import to_install
 from postvirt.errors import ConfigError
 from postvirt.tables.complaint import Complaint, Kind, OpenError
 from postvirt.tables.context import TableType
@@ -37,7 +38,7 @@ class TypeModule(NamedTuple):
     def remedy(self) -> str:
         """How to install what may be missing, "" if nothing may be."""
         if self.extra:
-            return f"pip install 'postvirt[{self.extra}]'"
+            return to_install(self.extra)
         return f"apt install {self.package}" if self.package else ""
 
 

@@ -266,7 +266,7 @@ def test_without_the_library_a_start_and_a_reload_are_refused(
         "postvirt_metrics_address is set, but Python package prometheus_client is not"
     )
     assert said in done.stderr
-    assert "install postvirt[metrics]" in done.stderr
+    assert "postvirt[metrics]" in done.stderr
     assert said in service.plain_command("check-config").stdout
     configure(service, "")
     service.start()

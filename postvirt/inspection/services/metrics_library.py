@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 
+from postvirt.config.extras import to_install
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 
@@ -13,7 +14,7 @@ _LIBRARY = "prometheus_client"
 MISSING = (
     f"postvirt_metrics_address is set, but Python package {_LIBRARY} is not installed"
 )
-REMEDY = "install postvirt[metrics], or clear postvirt_metrics_address"
+REMEDY = f"{to_install('metrics')}, or clear postvirt_metrics_address"
 
 
 def is_library_there() -> bool:

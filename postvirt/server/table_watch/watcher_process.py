@@ -117,7 +117,9 @@ class _Watcher(FileSystemEventHandler):
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """In another thread: wake the loop up if one of our names is concerned."""
-        for path in (event.src_path, event.dest_path):
+        if type(event) not in _EVENTS:
+            return
+        for path in (event.src_path, getattr(event, "dest_path", "")):
             if path and os.fsdecode(path) in self._names:
                 try:
                     os.write(self._tell, b".")
@@ -223,7 +225,7 @@ class _Watcher(FileSystemEventHandler):
                 observer.daemon = True
                 observer.start()
                 self._observer = observer
-            return self._observer.schedule(self, directory, event_filter=_EVENTS)
+            return _schedule(self._observer, self, directory)
         except OSError as error:
             self._polled[directory] = _LIMITS.get(error.errno or 0, errno_text(error))
             return None
@@ -242,6 +244,14 @@ class _Watcher(FileSystemEventHandler):
         self._versions = now
         if changed:
             _say(changed=changed)
+
+
+def _schedule(observer: Any, handler: FileSystemEventHandler, directory: str) -> Any:
+    """Watch for _EVENTS; before version 4, the library reports others, too."""
+    try:
+        return observer.schedule(handler, directory, event_filter=_EVENTS)
+    except TypeError:
+        return observer.schedule(handler, directory)
 
 
 def names_on_the_way(path: str) -> Iterator[str]:

@@ -73,8 +73,9 @@ _PORT = re.compile("[0-9]{1,5}")
 _UTF8 = ("utf8mb4", "utf8mb3", "utf8")
 CHARSETS = (*_UTF8, "latin1", "ascii")
 # Python imports an encoding when it is first used: do that now. The last one is for
-# host names.
-for _encoding in (*(charset_by_name(name).encoding for name in CHARSETS), "idna"):
+# host names. The driver before 1.1 does not know all of these character sets.
+_KNOWN = filter(None, map(charset_by_name, CHARSETS))
+for _encoding in (*(charset.encoding for charset in _KNOWN), "idna"):
     "".encode(_encoding)
 
 # The TLS parameters, and their names in option files.

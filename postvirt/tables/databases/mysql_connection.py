@@ -21,7 +21,7 @@ import time
 from typing import Any, NoReturn
 
 from pymysql.connections import Connection
-from pymysql.constants import CR
+from pymysql.constants import CLIENT, CR
 from pymysql.err import OperationalError
 
 from postvirt.tables.databases.answer_limits import (
@@ -36,6 +36,7 @@ _NEEDS_TLS = (
     "the server wants the password in clear text, which requires a local socket"
     " or TLS (set tls_CAfile)"
 )
+_NO_TLS = "SSL is required but the server doesn't support it"
 
 
 def _refuse() -> NoReturn:
@@ -65,6 +66,7 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
     """
 
     def __init__(self, *, is_private: bool, **arguments: Any) -> None:
+        self._requires_tls = "ssl" in arguments
         super().__init__(
             autocommit=True,
             local_infile=False,
@@ -82,6 +84,15 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
         # The server may have changed the SQL mode meanwhile (init_connect); the driver
         # knows only the one of the greeting.
         self.ping(reconnect=False)
+
+    def _request_authentication(self) -> None:
+        """Log in; never without TLS if that is required.
+
+        The driver before 1.2 goes on if the server says that it has none.
+        """
+        if self._requires_tls and not self.server_capabilities & CLIENT.SSL:
+            raise OperationalError(CR.CR_SSL_CONNECTION_ERROR, _NO_TLS)
+        super()._request_authentication()
 
     def limit(self, seconds: float) -> None:
         """Allow this much time, and the largest answer, from now on."""

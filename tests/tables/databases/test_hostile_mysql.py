@@ -235,6 +235,24 @@ def test_with_tls_parameters_the_password_may_be_sent(ask, tmp_path):
             assert (SECRET.encode() in server.heard) == (file == "ca.pem")
 
 
+def test_with_tls_parameters_nobody_logs_in_without_tls(ask, tmp_path, monkeypatch):
+    """Also with a driver that goes on, as those before 1.2."""
+    make_certificates(tmp_path)
+    from pymysql.connections import Connection
+
+    begun: list[object] = []
+    monkeypatch.setattr(Connection, "_request_authentication", begun.append)
+
+    def script(channel: Channel) -> None:
+        channel.send(greeting(tls=False))
+        channel.stay()
+
+    with rogue(script) as server, pytest.raises(TableError, match="SSL is required"):
+        ask(server, tls_CAfile=f"{tmp_path}/ca.pem")
+    assert not begun
+    assert server.heard == b""
+
+
 def big(size: int) -> bytes:
     """One value of that size, in packets of at most 16 MB."""
     row = text(b"x" * size)
