@@ -23,8 +23,13 @@ from postvirt.tables.maps import Maps
 from postvirt.tables.opener import TableOpener
 from postvirt.tables.search import Extensions
 from postvirt.tables.table import ListedTable, Table, TableOptions
+from postvirt.tables.table_types import load_type
 from tests.fuzz.indexes import INDEXES
 from tests.fuzz.target import Contained, Run, Target, directory, outcome, split, write
+
+# Here, so that what they execute is seen.
+for _type in (*INDEXES, "cidr", "inline", "pcre", "pipemap", "regexp", "texthash"):
+    load_type(_type)
 
 _DIRECTORY = directory()
 (_DIRECTORY / "main.cf").touch()
