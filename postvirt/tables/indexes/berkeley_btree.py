@@ -48,7 +48,7 @@ class BtreeFile(BerkeleyFile):
 
     MAGIC = 0x053162
     META_KIND = 9
-    VERSIONS = (8, 9, 10)
+    VERSIONS: tuple[int, ...] = (8, 9, 10)
 
     def read_meta(self, meta: bytes) -> None:
         """Read where the root is."""
@@ -64,11 +64,11 @@ class BtreeFile(BerkeleyFile):
         page = self._leaf(key)
         places, ends = self._layout(page)
         wanted = self._item_head.pack(len(key) & 0xFFFF, HERE) + key
-        at = page.data.find(wanted, page.items_begin)
-        while at >= 0:
-            if at in places and (index := places.index(at)) % 2 == 0:
-                return self.whole(self._item(page, places[index + 1], ends))
-            at = page.data.find(wanted, at + 1)
+        indexes = self.matching(page, places, wanted)
+        if len(indexes) > 1:
+            raise damaged()
+        if indexes:
+            return self.whole(self._item(page, places[indexes[0] + 1], ends))
         return self._search(page, key)
 
     def _leaf(self, key: bytes | None) -> Page:

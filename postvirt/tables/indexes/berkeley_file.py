@@ -151,9 +151,9 @@ class BerkeleyFile(ABC):
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values."""
         for page in self.pages():
-            items = self.items(page)
-            for key, value in zip(items[::2], items[1::2], strict=True):
-                yield self.whole(key), self.whole(value)
+            keys, items = self.keys(page)
+            for key, value in zip(keys, items[1::2], strict=True):
+                yield key, self.whole(value)
 
     def count(self) -> int:
         """Number of keys."""
@@ -182,6 +182,16 @@ class BerkeleyFile(ABC):
         ):
             raise damaged()
         return struct.unpack_from(f"{self.order}{page.entries}H", page.data, HEAD_BYTES)
+
+    def matching(self, page: Page, places: tuple[int, ...], wanted: bytes) -> list[int]:
+        """The indexes of keys whose items begin with these bytes."""
+        indexes = []
+        at = page.data.find(wanted, page.items_begin)
+        while at >= 0:
+            if at in places and (index := places.index(at)) % 2 == 0:
+                indexes.append(index)
+            at = page.data.find(wanted, at + 1)
+        return indexes
 
     def large(self, data: bytes, place: int) -> tuple[int, int]:
         """The first page and the size of a large item."""

@@ -63,7 +63,7 @@ class HashFile(BerkeleyFile):
 
     MAGIC = 0x061561
     META_KIND = 8
-    VERSIONS = (9, 10)
+    VERSIONS: tuple[int, ...] = (9, 10)
 
     def read_meta(self, meta: bytes) -> None:
         """Read which buckets there are, and where."""
@@ -129,13 +129,16 @@ class HashFile(BerkeleyFile):
         passed = []
         for page in self._chain(bucket):
             places, ends = self._layout(page)
-            at = page.data.find(wanted, page.items_begin)
-            while at >= 0:
-                if at in places:
-                    index = places.index(at)
-                    if index % 2 == 0 and ends[index] == at + len(wanted):
-                        return self.whole(self._item(page, places[index + 1], at))
-                at = page.data.find(wanted, at + 1)
+            indexes = [
+                index
+                for index in self.matching(page, places, wanted)
+                if ends[index] == places[index] + len(wanted)
+            ]
+            if len(indexes) > 1:
+                raise damaged()
+            if indexes:
+                (index,) = indexes
+                return self.whole(self._item(page, places[index + 1], places[index]))
             passed.append(page)
         for page in passed:
             value = self._search(page, bucket, key)

@@ -173,6 +173,19 @@ def test_a_lookup_in_a_damaged_file_is_true_or_fails(made):
     assert lost < DAMAGES / 5
 
 
+def test_a_key_that_became_another_one_does_not_answer_for_it(made):
+    """user12, with one bit changed, is user10 as well; its value is not."""
+    entries = {b"user1%d@x\0" % n: b"value%d\0" % n for n in range(3)}
+    file = made(entries)
+    sound = _content(file)
+    file.put(sound.replace(b"user12", b"user10"))
+    with pytest.raises(OSError, match="damaged"):
+        file.open().get(b"user10@x\0")
+    assert file.open().get(b"user11@x\0") == b"value1\0"
+    with pytest.raises(OSError, match="damaged"):
+        list(file.open().entries())
+
+
 def test_a_key_that_was_never_there_is_not_found_wherever_the_damage_is_not(made):
     """Also in the pages around it, where the file is sound."""
     entries = _entries(2000)
