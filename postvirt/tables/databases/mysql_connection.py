@@ -123,6 +123,9 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
             self._force_close()
             raise TooLargeError
         content = b""
+        if self._sock.gettimeout() != self._read_timeout:
+            # The driver before 1.2 sets the time limit in the function in this place.
+            self._sock.settimeout(self._read_timeout)
         try:
             while len(content) < num_bytes:
                 if time.monotonic() > self._deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -251,6 +252,22 @@ def test_with_tls_parameters_nobody_logs_in_without_tls(ask, tmp_path, monkeypat
         ask(server, tls_CAfile=f"{tmp_path}/ca.pem")
     assert not begun
     assert server.heard == b""
+
+
+@pytest.mark.timeout(20)
+def test_the_time_limit_does_not_depend_on_the_driver():
+    """Before 1.2, the driver sets it where LimitedConnection reads."""
+    from pymysql.err import OperationalError
+
+    from postvirt.tables.databases.mysql_connection import LimitedConnection
+
+    ours, silent = socket.socketpair()
+    connection = LimitedConnection.__new__(LimitedConnection)
+    with ours, silent:
+        connection._sock, connection._rfile = ours, ours.makefile("rb")
+        connection.limit(0.1)
+        with pytest.raises(OperationalError, match="timed out"):
+            connection._read_bytes(4)
 
 
 def big(size: int) -> bytes:
