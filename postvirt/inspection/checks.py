@@ -37,6 +37,7 @@ from postvirt.inspection.services.program_file import check_program
 from postvirt.inspection.services.transport import check_transport
 from postvirt.inspection.subject import Check, FileCheck
 from postvirt.inspection.tables.database_answers import check_answers
+from postvirt.inspection.tables.drivers import check_drivers
 from postvirt.inspection.tables.file_access import check_writable
 from postvirt.inspection.tables.kerberos_caches import check_kerberos
 from postvirt.inspection.tables.opening import check_tables
@@ -80,6 +81,7 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_writable,
     check_sources,
     check_kerberos,
+    check_drivers,
     check_answers,
     check_file_systems,
     check_network_locks,
