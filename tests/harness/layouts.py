@@ -11,13 +11,14 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import pytest
 
@@ -49,6 +50,7 @@ _COMMANDS = (
     "postalias",
 )
 _PATIENCE_SECONDS = 20.0
+_PATIENCE_FOR_A_STORY = 90
 _LOOK_SECONDS = 0.02
 
 T = TypeVar("T")
@@ -252,11 +254,43 @@ class Machine:
         """Start Postfix."""
         self.run("postfix", "-c", str(self.etc), "start")
 
+    def submit(self) -> None:
+        """Send a message to bob."""
+        command = ("sendmail", "-C", str(self.etc), "-i", "-f", "", "bob@example.com")
+        self.run(*command, stdin=b"Subject: hello\n\nhello\n")
+
+    def foreground(self) -> IO[str]:
+        """Run Postfix in the foreground, until the story ends; what it prints."""
+        process = subprocess.Popen(
+            ["postfix", "-c", str(self.etc), "start-fg"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={"PATH": _PATH},
+        )
+        assert process.stdout is not None
+        return process.stdout
+
+    def confine(self) -> None:
+        """Make it a container as small as it can be.
+
+        Only the queue, data_directory and the mailboxes can be written; there is no
+        temporary directory and no syslog socket. It cannot be undone.
+        """
+        writable = ("queue_directory", "data_directory")
+        for path in (*map(self.layout.place, writable), "/var/vmail"):
+            _mount("--bind", path, path)
+        _mount("-o", "remount,bind,ro", "/")
+        for path in ("/tmp", "/var/tmp", "/run", "/dev/shm"):
+            _mount("-t", "tmpfs", "-o", "ro", "tmpfs", path)
+        if os.path.exists("/dev/log"):
+            _mount("--bind", os.devnull, "/dev/log")
+
     def deliver(self) -> str:
         """Send a message to bob; the line that the delivery agent logs about it."""
         before = self.log().count(" status=")
-        command = ("sendmail", "-C", str(self.etc), "-i", "-f", "", "bob@example.com")
-        self.run(*command, stdin=b"Subject: hello\n\nhello\n")
+        self.submit()
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while self.log().count(" status=") == before:
             assert time.monotonic() < give_up, self.log()
@@ -292,6 +326,8 @@ def on_machine(layout: Layout, place: Path, story: Callable[[Machine], T]) -> T:
     """
 
     def inside() -> T:
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.alarm(_PATIENCE_FOR_A_STORY)
         _see_the_machine(place)
         return story(Machine(layout))
 
@@ -302,6 +338,10 @@ def on_machine(layout: Layout, place: Path, story: Callable[[Machine], T]) -> T:
         return in_child(inside)
 
     return in_child(outside)
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError("the story does not end")
 
 
 def _see_the_machine(place: Path) -> None:

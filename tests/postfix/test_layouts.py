@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.harness.layouts import LAYOUTS, Layout, Machine, on_machine
+from tests.harness.layouts import FEDORA, LAYOUTS, Layout, Machine, on_machine
 
 pytestmark = [pytest.mark.postfix, pytest.mark.root]
 
@@ -36,3 +37,31 @@ def _install_and_uninstall(machine: Machine) -> None:
     machine.run("postfix", "-c", str(machine.etc), "reload")
     assert "dsn=2.0.0, status=sent (delivered to maildir)" in machine.deliver()
     assert not any("python" in one for one in machine.programs("virtual"))
+
+
+def test_in_a_container(ground: Path) -> None:
+    """Postfix in the foreground, with its log on standard output; and a torn mbox."""
+    on_machine(FEDORA, ground, _run_in_a_container)
+
+
+def _run_in_a_container(machine: Machine) -> None:
+    mailbox = Path("/var/vmail/bob")
+    mailbox.write_bytes(b"From alice\n\nHalf a mes")
+    os.chown(mailbox, 5000, 5000)
+    machine.main_cf(
+        virtual_mailbox_maps="inline:{bob@example.com=bob}", maillog_file="/dev/stdout"
+    )
+    machine.postvirt("install")
+    # It creates the queue.
+    machine.run("postfix", "-c", str(machine.etc), "check")
+    machine.confine()
+    assert "is already postvirt" in machine.postvirt("install")
+    assert machine.postvirt("check-config", "--strict") == ""
+    log = machine.foreground()
+    machine.submit()
+    lines = [log.readline()]
+    while " status=" not in lines[-1]:
+        assert lines[-1], "".join(lines)
+        lines.append(log.readline())
+    assert "dsn=2.0.0, status=sent (delivered to mailbox)" in lines[-1]
+    assert b"Half a mes\n\nFrom " in mailbox.read_bytes()

@@ -36,7 +36,11 @@ def check_tables(subject: Subject) -> Iterator[Problem]:
     """Open every table of the delivery agent."""
     for parameter in OWNER_MAPS:
         if not getattr(subject.settings, parameter).strip():
-            remedy = f"set {parameter}, for example to hash:/etc/postfix/table"
+            settings = subject.settings
+            table = (
+                f"{settings.default_database_type}:{settings.config_directory}/table"
+            )
+            remedy = f"set {parameter}, for example to {table}"
             if parameter != "virtual_mailbox_maps":
                 remedy = f"set {parameter}, for example to static:5000"
             trouble = f"{parameter} is empty: {_MEANING[parameter]}"
