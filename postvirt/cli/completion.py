@@ -49,6 +49,15 @@ _postvirt() {
 complete -o bashdefault -o default -F _postvirt postvirt
 """
 
+# Before 1.7 (Debian 12), shtab offers only the first of several choices, and takes
+# words with blanks between them for one.
+_BEFORE_1_7 = {
+    '{current_action}_choices"': '{current_action}_choices[@]"',
+    "local IFS=$'\\n'\n    COMPREPLY=( $(compgen -W": (
+        "local IFS=$' \\n'\n    COMPREPLY=( $(compgen -W"
+    ),
+}
+
 _ZSH = """\
 _postvirt_settings() { compadd -S '' -- @SETTINGS@ }
 _postvirt_parameters() { compadd -- @PARAMETERS@ }
@@ -78,6 +87,8 @@ def completion(
                 action.complete = dict.fromkeys(SHELLS, _FUNCTIONS[action.dest])
     preamble = _with_words(_BASH if shell == "bash" else _ZSH)
     script: str = shtab.complete(parser, shell=shell, preamble=preamble)
+    for old, new in _BEFORE_1_7.items():
+        script = script.replace(old, new)
     return script + (_BASH_END if shell == "bash" else "")
 
 
