@@ -46,12 +46,14 @@ def test_it_is_built_with_what_the_program_requires():
 
 
 def test_it_contains_everything_for_the_administrator():
-    listed = {
-        line
+    patterns = [
+        pattern
         for name in ("docs", "examples")
-        for line in (DEBIAN / f"postvirt.{name}").read_text().split()
-    }
-    assert all((ROOT / line).is_file() for line in listed)
+        for pattern in (DEBIAN / f"postvirt.{name}").read_text().split()
+    ]
+    found = [list(ROOT.glob(pattern)) for pattern in patterns]
+    assert all(found)
+    listed = {str(path.relative_to(ROOT)) for paths in found for path in paths}
     elsewhere = {"etc/postvirt.service", "etc/postvirt.1", "etc/postvirt-virtual.8"}
     samples = {
         f"etc/{path.name}" for path in (ROOT / "etc").iterdir() if path.suffix != ".svg"
