@@ -3,7 +3,7 @@
     unshare --mount .venv/bin/python scripts/terminal.py [--check]
 
 Both commands run here, on a configuration of this script's own: in its mount namespace,
-/etc/postfix and /var/vmail are other directories. Needs root and Postfix.
+/etc/postfix and /srv are other directories. Needs root and Postfix.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAIN_CF = """\
 compatibility_level = 3.6
 myhostname = mail.example.com
 virtual_mailbox_domains = example.com
-virtual_mailbox_base = /var/vmail
+virtual_mailbox_base = /srv/vmail
 virtual_mailbox_maps = hash:/etc/postfix/vmailbox
 virtual_uid_maps = static:5000
 virtual_gid_maps = static:5000
@@ -91,8 +91,7 @@ def main(arguments: list[str]) -> int:
 
 def _lay_out() -> None:
     """A mailbox that root has made, and an index that is older than its text."""
-    for directory in (Path("/etc/postfix"), Path("/var/vmail")):
-        directory.mkdir(exist_ok=True)
+    for directory in (Path("/etc/postfix"), Path("/srv")):
         saved = [
             (one, one.read_bytes()) for one in directory.glob("*") if one.is_file()
         ]
@@ -106,11 +105,12 @@ def _lay_out() -> None:
     now = time.time()
     os.utime(f"{text}.db", (now - 86400, now - 86400))
     os.utime(text, (now - 3600, now - 3600))
-    for domain in ("example.com", "example.com/alice"):
-        path = Path("/var/vmail", domain)
+    Path("/srv/vmail").mkdir()
+    for name in ("example.com", "example.com/alice"):
+        path = Path("/srv/vmail", name)
         path.mkdir(mode=0o700)
         os.chown(path, _OWNER, _OWNER)
-    os.chown("/var/vmail/example.com/alice", 0, 0)
+    os.chown("/srv/vmail/example.com/alice", 0, 0)
 
 
 def _draw() -> str:
