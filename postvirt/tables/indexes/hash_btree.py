@@ -2,7 +2,7 @@
 
 They are read here, without Berkeley DB (`berkeley_hash`, `berkeley_btree`). Its library
 trusts the file: of 3,000 files with one damage each, it did not find keys that were
-whole in 129, and never returned in 5. The one has mail bounce, the other blocks a
+whole in 139, and never returned in 25. The one has mail bounce, the other blocks a
 worker, and the caller of a library can prevent neither. It also has to be there, and
 Python's module for it has to be compiled. It is faster, by little in a delivery.
 
