@@ -111,3 +111,12 @@ def test_a_page_above_that_leads_to_itself_is_an_error(path):
         (item,) = struct.unpack_from("H", data, place)
         struct.pack_into("I", data, at + item + 4, root)
     assert _lost(path, data) == (0, NUMBER)
+
+
+def test_the_place_of_another_value_does_not_answer(path):
+    data = bytearray(path.read_bytes())
+    at = _pages(data, LEAF)[1] + 26
+    data[at + 2 : at + 4] = data[at + 6 : at + 8]
+    lost, failed = _lost(path, data)
+    assert lost == 0
+    assert failed > 0

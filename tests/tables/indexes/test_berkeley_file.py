@@ -260,3 +260,22 @@ def test_a_large_item_that_never_ends_is_an_error(made):
     file.put(data)
     with pytest.raises(OSError, match="damaged"):
         file.open().get(b"a")
+
+
+def test_large_items_that_continue_with_each_other_are_an_error(made):
+    """Mail would go to a mailbox whose name is half that of another one."""
+    values = {b"a": b"v" * 900, b"b": b"w" * 900}
+    file = made(values, page_bytes=PAGE_BYTES)
+    data = bytearray(_content(file))
+    first, other = (
+        at
+        for at in range(0, len(data), PAGE_BYTES)
+        if data[at + PLACE_OF_KIND] == LARGE_ITEM and any(data[at + 16 : at + 20])
+    )
+    following = data[first + 16 : first + 20]
+    data[first + 16 : first + 20] = data[other + 16 : other + 20]
+    data[other + 16 : other + 20] = following
+    file.put(data)
+    for key in values:
+        with pytest.raises(OSError, match="damaged"):
+            file.open().get(key)
