@@ -7,8 +7,9 @@ says how far each group has been moved by pages that are not buckets.
 The keys of a page are in order. Before a key is not found, the order is examined, and
 the keys beside its place are hashed, to see that they belong into the bucket: so damage
 to the key, or to the description of the buckets, is an error. What cannot be noticed:
-damage in a value, a damaged key that has the hash of the same bucket, and a chain that
-ends early because the number of its next page was made 0.
+damage in a value, a damaged key that has the hash of the same bucket (also when it
+equals another one on a later page), and a chain that ends early because the number of
+its next page was made 0.
 
 Raises: OSError.
 """
