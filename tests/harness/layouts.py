@@ -283,7 +283,11 @@ class Machine:
             _mount("--bind", path, path)
         _mount("-o", "remount,bind,ro", "/")
         for path in ("/tmp", "/var/tmp", "/run", "/dev/shm"):
-            _mount("-t", "tmpfs", "-o", "ro", "tmpfs", path)
+            if _POSTVIRT.startswith(f"{path}/"):  # the checkout may be there
+                _mount("--bind", path, path)
+                _mount("-o", "remount,bind,ro", path)
+            else:
+                _mount("-t", "tmpfs", "-o", "ro", "tmpfs", path)
         if os.path.exists("/dev/log"):
             _mount("--bind", os.devnull, "/dev/log")
 

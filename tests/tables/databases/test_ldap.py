@@ -652,7 +652,7 @@ def test_without_the_driver_a_message_names_the_extra(ldap, monkeypatch, logged)
         ask(spec, USER)
     line = logged.take()[0]
     assert line.startswith("error: unsupported dictionary type: ldap (")
-    assert line.endswith("try: pip install 'postvirt[ldap]')")
+    assert line.endswith("pip install 'postvirt[ldap]')")
 
 
 def test_nothing_is_imported_after_prepare(ldap):
