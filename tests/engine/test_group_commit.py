@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import subprocess
@@ -328,14 +329,16 @@ def test_an_mbox_file_that_cannot_begin_to_be_written_out_is_not_committed(
     ground: Path, mount: Mount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel may have dropped the data, and the commit would report success."""
-    begin = durability.begin_to_write_out
+    sync_file_range = durability._sync_file_range
 
-    def fail(fd: int) -> OSError | None:
-        if name_of(fd) == "two":
-            return OSError(errno.EIO, os.strerror(errno.EIO))
-        return begin(fd)
+    def fail(fd: int, offset: int, size: int, flags: int) -> int:
+        if flags == durability._WRITE and name_of(fd) == "two":
+            ctypes.set_errno(errno.EIO)
+            return -1
+        result: int = sync_file_range(fd, offset, size, flags)
+        return result
 
-    monkeypatch.setattr(durability, "begin_to_write_out", fail)
+    monkeypatch.setattr(durability, "_sync_file_range", fail)
     names = ["one", "two", "three"]
     done = deliver(ground, mount, *(partial(mbox, name=name) for name in names))
     assert [type(outcome) for outcome in done.outcomes] == [
