@@ -14,6 +14,7 @@ not the caller's, because MAIL_CONFIG would change the default of config_directo
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -46,8 +47,11 @@ def compiled_in(command_directory: str = "") -> Mapping[str, str]:
     program = installed_postconf(command_directory)
     if not program:
         return {}
-    status = os.stat(program)
-    return _defaults(program, status.st_ino, status.st_mtime_ns)
+    try:
+        status = os.stat(program)
+        return _defaults(program, status.st_ino, status.st_mtime_ns)
+    except OSError:  # another attempt may succeed
+        return {}
 
 
 def installed_postconf(command_directory: str = "") -> str:
@@ -76,16 +80,22 @@ def _may_run(program: str) -> bool:
 
 @cache
 def _defaults(program: str, *_version: int) -> Mapping[str, str]:
+    """What this version of the program says. Raises: OSError, which is not cached."""
     defaults = {}
     for line in _output(program).decode(errors="surrogateescape").splitlines():
         name, separator, value = line.partition(" =")
         if separator and name in NAMES:
             defaults[name] = value.strip(" ")
+    if not defaults:
+        raise OSError(errno.EIO, f"{program} says nothing")
     return defaults
 
 
 def _output(program: str) -> bytes:
-    """What it prints. The module subprocess would take longer than the program."""
+    """What it prints, b"" when it takes too long. Raises: OSError.
+
+    The module subprocess would take longer than the program.
+    """
     reads, writes = os.pipe()
     try:
         pid = os.posix_spawn(
@@ -100,7 +110,7 @@ def _output(program: str) -> bytes:
         )
     except OSError:
         os.close(reads)
-        return b""
+        raise
     finally:
         os.close(writes)
     output = b""

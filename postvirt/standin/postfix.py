@@ -27,7 +27,7 @@ from postvirt.standin.instance import Instance
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 60.0
 
-_MASTER_CF = """\
+MASTER_CF = """\
 pickup     unix       n - n 1    1 pickup
 cleanup    unix       n - n -    0 cleanup
 qmgr       unix       n - n 5    1 qmgr
@@ -105,7 +105,7 @@ class PrivatePostfix:
             }
             | dict(parameters)
         )
-        lines = _MASTER_CF + "".join(f"{line}\n" for line in services)
+        lines = MASTER_CF + "".join(f"{line}\n" for line in services)
         (instance.etc / "master.cf").write_text(lines)
 
     def _copy_daemons(self, program: Path) -> None:

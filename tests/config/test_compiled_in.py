@@ -179,3 +179,17 @@ def _as_somebody(commands: str) -> str:
     os.setresgid(_SOMEBODY, _SOMEBODY, _SOMEBODY)
     os.setresuid(_SOMEBODY, _SOMEBODY, _SOMEBODY)
     return installed_postconf(commands)
+
+
+def test_a_postconf_that_failed_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine may only have been short of something."""
+    program = tmp_path / "sbin" / "postconf"
+    add_postconf(program.parent, mail_owner="_postfix")
+    answers = iter([b"", b"mail_owner = _postfix\n"])
+    monkeypatch.setattr(module, "_output", lambda _: next(answers))
+    assert module.compiled_in(str(program.parent)) == {}
+    found = module.compiled_in(str(program.parent))
+    assert found == {"mail_owner": "_postfix"}
+    assert module.compiled_in(str(program.parent)) is found  # it is not asked any more

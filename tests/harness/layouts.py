@@ -22,21 +22,12 @@ from typing import IO, NamedTuple, TypeVar
 
 import pytest
 
+from postvirt.standin.postfix import MASTER_CF
+from tests.harness.builds import DEBIAN
 from tests.harness.child import in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others
 
 PROJECT = Path(__file__).parents[2]
-DEBIAN = {
-    "command_directory": "/usr/sbin",
-    "config_directory": "/etc/postfix",
-    "daemon_directory": "/usr/lib/postfix/sbin",
-    "data_directory": "/var/lib/postfix",
-    "default_database_type": "hash",
-    "mail_owner": "postfix",
-    "meta_directory": "/etc/postfix",
-    "queue_directory": "/var/spool/postfix",
-    "setgid_group": "postdrop",
-}
 # What contains the defaults.
 _BUILT = (Path("/usr/lib/postfix/libpostfix-global.so"), Path("/usr/sbin/postconf"))
 _COMMANDS = (
@@ -54,25 +45,6 @@ _PATIENCE_FOR_A_STORY = 90
 _LOOK_SECONDS = 0.02
 
 T = TypeVar("T")
-
-_MASTER_CF = """\
-pickup     unix       n - n 1    1 pickup
-cleanup    unix       n - n -    0 cleanup
-qmgr       unix       n - n 5    1 qmgr
-rewrite    unix       - - n -    - trivial-rewrite
-bounce     unix       - - n -    0 bounce
-defer      unix       - - n -    0 bounce
-trace      unix       - - n -    0 bounce
-verify     unix       - - n -    1 verify
-flush      unix       n - n 1000? 0 flush
-proxymap   unix       - - n -    - proxymap
-showq      unix       n - n -    - showq
-error      unix       - - n -    - error
-retry      unix       - - n -    - error
-discard    unix       - - n -    - discard
-postlog    unix-dgram n - n -    1 postlogd
-virtual    unix       - n n -    - virtual
-"""
 
 
 class Layout(NamedTuple):
@@ -196,7 +168,7 @@ class Machine:
         data = Path(layout.place("data_directory"))
         data.mkdir(parents=True)
         shutil.chown(data, layout.place("mail_owner"))
-        (self.etc / "master.cf").write_text(_MASTER_CF)
+        (self.etc / "master.cf").write_text(MASTER_CF)
         Path("/var/vmail").mkdir()
         os.chown("/var/vmail", 5000, 5000)
         self.main_cf()

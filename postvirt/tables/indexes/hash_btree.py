@@ -20,8 +20,9 @@ Differs: Truncated Berkeley DB files. A `hash:` or `btree:` file that has lost i
     pages is an error, and mail is deferred; virtual(8) does not find what was in them,
     and mail bounces.
 Differs: Damaged Berkeley DB files. Damage in a `hash:` or `btree:` file is an error,
-    and mail is deferred, unless it is within a single key or value; virtual(8) ends its
-    process, waits forever, or does not find other entries, and mail bounces.
+    and mail is deferred, unless it is within a single key or value, or makes a chain of
+    pages end early; virtual(8) ends its process, waits forever, or does not find other
+    entries, and mail bounces.
 Differs: Rare Berkeley DB files. `hash:` and `btree:` files with duplicate keys,
     checksums, encryption, several databases, or a format older than that of Berkeley DB
     5 are an error; postmap(1) makes none. A file DB_CONFIG beside them has no effect.
