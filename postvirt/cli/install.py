@@ -66,7 +66,7 @@ def say_what_is_next(settings: Settings, *, dry_run: bool) -> None:
 
     instances = instances_with(settings)
     if len(instances) > 1:
-        names = ", ".join(instances)
+        names = ", ".join([one.config_directory for one in instances])
         print(shown(f"note: this is the program of several Postfix instances: {names}"))
     if not dry_run:
         for one in instances:

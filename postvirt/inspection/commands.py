@@ -1,7 +1,8 @@
 """The other commands that fix a problem: those of Postfix, systemd and SELinux.
 
 Each follows the path that it names with root's rights, so there is none for a path that
-others control.
+others control. A command of Postfix's works as it is printed: it names the instance's
+configuration, and where the program is if $PATH does not lead there.
 
 Raises: nothing.
 """
@@ -9,7 +10,9 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from typing import Protocol
 
 from postvirt.config.parameters import Settings
 from postvirt.inspection.command import Commands, command, quoted, script
@@ -18,26 +21,50 @@ from postvirt.system.path_control import way_to
 _TYPE_FOR_MAIL = "mail_spool_t"
 
 
-def postconf(directory: str, *arguments: str) -> Commands:
-    """Run postconf on the configuration in a directory."""
-    directory = os.path.abspath(directory)
-    if not _is_roots_configuration(directory):
-        return ()
-    return command("postconf", "-c", directory, *arguments)
+class PostfixInstance(Protocol):
+    """Where a Postfix has its configuration and its commands; `Settings` are one."""
+
+    @property
+    def config_directory(self) -> str:
+        """The directory of main.cf."""
+
+    @property
+    def command_directory(self) -> str:
+        """The directory of postfix(1) and the other commands."""
 
 
-def assign(settings: Settings, name: str, value: str) -> Commands:
+def postfix(of: PostfixInstance, *arguments: str) -> Commands:
+    """Control an instance."""
+    return _of_postfix(of, "postfix", *arguments)
+
+
+def in_words(of: PostfixInstance, *arguments: str) -> str:
+    """The command of `postfix` for a sentence; a shorter one where none is safe."""
+    return " ".join(postfix(of, *arguments) or ("postfix", *arguments))
+
+
+def reload_postfix(of: PostfixInstance) -> Commands:
+    """Have an instance read its configuration again, and replace processes."""
+    return postfix(of, "reload")
+
+
+def postconf(of: PostfixInstance, *arguments: str) -> Commands:
+    """Run postconf on the configuration of an instance."""
+    return _of_postfix(of, "postconf", *arguments)
+
+
+def assign(of: PostfixInstance, name: str, value: str) -> Commands:
     """Set a parameter in main.cf."""
-    return postconf(settings.config_directory, "-e", f"{name} = {value}")
+    return postconf(of, "-e", f"{name} = {value}")
 
 
-def postmap(settings: Settings, table: str) -> Commands:
+def postmap(of: PostfixInstance, table: str) -> Commands:
     """Build the index of a table."""
     path = table.partition(":")[2]
     # postmap(1) writes the index with root's rights if root owns the text.
     if not path.startswith("/") or not _are_roots(path):
         return ()
-    return command("postmap", "-c", os.path.abspath(settings.config_directory), table)
+    return _of_postfix(of, "postmap", table)
 
 
 def remove_byte_order_mark(path: str) -> Commands:
@@ -59,13 +86,6 @@ def install_postvirt(settings: Settings) -> Commands:
     if not _is_roots_configuration(directory):
         return ()
     return command(program, "install", "-c", directory)
-
-
-def reload_postfix(directory: str) -> Commands:
-    """Have a Postfix instance read its configuration again, and replace processes."""
-    if not _is_roots_configuration(os.path.abspath(directory)):
-        return ()
-    return command("postfix", "-c", directory, "reload")
 
 
 def remount_writable(point: str) -> Commands:
@@ -99,6 +119,32 @@ def extend_unit(units: str, unit: str, setting: str) -> Commands:
         *command("systemctl", "daemon-reload"),
         *command("systemctl", "restart", unit),
     )
+
+
+def _of_postfix(of: PostfixInstance, name: str, *arguments: str) -> Commands:
+    """One of Postfix's commands, which is told where the configuration is."""
+    directory = os.path.abspath(of.config_directory)
+    program = _program(f"{of.command_directory}/{name}")
+    if not program or not _is_roots_configuration(directory):
+        return ()
+    return command(program, "-c", directory, *arguments)
+
+
+def _program(path: str) -> str:
+    """The word that has a shell run this program; "" where others can replace it.
+
+    The name alone if $PATH leads to this program and not to that of another Postfix, or
+    if it does not exist.
+    """
+    name = os.path.basename(path)
+    found = shutil.which(name)
+    try:
+        is_found = found is not None and os.path.samefile(found, path)
+    except OSError:
+        is_found = False
+    if is_found or not os.path.exists(path):
+        return name
+    return path if _are_roots(path) else ""
 
 
 def _is_roots_configuration(directory: str) -> bool:

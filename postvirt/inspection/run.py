@@ -16,7 +16,6 @@ from postvirt.config import load
 from postvirt.config.config_files import directory_of
 from postvirt.config.expansion import TOO_DEEP
 from postvirt.config.load import Checked
-from postvirt.config.main_cf import MainCf
 from postvirt.config.master_cf import MasterCf, read_master_cf
 from postvirt.delivery.settling import settle_as_mail_owner
 from postvirt.delivery.table_setup import prepare
@@ -127,7 +126,10 @@ class _Inspection:
     ) -> Iterator[Problem]:
         """Read the settings of the processes, then ask all checks."""
         checked = [self._read(process) for process in processes]
-        of_files = [*self._of_files(checked[0], checks.of_files)]
+        files = self._files(checked[0])
+        of_files = []
+        if files is not None:
+            of_files = [one for check in checks.of_files for one in check(files)]
         yield from of_files
         is_endless = any(one.code == "PV008" for one in of_files)
         for read in checked:
@@ -136,7 +138,7 @@ class _Inspection:
                 if not (
                     is_endless and any(TOO_DEEP in text for text in error.warnings)
                 ):
-                    yield _of_error(error, read.places.main_cf, self._directory)
+                    yield _of_error(error, self._files(read))
         subjects = self._subjects(processes, checked)
         for subject in subjects:
             for check in checks.as_root:
@@ -150,10 +152,6 @@ class _Inspection:
             for check in checks.as_mail_owner:
                 yield from check(subject)
 
-    @property
-    def _directory(self) -> str:
-        return directory_of(self.config_directory)
-
     def _read(self, process: AgentProcess) -> Checked:
         return load.check(
             self.config_directory,
@@ -163,17 +161,13 @@ class _Inspection:
             origins=process.origins,
         )
 
-    def _of_files(
-        self, checked: Checked, checks: Sequence[FileCheck]
-    ) -> Iterator[Problem]:
+    def _files(self, checked: Checked) -> Files | None:
+        """The two files, if main.cf can be read."""
         main_cf = checked.places.main_cf
         if main_cf is None:
-            return
-        files = Files(
-            self._directory, main_cf, self.master_cf, self.overrides, checked.texts
-        )
-        for check in checks:
-            yield from check(files)
+            return None
+        directory = directory_of(self.config_directory)
+        return Files(directory, main_cf, self.master_cf, self.overrides, checked.texts)
 
     def _subjects(
         self, processes: Sequence[AgentProcess], checked: Sequence[Checked]
@@ -205,12 +199,14 @@ def _become_mail_owner(subjects: Sequence[Subject]) -> None:
         settle_as_mail_owner(subjects[0].settings)
 
 
-def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Problem:
+def _of_error(error: ConfigError, files: Files | None) -> Problem:
     """The problem for a mistake that the daemon's own reading found."""
     if error.severity == "error":
         is_unread = bool(error.origin.file) and not error.origin.line
         return Problem.of("PV001" if is_unread else "PV002", error)
-    found = main_cf.assignments if main_cf else ()
+    if files is None:
+        return Problem.of("PV006", error)
+    found = files.main_cf.assignments
     names = [one.name for one in found]
     for one in found:
         # Of two lines with one name the last one takes effect: keep that value.
@@ -218,7 +214,7 @@ def _of_error(error: ConfigError, main_cf: MainCf | None, directory: str) -> Pro
             value = next(
                 last.value for last in reversed(found) if last.name == one.name
             )
-            command = postconf(directory, "-e", f"{one.name} = {value}")
+            command = postconf(files, "-e", f"{one.name} = {value}")
             return Problem.of("PV005", error, parameter=one.name, commands=command)
     return Problem.of("PV006", error)
 

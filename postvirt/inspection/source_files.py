@@ -24,7 +24,7 @@ class Files:
     texts     the texts of all parameters
     """
 
-    directory: str
+    config_directory: str
     main_cf: MainCf
     master_cf: MasterCf | None
     options: Sequence[tuple[str, str]]
@@ -36,6 +36,11 @@ class Files:
         return {one.name: one.value for one in self.main_cf.assignments} | dict(
             self.options
         )
+
+    @property
+    def command_directory(self) -> str:
+        """The directory of Postfix's commands."""
+        return self.expanded("command_directory")
 
     def expanded(self, name: str) -> str:
         """The text of a parameter, without its references if these can be replaced."""

@@ -11,6 +11,7 @@ Raises: nothing; an instance whose main.cf cannot be read runs nothing.
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from postvirt.config.compiled_in import compiled_in
 from postvirt.config.lists import words
@@ -19,18 +20,27 @@ from postvirt.config.parameters import DEFAULT_DIRECTORY, Settings
 from postvirt.errors import ConfigError
 
 
-def instances_with(settings: Settings) -> list[str]:
-    """The configuration directories of all with this daemon_directory, own first."""
+class Instance(NamedTuple):
+    """A Postfix: where its configuration and its commands are."""
+
+    config_directory: str
+    command_directory: str
+
+
+def instances_with(settings: Settings) -> list[Instance]:
+    """All with this daemon_directory, own first."""
     place = os.path.realpath(settings.daemon_directory)
-    compiled = compiled_in(settings.command_directory)
-    default = compiled.get("config_directory", DEFAULT_DIRECTORY)
+    commands = settings.command_directory
+    default = compiled_in(commands).get("config_directory", DEFAULT_DIRECTORY)
     own = settings.config_directory
-    found = {os.path.realpath(own): own}
+    found = {os.path.realpath(own): Instance(own, commands)}
     listed = words(_text(default, "multi_instance_directories"))
     for directory in (default, *listed, *words(settings.multi_instance_directories)):
         daemons = _text(directory, "daemon_directory")
         if daemons and os.path.realpath(daemons) == place:
-            found.setdefault(os.path.realpath(directory), directory)
+            commands = _text(directory, "command_directory")
+            instance = Instance(directory, commands)
+            found.setdefault(os.path.realpath(directory), instance)
     return list(found.values())
 
 

@@ -203,15 +203,15 @@ class Machine:
         os.utime(path, (then, then))
 
     def run(self, *command: str, stdin: bytes = b"", expect: int = 0) -> str:
-        """Run a command as root does at a login; its output."""
+        """Run a command, with no other directory in PATH than usual; its output."""
         group = self.layout.place("setgid_group")
         done = subprocess.run(
             command,
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"PATH": f"/usr/local/sbin:{_PATH}", "LANG": "C"},
-            group=group if command[0] == "sendmail" else None,
+            env={"PATH": _PATH, "LANG": "C"},
+            group=group if os.path.basename(command[0]) == "sendmail" else None,
             check=False,
         )
         output = done.stdout.decode(errors="surrogateescape")
@@ -222,9 +222,9 @@ class Machine:
         """Run postvirt."""
         return self.run(_POSTVIRT, *arguments, expect=expect)
 
-    def start(self) -> None:
-        """Start Postfix."""
-        self.run("postfix", "-c", str(self.etc), "start")
+    def postfix(self, command: str) -> str:
+        """Run postfix(1)."""
+        return self.run(f"{self._commands}/postfix", "-c", str(self.etc), command)
 
     def submit(self) -> None:
         """Send a message to bob."""
@@ -234,7 +234,7 @@ class Machine:
     def foreground(self) -> IO[str]:
         """Run Postfix in the foreground, until the story ends; what it prints."""
         process = subprocess.Popen(
-            ["postfix", "-c", str(self.etc), "start-fg"],
+            [f"{self._commands}/postfix", "-c", str(self.etc), "start-fg"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

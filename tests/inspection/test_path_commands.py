@@ -47,14 +47,21 @@ FORMS: dict[str, Callable[[Settings, str], Commands]] = {
         path
     ),
     "file copy": lambda _, path: commands.copy("/bin/true", path),
-    "directory postconf": lambda _, path: commands.postconf(path, "-e", "x = y"),
+    "directory postfix": lambda it, path: commands.postfix(
+        it.changed(config_directory=path), "check"
+    ),
+    "directory postconf": lambda it, path: commands.postconf(
+        it.changed(config_directory=path), "-e", "x = y"
+    ),
     "directory assign": lambda it, path: commands.assign(
         it.changed(config_directory=path), "x", "y"
     ),
     "directory install_postvirt": lambda it, path: commands.install_postvirt(
         it.changed(config_directory=path)
     ),
-    "directory reload_postfix": lambda _, path: commands.reload_postfix(path),
+    "directory reload_postfix": lambda it, path: commands.reload_postfix(
+        it.changed(config_directory=path)
+    ),
     "directory remount_writable": lambda _, path: commands.remount_writable(path),
     "directory label_for_mail": lambda _, path: commands.label_for_mail(path),
     "directory extend_unit": lambda _, path: commands.extend_unit(path, "x", "A=b"),

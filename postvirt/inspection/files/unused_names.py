@@ -98,8 +98,8 @@ def _unknown(files: Files, assignment: Assignment, known: set[str]) -> Problem:
     commands: Commands = ()
     if likeness >= _CERTAIN and near not in files.assigned:
         commands = (
-            *postconf(files.directory, "-X", assignment.name),
-            *postconf(files.directory, "-e", f"{near} = {assignment.value}"),
+            *postconf(files, "-X", assignment.name),
+            *postconf(files, "-e", f"{near} = {assignment.value}"),
         )
     remedy = f"did you mean {near}?" if near else "remove it"
     return _useless(
@@ -129,9 +129,10 @@ def _nearest(name: str, known: set[str]) -> tuple[str, float]:
 
 def _installed_names(files: Files) -> set[str]:
     """The names that the installed Postfix knows, none without a Postfix."""
-    program = installed_postconf(files.expanded("command_directory"))
+    program = installed_postconf(files.command_directory)
     output = output_of(
-        [program, "-c", files.directory, "-d"], patience_seconds=_PATIENCE_SECONDS
+        [program, "-c", files.config_directory, "-d"],
+        patience_seconds=_PATIENCE_SECONDS,
     )
     lines = output.decode(errors="replace").splitlines()
     return {line.partition(" =")[0] for line in lines}
@@ -149,7 +150,7 @@ def _useless(
     """A warning about a line without effect, in the words of postconf(1)."""
     name = assignment.name
     if code == "PV004":
-        commands = postconf(files.directory, "-X", name)
+        commands = postconf(files, "-X", name)
     text = f"{what}: {name}={assignment.value}"
     return files.problem(code, text, assignment, remedy=remedy, commands=commands)
 

@@ -46,5 +46,5 @@ def check_vda_quota(files: Files) -> Iterator[Problem]:
                 assignment,
                 remedy="remove it, and let the IMAP server (Dovecot: the quota plugin"
                 " and its policy service) or the file system enforce quotas",
-                commands=postconf(files.directory, "-X", assignment.name),
+                commands=postconf(files, "-X", assignment.name),
             )

@@ -71,7 +71,7 @@ def check_local_only(subject: Subject) -> Iterator[Problem]:
             name,
             main_cf.name_origin(assignment),
             remedy=f"for virtual mailboxes, use {instead}" if instead else "",
-            commands=postconf(subject.settings.config_directory, "-X", name),
+            commands=postconf(subject.settings, "-X", name),
         )
 
 

@@ -13,6 +13,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
+from postvirt.inspection.commands import in_words
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.system.log import errno_text
@@ -22,7 +23,8 @@ _SOCKET = "/dev/log"
 
 def check_mail_log(subject: Subject) -> Iterator[Problem]:
     """Only where lines go to syslog."""
-    if subject.settings.maillog_file:
+    settings = subject.settings
+    if settings.maillog_file:
         return
     trouble = _trouble()
     if trouble:
@@ -33,7 +35,7 @@ def check_mail_log(subject: Subject) -> Iterator[Problem]:
             "maillog_file",
             severity="warning",
             remedy="start a syslog daemon; or set maillog_file, in a container to"
-            " /dev/stdout, and run Postfix with: postfix start-fg",
+            f" /dev/stdout, and run Postfix with: {in_words(settings, 'start-fg')}",
         )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from postvirt.config.identities import identities
 from postvirt.errors import ConfigError
 from postvirt.inspection.command import Commands
+from postvirt.inspection.commands import in_words
 from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
@@ -42,7 +43,8 @@ def check_queue_directory(subject: Subject) -> Iterator[Problem]:
             "PV607",
             f"queue_directory = {queue}: there is no such directory",
             "queue_directory",
-            remedy="correct queue_directory, or create it with: postfix check",
+            remedy="correct queue_directory, or create it with:"
+            f" {in_words(settings, 'check')}",
         )
         return
     yield from _judged(subject, queue, owner=0, needed=_FOR_ALL, refused=_BY_OTHERS)
@@ -75,13 +77,15 @@ def _judged(
     """One directory: its owner, the mode bits it needs, and those it must not have."""
     place = place_of(os.path.abspath(path))
     user = "root" if owner == 0 else subject.settings.mail_owner
+    group_name = subject.settings.setgid_group if group >= 0 else ""
+    both = f"{user}:{group_name}" if group_name else user
     try:
         status = os.stat(path)
     except OSError:
         yield _problem(
             subject,
             f"{path} does not exist",
-            place.create(user, mode=_mode(needed | 0o700)),
+            place.create(user, group_name, mode=_mode(needed | 0o700)),
         )
         return
     mode = stat.S_IMODE(status.st_mode)
@@ -92,14 +96,14 @@ def _judged(
     if is_others:
         commands += place.chown(user)
     if is_of_other_group:
-        commands += place.chgrp(subject.settings.setgid_group)
+        commands += place.chgrp(group_name)
     if mode != right:
         commands += place.chmod(_mode(right))
     if is_others or is_of_other_group or mode != right:
         keeps_out = is_others or mode & needed != needed
         yield _problem(
             subject,
-            f"{path} ({owner_and_mode(status)}) must be owned by {user}, with mode"
+            f"{path} ({owner_and_mode(status)}) must be owned by {both}, with mode"
             f" {_mode(right)}",
             commands,
             severity="error" if keeps_out or mode & stat.S_IWOTH else "warning",
@@ -118,7 +122,7 @@ def _problem(
         text,
         "queue_directory",
         severity=severity,
-        remedy="postfix set-permissions corrects all of these",
+        remedy=f"{in_words(subject.settings, 'set-permissions')} corrects all of these",
         commands=commands,
     )
 

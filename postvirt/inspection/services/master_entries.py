@@ -125,7 +125,7 @@ def _number(text: str) -> int | None:
 def _field(subject: Subject, entry: Service, field: str, value: str) -> Commands:
     """The command that writes a field of an entry."""
     return postconf(
-        subject.settings.config_directory,
+        subject.settings,
         "-F",
         f"{entry.name}/{entry.type}/{field}={value}",
     )

@@ -83,6 +83,11 @@ def without_private(it: Installation) -> None:
     shutil.rmtree(it.spool / "private")
 
 
+def without_public(it: Installation) -> None:
+    it.master_cf(MASTER_CF)
+    shutil.rmtree(it.spool / "public")
+
+
 def no_queue(it: Installation) -> None:
     it.master_cf(MASTER_CF)
     it.set(queue_directory=str(it.root / "elsewhere"))
@@ -95,7 +100,7 @@ BROKEN = (
         no_syslog,
         log_to_stdout,
         severity="warning",
-        says=["maillog_file is empty", "/dev/stdout"],
+        says=["maillog_file is empty", "/dev/stdout", "-c {root}/etc start-fg"],
         mounts=True,
     ),
     Broken(
@@ -158,7 +163,17 @@ BROKEN = (
         "PV607",
         queue("public", gid=0),
         severity="warning",
-        says=["chgrp"],
+        says=[
+            "must be owned by postfix:postdrop, with mode 0710",
+            "chgrp postdrop {root}/spool/public",
+            "postfix -c {root}/etc set-permissions corrects all",
+        ],
+    ),
+    Broken(
+        "no public",
+        "PV607",
+        without_public,
+        says=["install -d -m 0710 -o postfix -g postdrop {root}/spool/public"],
     ),
     Broken("pid for everybody", "PV607", queue("pid", 0o777), says=["chmod 0755"]),
     Broken("a queue for root", "PV607", queue(".", 0o700), says=["chmod 0711"]),
@@ -167,7 +182,10 @@ BROKEN = (
         "PV607",
         no_queue,
         lambda it: it.set(queue_directory=str(it.spool)),
-        says=["queue_directory = {root}/elsewhere: there is no such directory"],
+        says=[
+            "queue_directory = {root}/elsewhere: there is no such directory",
+            "create it with: postfix -c {root}/etc check",
+        ],
     ),
 )
 

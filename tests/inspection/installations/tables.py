@@ -121,7 +121,10 @@ def postfix_with(types: str) -> Change:
         commands = it.root / "commands"
         commands.mkdir(exist_ok=True)
         postconf = commands / "postconf"
-        postconf.write_text(f"#!/bin/sh\nprintf '%s\\n' {types}\n")
+        postconf.write_text(
+            '#!/bin/sh\ncase " $*" in *" -e "*) exec /usr/sbin/postconf "$@" ;; esac\n'
+            f"printf '%s\\n' {types}\n"
+        )
         postconf.chmod(0o755)
         it.set(command_directory=str(commands))
 
