@@ -20,11 +20,10 @@ Print the values of all main.cf parameters, or of those named, for example
     postvirt config -n                          what main.cf sets
     postvirt config -x virtual_mailbox_maps     one value, as the daemon uses it
 
-Output, warnings and exit status are those of postconf with the same options. Postfix
-need not be installed; names and defaults are those of Postfix 3.7, but directories,
-accounts and the default table types are those that the installed Postfix was built
-with. Unlike postconf, this command never changes main.cf. Parameters of newer Postfix
-versions that postvirt supports are shown if they are set or named.
+Output, warnings and exit status are those of postconf with the same options. Names and
+defaults are those of the installed Postfix; without one, those of Postfix 3.7. Unlike
+postconf, this command never changes main.cf. Parameters of newer Postfix versions that
+postvirt supports are shown if they are set or named.
 """
 
 CANNOT_RUN = 1  # as postconf

@@ -3,7 +3,8 @@
 Distributions put Postfix's programs and files in different places, have other accounts
 for it, and prefer other table types: a parameter that main.cf does not set has the
 value that this Postfix was built with. Only its postconf(1) knows; without Postfix, and
-for all other parameters, `parameters` has the defaults of Debian's Postfix.
+for all other parameters of virtual(8), `parameters` has the defaults of Debian's
+Postfix. Those of other programs have changed with the versions of Postfix, too.
 
 Parity: `postconf -d`; the makedefs options in INSTALL, "Overriding built-in parameter
 default settings".
@@ -24,19 +25,23 @@ from typing import Final
 
 from postvirt.system.path_control import may_others_write, way_to
 
-# What depends on the build, as far as a delivery agent or a command of ours uses it.
+# What depends on the build or the version, as far as a delivery agent or a command of
+# ours uses it.
 NAMES: Final = frozenset(
     (
         *("command_directory", "daemon_directory", "data_directory"),
         *("config_directory", "meta_directory", "queue_directory", "shlib_directory"),
         *("mail_owner", "setgid_group"),
         *("default_database_type", "default_cache_db_type"),
+        *("mail_version", "mail_release_date"),
     )
 )
 
 # Where distributions, FreeBSD's ports and pkgsrc put postconf(1).
 _USUAL = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/pkg/sbin")
 _PATIENCE_MILLISECONDS = 10_000
+# A directory that nobody configures Postfix in.
+_WITHOUT_MASTER_CF = "/"
 
 
 def compiled_in(command_directory: str = "") -> Mapping[str, str]:
@@ -44,14 +49,12 @@ def compiled_in(command_directory: str = "") -> Mapping[str, str]:
 
     command_directory   where main.cf says that Postfix's commands are, if it does
     """
-    program = installed_postconf(command_directory)
-    if not program:
-        return {}
-    try:
-        status = os.stat(program)
-        return _defaults(program, status.st_ino, status.st_mtime_ns)
-    except OSError:  # another attempt may succeed
-        return {}
+    return _said(command_directory, "-d", *sorted(NAMES))
+
+
+def every_default(command_directory: str = "") -> Mapping[str, str]:
+    """The defaults of all parameters, but for those of services in master.cf."""
+    return _said(command_directory, "-c", _WITHOUT_MASTER_CF, "-d")
 
 
 def installed_postconf(command_directory: str = "") -> str:
@@ -78,20 +81,34 @@ def _may_run(program: str) -> bool:
     )
 
 
+def _said(command_directory: str, *arguments: str) -> Mapping[str, str]:
+    program = installed_postconf(command_directory)
+    if not program:
+        return {}
+    try:
+        status = os.stat(program)
+        return _defaults(program, arguments, status.st_ino, status.st_mtime_ns)
+    except OSError:  # another attempt may succeed
+        return {}
+
+
 @cache
-def _defaults(program: str, *_version: int) -> Mapping[str, str]:
+def _defaults(
+    program: str, arguments: tuple[str, ...], *_version: int
+) -> Mapping[str, str]:
     """What this version of the program says. Raises: OSError, which is not cached."""
     defaults = {}
-    for line in _output(program).decode(errors="surrogateescape").splitlines():
+    output = _output(program, arguments)
+    for line in output.decode(errors="surrogateescape").splitlines():
         name, separator, value = line.partition(" =")
-        if separator and name in NAMES:
+        if separator:
             defaults[name] = value.strip(" ")
     if not defaults:
         raise OSError(errno.EIO, f"{program} says nothing")
     return defaults
 
 
-def _output(program: str) -> bytes:
+def _output(program: str, arguments: tuple[str, ...]) -> bytes:
     """What it prints, b"" when it takes too long. Raises: OSError.
 
     The module subprocess would take longer than the program.
@@ -100,7 +117,7 @@ def _output(program: str) -> bytes:
     try:
         pid = os.posix_spawn(
             program,
-            (program, "-d", *sorted(NAMES)),
+            (program, *arguments),
             {"LANG": "C"},
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -5,6 +5,8 @@ postconf knows more names than a daemon: all of Postfix's, those that master.cf 
 if a value refers to it. To find out, every value is scanned, set or default, so a
 mistake anywhere ends the listing, whichever names were requested.
 
+Names and defaults are those of the installed Postfix; without one, of Postfix 3.7.
+
 Parity: src/postconf. The name of the program is postconf.
 Differs: Names that postconf does not know. `postvirt config` also knows the parameters
     of newer Postfix versions that postvirt supports, and lists them if they are set or
@@ -19,7 +21,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from postvirt.config.compiled_in import compiled_in
+from postvirt.config.compiled_in import compiled_in, every_default
 from postvirt.config.evaluation import DEFAULT_DOMAIN
 from postvirt.config.expansion import MACRO_ERROR, expand, scan
 from postvirt.config.legacy_tables import SUFFIXES, tables_in
@@ -77,6 +79,18 @@ class _Scope:
         self.valid: set[str] = set()
 
 
+def _defaults(command_directory: str) -> tuple[dict[str, str], set[str]]:
+    """The defaults of all parameters, and the names that are not listed unasked."""
+    known = builtin_defaults()
+    installed = every_default(command_directory)
+    hidden = {*LEGACY, *NEWER} - installed.keys()
+    if installed:
+        own = {name: known[name] for name in hidden}
+        ours = MACHINE_MADE | READ_ONLY
+        known = own | {name: installed[name] for name in installed.keys() - ours}
+    return {**known, **compiled_in(command_directory)}, hidden
+
+
 class Listing:
     """All parameters, and their values in main.cf and -o."""
 
@@ -89,10 +103,9 @@ class Listing:
         self._read_table = sources.read_table
         self._tables_read: set[tuple[str, str]] = set()
         self._machine_made: dict[str, str] = {}
-        command_directory = self._main.get("command_directory", "")
-        self._defaults = {**builtin_defaults(), **compiled_in(command_directory)}
         self._users: set[str] = set()
-        self._hidden = set(LEGACY | NEWER)
+        command_directory = self._main.get("command_directory", "")
+        self._defaults, self._hidden = _defaults(command_directory)
         services = sources.master_cf.services if sources.master_cf else ()
         for service in services:
             more = service_defaults(service.name, service.command)

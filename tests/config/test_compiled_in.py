@@ -188,7 +188,7 @@ def test_a_postconf_that_failed_is_asked_again(
     program = tmp_path / "sbin" / "postconf"
     add_postconf(program.parent, mail_owner="_postfix")
     answers = iter([b"", b"mail_owner = _postfix\n"])
-    monkeypatch.setattr(module, "_output", lambda _: next(answers))
+    monkeypatch.setattr(module, "_output", lambda *_: next(answers))
     assert module.compiled_in(str(program.parent)) == {}
     found = module.compiled_in(str(program.parent))
     assert found == {"mail_owner": "_postfix"}

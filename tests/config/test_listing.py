@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from postvirt.config import compiled_in
 from postvirt.config.legacy_tables import SUFFIXES
 from tests.config import strategies
 
@@ -171,7 +172,10 @@ def test_a_listing_is_postconf_s(case, main_cf, both_listings):
     assert without_pid(ours) == without_pid(theirs)
 
 
-def test_a_newer_parameter_is_listed_if_it_is_set_or_asked_for(main_cf, our_listing):
+def test_a_newer_parameter_is_listed_if_it_is_set_or_asked_for(
+    main_cf, our_listing, monkeypatch
+):
+    monkeypatch.setattr(compiled_in, "_USUAL", ())
     level = "non_bdb_migration_level"
     unset, is_set = main_cf(""), main_cf(f"{level} = enable-redirect\n")
     asked: tuple[int, str, list[str]] = (0, f"{level} = disable\n", [])
@@ -182,6 +186,34 @@ def test_a_newer_parameter_is_listed_if_it_is_set_or_asked_for(main_cf, our_list
         status, output, complaints = our_listing(["-c", is_set, *options])
         assert f"\n{level} = enable-redirect\n" in output
         assert (status, complaints) == (0, [])
+
+
+def test_names_and_defaults_are_those_of_the_installed_postfix(
+    main_cf, our_listing, tmp_path
+):
+    program = tmp_path / "postconf"
+    defaults = {
+        "bb": "1",
+        "inet_interfaces": "all",
+        "inet_protocols": "ipv4",
+        "mynetworks_style": "host",
+        "non_bdb_migration_level": "disable",
+    }
+    said = "\n".join(f"{name} = {value}" for name, value in defaults.items())
+    program.write_text(
+        f"#!/bin/sh\n[ \"$*\" != '-c / -d' ] || exec echo '{said}'\n"
+        "echo config_directory = /opt\n"
+    )
+    program.chmod(0o755)
+    directory = main_cf(f"command_directory = {tmp_path}\n")
+    status, output, complaints = our_listing(["-c", directory, "-h", "bb", "a"])
+    assert (status, output) == (0, "1\n")
+    assert "a: unknown parameter" in complaints[-1]
+    names = [
+        line.split(" =")[0] for line in our_listing(["-c", directory])[1].split("\n")
+    ]
+    assert {"bb", "config_directory", "non_bdb_migration_level"} < {*names}
+    assert not {"smtpd_banner", "postvirt_workers"} & {*names}
 
 
 def without_pid(listing):

@@ -93,7 +93,9 @@ def test_postfix_refuses_the_same_lines(main_cf, complaints, our_complaints):
         BAD, directories, complaints(directories), strict=True
     ):
         assert theirs[-1].startswith("fatal: ")
-        assert (name, our_complaints(directory)) == (name, theirs)
+        # The newest Postfix versions warn of it, before the error.
+        told = [line for line in theirs if "text after null byte" not in line]
+        assert (name, our_complaints(directory)) == (name, told)
 
 
 @pytest.mark.parametrize("content", GOOD.values(), ids=list(GOOD))

@@ -12,6 +12,8 @@ from postvirt.config.parameter_names import (
 )
 from postvirt.config.parameters import PARAMETERS
 
+VERSION = {"mail_version", "mail_release_date"}
+
 
 @pytest.mark.postfix
 def test_the_names_and_defaults_are_those_of_postconf(postconf, tmp_path):
@@ -20,9 +22,13 @@ def test_the_names_and_defaults_are_those_of_postconf(postconf, tmp_path):
         name, _, default = line.partition(" =")
         genuine[name] = default.strip()
     defaults = builtin_defaults()
-    known = defaults.keys() - LEGACY - NEWER
-    assert genuine.keys() == known | MACHINE_MADE | READ_ONLY
-    for name in genuine.keys() - MACHINE_MADE - READ_ONLY:
+    known = (defaults.keys() - LEGACY - NEWER) | MACHINE_MADE | READ_ONLY
+    if not genuine["mail_version"].startswith("3.7."):
+        # Others have other defaults, and more names.
+        assert known <= genuine.keys()
+        return
+    assert genuine.keys() == known
+    for name in genuine.keys() - MACHINE_MADE - READ_ONLY - VERSION:
         assert (name, defaults[name]) == (name, genuine[name])
 
 
