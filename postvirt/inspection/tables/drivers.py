@@ -1,6 +1,8 @@
-"""Whether the drivers of tables are safe with answers that are not what they should be.
+"""Whether the drivers of tables are safe with servers that are not what they should be.
 
-Source: python-ldap before 3.4.8 crashes on the name of an attribute that is not UTF-8.
+Source: python-ldap before 3.4.8 crashes on the name of an attribute that is not UTF-8;
+libpq before 16 has no require_auth, with which a client refuses to send a password in
+clear text.
 Raises: nothing.
 """
 
@@ -9,16 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from postvirt.errors import TableError
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
-from postvirt.inspection.tables.table_refs import different_tables
+from postvirt.inspection.tables.table_refs import Listed, different_tables
+from postvirt.tables.databases.cf_file import CfParameters
 
 _SAFE = (3, 4, 8)
 
 
 def check_drivers(subject: Subject) -> Iterator[Problem]:
-    """The driver of ldap: tables; one warning is enough for all tables."""
-    tables = [one for one in different_tables(subject) if one.type == "ldap"]
+    """The drivers of ldap: and pgsql: tables."""
+    tables = different_tables(subject)
+    yield from _check_ldap(subject, [one for one in tables if one.type == "ldap"])
+    yield from _check_pgsql(subject, [one for one in tables if one.type == "pgsql"])
+
+
+def _check_ldap(subject: Subject, tables: list[Listed]) -> Iterator[Problem]:
+    """One warning is enough for all tables."""
     if tables and (old := _unsafe_version()):
         yield tables[0].problem(
             subject,
@@ -39,3 +49,32 @@ def _unsafe_version() -> str:
     except (PackageNotFoundError, ValueError):
         return ""
     return found if number < _SAFE else ""
+
+
+def _check_pgsql(subject: Subject, tables: list[Listed]) -> Iterator[Problem]:
+    """Each table has settings of its own."""
+    if not tables:
+        return
+    try:
+        from postvirt.tables.databases.pgsql import PgsqlServers
+        from postvirt.tables.databases.pgsql_connection import library
+    except ImportError:
+        return  # reported by the check that opens the tables
+    for listed in tables:
+        try:
+            parameters = CfParameters(listed.name, subject.texts)
+            hosts = PgsqlServers(listed.table, parameters).exposed()
+            parameters.close()
+        except TableError:
+            continue  # reported as well
+        if hosts:
+            yield listed.problem(
+                subject,
+                "PV120",
+                f"{listed.table}: {library()} sends the password in clear text to"
+                f" {' and '.join(hosts)} if asked to",
+                severity="warning",
+                remedy="set sslmode (dbname = dbname=NAME sslmode=verify-full"
+                " sslrootcert=FILE), or use a local socket (hosts ="
+                " unix:/run/postgresql); libpq 16 and newer refuse",
+            )

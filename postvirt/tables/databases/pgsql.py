@@ -56,6 +56,7 @@ from postvirt.tables.databases.pgsql_connection import (
     clear_text,
     connect,
     parse,
+    strangers_may_ask,
 )
 from postvirt.tables.databases.pgsql_login import Login
 from postvirt.tables.databases.servers import (
@@ -127,6 +128,16 @@ class PgsqlServers(Servers[LimitedConnection]):
         if not _PORTS.fullmatch(known.get("port", "")):
             raise ValueError("bad port")  # may be part of an unencoded password
         return known | clear_text(known)
+
+    def exposed(self) -> list[str]:
+        """Those that can have the password in clear text, and whoever replaces them."""
+        found = [
+            server.shown
+            for server in self._servers
+            if (settings := self._settings(server)).get("password")
+            and strangers_may_ask(settings)
+        ]
+        return list(dict.fromkeys(found))
 
     def connect(self, server: Server[LimitedConnection]) -> LimitedConnection:
         """Connect and log in."""

@@ -56,12 +56,26 @@ def clear_text(settings: Settings) -> Settings:
 
     Only libpq 16 and newer know how.
     """
-    is_private = settings.get("sslmode") in _TLS_MODES or all(
-        _is_local(host) for host in settings.get("host", "").split(",")
-    )
-    if is_private or "require_auth" in settings or pq.version() < 160000:
+    if not strangers_may_ask(settings) or pq.version() < 160000:
         return {}
     return {"require_auth": NO_CLEAR_TEXT}
+
+
+def library() -> str:
+    """The library, with the first number of its version."""
+    return f"libpq {pq.version() // 10_000}"
+
+
+def strangers_may_ask(settings: Settings) -> bool:
+    """Whether others, on the way or in place of the server, can get the password.
+
+    They may ask for it, unless the settings say what they may ask for.
+    """
+    is_local = not settings.get("hostaddr", "").strip(",") and all(
+        _is_local(host) for host in settings.get("host", "").split(",")
+    )
+    is_private = is_local or settings.get("sslmode") in _TLS_MODES
+    return not is_private and "require_auth" not in settings
 
 
 def _is_local(host: str) -> bool:

@@ -189,14 +189,17 @@ def test_the_password_is_not_sent_in_clear_text(ask, logged, mode):
 
 
 @pytest.mark.usefixtures("libpq_that_refuses")
-def test_the_password_of_a_uri_is_not_sent_in_clear_text(ask, logged):
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:{}/mail", "/mail?hostaddr=127.0.0.1&port={}"]
+)
+def test_the_password_of_a_uri_is_not_sent_in_clear_text(ask, logged, place):
     def script(channel: Channel) -> None:
         start(channel)
         channel.send(authentication(CLEAR_TEXT))
         channel.stay()
 
     with rogue(script) as server, pytest.raises(TableError, match="set sslmode"):
-        ask(server, hosts=f"postgresql://reader:Wr0ng@127.0.0.1:{server.port}/mail")
+        ask(server, hosts=f"postgresql://reader:Wr0ng@{place.format(server.port)}")
     assert b"Wr0ng" not in server.heard
     assert "Wr0ng" not in "".join(logged.take())
 
