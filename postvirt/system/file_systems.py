@@ -80,14 +80,6 @@ class FileSystems:
         return False
 
 
-def _content(path: str) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.fsdecode(os.read(fd, 4096)).strip()
-    finally:
-        os.close(fd)
-
-
 def _read_all(fd: int) -> bytes:
     parts = []
     os.lseek(fd, 0, os.SEEK_SET)
@@ -99,16 +91,12 @@ def _read_all(fd: int) -> bytes:
 def _has_journal_inside(number: str) -> bool:
     """Whether an ext4 has a journal, and on its own device.
 
-    Source: /sys/fs/ext4/*/journal_task contains "<none>" or the id of the kernel's
-    journal thread, whose name is jbd2/DEVICE-INODE.
+    Source: /proc/fs/jbd2 has a directory for each journal, DEVICE-INODE, or DEVICE if
+    the journal is all of that device. A container sees it, too, but not the thread of
+    the kernel for the journal.
     """
     try:
         name = os.path.basename(os.readlink(f"/sys/dev/block/{number}"))
-        task = _content(f"/sys/fs/ext4/{name}/journal_task")
-        if not task.isdigit():
-            return False
-        comm = _content(f"/proc/{task}/comm")
     except OSError:
         return False
-    # The kernel truncates the name of a thread to 15 characters.
-    return comm == f"jbd2/{name}-8"[:15]
+    return os.path.isdir(f"/proc/fs/jbd2/{name}-8")

@@ -8,11 +8,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from postvirt.codec.delivery import encode_request
 from postvirt.model.request import Recipient
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
 from tests.benchmark.workloads import MAILDIR_PARTS, Mailbox, Workload
+from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
 
 
@@ -39,7 +39,7 @@ def prepare(workload: Workload, instance: Instance) -> list[bytes]:
         queued = instance.add_message(
             b"%010X" % (0xBE0000000 + number), b"carol@example.org", recipients, records
         )
-        requests.append(encode_request(request_for(queued)))
+        requests.append(request_data(request_for(queued)))
     return requests
 
 

@@ -14,9 +14,10 @@ import pytest
 from postvirt.standin.instance import Instance
 from postvirt.standin.master import Master
 from postvirt.standin.queue_file import END, EXTRACTED, encode_content, encode_record
-from postvirt.standin.queue_manager import deliver
+from postvirt.standin.queue_manager import exchange
 from postvirt.standin.services import Services
 from tests.harness.comparison import GENUINE, POSTVIRT
+from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB, CONTENT, MAILBOXES, MBOX
 
@@ -62,7 +63,8 @@ def _deliver(instance: Instance, queue_id: bytes, *, large: bool) -> None:
             for _ in range(COUNT):
                 file.write(BLOCK)
             file.write(encode_record(EXTRACTED) + encode_record(END))
-    reply = deliver(instance.socket("private/virtual"), request_for(queued))
+    data = request_data(request_for(queued))
+    reply = exchange(instance.socket("private/virtual"), data)
     assert reply.status == 0
 
 

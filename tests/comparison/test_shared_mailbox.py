@@ -15,9 +15,10 @@ import pytest
 from postvirt.standin.instance import Instance
 from postvirt.standin.master import Master
 from postvirt.standin.queue_file import encode_content
-from postvirt.standin.queue_manager import deliver
+from postvirt.standin.queue_manager import exchange
 from postvirt.standin.services import Services
 from tests.harness.comparison import GENUINE, POSTVIRT
+from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
 from tests.harness.scenario import MBOX
 
@@ -59,7 +60,8 @@ def _send(name: str, instance: Instance, numbers: range) -> None:
         queued = instance.add_message(
             b"3F1A2B%04X" % number, b"", (MBOX,), encode_content(line * LINES)
         )
-        reply = deliver(instance.socket("private/virtual"), request_for(queued))
+        data = request_data(request_for(queued))
+        reply = exchange(instance.socket("private/virtual"), data)
         assert reply.status == 0
 
 

@@ -28,7 +28,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from postvirt.codec.delivery import encode_request
 from postvirt.model.request import DeliveryRequest
 from postvirt.model.text import text
 from postvirt.standin.instance import Instance
@@ -38,6 +37,7 @@ from postvirt.standin.queue_manager import Reply, converse, exchange
 from postvirt.standin.services import ServiceRequest, Services
 from tests.harness import normalise
 from tests.harness.file_systems import mounted
+from tests.harness.installed_postfix import request_data
 from tests.harness.scenario import Mail, Scenario
 
 GENUINE = Path("/usr/lib/postfix/sbin/virtual")
@@ -264,7 +264,7 @@ class _Run:
         request = _request(mail, queued)
         if mail.change is not None:
             request = mail.change(request)
-        data = encode_request(request)
+        data = request_data(request)
         return data if mail.edit is None else mail.edit(data)
 
     def _show_mail(self) -> Iterator[str]:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from postvirt.codec.delivery import encode_request
 from postvirt.model.request import Recipient
 from postvirt.model.text import text
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
 from postvirt.standin.queue_manager import Reply, converse
 from tests.harness.drop_in import LOG_LINE, TIMEOUT_SECONDS, LogLine, ends
+from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB
 
@@ -211,7 +211,7 @@ def request(instance: Instance, recipients: Sequence[Recipient] = (BOB,)) -> byt
     queued = instance.add_message(
         b"3F1A2B0001", b"alice@example.org", recipients, content
     )
-    return encode_request(request_for(queued))
+    return request_data(request_for(queued))
 
 
 def deliver(service: Service) -> int:

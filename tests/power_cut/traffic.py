@@ -17,13 +17,14 @@ from pathlib import Path
 
 from postvirt.codec.announcement import DELIVERY_REQUEST, decode_announcement
 from postvirt.codec.attributes import NeedData
-from postvirt.codec.delivery import decode_reply, encode_request
+from postvirt.codec.delivery import decode_reply
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import (
     DONE_RECIPIENT,
     QueueFile,
     encode_content,
 )
+from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
 from tests.harness.scenario import to
 from tests.power_cut.mail import DOMAIN, SENDER, Mail
@@ -108,7 +109,7 @@ class _Conversation:
             if isinstance(end, NeedData):
                 return False
             self._announced = end
-            self.connection.sendall(encode_request(request_for(self._queued.file)))
+            self.connection.sendall(request_data(request_for(self._queued.file)))
         status = decode_reply(self._buffer, self._announced, _PEER)
         if isinstance(status, NeedData):
             return False

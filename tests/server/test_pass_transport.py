@@ -11,7 +11,6 @@ from typing import cast
 
 import pytest
 
-from postvirt.codec.delivery import encode_request
 from postvirt.engine.engine import StoppingError
 from postvirt.server.pass_transport import receive_client
 from postvirt.standin.instance import Instance
@@ -22,6 +21,7 @@ from postvirt.standin.services import Services
 from tests.harness.child import Log, open_descriptors
 from tests.harness.comparison import GENUINE, POSTVIRT
 from tests.harness.drop_in import DropIn
+from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
 from tests.harness.scenario import BOB
 
@@ -69,7 +69,7 @@ def test_a_client_that_is_passed_on_is_served(
             with theirs:
                 socket.send_fds(connection, [b"\0"], [theirs.fileno()])
             connection.sendall(attributes)
-            request = encode_request(request_for(queued))
+            request = request_data(request_for(queued))
             assert converse(ours, request, hang_up=True).status == 0
     assert len(list((instance.mail / "bob" / "new").iterdir())) == 1
 
@@ -231,7 +231,7 @@ def test_a_descriptor_that_cannot_be_served_costs_nothing(instance: Instance) ->
             with theirs:
                 socket.send_fds(connection, [b"\0"], [theirs.fileno()])
             connection.sendall(b"\0")
-            request = encode_request(request_for(queued))
+            request = request_data(request_for(queued))
             assert converse(ours, request, hang_up=True).status == 0
         assert program.worker() == worker
     finally:

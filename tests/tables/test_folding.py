@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 
 import pytest
 
@@ -47,6 +48,8 @@ def test_every_code_point_is_folded_as_postfix_folds_it(postfix):
         if not 0xD800 <= point < 0xE000
         # No letters there: the private and the unassigned planes.
         and point < 0x20000
+        # ICU, which Postfix uses, may know a newer Unicode.
+        and unicodedata.category(chr(point)) != "Cn"
     ]
     expected, _ = postfix.ask("fold", points)
     differing = [

@@ -65,8 +65,13 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
     A server that sends a part of its answer at the last moment can double the time.
     """
 
+    # The driver's: whether it uses TLS, and how.
+    ssl: bool
+    ctx: Any
+
     def __init__(self, *, is_private: bool, **arguments: Any) -> None:
         self._requires_tls = "ssl" in arguments
+        self._may_use_tls = not arguments.get("ssl_disabled")
         super().__init__(
             autocommit=True,
             local_infile=False,
@@ -86,12 +91,17 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
         self.ping(reconnect=False)
 
     def _request_authentication(self) -> None:
-        """Log in; never without TLS if that is required.
+        """Log in: with TLS if the server offers it, and never without if it must be.
 
-        The driver before 1.2 goes on if the server says that it has none.
+        The driver before 1.2 uses TLS only if it must be, and goes on without it if the
+        server says that it has none.
         """
-        if self._requires_tls and not self.server_capabilities & CLIENT.SSL:
+        is_offered = self.server_capabilities & CLIENT.SSL
+        if self._requires_tls and not is_offered:
             raise OperationalError(CR.CR_SSL_CONNECTION_ERROR, _NO_TLS)
+        if is_offered and self._may_use_tls and not self.ssl:
+            self.ssl, self.ctx = True, self._create_ssl_ctx({})
+            self.client_flag |= CLIENT.SSL
         super()._request_authentication()
 
     def limit(self, seconds: float) -> None:

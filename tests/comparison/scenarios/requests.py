@@ -25,6 +25,7 @@ from tests.comparison.scenarios.expectations import (
     refused_then_delivered,
     sent,
 )
+from tests.harness.installed_postfix import EIGHTH, OTHER_EIGHTH
 from tests.harness.scenario import BOB, MBOX, NOBODY, Before, Mail, Scenario
 
 
@@ -81,8 +82,8 @@ _DIFFERENT = (
         },
     ),
     Scenario(
-        name="sendopts-of-3-10",
-        mails=(Mail(edit=lambda data: data.replace(b"smtputf8\0", b"sendopts\0", 1)),),
+        name="eighth-attribute-of-another-version",
+        mails=(Mail(edit=lambda data: data.replace(EIGHTH, OTHER_EIGHTH, 1)),),
         differs=_ALIAS,
         expected={
             "replies": (REPLY_DONE,),

@@ -234,7 +234,9 @@ def _fill_lower(folder: Path) -> None:
 
 
 def _end_changes(instance: Instance) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", instance.mail], check=True)
+    # With nothing but ro: an overlay refuses to be told its directories again.
+    only_ro = ("--options-mode", "ignore", "-o", "remount,ro")
+    subprocess.run(["mount", *only_ro, instance.mail], check=True)
 
 
 def _overlay(name: str, prepare: Prepare | None = None) -> Scenario:

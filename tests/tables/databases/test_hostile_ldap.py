@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -18,10 +19,19 @@ from tests.harness.tables import open_table
 
 pytestmark = pytest.mark.usefixtures("ldap_driver")
 
+
+def _version() -> str:
+    try:
+        return version("python-ldap")
+    except PackageNotFoundError:
+        return "0"
+
+
 OPTIONS = TableOptions(utf8=True, paranoid=True)
 PATIENCE_SECONDS = 60
 BIND, UNBIND, SEARCH, EXTENDED = 0x60, 0x42, 0x63, 0x77
 BIND_DONE, ENTRY, SEARCH_DONE, EXTENDED_DONE, REFERENCE = 0x61, 0x64, 0x65, 0x78, 0x73
+_DRIVER = tuple(map(int, _version().split(".")[:3]))
 SUCCESS, SIZE_LIMIT, REFERRAL, NO_SUCH_OBJECT, BUSY, OTHER = 0, 4, 10, 32, 51, 80
 
 
@@ -131,7 +141,13 @@ def test_a_server_of_the_harness_is_understood(ask):
         pytest.param([entry(b"a/")[:-1]], id="half an entry"),
         pytest.param([ber(ENTRY, b"nonsense")], id="bad entry"),
         pytest.param([entry(b"a/", name=b"cn=\xff"), DONE], id="bad name"),
-        pytest.param([entry(b"a/", attribute=b"str\xff"), DONE], id="bad attribute"),
+        pytest.param(
+            [entry(b"a/", attribute=b"str\xff"), DONE],
+            id="bad attribute",
+            marks=pytest.mark.skipif(
+                _DRIVER < (3, 4, 8), reason="python-ldap before 3.4.8 ends the process"
+            ),
+        ),
         pytest.param([ber(SEARCH_DONE)], id="bad end"),
         pytest.param([result(BIND_DONE)], id="another answer"),
         pytest.param([entry(b"a/"), result(SEARCH_DONE, SIZE_LIMIT)], id="size limit"),
@@ -318,7 +334,7 @@ def growing(channel: Channel, number: int) -> None:
 
 def test_entries_that_lead_to_more_and_more_have_a_time_limit(ask, logged, monkeypatch):
     monkeypatch.setattr("postvirt.tables.databases.ldap.ANSWER_SECONDS", 0.3)
-    refusal = pytest.raises(TableError, match="Timed out")
+    refusal = pytest.raises(TableError, match=r"[Tt]imed out")
     with rogue(serving(growing)) as server, refusal:
         ask(server, special_result_attribute="seealso")
 
@@ -339,7 +355,7 @@ def test_entries_that_lead_to_more_and_more_have_a_time_limit(ask, logged, monke
 )
 def test_the_whole_of_an_answer_has_one_time_limit(ask, logged, monkeypatch, answer):
     monkeypatch.setattr("postvirt.tables.databases.ldap.ANSWER_SECONDS", 0.3)
-    refusal = pytest.raises(TableError, match="Timed out")
+    refusal = pytest.raises(TableError, match=r"[Tt]imed out")
     began = time.monotonic()
     with rogue(serving(answer)) as server, refusal:
         ask(server)
@@ -389,12 +405,12 @@ def test_while_the_handshake_hangs_lookups_fail_at_once(ldap, logged):
         address = f"ldaps://127.0.0.1:{server.port}"
         table = open_table(ldap(server, server_host=address), OPTIONS)
         for _ in range(3):
-            with pytest.raises(TableError, match="Timed out"):
+            with pytest.raises(TableError, match=r"[Tt]imed out"):
                 table.lookup(b"user")
         assert server.connections == 1
         is_over.set()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while "Timed out" in problem_of(table):
+        while "imed out" in problem_of(table):
             assert time.monotonic() < deadline
         table.close()
 

@@ -1,0 +1,37 @@
+"""What the installed Postfix does otherwise than Postfix 3.7.
+
+Tests compare with the Postfix that is there; where its version decides, they ask here.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Final
+
+from postvirt.codec.delivery import encode_request
+from postvirt.model.request import DeliveryRequest
+
+
+def _version() -> tuple[int, int]:
+    try:
+        said = subprocess.run(
+            ["postconf", "-dh", "mail_version"], check=True, capture_output=True
+        )
+    except FileNotFoundError:
+        return 3, 7
+    first, second = re.findall(rb"[0-9]+", said.stdout)[:2]
+    return int(first), int(second)
+
+
+VERSION: Final = _version()
+
+# The eighth attribute of a request, and what virtual(8) of other versions calls it.
+EIGHTH, OTHER_EIGHTH = (
+    (b"sendopts", b"smtputf8") if VERSION >= (3, 10) else (b"smtputf8", b"sendopts")
+)
+
+
+def request_data(request: DeliveryRequest) -> bytes:
+    """What the queue manager of this version sends."""
+    return encode_request(request).replace(b"\0smtputf8\0", b"\0%s\0" % EIGHTH, 1)
