@@ -82,11 +82,12 @@ def difference(
     """
     if side_by_side:
         expected, actual = map(_with_reports_last, (expected, actual))
-    return "\n".join(
+    found = "\n".join(
         difflib.unified_diff(
             expected.lines(), actual.lines(), "virtual(8)", "postvirt", lineterm="", n=2
         )
     )
+    return found.encode(errors="backslashreplace").decode()
 
 
 def _with_reports_last(observation: Observation) -> Observation:

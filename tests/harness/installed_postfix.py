@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from typing import Final
 
 from postvirt.codec.delivery import encode_request
@@ -35,3 +36,23 @@ EIGHTH, OTHER_EIGHTH = (
 def request_data(request: DeliveryRequest) -> bytes:
     """What the queue manager of this version sends."""
     return encode_request(request).replace(b"\0smtputf8\0", b"\0%s\0" % EIGHTH, 1)
+
+
+# What newer versions say besides.
+_NEW = re.compile(
+    r": text after null byte may be ignored$"
+    r"|: unsupported dictionary type: (.*)\. Is the postfix-\1 package installed\?$"
+)
+_COMMENT = re.compile(r"comment at end of line is not supported: (.*?)\??$")
+
+
+def without_new(lines: Iterable[str]) -> list[str]:
+    """Lines of the installed Postfix, without those that postvirt does not write."""
+    return [line for line in lines if not _NEW.search(line)]
+
+
+def in_its_words(line: str) -> str:
+    """A line that Postfix 3.7 and postvirt write, as the installed Postfix words it."""
+    if VERSION < (3, 10):
+        return line
+    return _COMMENT.sub(r"#comment after other text is not allowed: \1...", line)

@@ -19,6 +19,7 @@ from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
 from tests.harness import databases, directory
+from tests.harness.installed_postfix import without_new
 from tests.harness.tables import open_maps, opener
 
 LIBPOSTFIX = Path(__file__).with_name("libpostfix.py")
@@ -115,7 +116,7 @@ class Postfix:
             _pairs(found),
             [
                 line.removeprefix("postmap: ")
-                for line in lines
+                for line in without_new(lines)
                 # What postmap itself has to say about an empty value.
                 if "postmap: warning: table " not in line
             ],
@@ -156,7 +157,7 @@ class Postfix:
         ]
         lines = done.stderr.decode("utf-8", "surrogateescape").splitlines()
         # Berkeley DB writes to standard error on its own account.
-        own = [line for line in lines if line.startswith("libpostfix: ")]
+        own = [line for line in without_new(lines) if line.startswith("libpostfix: ")]
         return results, [line.removeprefix("libpostfix: ") for line in own]
 
 
