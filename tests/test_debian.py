@@ -77,3 +77,10 @@ def test_its_unit_runs_its_program():
     assert "sed 's,/opt/postvirt/bin/,/usr/bin/,;" in rules
     runs = re.findall(r"(?m)^Exec\w+=(\S+)", unit)
     assert runs == ["/opt/postvirt/bin/postvirt"] * 2
+
+
+def test_its_programs_load_nothing_of_the_user_who_runs_them():
+    assert (
+        "\tdh_python3 --shebang='/usr/bin/python3 -I'\n"
+        in (DEBIAN / "rules").read_text()
+    )

