@@ -1,6 +1,7 @@
 """Which program is installed under a name that master(8) starts as `virtual`.
 
-Every program of Postfix contains its release; postvirt's launcher is a script that
+virtual(8) contains the names of its parameters (its release, too, but some compilers
+leave that out, as in Postfix 3.11 of Debian); postvirt's launcher is a script that
 imports the main function.
 
 Raises: nothing.
@@ -15,7 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple
 
-_OF_POSTFIX = b"\0mail_version="
+_OF_VIRTUAL = b"\0virtual_minimum_uid\0"
 # The line by which a launcher is known.
 LAUNCHER_IMPORT = "from postvirt.server.launcher import main"
 _OF_A_LAUNCHER = f"\n{LAUNCHER_IMPORT}\n".encode()
@@ -52,7 +53,7 @@ def program_at(path: Path) -> Program:
 
 def program_in(content: bytes) -> Program:
     """Which program this is."""
-    if _OF_POSTFIX in content:
+    if _OF_VIRTUAL in content:
         return Program.GENUINE
     return Program.LAUNCHER if _OF_A_LAUNCHER in content else Program.SOMETHING_ELSE
 

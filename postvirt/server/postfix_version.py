@@ -1,8 +1,9 @@
 """The release of the installed Postfix, which decides how to talk to it.
 
-Every Postfix program contains its release as a stamp, "mail_version=3.7.11". The queue
-manager's is read, because it is the client of a delivery agent. The parameter
-mail_version does not prove anything, because main.cf may set it to any value.
+Postfix programs contain their release as a stamp, "mail_version=3.7.11", unless the
+compiler leaves it out, as new ones do. The queue manager's is read, because it is the
+client of a delivery agent. The parameter mail_version does not prove anything, because
+main.cf may set it to any value.
 
 Parity: src/global/mail_version.h; the protocol changed in Postfix 3.6.
 Raises: nothing; where no stamp can be read, Postfix is assumed to be a current release.

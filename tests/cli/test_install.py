@@ -19,8 +19,8 @@ from tests.harness.builds import add_postconf
 from tests.harness.child import in_child
 from tests.harness.file_systems import leave_the_mounts_of_the_others, tmpfs
 
-GENUINE = b"#!/bin/sh\nexit 0\n\0mail_version=3.7.11\0"
-NEWER = GENUINE.replace(b"3.7.11", b"3.7.12")
+GENUINE = b"#!/bin/sh\nexit 0\n\0virtual_minimum_uid\0"
+NEWER = GENUINE + b"newer"
 
 
 @pytest.fixture

@@ -133,6 +133,9 @@ class Calls:
             ctypes.c_int,
         )
         self._global.mail_queue_path.restype = ctypes.c_char_p
+        # Since Postfix 3.11, what came of TLS policies is before the DSN; none here.
+        is_new = hasattr(self._global, "pol_stats_format")
+        self._policies = (None,) if is_new else ()
         self._global.mail_conf_read()
         self._global.mail_dict_init()
         # Queue files here belong to whoever runs the tests.
@@ -232,6 +235,7 @@ class Calls:
             ctypes.byref(_Stats((ctypes.c_long * 10)(*times), reuse_count)),
             ctypes.byref(_Recipient(0, b"", 0, original, address, None)),
             b"virtual",
+            *self._policies,
             ctypes.byref(_Dsn(b"2.0.0", b"", b"reason")),
             b"sent",
         )
@@ -281,6 +285,7 @@ class Calls:
                 )
             ),
             b"virtual",
+            *self._policies,
             ctypes.byref(
                 _Dsn(
                     *(dsn[0].encode(), b"", dsn[1].encode()),

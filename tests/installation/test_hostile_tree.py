@@ -17,8 +17,8 @@ from tests.harness.child import public_directory, tree
 pytestmark = [pytest.mark.root, pytest.mark.timeout(20)]
 
 EVIL = (5001, 5000)
-GENUINE = b"#!/bin/sh\nexit 0\n\0mail_version=3.7.11\0"
-EVILS = b"#!/bin/sh\nexec evil\n\0mail_version=3.7.11\0"
+GENUINE = b"#!/bin/sh\nexit 0\n\0virtual_minimum_uid\0"
+EVILS = b"#!/bin/sh\nexec evil\n\0virtual_minimum_uid\0"
 
 
 @pytest.fixture(autouse=True)

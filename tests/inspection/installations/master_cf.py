@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.harness.installations import Broken, Change, Installation, Sound
 
-GENUINE = b"\x7fELF\0mail_version=3.7.11\0"
+GENUINE = b"\x7fELF\0virtual_minimum_uid\0"
 LAUNCHER = "#!{python} -I\nimport sys\n\nfrom postvirt.server.launcher import main\n"
 
 
