@@ -5,9 +5,12 @@ scripts/package builds it and examines it with lintian; scripts/try-fresh uses i
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,112 @@ def test_its_programs_load_nothing_of_the_user_who_runs_them():
         "\tdh_python3 --shebang='/usr/bin/python3 -I'\n"
         in (DEBIAN / "rules").read_text()
     )
+
+
+Run = Callable[..., list[str]]
+
+TWO_SERVICES = """\
+postvirt: running, process 42, version 0.1.0 (plain Python), configuration /etc/postfix
+up 5s, served 5, last reload: none
+watcher: watching (process 43)
+
+worker  uptime  served  in flight
+44      5s      3       0
+
+boxes: running, process 52, version 0.1.0 (plain Python), configuration /etc/two
+up 5s, served 5, last reload: none
+"""
+# What the commands of a machine with two instances answer.
+ANSWERS = {
+    "postconf -xh daemon_directory": "/nowhere",
+    "postconf -xh config_directory": "/etc/postfix",
+    "postconf -c /etc/postfix -h virtual_transport": "postvirt",
+    "postconf -c /etc/two -h virtual_transport": "boxes",
+    "postmulti -l": "- - y /etc/postfix\ntwo - y /etc/two",
+    "postvirt status --all": TWO_SERVICES,
+    "dpkg-divert --truename /nowhere/virtual": "/nowhere/virtual",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a script of the package; the commands that it runs, with these answers.
+
+    A command whose answer is None fails. postconf -X has an effect.
+    """
+
+    def run(name: str, *arguments: str, **answers: str | None) -> list[str]:
+        said = {**ANSWERS, **answers}
+        (tmp_path / "answers").mkdir()
+        for command, answer in said.items():
+            if answer is not None:
+                path = tmp_path / "answers" / command.replace("/", "%")
+                path.write_text(f"{answer}\n")
+        fake = f"""#!/bin/sh
+command="${{0##*/}} $*"
+echo "$command" >>{tmp_path}/ran
+answer={tmp_path}/answers/$(echo "$command" | tr / %)
+case $command in
+postconf*-X*) rm "$(echo "$answer" | sed 's/-X/-h/')" ;;
+postconf* | "postvirt status"* | dpkg*) cat "$answer" ;;
+postmulti*) cat "$answer" ;;
+esac
+"""
+        for one in ("postconf", "postfix", "postmulti", "postvirt", "dpkg-divert"):
+            (tmp_path / one).write_text(fake)
+            (tmp_path / one).chmod(0o755)
+        script = (DEBIAN / f"postvirt.{name}").read_text()
+        done = subprocess.run(
+            ["sh", "-s", *arguments],
+            input=script,
+            text=True,
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        assert done.returncode == 0
+        ran = tmp_path / "ran"
+        lines = ran.read_text().splitlines() if ran.exists() else []
+        asks = ("-h ", "-xh ", "status", "-l", "--truename")
+        return [line for line in lines if not any(one in line for one in asks)]
+
+    return run
+
+
+RELOADS = ["postfix -c /etc/postfix reload", "postfix -c /etc/two reload"]
+
+
+def test_an_upgrade_restarts_every_service(run: Run) -> None:
+    assert run("postinst", "configure", "0.1.0") == ["postvirt restart --all"]
+
+
+def test_a_first_installation_restarts_none(run: Run) -> None:
+    assert run("postinst", "configure", "") == []
+
+
+def test_a_removal_stops_every_service_when_no_mail_is_sent_to_it(run: Run) -> None:
+    assert run("prerm", "remove") == [
+        "postconf -c /etc/postfix -X virtual_transport",
+        *RELOADS,
+        "postconf -c /etc/two -X virtual_transport",
+        *RELOADS,
+        "postvirt stop --all",
+    ]
+
+
+def test_a_removal_does_not_concern_the_service_of_another_installation(
+    run: Run,
+) -> None:
+    """It runs, but is none of this package's."""
+    ran = run("prerm", "remove", **{"postvirt status --all": "", "postvirt status": ""})
+    assert ran == ["postvirt stop --all"]
+
+
+def test_nobody_sends_mail_to_a_service_that_did_not_run(run: Run) -> None:
+    ran = run("prerm", "remove", **{"postvirt status --all": ""})
+    transport = "postconf -c /etc/postfix -X virtual_transport"
+    assert ran == [transport, *RELOADS, "postvirt stop --all"]
+
+
+def test_an_upgrade_stops_nothing(run: Run) -> None:
+    assert run("prerm", "upgrade", "0.1.0") == []

@@ -1,11 +1,14 @@
-"""The running service that a subcommand is about."""
+"""The running services that a subcommand is about."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from postvirt.server.service.control_client import Running
 
 # Enough for a reload that waits for slow tables.
 PATIENCE_SECONDS = 180.0
@@ -25,20 +28,29 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def ask_service(arguments: argparse.Namespace, command: str) -> dict[str, Any] | None:
-    """The service's answer; None, with a message, when there is none.
+def add_all_option(parser: argparse.ArgumentParser) -> None:
+    """Add --all."""
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="all services that run from this installation, whatever their names and"
+        " configurations",
+    )
 
-    Raises: ConfigError, OSError.
+
+def chosen_services(arguments: argparse.Namespace) -> list[Running]:
+    """Those of --all, else the one that is named, which may not run.
+
+    Raises: ConfigError.
     """
     from postvirt.config.load import check
     from postvirt.errors import ConfigError
-    from postvirt.server.service.control_client import (
-        ControlError,
-        NotRunningError,
-        ask,
-        control_path,
-    )
+    from postvirt.server.service.control_client import Running
 
+    if getattr(arguments, "all", False):
+        from postvirt.server.service.own_services import own_services
+
+        return own_services()
     # A broken main.cf is no reason not to stop the service.
     checked = check(
         arguments.config_directory, process_name=_NAME, service_name=arguments.name
@@ -46,11 +58,27 @@ def ask_service(arguments: argparse.Namespace, command: str) -> dict[str, Any] |
     directory = checked.texts("queue_directory")
     if directory is None:
         raise ConfigError(checked.problems[0].text)
-    os.chdir(directory)
+    return [Running(directory, arguments.name)]
+
+
+def ask_service(running: Running, command: str) -> dict[str, Any] | None:
+    """The service's answer; None, with a message, when there is none.
+
+    Raises: OSError.
+    """
+    from postvirt.server.service.control_client import (
+        ControlError,
+        NotRunningError,
+        ask,
+        control_path,
+    )
+
+    name = running.name
+    os.chdir(running.queue_directory)
     try:
-        return ask(control_path(arguments.name), command, PATIENCE_SECONDS)
+        return ask(control_path(name), command, PATIENCE_SECONDS)
     except NotRunningError:
-        print(f"postvirt: the service {arguments.name} is not running", file=sys.stderr)
+        print(f"postvirt: the service {name} is not running", file=sys.stderr)
     except ControlError as error:
-        print(f"postvirt: the service {arguments.name}: {error}", file=sys.stderr)
+        print(f"postvirt: the service {name}: {error}", file=sys.stderr)
     return None

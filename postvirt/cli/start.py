@@ -47,5 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     directory = directory_of(arguments.config_directory)
     os.environ["MAIL_CONFIG"] = os.path.abspath(directory)
-    wanted = Wanted(arguments.name, arguments.like, tuple(overrides_of(arguments)))
-    return start(wanted, foreground=arguments.foreground)
+    overrides = tuple(overrides_of(arguments))
+    return start(
+        Wanted(arguments.name, arguments.like, overrides, arguments.foreground)
+    )

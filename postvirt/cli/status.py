@@ -23,9 +23,10 @@ _TABLES = ("table", "file", "age", "size")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.running_service import add_service_options
+    from postvirt.cli.running_service import add_all_option, add_service_options
 
     add_service_options(parser)
+    add_all_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -33,16 +34,25 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask and print; the exit status."""
     import json
 
-    from postvirt.cli.running_service import ask_service
+    from postvirt.cli.running_service import ask_service, chosen_services
 
-    status = ask_service(arguments, "status")
-    if status is None:
-        return CANNOT_RUN
-    if arguments.json:
-        print(json.dumps(status, indent=4))
-        return 0
+    exit_status = 0
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files
+    for number, running in enumerate(chosen_services(arguments)):
+        status = ask_service(running, "status")
+        if status is None:
+            exit_status = CANNOT_RUN
+        elif arguments.json:
+            print(json.dumps(status, indent=4))
+        else:
+            if number:
+                print()
+            _show(status)
+    return exit_status
+
+
+def _show(status: dict[str, Any]) -> None:
     print(
         f"{status['name']}: {status['state']}, process {status['pid']},"
         f" version {status['version']} ({status['form']}),"
@@ -56,7 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
     _print_table(_WORKERS, [_worker(one) for one in status["workers"]])
     print()
     _print_table(_TABLES, [row for one in status["tables"] for row in _rows(one)])
-    return 0
 
 
 def _duration(seconds: float | None) -> str:

@@ -15,13 +15,15 @@ CANNOT_RUN = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    from postvirt.cli.running_service import add_service_options
+    from postvirt.cli.running_service import add_all_option, add_service_options
 
     add_service_options(parser)
+    add_all_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Stop; the exit status."""
-    from postvirt.cli.running_service import ask_service
+    from postvirt.cli.running_service import ask_service, chosen_services
 
-    return CANNOT_RUN if ask_service(arguments, "stop") is None else 0
+    answers = [ask_service(one, "stop") for one in chosen_services(arguments)]
+    return CANNOT_RUN if None in answers else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from postvirt import __version__
+from postvirt.server.service.own_services import installed_code
 from postvirt.system.form import FORM
 from tests.harness.fuse_trap import trapped
 from tests.harness.service import (
@@ -146,6 +147,9 @@ def test_json_has_everything(service: Service) -> None:
     size = (instance.etc / "m").stat().st_size
     assert file == {"path": f"{instance.etc}/m", "size_bytes": size}
     assert tables[f"static:{instance.recipient_owner.uid}"] == []
+    assert status.pop("code") == installed_code()
+    started = {"name": "postvirt", "like": "", "overrides": [], "foreground": False}
+    assert status.pop("started") == {**started, "unit": ""}
     assert status == {
         "name": "postvirt",
         "version": __version__,

@@ -13,12 +13,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from postvirt.server.loop import Loop
-from postvirt.server.service.control_client import Answer
+from postvirt.server.service.control_client import Answer, peer
 from postvirt.system import log
 from postvirt.system.shortage import AGAIN_SECONDS, Shortage
 
@@ -29,7 +28,6 @@ Command = Callable[[Reply], None]
 _MOST_COMMAND_BYTES = 4096
 
 _BACKLOG = 10
-_UCRED = struct.Struct("=iII")
 
 
 class Control:
@@ -82,9 +80,7 @@ class Control:
             self._loop.remove_source(self._listener.fileno())
             self._loop.call_after(AGAIN_SECONDS, self._listen)
             return
-        size = _UCRED.size
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        _, uid, _ = _UCRED.unpack(credentials)
+        uid = peer(client)
         if uid not in (0, os.getuid()):
             log.warning(f"control connection of user {uid} refused")
             client.close()

@@ -24,11 +24,13 @@ class Wanted(NamedTuple):
 
     like         the entry of master.cf whose options apply; "" is `virtual`, if any
     overrides    more -o options
+    foreground   another program supervises it, and starts it again
     """
 
     name: str
     like: str = ""
     overrides: Sequence[tuple[str, str]] = ()
+    foreground: bool = False
 
     def options(self) -> Options:
         """The options according to the present master.cf.

@@ -18,15 +18,15 @@ from postvirt.server.service.service import Service
 from postvirt.system import log
 
 
-def start(wanted: Wanted, *, foreground: bool) -> int:
-    """Run the service, in the background unless `foreground`; the exit status.
+def start(wanted: Wanted) -> int:
+    """Run the service; the exit status.
 
     In the background, this returns when the service accepts mail.
     Raises: ConfigError, OSError.
     """
     settings = settings_of(wanted.options())
     os.chdir(settings.queue_directory)
-    if foreground:
+    if wanted.foreground:
         os.umask(0o077)  # as master(8)
         return _serve(wanted, os.dup(2))
     works, said = daemonise(partial(_serve, wanted), settings.queue_directory)

@@ -11,13 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from postvirt import __version__
 from postvirt.model.text import text, wire
+from postvirt.server.service import systemd
 from postvirt.server.service.control_client import Answer
 from postvirt.server.service.in_force import InForce
+from postvirt.server.service.own_services import installed_code
 from postvirt.server.service.tables_in_use import TablesInUse
 from postvirt.server.watchdog import Watchdog
 from postvirt.server.watched_worker import WatchedWorker
 from postvirt.system.form import FORM
 from postvirt.tables.table import TableFile
+
+# When the service started, which is what it executes.
+_CODE = installed_code()
 
 
 def status_document(
@@ -37,6 +42,8 @@ def status_document(
         "version": __version__,
         "form": FORM,
         "pid": os.getpid(),
+        "code": _CODE,
+        "started": {**in_force.wanted._asdict(), "unit": systemd.unit()},
         "config_directory": in_force.settings.config_directory,
         "state": state,
         "uptime_seconds": round(now - began, 3),

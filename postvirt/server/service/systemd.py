@@ -10,6 +10,7 @@ import os
 import socket
 import time
 
+_CGROUP = "/proc/self/cgroup"
 # How long systemd may take to read; mail does not wait any longer for it.
 _SECONDS = 0.5
 
@@ -27,6 +28,21 @@ def notify(state: str) -> None:
             connection.sendto(state.encode(), address.replace("@", "\0", 1))
     except OSError:
         pass  # systemd notices soon that nothing comes
+
+
+def unit() -> str:
+    """The unit that this is the main process of, "" for none.
+
+    systemd.exec(5) has the variable since version 248; a child inherits it as well.
+    """
+    if os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
+        return ""
+    try:
+        with open(_CGROUP, encoding="ascii") as lines:
+            cgroup = lines.read().rstrip("\n").rpartition("/")[2]
+    except (OSError, ValueError):
+        return ""
+    return cgroup if cgroup.endswith(".service") else ""
 
 
 def keep_alive_seconds() -> float | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.server.service.systemd import keep_alive_seconds, notify
+from postvirt.server.service import systemd as systemd_module
+from postvirt.server.service.systemd import keep_alive_seconds, notify, unit
 
 
 @pytest.fixture
@@ -85,3 +86,35 @@ def test_the_interval_of_signs_of_life(
     if pid:
         monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)
     assert keep_alive_seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "is_main", "expected"),
+    [
+        ("0::/system.slice/postvirt.service", True, "postvirt.service"),
+        (
+            "0::/system.slice/system-postvirt.slice/postvirt@2.service",
+            True,
+            "postvirt@2.service",
+        ),
+        ("0::/system.slice/postvirt.service", False, ""),
+        ("0::/user.slice/user-0.slice/session-3.scope", True, ""),
+        ("", True, ""),
+    ],
+)
+def test_its_unit(
+    cgroup: str,
+    is_main: bool,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a unit's process starts inherits the variable, and is in the same cgroup."""
+    path = tmp_path / "cgroup"
+    path.write_text(f"{cgroup}\n" * bool(cgroup))
+    monkeypatch.setattr(systemd_module, "_CGROUP", str(path))
+    process = os.getpid() if is_main else os.getppid()
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", str(process))
+    assert unit() == expected
+    monkeypatch.delenv("SYSTEMD_EXEC_PID")
+    assert unit() == ""
