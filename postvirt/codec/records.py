@@ -8,6 +8,9 @@ Parity: src/global/record.c, rec_type.h, and the copy loop of mail_copy.c.
 Differs: Impossible lengths. A record that claims an impossible length is corrupt at
     once. virtual(8) asks for that much memory first, and a length of 2 gigabytes
     overflows.
+Differs: Length of a record. The length of a record can have five bytes, although no
+    program of Postfix writes as many; to the newest Postfix versions, such a message
+    is corrupt.
 Raises: QueueFileError; `record_type` is what Postfix logs, with its negative numbers
 for "end of file" and "error".
 """

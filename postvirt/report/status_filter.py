@@ -4,9 +4,9 @@ The key is "CODE TEXT"; the value replaces both, or the code alone. A filter may
 4 to 5 and 5 to 4, but not a success to a failure or a failure to a success.
 
 Parity: src/global/dsn_filter.c, dsn_util.c.
-Differs: Filters that change the code only. When a delivery status filter replaces a
-    code by one of another length, the text stays as it was; virtual(8) drops its
-    beginning.
+Differs: Filters that change the code only. When a delivery status filter replaces the
+    code only, the text stays as it was; virtual(8) drops its beginning if the new code
+    has another length, and the newest Postfix versions drop all of it.
 """
 
 from __future__ import annotations

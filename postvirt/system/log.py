@@ -6,6 +6,9 @@ stop the program, an error one that it continues with, and fatal ends it.
 
 Parity: src/util/msg.c, msg_logger.c, msg_syslog.c, printable.c and
 src/global/maillog_client.c.
+Differs: Bytes that are no characters. In a log that may contain UTF-8, half of a
+    surrogate pair and what follows a complete character are written as they are; the
+    newest Postfix versions write "?" for them.
 Differs: Lines that postlogd(8) cannot receive. When its socket was replaced or is out
     of reach, lines are sent over a new connection, the last 100 of them with the next
     line; virtual(8) loses all lines from then on.

@@ -6,6 +6,9 @@ only if root owns it and its directory, and no other user can write to that dire
 Opening never blocks, whatever the name leads to.
 
 Parity: src/util/safe_open.c.
+Differs: Rights of a new mbox file. A new mbox file always has mode 0600, as with the
+    newest Postfix versions; with older ones, a default access control list can take the
+    rights from its owner, and all further mail is deferred.
 Raises: UnsafeFileError, with the errno that decides the delivery status.
 Security: a hard link could lead to another user's file, and a symbolic link that a user
 owns could lead anywhere; a link in a directory that only root can write was put there
@@ -17,6 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 
 from postvirt.system.descriptors import close
 from postvirt.system.unsafe_file import UnsafeFileError
@@ -54,7 +58,12 @@ def _create(path: bytes, flags: int, mode: int) -> tuple[int, os.stat_result]:
     except OSError as error:
         raise refusal(error, CANNOT_CREATE) from None
     try:
-        return fd, os.fstat(fd)
+        status = os.fstat(fd)
+        if stat.S_IMODE(status.st_mode) != mode:
+            with suppress(OSError):
+                os.fchmod(fd, mode)
+            status = os.fstat(fd)
+        return fd, status
     except BaseException:
         close(fd)
         raise

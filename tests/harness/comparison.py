@@ -37,7 +37,7 @@ from postvirt.standin.queue_manager import Reply, converse, exchange
 from postvirt.standin.services import ServiceRequest, Services
 from tests.harness import normalise
 from tests.harness.file_systems import mounted
-from tests.harness.installed_postfix import request_data
+from tests.harness.installed_postfix import in_our_words, request_data, without_new
 from tests.harness.scenario import Mail, Scenario
 
 GENUINE = Path("/usr/lib/postfix/sbin/virtual")
@@ -114,6 +114,7 @@ class _Run:
         self._root = os.fsencode(root)
         self._instance = Instance(root)
         self._output = root / "output"
+        self._is_genuine = program == GENUINE
         self._program = self._install(program)
         self._before: dict[Path, bytes] = {}
         self._cleanup = ExitStack()
@@ -162,10 +163,12 @@ class _Run:
                 "queue": tuple(self._show_queue()),
                 "requests": tuple(map(self._show_request, services.requests)),
                 "log": tuple(
-                    self._show_log_line(line)
-                    for line in services.log
-                    # What some kernels lack is another test's business.
-                    if b"workers are not fully confined: " not in line
+                    without_new(
+                        self._show_log_line(line)
+                        for line in services.log
+                        # What some kernels lack is another test's business.
+                        if b"workers are not fully confined: " not in line
+                    )
                 ),
                 "processes": tuple(processes),
                 "output": tuple(self._show_output()),
@@ -323,7 +326,8 @@ class _Run:
 
     def _show_log_line(self, line: bytes) -> str:
         delays = self._scenario.delays
-        return text(normalise.log_line(line, self._root, delays=delays))
+        shown = text(normalise.log_line(line, self._root, delays=delays))
+        return in_our_words(shown) if self._is_genuine else shown
 
     def _show_output(self) -> Iterator[str]:
         if self._output.exists():

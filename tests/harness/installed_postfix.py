@@ -43,7 +43,8 @@ _NEW = re.compile(
     r": text after null byte may be ignored$"
     r"|: unsupported dictionary type: (.*)\. Is the postfix-\1 package installed\?$"
 )
-_COMMENT = re.compile(r"comment at end of line is not supported: (.*?)\??$")
+_COMMENT = re.compile(r"#comment after other text is not allowed: (.*)\.\.\.$")
+_EXPECTED = re.compile(r"(expecting: |missing attribute )sendopts\b")
 
 
 def without_new(lines: Iterable[str]) -> list[str]:
@@ -51,8 +52,7 @@ def without_new(lines: Iterable[str]) -> list[str]:
     return [line for line in lines if not _NEW.search(line)]
 
 
-def in_its_words(line: str) -> str:
-    """A line that Postfix 3.7 and postvirt write, as the installed Postfix words it."""
-    if VERSION < (3, 10):
-        return line
-    return _COMMENT.sub(r"#comment after other text is not allowed: \1...", line)
+def in_our_words(line: str) -> str:
+    """A line of the installed Postfix, as Postfix 3.7 and postvirt write it."""
+    line = _COMMENT.sub(r"comment at end of line is not supported: \1", line)
+    return _EXPECTED.sub(r"\1smtputf8", line)

@@ -21,6 +21,7 @@ from tests.harness.child import (
     Log,
     as_mail_system,
     give,
+    in_child,
     open_descriptors,
     tree,
 )
@@ -257,6 +258,19 @@ def test_a_new_file_is_told_from_an_old_one(ground: Path) -> None:
     os.close(again)
     assert not is_new
     assert status.st_ino == status_again.st_ino
+
+
+def test_a_new_file_has_its_mode_whatever_takes_rights_away(ground: Path) -> None:
+    """Here the umask, elsewhere a default access control list."""
+
+    def work() -> int:
+        os.umask(0o777)
+        fd, status, is_new = open_or_create(bytes(ground / "mbox"), FLAGS, 0o600)
+        assert is_new
+        assert stat.S_IMODE(os.fstat(fd).st_mode) == stat.S_IMODE(status.st_mode)
+        return stat.S_IMODE(status.st_mode)
+
+    assert in_child(work) == 0o600
 
 
 def test_a_program_that_is_started_does_not_inherit_the_file(ground: Path) -> None:

@@ -12,7 +12,7 @@ from postvirt.errors import TableError
 from postvirt.system.interfaces import own_networks
 from postvirt.tables.local_domains import LocalDomains
 from tests.harness.effort import steps_of
-from tests.harness.installed_postfix import in_its_words
+from tests.harness.installed_postfix import in_our_words
 from tests.harness.tables import open_tables
 
 DOMAINS = [
@@ -118,7 +118,9 @@ def test_address_literals_are_read_as_in_postfix(postfix, logged, protocols):
     assert dict(zip(domains, found, strict=True)) == dict(
         zip(domains, expected, strict=True)
     )
-    assert [in_its_words(line) for line in logged.take()] == lines
+    # The end of the line that Postfix 3.7 writes as "?".
+    ours = [line.removesuffix("?") for line in logged.take()]
+    assert ours == [in_our_words(line).removesuffix("?") for line in lines]
     assert 0 < sum(expected) < len(domains)
 
 
@@ -147,7 +149,9 @@ def test_comments_are_logged_as_in_postfix(postfix, logged, text_table, value):
     expected, lines = postfix.ask("local", domains)
     local = make(mydestination=value)
     assert [int(local.is_local(domain)) for domain in domains] == expected
-    assert [in_its_words(line) for line in logged.take()] == lines
+    # The end of the line that Postfix 3.7 writes as "?".
+    ours = [line.removesuffix("?") for line in logged.take()]
+    assert ours == [in_our_words(line).removesuffix("?") for line in lines]
 
 
 def test_myorigin_is_local():

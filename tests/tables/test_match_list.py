@@ -7,7 +7,7 @@ import pytest
 from postvirt.errors import ConfigError, TableError
 from postvirt.tables.match_list import DomainList, MatchList, patterns, table_names
 from tests.harness.effort import steps_of
-from tests.harness.installed_postfix import in_its_words
+from tests.harness.installed_postfix import in_our_words
 from tests.harness.tables import open_tables
 
 DOMAINS = [
@@ -74,7 +74,7 @@ def test_a_domain_list_matches_as_in_postfix(
 
     ours = [matches(domain) for domain in DOMAINS]
     assert ours == [bool(result) for result in expected]
-    assert [in_its_words(line) for line in logged.take()] == lines
+    assert logged.take() == [in_our_words(line) for line in lines]
 
 
 def test_a_failing_table_fails_the_match(logged):

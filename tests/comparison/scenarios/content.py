@@ -17,8 +17,16 @@ from postvirt.standin.queue_file import (
     QueueFile,
     encode_record,
 )
-from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log
+from tests.comparison.scenarios.expectations import (
+    DELIVERED_MAIL,
+    REPLY_DEFERRED,
+    REPLY_DONE,
+    log,
+    sent,
+    where,
+)
 from tests.harness.failing_calls import Failing
+from tests.harness.installed_postfix import VERSION
 from tests.harness.scenario import BOB, MBOX, NOBODY, Mail, Scenario
 
 _BOTH = (BOB, MBOX)
@@ -207,7 +215,6 @@ _LENGTHS = (
         _content(f"record-of-{size}-bytes", _line(b"x" * size), _X)
         for size in (127, 128, 16_383, 16_384, 2_097_151, 2_097_152)
     ),
-    _content("length-longer-than-needed", b"N\x85\x80\x80\x80\x00", b"hello", _X),
     _content("length-of-six-bytes", b"N\x85\x80\x80\x80\x80\x00", b"hello", _X),
     _content("length-beyond-the-file", b"N\xff\xff\x7f", b"short", _X),
     _content("end-with-data", encode_record(EXTRACTED, b"data")),
@@ -216,6 +223,16 @@ _LENGTHS = (
     _content("empty-piece-at-the-end", _line(b"a"), _piece(b""), _X),
     _content("padding-at-the-end", _line(b"a"), encode_record(PADDING, b"z" * 500), _X),
     _content("from-at-the-end", _piece(b"From "), _X),
+)
+
+_LONG_LENGTH = b"".join(
+    (
+        _line(b"Subject: greetings"),
+        _line(b"From: alice@example.org"),
+        _line(b""),
+        b"N\x86\x80\x80\x80\x00Hello.",
+        _X,
+    )
 )
 
 
@@ -391,6 +408,21 @@ SCENARIOS = (
     Scenario(name="pointers", mails=(*_POINTERS, Mail())),
     Scenario(name="pointer-values", mails=(*_VALUES, Mail())),
     Scenario(name="record-lengths", mails=(*_LENGTHS, Mail())),
+    Scenario(
+        name="record-length-longer-than-needed",
+        mails=(Mail(records=_LONG_LENGTH),),
+        **where(
+            VERSION >= (3, 10),
+            "Length of a record",
+            {
+                "replies": (REPLY_DONE,),
+                "mail": DELIVERED_MAIL,
+                "queue": ("3F1A2B4C50 -rwx------", "  179: b'R' -> b'D'"),
+                "requests": (),
+                "log": (sent("3F1A2B4C50"),),
+            },
+        ),
+    ),
     *_ENDS,
     *_DIFFERENT,
     *_OFFSETS,

@@ -7,6 +7,7 @@ the message to bob@example.com that scenarios have by default.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tests.harness.scenario import Mail
 
@@ -56,6 +57,11 @@ def sent(queue_id: str) -> str:
         f"{queue_id}: to=<bob@example.com>, relay=virtual, delay=D, delays=A/B/C/D, "
         "dsn=2.0.0, status=sent (delivered to maildir)"
     )
+
+
+def where(differs_here: bool, title: str, expected: Sections) -> dict[str, Any]:
+    """The same for a difference from some versions of virtual(8) only."""
+    return {"differs": title, "expected": expected} if differs_here else {}
 
 
 def told(

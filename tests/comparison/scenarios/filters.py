@@ -14,7 +14,8 @@ from postvirt.model.request import (
 )
 from postvirt.standin.instance import Instance
 from postvirt.standin.services import Behaviour
-from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log, told
+from tests.comparison.scenarios.expectations import REPLY_DEFERRED, log, told, where
+from tests.harness.installed_postfix import VERSION
 from tests.harness.scenario import BOB, MBOX, NOBODY, NORMAL, Mail, Scenario, to
 
 # Delivered, unknown, deferred (there is no owner for dave).
@@ -114,8 +115,6 @@ _RESULTS = {
     "a": "5.7.1 go away",
     "b": "4.7.1    many   blanks ",
     "c": "4.7.1\ttab",
-    "d": "5.7.1",
-    "e": "4.7.1 ",
     "f": "5.7.1text",
     "g": "5.7 text",
     "h": "5.7.1.1 text",
@@ -133,6 +132,10 @@ _RESULTS = {
 }
 
 
+# Codes only.
+_CODES = {"a": "5.7.1", "b": "4.7.1 "}
+
+
 def _results(kind: str) -> Scenario:
     """Many unknown users, and something else for each."""
     entries = {f"/{name}@/": value for name, value in _RESULTS.items()}
@@ -141,6 +144,38 @@ def _results(kind: str) -> Scenario:
         parameters={_FILTER: f"{kind}:@etc@/filter", "smtputf8_enable": "yes"},
         tables={f"{kind}:filter": entries},
         mails=(Mail(recipients=tuple(to(f"{name}@example.com") for name in _RESULTS)),),
+    )
+
+
+def _codes() -> Scenario:
+    users = [f"{name}@example.com" for name in _CODES]
+    reasons = [f'unknown user: "{user}"' for user in users]
+    known = "relay=virtual, delay=D, delays=A/B/C/D"
+    return Scenario(
+        name="filter-results-without-a-text",
+        parameters={_FILTER: "regexp:@etc@/filter"},
+        tables={"regexp:filter": {f"/{name}@/": _CODES[name] for name in _CODES}},
+        mails=(Mail(recipients=tuple(map(to, users))),),
+        **where(
+            VERSION >= (3, 10),
+            "Filters that change the code only",
+            {
+                "requests": (
+                    told("bounce", users[0], "5.7.1", reasons[0], action="failed"),
+                    told("defer", users[1], "4.7.1", reasons[1], offset=196),
+                ),
+                "log": (
+                    log(
+                        f"3F1A2B4C50: to=<{users[0]}>, {known}, dsn=5.7.1, "
+                        f"status=bounced ({reasons[0]})"
+                    ),
+                    log(
+                        f"3F1A2B4C50: to=<{users[1]}>, {known}, dsn=4.7.1, "
+                        f"status=deferred ({reasons[1]})"
+                    ),
+                ),
+            },
+        ),
     )
 
 
@@ -163,6 +198,7 @@ _CAPITALS = "4.2.0 destination @mail@/Box is not owned by recipient"
 
 _KEYS = (
     _results("regexp"),
+    _codes(),
     _tables("key-in-hash", "hash:@etc@/filter", {f'"{_CAPITALS}"': "5.2.0 no"}),
     _tables("key-in-regexp", "regexp:{{/BOX IS/ 5.2.0 no}}", {}),
     _tables("key-in-inline", f"inline:{{{{{_CAPITALS} = 5.2.0 no}}}}", {}),
@@ -239,7 +275,7 @@ _BROKEN = (
     _through("of-empty-results", "inline:{{4.3.5 mail system configuration error=}}"),
     _through("static", "static:{4.0.0 so be it}"),
     _through(
-        "in-several-tables", "inline:{{x=y}} regexp:{{/^4/ 5.0.0 x}} static:4.1.0"
+        "in-several-tables", "inline:{{x=y}} regexp:{{/^4/ 5.0.0 x}} static:{4.1.0 y}"
     ),
 )
 

@@ -11,8 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from postvirt.standin.instance import Instance
-from tests.comparison.scenarios.expectations import log
+from tests.comparison.scenarios.expectations import (
+    REPLY_DEFERRED,
+    REPLY_DONE,
+    log,
+    told,
+    where,
+)
 from tests.harness.file_systems import Mount, ext4, overlay, tmpfs
+from tests.harness.installed_postfix import VERSION
 from tests.harness.mail_folder import (
     APPEND_ONLY,
     IMMUTABLE,
@@ -218,6 +225,53 @@ def _take_from_the_owner(instance: Instance) -> None:
     acl("", "u::", "g::", "o::", default=True)(instance.mail)
 
 
+_DENIED = "create maildir file /ROOT/mail/bob/tmp/SECONDS.Ppid.HOST: Permission denied"
+_DEFERRED = f"maildir delivery failed: {_DENIED}"
+_IN_MBOX = (
+    r"    b'From alice@example.org  DATE\n'",
+    r"    b'Return-Path: <alice@example.org>\n'",
+    r"    b'Delivered-To: mbox@example.com\n'",
+    r"    b'Subject: greetings\n'",
+    r"    b'From: alice@example.org\n'",
+    r"    b'\n'",
+    r"    b'Hello.\n'",
+    r"    b'\n'",
+)
+_OPENED_AGAIN = {
+    "replies": (REPLY_DONE, REPLY_DONE, REPLY_DEFERRED),
+    "mail": (
+        "drwxr-xr-x 5000:5000 mail",
+        "d--------- 5000:5000 mail/bob",
+        "-rw------- 5000:5000 mail/mbox links=1",
+        *(_IN_MBOX * 2),
+    ),
+    "queue": (
+        *("3F1A2B4C50 -rwx------", "  179: b'R' -> b'D'"),
+        *("3F1A2B4C51 -rwx------", "  179: b'R' -> b'D'"),
+        "3F1A2B4C52 -rwx------",
+    ),
+    "requests": (
+        told("defer", "bob@example.com", "4.2.0", _DEFERRED).replace("C50", "C52"),
+    ),
+    "log": (
+        log(
+            "3F1A2B4C50: to=<mbox@example.com>, relay=virtual, delay=D, "
+            "delays=A/B/C/D, dsn=2.0.0, status=sent (delivered to mailbox)"
+        ),
+        log(
+            "3F1A2B4C51: to=<mbox@example.com>, relay=virtual, delay=D, "
+            "delays=A/B/C/D, dsn=2.0.0, status=sent (delivered to mailbox)"
+        ),
+        log(f"warning: maildir access problem for UID/GID=5000/5000: {_DENIED}"),
+        log("warning: perhaps you need to create the maildirs in advance"),
+        log(
+            "3F1A2B4C52: to=<bob@example.com>, relay=virtual, delay=D, "
+            f"delays=A/B/C/D, dsn=4.2.0, status=deferred ({_DEFERRED})"
+        ),
+    ),
+}
+
+
 _LOWER: Cases = {
     "nothing": (),
     "maildir": (maildir("bob"), file("bob/new/old")),
@@ -275,7 +329,8 @@ SCENARIOS = (
         name="rights-default-takes-from-the-owner",
         file_system=_TMPFS,
         prepare=_take_from_the_owner,
-        mails=(Mail(), Mail(recipients=(MBOX,)), Mail(recipients=(MBOX,))),
+        mails=(Mail(recipients=(MBOX,)), Mail(recipients=(MBOX,)), Mail()),
+        **where(VERSION < (3, 10), "Rights of a new mbox file", _OPENED_AGAIN),
     ),
     _overlay("rights-overlay"),
     _overlay("rights-overlay-read-only", _end_changes),
