@@ -31,11 +31,13 @@ _SERVICES = (
     ' "${MAIL_CONFIG:-/etc/postfix}/master.cf" 2>/dev/null'
 )
 
+# Some versions of shtab (1.7, Debian 13) call them with another IFS.
 _BASH = """\
-_postvirt_settings() { compgen -W '@SETTINGS@' -- "$1"; }
-_postvirt_parameters() { compgen -W '@PARAMETERS@' -- "$1"; }
-_postvirt_tables() { compgen -W '@TABLES@' -- "$1"; }
-_postvirt_services() { compgen -W "$(@SERVICES@)" -- "$1"; }
+_postvirt_words() { local IFS=$' \\n'; compgen -W "$1" -- "$2"; }
+_postvirt_settings() { _postvirt_words '@SETTINGS@' "$1"; }
+_postvirt_parameters() { _postvirt_words '@PARAMETERS@' "$1"; }
+_postvirt_tables() { _postvirt_words '@TABLES@' "$1"; }
+_postvirt_services() { _postvirt_words "$(@SERVICES@)" "$1"; }
 """
 
 # What ends with "=" or ":" is not complete yet, so no blank follows it.

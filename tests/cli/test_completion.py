@@ -24,6 +24,8 @@ _postvirt
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
+_WITH_IFS = "source \"$0\"; IFS=$'\\n'; _postvirt_tables lm"
+
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -75,6 +77,16 @@ def test_parameters(scripts: Path) -> None:
 def test_types_of_tables(scripts: Path) -> None:
     assert offered(scripts, "postvirt", "lookup", "") >= {f"{one}:" for one in TYPES}
     assert offered(scripts, "postvirt", "lookup", "lm") == {"lmdb:"}
+
+
+def test_some_versions_of_shtab_set_ifs(scripts: Path) -> None:
+    done = subprocess.run(
+        ["bash", "--norc", "-c", _WITH_IFS, scripts / "postvirt.bash"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "lmdb:\n"
 
 
 def test_services_of_master_cf(scripts: Path, tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ class Machine:
                 _move(f"/usr/sbin/{name}", f"{self._commands}/{name}")
         meta = Path(layout.place("meta_directory"))
         for name in ("postfix-files", "dynamicmaps.cf", "dynamicmaps.cf.d"):
-            if str(meta) != DEBIAN["meta_directory"]:
+            is_there = Path("/etc/postfix", name).exists()
+            if is_there and str(meta) != DEBIAN["meta_directory"]:
                 _move(f"/etc/postfix/{name}", f"{meta}/{name}")
         if layout.place("setgid_group") != DEBIAN["setgid_group"]:
             with open("/etc/group", "a", encoding="ascii") as file:
