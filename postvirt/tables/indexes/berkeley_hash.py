@@ -39,7 +39,8 @@ _META: Final = "72x6I32I"
 # Its hash tells whether the file was written with this hash function.
 _TEST: Final = b"%$sniglet^&\0"
 
-# postmap announces this number of keys to the library, which counts from there.
+# postmap announces this number of keys to the library, which counts from there. With
+# another number and no fill factor, a small file looks as if it had lost keys.
 _ANNOUNCED: Final = 4096
 
 # Number of buckets to look for a key in, to see that a group is where it should be.

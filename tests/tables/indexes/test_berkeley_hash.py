@@ -89,6 +89,37 @@ def test_buckets_that_never_had_a_key_are_no_damage(made):
     os.close(fd)
 
 
+@pytest.mark.parametrize("announced", [0, 1, 100, 4096, 5000])
+@pytest.mark.parametrize("fill", [0, 8])
+@pytest.mark.parametrize("number", [1, 2, 3, 50])
+def test_whatever_was_announced_no_key_is_missed(made, number, announced, fill):
+    """Where a bucket is blank, other numbers than postmap's may mean keys were lost."""
+    path = made(number, fill=fill, announced=announced)
+    answers = _answers(path, path.read_bytes(), number)
+    if fill or announced in (0, 4096) or number > 3:
+        assert answers == [*_entries(number).values()]
+    else:
+        assert None not in answers
+
+
+@pytest.mark.parametrize(("announced", "fill"), [(0, 0), (4096, 0), (100, 8), (1, 1)])
+def test_an_empty_file(made, announced, fill):
+    fd = os.open(made(0, announced=announced, fill=fill), os.O_RDONLY)
+    file = HashFile(fd)
+    assert file.get(b"none\0") is None
+    assert list(file.entries()) == []
+    os.close(fd)
+
+
+def test_an_empty_file_may_have_lost_its_keys(made):
+    """It says 100, which no program is known to announce."""
+    path = made(0, announced=100)
+    fd = os.open(path, os.O_RDONLY)
+    with pytest.raises(OSError, match="damaged"):
+        HashFile(fd).get(b"none\0")
+    os.close(fd)
+
+
 @pytest.mark.parametrize("place", range(LAST_BUCKET, SPARES + 4 * 8, 4))
 @pytest.mark.parametrize("change", [1, 2, 16, 1 << 20])
 def test_a_wrong_description_of_the_buckets_loses_no_key(made, place, change):

@@ -185,7 +185,7 @@ def test_entries_are_those_that_postmap_lists(
     """The same ones in the same order, whatever their number and size."""
     if buffer_bytes:
         postfix.configure(berkeley_db_create_buffer_size=buffer_bytes)
-    for number in (0, 1, 3000):
+    for number in (0, 1, 2, 3000):
         lines = [
             b"k%d" % n * (800 if n % 100 == 7 else 2)
             + b" "
@@ -204,3 +204,39 @@ def test_entries_are_those_that_postmap_lists(
         assert b"".join(entries) == listed.stdout
         assert table.count() == number
         table.close()
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize("type_", ["hash", "btree"])
+@pytest.mark.parametrize("number", [0, 1, 3, 5000])
+def test_what_postmap_adds_is_found_and_what_it_deletes_is_not(
+    type_, number, index, postfix
+):
+    """From an empty table to a large one, and back."""
+    keys = [b"user%d@example.com" % n for n in range(number)]
+    spec = index(type_, b"".join(key + b" at-first\n" for key in keys), "t")
+
+    def postmap(lines: list[bytes], *options: str) -> None:
+        if lines:
+            command = ["postmap", "-c", postfix.directory, *options, spec]
+            subprocess.run(command, input=b"\n".join([*lines, b""]), check=True)
+
+    table = open_table(spec, OPTIONS)
+    found = [table.lookup(key) for key in keys]
+    assert found == [b"at-first"] * number
+    assert table.lookup(b"none@example.com") is None
+    added = [b"added%d@example.com" % n for n in range(3)]
+    postmap([key + b" later" for key in added], "-i")
+    postmap(keys[::2], "-d", "-")
+    table.close()
+    table = open_table(spec, OPTIONS)
+    assert isinstance(table, ListedTable)
+    assert table.count() == number // 2 + 3
+    assert [table.lookup(key) for key in added] == [b"later"] * 3
+    assert {table.lookup(key) for key in keys[::2]} <= {None}
+    assert {table.lookup(key) for key in keys[1::2]} <= {b"at-first"}
+    table.close()
+    postmap([*keys[1::2], *added], "-d", "-")
+    table = open_table(spec, OPTIONS)
+    assert {table.lookup(key) for key in (*keys, *added)} == {None}
+    table.close()
