@@ -89,7 +89,7 @@ def prepare_workers(
         if before.is_final:
             return before
     stays = prepare(settings, tables)
-    announce = services_announce(settings.daemon_directory)
+    announce = services_announce(settings.daemon_directory, settings.command_directory)
     owner = mail_owner(accounts_of(settings)) if before is None else before.owner
     confined = confinement.prepare(
         owner, settings.virtual_minimum_uid, _places(settings, tables)

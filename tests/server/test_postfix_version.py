@@ -1,4 +1,4 @@
-"""Which Postfix is installed, from the stamp in its queue manager."""
+"""Which Postfix is installed, by the stamp in its queue manager or postconf(1)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from postvirt.server.postfix_version import services_announce
+from tests.harness.builds import add_postconf
 from tests.harness.installed_postfix import VERSION
 
 
@@ -36,6 +37,17 @@ def test_services_announce_their_protocol_since_3_6(
 
 def test_without_a_queue_manager_postfix_is_a_current_one(tmp_path: Path) -> None:
     assert services_announce(os.fspath(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("release", "announce"), [("3.5.25", False), ("3.6.4", True), ("3.11.7", True)]
+)
+def test_postconf_knows_the_release_of_programs_without_a_stamp(
+    tmp_path: Path, release: str, announce: bool
+) -> None:
+    (tmp_path / "qmgr").write_bytes(b"\x7fELF\0")
+    commands = add_postconf(tmp_path / "sbin", mail_version=release)
+    assert services_announce(os.fspath(tmp_path), commands) is announce
 
 
 @pytest.mark.postfix
