@@ -196,3 +196,24 @@ def test_nobody_sends_mail_to_a_service_that_did_not_run(run: Run) -> None:
 
 def test_an_upgrade_stops_nothing(run: Run) -> None:
     assert run("prerm", "upgrade", "0.1.0") == []
+
+
+def test_a_purge_leaves_the_files_of_a_service_that_runs(tmp_path: Path) -> None:
+    """Of another installation; those of services that have ended are removed."""
+    pid = tmp_path / "pid"
+    pid.mkdir()
+    for name, content in (("runs", f"{os.getpid()}"), ("died", "999999999"), ("", "")):
+        (pid / f"postvirt-{name}.pid").write_text(f"{content}\n" if content else "")
+        (pid / f"postvirt-{name}.lock").touch()
+    script = (DEBIAN / "postvirt.postrm").read_text()
+    assert "/var/spool/postfix/pid/" in script
+    script = script.replace("/var/spool/postfix", str(tmp_path))
+
+    def purge() -> list[str]:
+        subprocess.run(["sh", "-s", "purge"], input=script, text=True, check=True)
+        return sorted(path.name for path in pid.iterdir())
+
+    assert purge() == ["postvirt-runs.lock", "postvirt-runs.pid"]
+    (pid / "postvirt-runs.pid").write_text("")
+    assert purge() == []
+    assert purge() == []  # nothing to do
