@@ -14,7 +14,6 @@ import shutil
 import sys
 from typing import Protocol
 
-from postvirt.config.parameters import Settings
 from postvirt.inspection.command import Commands, command, quoted, script
 from postvirt.system.path_control import way_to
 
@@ -38,9 +37,9 @@ def postfix(of: PostfixInstance, *arguments: str) -> Commands:
     return _of_postfix(of, "postfix", *arguments)
 
 
-def in_words(of: PostfixInstance, *arguments: str) -> str:
-    """The command of `postfix` for a sentence; a shorter one where none is safe."""
-    return " ".join(postfix(of, *arguments) or ("postfix", *arguments))
+def in_words(made: Commands, otherwise: str) -> str:
+    """A command for a sentence, or another text where none is safe."""
+    return made[0] if made else otherwise
 
 
 def reload_postfix(of: PostfixInstance) -> Commands:
@@ -79,13 +78,13 @@ def copy(path: str, to: str) -> Commands:
     return command("cp", "-p", path, to) if _are_roots(path, to) else ()
 
 
-def install_postvirt(settings: Settings) -> Commands:
-    """Run `postvirt install` for a configuration."""
+def postvirt(of: PostfixInstance, subcommand: str) -> Commands:
+    """Run a command of this postvirt for an instance."""
     program = os.path.join(os.path.dirname(sys.executable), "postvirt")
-    directory = os.path.abspath(settings.config_directory)
+    directory = os.path.abspath(of.config_directory)
     if not _is_roots_configuration(directory):
         return ()
-    return command(program, "install", "-c", directory)
+    return command(program, subcommand, "-c", directory)
 
 
 def remount_writable(point: str) -> Commands:

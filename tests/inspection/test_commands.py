@@ -77,4 +77,4 @@ def test_root_runs_no_program_that_others_can_replace(
     monkeypatch.setenv("PATH", "/nowhere")
     os.chown(instance.command_directory, 5001, 5001)
     assert made(instance) == []
-    assert commands.in_words(instance, "check") == "postfix check"
+    assert commands.in_words(commands.postfix(instance, "check"), "text") == "text"

@@ -56,8 +56,8 @@ FORMS: dict[str, Callable[[Settings, str], Commands]] = {
     "directory assign": lambda it, path: commands.assign(
         it.changed(config_directory=path), "x", "y"
     ),
-    "directory install_postvirt": lambda it, path: commands.install_postvirt(
-        it.changed(config_directory=path)
+    "directory postvirt": lambda it, path: commands.postvirt(
+        it.changed(config_directory=path), "install"
     ),
     "directory reload_postfix": lambda it, path: commands.reload_postfix(
         it.changed(config_directory=path)

@@ -13,7 +13,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
-from postvirt.inspection.commands import in_words
+from postvirt.inspection.commands import in_words, postfix
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.system.log import errno_text
@@ -28,6 +28,7 @@ def check_mail_log(subject: Subject) -> Iterator[Problem]:
         return
     trouble = _trouble()
     if trouble:
+        start = in_words(postfix(settings, "start-fg"), "postfix start-fg")
         yield subject.problem(
             "PV610",
             f"maillog_file is empty, and no syslog daemon listens on {_SOCKET}:"
@@ -35,7 +36,7 @@ def check_mail_log(subject: Subject) -> Iterator[Problem]:
             "maillog_file",
             severity="warning",
             remedy="start a syslog daemon; or set maillog_file, in a container to"
-            f" /dev/stdout, and run Postfix with: {in_words(settings, 'start-fg')}",
+            f" /dev/stdout, and run Postfix with: {start}",
         )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from postvirt.config.identities import identities
 from postvirt.errors import ConfigError
 from postvirt.inspection.command import Commands
-from postvirt.inspection.commands import in_words
+from postvirt.inspection.commands import in_words, postfix
 from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
@@ -44,7 +44,7 @@ def check_queue_directory(subject: Subject) -> Iterator[Problem]:
             f"queue_directory = {queue}: there is no such directory",
             "queue_directory",
             remedy="correct queue_directory, or create it with:"
-            f" {in_words(settings, 'check')}",
+            f" {in_words(postfix(settings, 'check'), 'postfix check')}",
         )
         return
     yield from _judged(subject, queue, owner=0, needed=_FOR_ALL, refused=_BY_OTHERS)
@@ -117,12 +117,15 @@ def _problem(
     *,
     severity: Severity = "error",
 ) -> Problem:
+    all_of_it = in_words(
+        postfix(subject.settings, "set-permissions"), "postfix set-permissions"
+    )
     return subject.problem(
         "PV607",
         text,
         "queue_directory",
         severity=severity,
-        remedy=f"{in_words(subject.settings, 'set-permissions')} corrects all of these",
+        remedy=f"{all_of_it} corrects all of these",
         commands=commands,
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from postvirt.config.compiled_in import compiled_in
 from postvirt.config.parameters import PARAMETERS
 from postvirt.inspection.command import Commands
-from postvirt.inspection.commands import copy, install_postvirt
+from postvirt.inspection.commands import copy, in_words, postvirt
 from postvirt.inspection.path_commands import place_of
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.virtual_environment import writable_in_environment
@@ -73,7 +73,7 @@ def _missing(subject: Subject, path: Path) -> Problem:
     commands: Commands = ()
     kept = kept_genuine(path)
     if program_at(kept) is Program.GENUINE:
-        commands = copy(str(kept), str(path)) + install_postvirt(subject.settings)
+        commands = copy(str(kept), str(path)) + postvirt(subject.settings, "install")
     is_link = path.is_symlink()
     return subject.entry_problem(
         "PV505",
@@ -202,14 +202,15 @@ def _for_root_alone(path: str) -> Commands:
 def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
     """The genuine program, although postvirt was installed before."""
     if program_at(kept_genuine(path)) is Program.GENUINE:
+        remove = in_words(postvirt(subject.settings, "uninstall"), "postvirt uninstall")
         yield subject.entry_problem(
             "PV508",
             f"{path} is Postfix's own program again, although postvirt was installed"
             f" there ({kept_genuine(path)} still exists)",
             severity="warning",
             remedy="a Postfix upgrade has replaced postvirt; install it again, or"
-            " remove it completely with: postvirt uninstall",
-            commands=install_postvirt(subject.settings),
+            f" remove it completely with: {remove}",
+            commands=postvirt(subject.settings, "install"),
         )
         return
     usual = program_path(_default_directory(subject), path.name)
@@ -219,7 +220,7 @@ def _shadowed(subject: Subject, path: Path) -> Iterator[Problem]:
             f"postvirt is installed as {usual}, but daemon_directory is {path.parent}",
             severity="warning",
             remedy="install postvirt there as well, or correct daemon_directory",
-            commands=install_postvirt(subject.settings),
+            commands=postvirt(subject.settings, "install"),
         )
 
 
@@ -232,4 +233,4 @@ def _default_directory(subject: Subject) -> str:
 def _reinstall(subject: Subject, path: Path) -> Commands:
     """`postvirt install` puts its launcher under this name only."""
     is_ours = path.name == "virtual" and not path.is_symlink()
-    return install_postvirt(subject.settings) if is_ours else ()
+    return postvirt(subject.settings, "install") if is_ours else ()

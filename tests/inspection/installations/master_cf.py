@@ -190,7 +190,11 @@ BROKEN = (
         "PV508",
         replaced,
         severity="warning",
-        says=["a Postfix upgrade has replaced postvirt"],
+        says=[
+            "a Postfix upgrade has replaced postvirt",
+            "remove it completely with: /",
+            "postvirt uninstall -c {root}/etc",
+        ],
         needs="postfix",
     ),
     Broken(
