@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,10 @@ COLD_SECONDS = 100
 
 # The genuine postconf never ends, or crashes, with some values.
 _LIMITED = 'ulimit -c 0 -t 2; exec postconf "$@"'
+
+_OF_A_LIST = re.compile(
+    r"(?<=^warning: )[^ ]*/((?:main|master)\.cf(?::[^ ]+)?: (?:missing|syntax error))"
+)
 
 # Exit status, standard output, and what standard error says in sorted order: which of
 # several parameters Postfix checks first is random. After a fatal error only that.
@@ -121,7 +126,8 @@ def fatal() -> Callable[[str], str]:
 
 def _listing(status: int, output: bytes, complaints: bytes) -> Listing:
     said = [
-        line.partition(": ")[2]
+        # Postfix 3.10 says in which directory.
+        _OF_A_LIST.sub(r"\1", line.partition(": ")[2])
         for line in complaints.decode("utf-8", "surrogateescape").split("\n")
         if line.startswith(("postconf: ", "postvirt: "))
     ]
