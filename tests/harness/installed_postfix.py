@@ -42,6 +42,9 @@ def request_data(request: DeliveryRequest) -> bytes:
 _NEW = re.compile(
     r": text after null byte may be ignored$"
     r"|: unsupported dictionary type: (.*)\. Is the postfix-\1 package installed\?$"
+    # Debian's, since 3.11.
+    r"|: hash/btree support is deprecated\.  Please switch to cdb or lmdb\.$"
+    r"|: See [^ ]*/NON_BERKELEYDB_README\S* for more info\.$"
 )
 _COMMENT = re.compile(r"#comment after other text is not allowed: (.*)\.\.\.$")
 _EXPECTED = re.compile(r"(expecting: |missing attribute )sendopts\b")

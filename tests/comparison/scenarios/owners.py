@@ -16,13 +16,14 @@ from tests.harness.scenario import BOB, MBOX, Mail, Scenario, to
 _PLAIN = (
     *(b"5000", b" 5000", b"\t5000", b"\n\v\f\r 5000", b"+5000", b" +5000", b"0005000"),
     *(b"0" * 30 + b"5000", b"+" + b"0" * 5000 + b"7", b"100", b"99", b"1", b"0", b"-0"),
-    *(b"-1", b"-5000", b"-4294962296", b"-4294967295", b"-18446744073709546616"),
+    *(b"-1", b"-5000", b"-4294962296", b"-4294967295"),
     *(b"x5000", b"vmail", b" ", b"+", b"-", b"+-5000", b"-+5000", b"++5000", b"+ 5000"),
     *(b"0x1388", b"0x", b"'5000'", b"\xc2\xa05000", b"\xd9\xa5000", b"\xef\xbc\x95000"),
     *(b"2147483647", b"2147483648", b"4294967294", b".5", b"", b"5000\xff"),
 )
 # Postfix 3.7 misreads these. 4294967295 and what is larger than a long would end the
-# process; tests/delivery/test_resolve.py has those.
+# process, and newer versions misread what is less than a long;
+# tests/delivery/test_resolve.py has those.
 _MISREAD = (
     *(b"5000 ", b"5000\n", b"5000x", b"5000 users", b"5000,", b"5000:5000", b"5000.5"),
     *(b"5_000", b"50 00", b"5e3", b"5000-", b"1.0", b"1e9", b"5000\xc2\xa0", b"100x"),
