@@ -14,8 +14,8 @@ DESCRIPTION = """\
 Stop the service, as `postvirt stop` does, and start it as it was started: with the same
 configuration directory and options, by systemd if it is a unit's. Mail that arrives
 meanwhile waits in the queue. If the configuration cannot be used, the service is not
-stopped. With --all, services that were started after the last upgrade are skipped. Exit
-status: 0 the service is running; 1 it is not, or could not be restarted, with the
+stopped. With --all, services that were started after the last upgrade are skipped.
+Exit status: 0 the service is running; 1 it is not, or could not be restarted, with the
 reason.
 """
 
