@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from postvirt.config import compiled_in
 from postvirt.config.legacy_tables import SUFFIXES
 from tests.config import strategies
+from tests.harness.installed_postfix import VERSION
 
 MASTER = "virtual unix - n n - - virtual\nslow inet n n n - - smtp\n"
 ASKED = ["relayhost", "mail_spool_directory", "virtual_mailbox_maps", "own", "bb", "a"]
@@ -261,6 +262,14 @@ def test_values_that_were_once_wrong(main_cf, both_listings):
         assert (value, ours) == (value, theirs)
 
 
+def comparable(listing):
+    status, output, complaints = listing
+    if VERSION >= (3, 10):
+        # It finds the end of some references that Postfix 3.7 calls truncated.
+        complaints = [one for one in complaints if "truncated macro" not in one]
+    return status, output, complaints
+
+
 @pytest.mark.postfix
 @settings(
     max_examples=4,
@@ -281,5 +290,5 @@ def test_generated_configurations_are_listed_alike(contents, main_cf, both_listi
             assert ours[0] == 1
             continue
         ended += 1
-        assert (content, ours) == (content, theirs)
+        assert (content, comparable(ours)) == (content, comparable(theirs))
     assert ended >= len(contents) * 0.9
