@@ -29,7 +29,9 @@ class InstalledCopy:
         )
         (site / "grammar").symlink_to(PACKAGE.with_name("grammar"))
         # The libraries, but no package that pip has linked to the checkout.
-        (site / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        debian = [one for one in sys.path if one.endswith("/dist-packages")]
+        libraries = [sysconfig.get_path("purelib"), *debian]
+        (site / "libraries.pth").write_text("".join(f"{one}\n" for one in libraries))
         lines = POSTVIRT.read_text().split("\n", 1)
         self.program.write_text(f"#!{python}\n{lines[1]}")
         self.program.chmod(0o755)

@@ -86,6 +86,10 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
         """Connect and log in, all in one time limit."""
         self.limit(CONNECT_SECONDS)
         super().connect(sock)
+        if not hasattr(self, "set_character_set"):
+            # The driver before 1.1 only asks for a character set when it logs in, and
+            # the server may have chosen another one then (init_connect).
+            self.set_charset(self.charset)
         # The server may have changed the SQL mode meanwhile (init_connect); the driver
         # knows only the one of the greeting.
         self.ping(reconnect=False)

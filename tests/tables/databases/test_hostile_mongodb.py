@@ -25,7 +25,7 @@ Answer = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 
 @pytest.fixture(name="mongodb_driver")
 def _mongodb_driver():
-    driver("bson")
+    driver("pymongo.synchronous.auth")  # since 4.9
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ KEY_FILE = "tls=true&tlsCertificateKeyFile=/dev/null"
 @pytest.fixture
 def mongod():
     """A server with DOCUMENTS."""
-    driver("bson")
+    driver("pymongo.synchronous.auth")  # since 4.9
     from tests.harness.mongodb import Mongod
 
     server = Mongod(DOCUMENTS)
