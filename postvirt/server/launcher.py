@@ -120,9 +120,13 @@ def _listeners(count: int) -> list[socket.socket]:
     for fd in range(FIRST_LISTEN_FD, FIRST_LISTEN_FD + count):
         try:
             if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-                log.fatal(f"file descriptor {fd} is not a socket")
+                log.fatal(f"file descriptor {fd} is not a listen socket")
+            listener = socket.socket(fileno=fd)
+            # What this process has opened itself may be there.
+            if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                log.fatal(f"file descriptor {fd} is not a listen socket")
             os.set_inheritable(fd, False)
-            listeners.append(socket.socket(fileno=fd))
+            listeners.append(listener)
         except OSError as error:
             log.fatal(f"file descriptor {fd}: {log.errno_text(error)}")
     return listeners

@@ -196,7 +196,7 @@ def test_a_table_that_is_opened_as_another_type(
         "virtual_mailbox_maps": table,
         "non_bdb_migration_level": "enable-redirect",
     }
-    instance.main_cf(settings)
+    instance.main_cf(settings | {"default_database_type": "hash"})
     done = postvirt("check-config")
     assert done.returncode == 1
     assert b"set default_database_type, for example to lmdb" in done.stdout

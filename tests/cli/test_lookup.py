@@ -98,7 +98,8 @@ def test_a_table_that_is_opened_as_another_type(
     table = f"hash:{instance.etc}/users"
     assert postvirt("lookup", table, "bob@x").stdout == b"hash\n"
     level = ("-o", "non_bdb_migration_level=enable-redirect")
-    done = postvirt("lookup", *level, table, "bob@x")
+    is_hash = ("-o", "default_database_type=hash")
+    done = postvirt("lookup", *level, *is_hash, table, "bob@x")
     assert done.returncode == 75
     assert b"set default_database_type, for example to lmdb" in done.stderr
     done = postvirt(

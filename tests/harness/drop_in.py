@@ -24,6 +24,7 @@ from postvirt.codec.master_status import RECORD_BYTES, decode_status
 from postvirt.model.text import text
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_manager import Reply, converse
+from tests.harness.installed_postfix import without_new
 
 TIMEOUT_SECONDS = 20.0
 NORMAL = ("-n", "virtual", "-t", "unix")
@@ -173,7 +174,12 @@ class DropIn:
         return decode_status(self.status.recv(RECORD_BYTES))
 
     def log_line(self) -> LogLine:
-        """The next line of the log."""
+        """The next line of the log, but for what postmap says of an index."""
+        while not without_new([(line := self._next_line()).text]):
+            pass
+        return line
+
+    def _next_line(self) -> LogLine:
         match = LOG_LINE.fullmatch(self._log.recv(65_536))
         assert match is not None
         host, tag, pid, line = map(text, match.groups())
@@ -183,8 +189,8 @@ class DropIn:
         """The lines that are there by now; call it when nothing more will come."""
         lines = []
         while select.select([self._log], [], [], 0)[0]:
-            lines.append(self.log_line().text)
-        return lines
+            lines.append(self._next_line().text)
+        return without_new(lines)
 
     def worker(self) -> int:
         """The process id of the one worker."""

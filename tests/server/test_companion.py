@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -124,7 +125,7 @@ def test_one_that_died_is_replaced_and_told_again(logged: Log) -> None:
     [
         ("{\n", "Expecting property name"),
         ("[]\n", "'list' object has no attribute 'get'"),
-        ("[" * 100_000 + "\n", "maximum recursion depth exceeded"),
+        ("[" * 100_000 + "\n", "(maximum recursion depth exceeded|Stack overflow)"),
         ('{"state": "dead"}\n', "state 'dead'"),
         ('{"state": 1}\n', "state 1"),
         ("x" * 2_000_000, "an endless line"),
@@ -148,7 +149,7 @@ def test_one_that_says_nonsense_is_replaced(logged: Log, line: str, why: str) ->
     is_another, lines = alone(story)
     assert is_another
     assert lines[0].startswith("warning: echo process ")
-    assert f" says nonsense ({why}" in lines[0]
+    assert re.search(rf" says nonsense \({why}", lines[0])
     assert lines[0].endswith("): killed: next one at once")
 
 

@@ -34,6 +34,7 @@ _IMPORT = """
 import os, sys
 def refuse(**hooks):
     raise AssertionError(f"every worker would have to run {hooks}")
+import ctypes  # since Python 3.14, that imports threading
 os.register_at_fork = refuse
 from postvirt.config.daemon_options import parse_options
 from postvirt.server import launcher
@@ -107,8 +108,9 @@ def test_a_new_worker_asks_little_of_the_kernel_and_so_does_an_old_one(
         for call in calls_of(ground / "strace")[agent.pid]
         if not call.startswith("restart_syscall(")
     ]
-    # For two workers that were born and two that have ended.
-    assert len(of_parent) <= 2 * 25, of_parent
+    # For two workers that were born and two that have ended. Since 3.12, Python counts
+    # the threads of the process after it has forked.
+    assert len(of_parent) <= 2 * (25 if sys.version_info < (3, 12) else 30), of_parent
 
 
 def faults_of(instance: Instance, max_use: int, requests: int) -> int:

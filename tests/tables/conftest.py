@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,21 @@ def _pairs(lines: Sequence[bytes]) -> dict[bytes, bytes]:
     return found
 
 
+@cache
+def _meta_directory() -> Path:
+    """Where Postfix says which libraries have its table types."""
+    command = ["postconf", "-dh", "meta_directory"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    return Path(said.stdout.rstrip("\n"))
+
+
 class Postfix:
     """A configuration directory that belongs to the test."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         for name in ("dynamicmaps.cf", "dynamicmaps.cf.d"):
-            source = Path("/etc/postfix") / name
+            source = _meta_directory() / name
             if source.is_dir():
                 shutil.copytree(source, directory / name)
             elif source.exists():
