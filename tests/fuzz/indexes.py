@@ -14,9 +14,20 @@ ENTRIES = {b"bob@example.com": b"bob/", b"a": b"x" * 300, b"192.0.2.1": b"y"}
 def _berkeley(type_: str) -> Sequence[bytes]:
     path = directory() / "index.db"
     entries = {key + b"\0": value + b"\0" for key, value in ENTRIES.items()}
-    # Small files are damaged in more interesting places.
-    berkeley_db.write(path, type_, entries, page_bytes=512)
-    return [path.read_bytes()]
+    seeds = []
+    for order, announced in (("little", 0), ("big", 0), ("little", 8)):
+        # Small files are damaged in more interesting places.
+        berkeley_db.write(
+            path,
+            type_,
+            entries,
+            page_bytes=512,
+            byte_order=order,
+            fill=bool(announced),
+            announced=announced,
+        )
+        seeds.append(path.read_bytes())
+    return seeds
 
 
 def _lmdb() -> Sequence[bytes]:
