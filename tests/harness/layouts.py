@@ -22,6 +22,7 @@ from typing import IO, NamedTuple, TypeVar
 
 import pytest
 
+from postvirt.config.compiled_in import compiled_in
 from postvirt.standin.postfix import MASTER_CF
 from tests.harness.builds import DEBIAN
 from tests.harness.child import in_child
@@ -115,21 +116,25 @@ class Machine:
         self.etc = Path(layout.place("config_directory"))
         self.daemons = Path(layout.place("daemon_directory"))
         self._commands = layout.place("command_directory")
+        self._installed = compiled_in()
         self._rebuild()
         self._move_programs()
         self._configure()
 
     def _rebuild(self) -> None:
-        """Overwrite what was compiled in; a longer text has no room there."""
-        longer = {}
+        """Overwrite what was compiled in; a longer text has no room there.
+
+        Since Postfix 3.11, Debian itself has other defaults for two of them.
+        """
+        told = {}
         for name, text in self.layout.built.items():
-            if len(text) > len(DEBIAN[name]):
-                longer[name] = text
+            if len(text) > len(DEBIAN[name]) or self._installed[name] != DEBIAN[name]:
+                told[name] = text
             elif name != "meta_directory":  # the same text as config_directory
                 for program in _BUILT:
                     _overwrite(program, DEBIAN[name].encode(), text.encode())
-        if longer:
-            self._have_postconf_tell(longer)
+        if told:
+            self._have_postconf_tell(told)
 
     def _have_postconf_tell(self, defaults: Mapping[str, str]) -> None:
         genuine = Path("/usr/sbin/postconf")
@@ -150,9 +155,9 @@ class Machine:
                 _move(f"/usr/sbin/{name}", f"{self._commands}/{name}")
         meta = Path(layout.place("meta_directory"))
         for name in ("postfix-files", "dynamicmaps.cf", "dynamicmaps.cf.d"):
-            is_there = Path("/etc/postfix", name).exists()
-            if is_there and str(meta) != DEBIAN["meta_directory"]:
-                _move(f"/etc/postfix/{name}", f"{meta}/{name}")
+            there = Path(self._installed["meta_directory"], name)
+            if there.exists() and there.parent != meta:
+                _move(str(there), f"{meta}/{name}")
         if layout.place("setgid_group") != DEBIAN["setgid_group"]:
             with open("/etc/group", "a", encoding="ascii") as file:
                 file.write(f"{layout.place('setgid_group')}:x:4997:\n")
