@@ -407,7 +407,10 @@ def test_while_the_handshake_hangs_lookups_fail_at_once(ldap, logged):
         for _ in range(3):
             with pytest.raises(TableError, match=r"[Tt]imed out"):
                 table.lookup(b"user")
-        assert server.connections == 1
+        # OpenSSL gives up by itself, and each lookup tries again.
+        module = driver("ldap")
+        gives_up = module.get_option(module.OPT_X_TLS_PACKAGE) == "OpenSSL"
+        assert server.connections <= (3 if gives_up else 1)
         is_over.set()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while "imed out" in problem_of(table):
