@@ -17,7 +17,7 @@ from tests.harness.tables import opener
 SECRET = "s3cret/Pass"
 
 
-def setup(installation: Installation, port: int) -> str:
+def set_up(installation: Installation, port: int) -> str:
     path = installation.etc / "mysql.cf"
     path.write_text(
         f"hosts = 127.0.0.1:{port}\nuser = mail\npassword = {SECRET}\n"
@@ -30,7 +30,7 @@ def setup(installation: Installation, port: int) -> str:
 def test_a_server_that_says_nothing(installation: Installation) -> None:
     driver("pymysql")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        table = setup(installation, silent.getsockname()[1])
+        table = set_up(installation, silent.getsockname()[1])
 
         def ask() -> str:
             return _Question(opener(), table, b"bob@example.com", TableOptions()).ask(
@@ -46,7 +46,7 @@ def test_the_server_s_own_words_and_no_password(installation: Installation) -> N
     driver("pymysql")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    table = setup(installation, port)
+    table = set_up(installation, port)
     installation.set(virtual_mailbox_maps=table)
     (found,) = [one for one in problems_of(installation) if one.code == "PV113"]
     assert f"{table} does not answer" in found.text
@@ -56,7 +56,7 @@ def test_the_server_s_own_words_and_no_password(installation: Installation) -> N
 
 def test_a_password_is_taken_out(installation: Installation) -> None:
     subject = subject_of(installation)
-    table = setup(installation, 1)
+    table = set_up(installation, 1)
     listed = Listed("virtual_mailbox_maps", table, table)
     said = f"cannot log in as mail with {SECRET}"
     assert (
