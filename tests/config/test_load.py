@@ -121,7 +121,9 @@ def test_unset_parameters_have_the_values_that_postconf_expands(main_cf, postcon
             value = "yes" if value else "no"
         elif PARAMETERS[name].kind == "time":
             value = f"{value}s"
-        assert (name, shown[name].strip()) == (name, str(value))
+        # Since Postfix 3.11, the environment may have one variable more.
+        genuine = shown[name].strip().removesuffix(" XDG_RUNTIME_DIR")
+        assert (name, genuine) == (name, str(value))
 
 
 def test_the_directory_comes_from_the_environment(main_cf, monkeypatch):

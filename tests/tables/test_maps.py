@@ -158,7 +158,8 @@ def test_a_changed_table_is_named_as_postfix_names_it(
     assert maps.changed() is None
     [expected], _ = postfix.ask("changed", [file.encode()], maps=f"proxy:{spec}")
     before = maps.changed()
-    assert (before and f"proxy:{before}".encode()) == expected
+    # Postfix 3.11 leaves "proxy:" out for some types.
+    assert (before or "").encode() == (expected or b"").removeprefix(b"proxy:")
     maps.close()
 
 
