@@ -24,8 +24,8 @@ def test_the_names_and_defaults_are_those_of_postconf(postconf, tmp_path):
     defaults = builtin_defaults()
     known = (defaults.keys() - LEGACY - NEWER) | MACHINE_MADE | READ_ONLY
     if not genuine["mail_version"].startswith("3.7."):
-        # Others have other defaults, and more names.
-        assert known <= genuine.keys()
+        # Others have other defaults, and more names; 3.11 lacks one.
+        assert known - genuine.keys() <= {"tls_legacy_public_key_fingerprints"}
         return
     assert genuine.keys() == known
     for name in genuine.keys() - MACHINE_MADE - READ_ONLY - VERSION:
