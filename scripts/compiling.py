@@ -4,14 +4,18 @@ It contains them all, so that calls between them are calls of C, and where it is
 installed, Python imports them from it (postvirt.compiled_modules).
 
 hatchling calls the hook, which adds it to a wheel if POSTVIRT_COMPILE is 1.
-scripts/compile puts it in the checkout.
+scripts/compile puts it in the checkout. scripts/package has the modules translated to C
+first, with --translate, because Debian's mypyc is not the version that is tested.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import tomllib
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,35 +29,72 @@ _MYPY_OPTIONS = ("--config-file=", "--ignore-missing-imports")
 # The library is postvirt/compiled__mypyc.so.
 _LIBRARY = "postvirt.compiled"
 
+# Where its C sources are if whoever compiles it has no mypyc, and what describes them.
+TRANSLATED = Path("translated")
+_DESCRIPTION = "library.json"
+
+# What is with the runtime of mypyc, and not of use here; base64 has a license
+# of its own.
+_NOT_NEEDED = ("*.py", "*.tmpl", "__pycache__", "base64")
+
 
 def compile_into(folder: Path, modules: list[str]) -> Path:
     """Compile these .py files; the library, where it belongs in the folder.
 
+    What has been translated before is only compiled, which needs no mypyc.
     Raises: SystemExit when mypyc refuses something.
     """
     # Not before, because a wheel without them needs no compiler.
-    from mypyc.build import mypycify
-    from setuptools import Distribution
+    from setuptools import Distribution, Extension
 
     with TemporaryDirectory(prefix="postvirt-compile-") as work:
-        library, *shims = mypycify(
-            [*_MYPY_OPTIONS, *modules],
-            debug_level="0",
-            multi_file=True,  # a third less time and memory, no slower code
-            target_dir=work,
-            group_name=_LIBRARY,
-        )
-        # Each of them initialises one module, and would be a library of its own.
-        for shim in shims:
-            library.sources += [_without_package(one) for one in shim.sources]
-        library.include_dirs.append(f"{work}/postvirt")
-        library.extra_link_args.append("-s")
+        described = TRANSLATED / _DESCRIPTION
+        if not described.exists():
+            described = translate_into(Path(work), modules)
+        library = Extension(**json.loads(described.read_text()))
         build = Distribution({"ext_modules": [library]}).get_command_obj("build_ext")
         build.build_lib, build.build_temp = os.fspath(folder), work
         build.ensure_finalized()
         build.run()
         (output,) = build.get_outputs()
         return Path(output)
+
+
+def translate_into(folder: Path, modules: list[str]) -> Path:
+    """Translate these .py files to C; the description of the library to make of it.
+
+    It is right for this version of Python. Nothing else is needed to compile it; names
+    of files are absolute, or below the root of the sources.
+    Raises: SystemExit when mypyc refuses something.
+    """
+    from mypyc.build import include_dir, mypycify
+
+    library, *shims = mypycify(
+        [*_MYPY_OPTIONS, *modules],
+        debug_level="0",
+        multi_file=True,  # a third less time and memory, no slower code
+        target_dir=os.fspath(folder),
+        group_name=_LIBRARY,
+    )
+    runtime = folder / "runtime"
+    copytree(include_dir(), runtime, ignore=ignore_patterns(*_NOT_NEEDED))
+    sources = [*library.sources]
+    # Each of them initialises one module, and would be a library of its own.
+    for shim in shims:
+        sources += [_without_package(one) for one in shim.sources]
+    described = folder / _DESCRIPTION
+    described.write_text(
+        json.dumps(
+            {
+                "name": library.name,
+                "sources": sources,
+                "include_dirs": [f"{folder}/postvirt", f"{folder}", f"{runtime}"],
+                "extra_compile_args": library.extra_compile_args,
+                "extra_link_args": ["-s"],
+            }
+        )
+    )
+    return described
 
 
 def _without_package(shim: str) -> str:
@@ -72,7 +113,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
     def dependencies(self) -> list[str]:
         """What compiling needs."""
         needs: list[str] = self.config["needs"]
-        return needs if _is_wanted() else []
+        return needs if _is_wanted() and not TRANSLATED.exists() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, if that is wanted."""
@@ -105,4 +146,7 @@ def compiled_modules() -> list[str]:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    compile_into(ROOT, compiled_modules())
+    if sys.argv[1:] == ["--translate"]:
+        translate_into(TRANSLATED, compiled_modules())
+    else:
+        compile_into(ROOT, compiled_modules())

@@ -30,10 +30,16 @@ def test_it_has_the_version_of_the_program():
     assert first.startswith(f"postvirt ({postvirt.__version__}) unstable;")
 
 
+def _between(begin: str, end: str, text: str) -> str:
+    return text.partition(begin)[2].partition(end)[0]
+
+
 def test_its_license_is_the_license():
     copyright_ = (DEBIAN / "copyright").read_text()
     text = re.sub(
-        r"(?m)^ ?\.?$|^ ", "", copyright_.partition("\n\nLicense: EPL-2.0\n")[2]
+        r"(?m)^ ?\.?$|^ ",
+        "",
+        _between("\n\nLicense: EPL-2.0\n", "\n\nLicense: ", copyright_),
     )
     assert text.split() == (ROOT / "LICENSE").read_text().split()
 

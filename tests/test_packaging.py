@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -18,10 +19,10 @@ from scripts.compiling import compiled_modules
 ROOT = Path(__file__).parent.parent
 
 
-def build(folder: Path, **environment: str) -> Path:
+def build(folder: Path, root: Path = ROOT, **environment: str) -> Path:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
-        cwd=ROOT,
+        cwd=root,
         env={**os.environ, **environment},
         check=True,
         capture_output=True,
@@ -82,7 +83,18 @@ def test_the_wheel_delivers(wheel: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_compiled_wheel_delivers(tmp_path: Path) -> None:
-    wheel = build(tmp_path / "wheel", POSTVIRT_COMPILE="1")
+    """What has been translated to C before is compiled without mypyc, as for Debian."""
+    root = tmp_path / "root"
+    shutil.copytree(
+        ROOT, root, ignore=shutil.ignore_patterns(".*", "*.so", "dist", "translated")
+    )
+    subprocess.run(
+        [sys.executable, root / "scripts/compiling.py", "--translate"], check=True
+    )
+    (tmp_path / "mypyc.py").write_text("raise ImportError\n")
+    wheel = build(
+        tmp_path / "wheel", root, POSTVIRT_COMPILE="1", PYTHONPATH=os.fspath(tmp_path)
+    )
     assert "-cp3" in wheel.name
     names = set(zipfile.ZipFile(wheel).namelist())
     assert names.issuperset(compiled_modules()), "tracebacks show the sources"
