@@ -125,7 +125,7 @@ FILE_SYSTEMS = (
     FileSystem(
         "xfs",
         "xfs",
-        "mkfs.xfs --unsupported -q -f -K -l size=6m -m rmapbt=0 -i nrext64=0",
+        "mkfs.xfs --unsupported -q -f -K -l size=1600b -m rmapbt=0 -i nrext64=0",
         40 << 20,
         "nouuid",
         tear_bytes=4096,
