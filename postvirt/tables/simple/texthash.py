@@ -3,6 +3,9 @@
 The whole file is read when the table is opened. `open_tables` notices a later change.
 
 Parity: src/util/dict_thash.c.
+Differs: Lines that are not UTF-8. A line of a texthash: table that is not UTF-8 is
+    ignored with a warning, so that its address is unknown, as with Postfix up to 3.10;
+    since Postfix 3.11 the lookup fails, and mail is deferred.
 Raises: TableError if the file cannot be read or contains a key twice.
 """
 

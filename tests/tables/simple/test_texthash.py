@@ -30,7 +30,6 @@ FILES = {
     "unbalanced": b'"a x\nb y\n',
     "alias": b"a: x\n",
     "nul": b"a x\0y\nb\0 z\n\0c w\n",
-    "not utf-8": b"a \xff\nb y\n",
     "bom": b"\xef\xbb\xbfa x\nb y\n",
     "crlf": b"a x\r\nb\r\n y\r\n\r\nc z\r\n",
     "vertical tab": b"a\x0bx\nb y\x0c\n\x0bc z\n",
@@ -41,6 +40,9 @@ FILES = {
     "duplicate": b"a x\na y\n",
     "trailing backslash": b"a x\\\nb\\\n",
 }
+if VERSION < (3, 11):
+    # Newer versions keep the line, and the lookup fails.
+    FILES["not utf-8"] = b"a \xff\nb y\n"
 if VERSION < (3, 10):
     # Newer versions check nothing behind the NUL byte.
     FILES["not utf-8 after nul"] = b"a \xc3\xa9\0\xff\nb x\0\xff\n"
