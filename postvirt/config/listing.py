@@ -11,6 +11,9 @@ Parity: src/postconf. The name of the program is postconf.
 Differs: Names that postconf does not know. `postvirt config` also knows the parameters
     of newer Postfix versions that postvirt supports, and lists them if they are set or
     asked for; a transport may run postvirt-virtual as well as virtual.
+Differs: Names that Postfix 3.11 treats otherwise. postconf of Postfix 3.11 warns that
+    `virtual_maps` will be removed, and lists `process_name` and `service_name` if
+    main.cf sets them; `postvirt config` does neither.
 Raises: ConfigError with the text that postconf calls fatal.
 """
 

@@ -402,7 +402,7 @@ def test_a_real_disk_that_loses_what_it_was_given(ground: Path) -> None:
             subprocess.run(["mkfs.ext4", "-q", image], check=True)
             subprocess.run(["mount", "-o", "loop", image, place], check=True)
             give(place, recipient())
-            with (ground / "filler").open("wb") as filler, suppress(OSError):
+            with suppress(OSError), (ground / "filler").open("wb") as filler:
                 while True:
                     filler.write(b"x" * 65_536)
                     filler.flush()

@@ -10,6 +10,7 @@ import pytest
 
 from postvirt.errors import TableError
 from postvirt.tables.table import TableOptions
+from tests.harness.installed_postfix import VERSION
 from tests.harness.tables import open_table
 
 QUERY = TableOptions(utf8=True, fold=True, warn_duplicates=True)
@@ -72,10 +73,15 @@ def test_lookups_answer_as_postmap_does(postfix, logged, tmp_path, type_, utf8):
         postfix.postmap(spec)
     options = TableOptions(utf8=utf8 == "yes", fold=True, warn_duplicates=True)
     table = open_table(spec, options)
-    expected = postfix.query_all(spec, KEYS)
-    assert len(expected) > 300
-    assert {key: table.lookup(key) for key in KEYS} == {
-        key: expected.get(key) for key in KEYS
+    keys = KEYS
+    if type_ == "texthash" and VERSION >= (3, 11):
+        # Its postmap folds other letters of the keys that it looks up, but not of those
+        # in the table.
+        keys = [key for key in KEYS if key.isascii()]
+    expected = postfix.query_all(spec, keys)
+    assert len(expected) > len(keys) // 3
+    assert {key: table.lookup(key) for key in keys} == {
+        key: expected.get(key) for key in keys
     }
     table.close()
 
