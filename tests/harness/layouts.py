@@ -85,6 +85,17 @@ OPENSUSE = Layout(
     },
     {"daemon_directory": "/usr/lib/postfix/bin/", "setgid_group": "maildrop"},
 )
+ARCH = Layout(
+    "Arch Linux",
+    "gripped/archpkgbuilds, extra/postfix/PKGBUILD of 3.9.0: DEF_COMMAND_DIR,"
+    " DEF_DAEMON_DIR, DEF_DB_TYPE",
+    {
+        "command_directory": "/usr/bin",
+        "daemon_directory": "/usr/lib/postfix/bin",
+        "default_database_type": "lmdb",
+    },
+    {},
+)
 FREEBSD = Layout(
     "FreeBSD's port",
     "freebsd/freebsd-ports, mail/postfix/Makefile: POSTFIX_CCARGS, REINPLACE",
@@ -105,7 +116,7 @@ FREEBSD = Layout(
     },
 )
 
-LAYOUTS = (FEDORA, OPENSUSE, FREEBSD)
+LAYOUTS = (FEDORA, OPENSUSE, ARCH, FREEBSD)
 
 
 class Machine:
