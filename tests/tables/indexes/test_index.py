@@ -66,18 +66,19 @@ KEYS = [
 def test_lookups_answer_as_postmap_does(postfix, logged, tmp_path, type_, utf8):
     postfix.configure(smtputf8_enable=utf8)
     path = tmp_path / "table"
-    path.write_bytes(SOURCE)
+    source, keys = SOURCE, KEYS
+    if type_ == "texthash" and VERSION >= (3, 11):
+        # Its postmap folds other letters of the keys that it looks up, but not of those
+        # in the table.
+        source = b"".join(line for line in SOURCE.splitlines(True) if line.isascii())
+        keys = [key for key in KEYS if key.isascii()]
+    path.write_bytes(source)
     os.utime(path, (1_000_000_000, 1_000_000_000))
     spec = f"{type_}:{path}"
     if type_ != "texthash":
         postfix.postmap(spec)
     options = TableOptions(utf8=utf8 == "yes", fold=True, warn_duplicates=True)
     table = open_table(spec, options)
-    keys = KEYS
-    if type_ == "texthash" and VERSION >= (3, 11):
-        # Its postmap folds other letters of the keys that it looks up, but not of those
-        # in the table.
-        keys = [key for key in KEYS if key.isascii()]
     expected = postfix.query_all(spec, keys)
     assert len(expected) > len(keys) // 3
     assert {key: table.lookup(key) for key in keys} == {
