@@ -33,8 +33,7 @@ _LIBRARY = "postvirt.compiled"
 TRANSLATED = Path("translated")
 _DESCRIPTION = "library.json"
 
-# What is with the runtime of mypyc, and not of use here; base64 has a license
-# of its own.
+# What is with mypyc's runtime and of no use here; base64 has a license of its own.
 _NOT_NEEDED = ("*.py", "*.tmpl", "__pycache__", "base64")
 
 
@@ -42,14 +41,17 @@ def compile_into(folder: Path, modules: list[str]) -> Path:
     """Compile these .py files; the library, where it belongs in the folder.
 
     What has been translated before is only compiled, which needs no mypyc.
-    Raises: SystemExit when mypyc refuses something.
+    Raises: SystemExit when mypyc refuses something, or a translation is out of date.
     """
+    described = TRANSLATED / _DESCRIPTION
+    is_translated = described.exists()
+    if is_translated and any(_is_newer(module, described) for module in modules):
+        raise SystemExit(f"{TRANSLATED}/ is older than the sources: remove it")
     # Not before, because a wheel without them needs no compiler.
     from setuptools import Distribution, Extension
 
     with TemporaryDirectory(prefix="postvirt-compile-") as work:
-        described = TRANSLATED / _DESCRIPTION
-        if not described.exists():
+        if not is_translated:
             described = translate_into(Path(work), modules)
         library = Extension(**json.loads(described.read_text()))
         build = Distribution({"ext_modules": [library]}).get_command_obj("build_ext")
@@ -95,6 +97,10 @@ def translate_into(folder: Path, modules: list[str]) -> Path:
         )
     )
     return described
+
+
+def _is_newer(module: str, described: Path) -> bool:
+    return Path(module).stat().st_mtime > described.stat().st_mtime
 
 
 def _without_package(shim: str) -> str:

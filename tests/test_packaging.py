@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import postvirt
-from scripts.compiling import compiled_modules
+from scripts.compiling import compile_into, compiled_modules
 
 ROOT = Path(__file__).parent.parent
 
@@ -102,6 +102,18 @@ def test_the_compiled_wheel_delivers(tmp_path: Path) -> None:
     programs = installed(wheel, tmp_path / "venv")
     version = f"postvirt {postvirt.__version__} (compiled)\n"
     assert form_of(programs, tmp_path) == version
+
+
+def test_an_old_translation_is_not_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "translated").mkdir()
+    (tmp_path / "translated/library.json").write_text("{}")
+    (tmp_path / "module.py").touch()
+    os.utime(tmp_path / "translated/library.json", (1_000_000_000, 1_000_000_000))
+    with pytest.raises(SystemExit, match="translated/ is older than the sources"):
+        compile_into(tmp_path, ["module.py"])
 
 
 def test_the_wheel_holds_the_grammars(wheel: Path) -> None:
