@@ -3,7 +3,7 @@
 `parameters.PARAMETERS` has what virtual(8) uses. Here are the others, and the names
 that depend on master.cf: NAME_destination_recipient_limit and the like, for each NAME
 of a transport. Only tools use them: `postvirt config`, and the search for misspelled
-names.
+names, which knows the names of other versions, too (`elsewhere_parameters.txt`).
 
 Parity: src/postconf/postconf_builtin.c, postconf_service.c, postconf_dbms.c.
 Raises: FileNotFoundError when the package is incomplete.
@@ -16,7 +16,8 @@ from functools import cache
 
 from postvirt.config.parameters import DEFAULT_DIRECTORY, PARAMETERS
 
-_OTHERS = os.path.join(os.path.dirname(__file__), "other_parameters.txt")
+_OTHERS = "other_parameters.txt"
+_ELSEWHERE = "elsewhere_parameters.txt"
 
 # Their defaults depend on the machine.
 MACHINE_MADE = frozenset({"myhostname", "mydomain", "mynetworks"})
@@ -121,12 +122,9 @@ def service_defaults(service: str, command: str) -> dict[str, str]:
 def builtin_defaults() -> dict[str, str]:
     """Every other parameter by name, except those of `MACHINE_MADE` and `READ_ONLY`."""
     defaults = dict.fromkeys(LEGACY, "")
-    with open(_OTHERS, encoding="ascii") as file:
-        lines = file.read().splitlines()
-    for line in lines:
-        name, separator, default = line.partition(" =")
-        if separator and not line.startswith("#"):
-            defaults[name] = default.strip(" ")
+    for line in _lines(_OTHERS):
+        name, _, default = line.partition(" =")
+        defaults[name] = default.strip(" ")
     per_service = service_defaults("virtual", "virtual")
     for row in PARAMETERS.values():
         if row.name not in MACHINE_MADE | READ_ONLY | per_service.keys():
@@ -135,9 +133,23 @@ def builtin_defaults() -> dict[str, str]:
     return defaults
 
 
+@cache
+def names_elsewhere() -> frozenset[str]:
+    """Names that another version of Postfix has, or a well-known add-on."""
+    return frozenset(_lines(_ELSEWHERE))
+
+
+def _lines(file_name: str) -> list[str]:
+    """The lines of a file of this package, without comments."""
+    path = os.path.join(os.path.dirname(__file__), file_name)
+    with open(path, encoding="ascii") as file:
+        lines = file.read().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def transport_of(name: str) -> str:
     """The transport that a parameter is named after, "" for others."""
-    for suffix in sorted(_TRANSPORT_SUFFIXES, key=len, reverse=True):
+    for suffix in sorted(_SUFFIXES["pipe"], key=len, reverse=True):
         if name.endswith(suffix) and name != suffix:
             return name.removesuffix(suffix)
     return ""

@@ -8,6 +8,7 @@ from postvirt.config.parameter_names import (
     NEWER,
     READ_ONLY,
     builtin_defaults,
+    names_elsewhere,
     service_defaults,
 )
 from postvirt.config.parameters import PARAMETERS
@@ -52,3 +53,8 @@ def test_a_transport_brings_its_parameters():
     assert brought == service_defaults("slow", "postvirt-virtual")
     assert service_defaults("slow", "smtpd") == {}
     assert service_defaults("x", "spawn") == {"x_time_limit": "$command_time_limit"}
+
+
+def test_names_elsewhere_are_of_others():
+    assert len(names_elsewhere()) > 100
+    assert not names_elsewhere() & (builtin_defaults().keys() | MACHINE_MADE | NEWER)

@@ -10,11 +10,21 @@ from collections.abc import Iterator, Mapping
 
 from postvirt.config.expansion import TOO_DEEP, expand, scan
 from postvirt.config.main_cf import Assignment
-from postvirt.config.parameter_names import RAW
+from postvirt.config.parameter_names import RAW, names_elsewhere
 from postvirt.errors import ConfigError
-from postvirt.inspection.files.unused_names import defaults, known_names
+from postvirt.inspection.files.unused_names import (
+    CERTAIN,
+    defaults,
+    known_names,
+    nearest,
+)
+from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.source_files import Files
+
+# They list all tables that could be used, set or not: how-tos have $names there that
+# this Postfix does not know. A table that is missing here is reported by itself.
+_ALLOWING = frozenset({"proxy_read_maps", "proxy_write_maps"})
 
 
 def check_undefined(files: Files) -> Iterator[Problem]:
@@ -27,15 +37,24 @@ def check_undefined(files: Files) -> Iterator[Problem]:
             continue
         names: dict[str, None] = {}
         scan(assignment.value, names.setdefault)
-        for name in names:
-            if name not in defined:
-                yield files.problem(
-                    "PV007",
-                    f"{assignment.name} refers to ${name}, which is not set",
-                    assignment,
-                    offset=_offset(assignment.value, name),
-                    remedy=_remedy(name),
-                )
+        undefined = [name for name in names if name not in defined]
+        if assignment.name in _ALLOWING:
+            undefined = [name for name in undefined if _is_misspelled(name, defined)]
+        for name in undefined:
+            yield files.problem(
+                "PV007",
+                f"{assignment.name} refers to ${name}, which is not set",
+                assignment,
+                offset=_offset(assignment.value, name),
+                remedy=_remedy(name, defined),
+            )
+
+
+def _is_misspelled(name: str, defined: set[str]) -> bool:
+    return (
+        name not in names_elsewhere() | VDA_PARAMETERS
+        and nearest(name, defined)[1] >= CERTAIN
+    )
 
 
 def check_mistakes(files: Files) -> Iterator[Problem]:
@@ -58,9 +77,12 @@ def check_mistakes(files: Files) -> Iterator[Problem]:
             )
 
 
-def _remedy(name: str) -> str:
+def _remedy(name: str, defined: set[str]) -> str:
     if name.isdigit():
         return f"write $${name} to pass ${name} to a table"
+    near, likeness = nearest(name, defined)
+    if likeness >= CERTAIN:
+        return f"did you mean ${near}?"
     return f"set {name} in main.cf, or write $$ for a literal dollar sign"
 
 

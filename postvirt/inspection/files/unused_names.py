@@ -1,7 +1,9 @@
 """Names in main.cf that no program reads, or that Postfix sets itself.
 
 A user-defined name counts when some value refers to it, as with postconf(1). Names that
-only a newer Postfix has are known from the installed postconf.
+only a newer Postfix has are known from the installed postconf. Other versions and
+add-ons have names of their own, and a main.cf for several hosts has them, too: only
+what looks like a typing error is worth a warning of its own.
 
 Raises: nothing.
 """
@@ -9,7 +11,7 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from postvirt.config.compiled_in import installed_postconf
 from postvirt.config.expansion import scan
@@ -21,6 +23,7 @@ from postvirt.config.parameter_names import (
     MACHINE_MADE,
     READ_ONLY,
     builtin_defaults,
+    names_elsewhere,
     service_defaults,
     transport_of,
 )
@@ -33,7 +36,9 @@ from postvirt.system.run_program import output_of
 
 _VIRTUAL = "virtual_"
 # A name this similar to a known one can only be a typing error.
-_CERTAIN = 0.9
+CERTAIN = 0.9
+# Of names that are reported together.
+_MOST_SHOWN = 12
 _PATIENCE_SECONDS = 10
 
 
@@ -41,21 +46,22 @@ def check_names(files: Files) -> Iterator[Problem]:
     """Assignments that change nothing."""
     known = known_names(files)
     used = referred_names(files)
-    unknown = []
+    unknown: dict[str, Assignment] = {}
     for assignment in files.main_cf.assignments:
         name = assignment.name
         if name in READ_ONLY:
-            yield _useless(files, assignment, "PV004", "read-only parameter assignment")
+            yield _read_only(files, assignment)
         elif name in VDA_PARAMETERS:
             pass  # check_vda_quota reports them
         elif name not in known and name not in used:
-            unknown.append(assignment)
-    if not unknown:
-        return
-    installed = _installed_names(files)
-    for assignment in unknown:
-        if assignment.name not in installed:
-            yield _unknown(files, assignment, known)
+            unknown[name] = assignment
+    if unknown:
+        installed = _installed_names(files)
+        yield from _unknown(
+            files,
+            [one for name, one in unknown.items() if name not in installed],
+            known | installed,
+        )
 
 
 def known_names(files: Files) -> set[str]:
@@ -84,30 +90,80 @@ def referred_names(files: Files) -> set[str]:
     return used
 
 
-def _unknown(files: Files, assignment: Assignment, known: set[str]) -> Problem:
-    near, likeness = _nearest(assignment.name, known)
-    transport = transport_of(assignment.name)
-    if transport and likeness < _CERTAIN:
-        return _useless(
-            files,
-            assignment,
-            "PV003",
-            "unused parameter",
-            f"remove it; master.cf has no transport {transport}",
+def _unknown(
+    files: Files, unknown: Sequence[Assignment], known: set[str]
+) -> Iterator[Problem]:
+    """What looks like a typing error by itself, the others together."""
+    elsewhere: list[Assignment] = []
+    of_transports: list[Assignment] = []
+    others: list[Assignment] = []
+    for assignment in unknown:
+        near, likeness = nearest(assignment.name, known)
+        if assignment.name in names_elsewhere():
+            elsewhere.append(assignment)
+        elif transport_of(assignment.name) and likeness < CERTAIN:
+            of_transports.append(assignment)
+        elif near:
+            yield _misspelled(files, assignment, near, likeness)
+        else:
+            others.append(assignment)
+    if others:
+        is_one = len(others) == 1
+        noun = "unused parameter" if is_one else "unused parameters"
+        remedy = (
+            "remove it" if is_one else "remove them, unless another program reads them"
         )
+        what = f"{noun}: {_enumerated(others)}"
+        yield files.problem("PV003", what, others[0], remedy=remedy)
+    if elsewhere:
+        yield files.problem(
+            "PV003",
+            "parameters that this version of Postfix does not have:"
+            f" {_enumerated(elsewhere)}",
+            elsewhere[0],
+            severity="info",
+            remedy="none is needed: another version, or an add-on, has them",
+        )
+    if of_transports:
+        yield files.problem(
+            "PV003",
+            "parameters of transports that master.cf does not have:"
+            f" {_enumerated(of_transports)}",
+            of_transports[0],
+            severity="info",
+            remedy="none is needed, unless the name of a transport is misspelled",
+        )
+
+
+def _misspelled(
+    files: Files, assignment: Assignment, near: str, likeness: float
+) -> Problem:
+    name = assignment.name
     commands: Commands = ()
-    if likeness >= _CERTAIN and near not in files.assigned:
+    if likeness >= CERTAIN and near not in files.assigned:
         commands = (
-            *postconf(files, "-X", assignment.name),
+            *postconf(files, "-X", name),
             *postconf(files, "-e", f"{near} = {assignment.value}"),
         )
-    remedy = f"did you mean {near}?" if near else "remove it"
-    return _useless(
-        files, assignment, "PV003", "unused parameter", remedy, commands=commands
+    return files.problem(
+        "PV003",
+        f"unused parameter: {name}={assignment.value}",
+        assignment,
+        remedy=f"did you mean {near}?",
+        commands=commands,
     )
 
 
-def _nearest(name: str, known: set[str]) -> tuple[str, float]:
+def _enumerated(assignments: Sequence[Assignment]) -> str:
+    """Their names; the value, too, if there is only one."""
+    if len(assignments) == 1:
+        return f"{assignments[0].name}={assignments[0].value}"
+    shown = [one.name for one in assignments[:_MOST_SHOWN]]
+    more = len(assignments) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def nearest(name: str, known: set[str]) -> tuple[str, float]:
     """The known name most similar to a name, and its similarity; "" for none."""
     from difflib import SequenceMatcher, get_close_matches
 
@@ -138,21 +194,14 @@ def _installed_names(files: Files) -> set[str]:
     return {line.partition(" =")[0] for line in lines}
 
 
-def _useless(
-    files: Files,
-    assignment: Assignment,
-    code: str,
-    what: str,
-    remedy: str = "remove it",
-    *,
-    commands: Commands = (),
-) -> Problem:
-    """A warning about a line without effect, in the words of postconf(1)."""
-    name = assignment.name
-    if code == "PV004":
-        commands = postconf(files, "-X", name)
-    text = f"{what}: {name}={assignment.value}"
-    return files.problem(code, text, assignment, remedy=remedy, commands=commands)
+def _read_only(files: Files, assignment: Assignment) -> Problem:
+    return files.problem(
+        "PV004",
+        f"read-only parameter assignment: {assignment.name}={assignment.value}",
+        assignment,
+        remedy="remove it",
+        commands=postconf(files, "-X", assignment.name),
+    )
 
 
 def defaults() -> Mapping[str, str]:

@@ -36,15 +36,19 @@ VDA_PARAMETERS = frozenset(
 
 
 def check_vda_quota(files: Files) -> Iterator[Problem]:
-    """Parameters of the patch."""
-    for assignment in files.main_cf.assignments:
-        if assignment.name in VDA_PARAMETERS:
-            yield files.problem(
-                "PV011",
-                f"{assignment.name} belongs to the VDA quota patch, which neither"
-                " virtual(8) nor postvirt contains",
-                assignment,
-                remedy="remove it, and let the IMAP server (Dovecot: the quota plugin"
-                " and its policy service) or the file system enforce quotas",
-                commands=postconf(files, "-X", assignment.name),
-            )
+    """Parameters of the patch, all in one problem."""
+    found = [one for one in files.main_cf.assignments if one.name in VDA_PARAMETERS]
+    if not found:
+        return
+    names = dict.fromkeys([one.name for one in found])
+    belong = "belongs" if len(names) == 1 else "belong"
+    yield files.problem(
+        "PV011",
+        f"{', '.join(names)} {belong} to the VDA quota patch, which neither virtual(8)"
+        " nor postvirt contains",
+        found[0],
+        remedy=f"remove {'it' if len(names) == 1 else 'them'}, and let the IMAP server"
+        " (Dovecot: the quota plugin and its policy service) or the file system enforce"
+        " quotas",
+        commands=postconf(files, "-X", *names),
+    )

@@ -16,10 +16,16 @@ MISSPELLED = [
     ("smtpd_recipient_restriction", "did you mean smtpd_recipient_restrictions?"),
     ("virtual_xyzzy", "remove it"),
     ("xyzzy", "remove it"),
-    (
-        "dovecot_destination_recipient_limit",
-        "remove it; master.cf has no transport dovecot",
-    ),
+]
+# Of add-ons, other versions, and of transports that only other hosts have.
+OF_OTHERS = [
+    "dovecot_destination_recipient_limit",
+    "policyd-spf_time_limit",
+    "slow_destination_rate_delay",
+    "enable_server_options",
+    "mua_client_restrictions",
+    "smtp_connection_cache_reuse_limit",
+    "tls_dane_digest_agility",
 ]
 
 
@@ -49,6 +55,44 @@ def test_a_command_only_for_what_is_certain(installation: Installation) -> None:
 def test_a_name_that_cannot_be_set(name: str, installation: Installation) -> None:
     installation.set(**{name: "x"})
     assert problem(installation, "PV004").severity == "warning"
+
+
+def test_the_others_are_one_problem(installation: Installation) -> None:
+    """The names that look like a typing error are still told apart."""
+    names = [f"xyzzy{number}" for number in range(20)]
+    installation.set(virtual_uid_map="x", **dict.fromkeys(names, "x"))
+    texts = [one.text for one in problems_of(installation) if one.code == "PV003"]
+    listed = ", ".join(names[:12])
+    assert sorted(texts) == [
+        "unused parameter: virtual_uid_map=x",
+        f"unused parameters: {listed} and 8 more",
+    ]
+
+
+def test_names_of_others_are_notes(installation: Installation) -> None:
+    installation.set(**dict.fromkeys(OF_OTHERS, "x"))
+    found = [one for one in problems_of(installation) if one.code == "PV003"]
+    assert [one.severity for one in found] == ["info", "info"]
+    told = " ".join([one.text for one in found])
+    assert [name for name in OF_OTHERS if name not in told] == []
+
+
+def test_a_misspelled_name_of_a_transport(installation: Installation) -> None:
+    installation.set(vritual_destination_recipient_limit="1")
+    found = problem(installation, "PV003")
+    assert found.remedy == "did you mean virtual_destination_recipient_limit?"
+
+
+@pytest.mark.parametrize("parameter", ["proxy_read_maps", "proxy_write_maps"])
+def test_tables_that_nothing_uses_may_be_allowed(
+    parameter: str, installation: Installation
+) -> None:
+    """A name that looks like a typing error is told all the same."""
+    allowed = "$virtual_mailbox_limit_maps $my_maps $tls_trace_rate_limit"
+    installation.set(**{parameter: f"{allowed} $virtual_mailbx_maps"})
+    found = problem(installation, "PV007")
+    assert found.text == f"{parameter} refers to $virtual_mailbx_maps, which is not set"
+    assert found.remedy == "did you mean $virtual_mailbox_maps?"
 
 
 def test_what_is_no_mistake(installation: Installation) -> None:

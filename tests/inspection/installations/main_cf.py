@@ -60,6 +60,26 @@ def debian(it: Installation) -> None:
     )
 
 
+def how_to(it: Installation) -> None:
+    """What guides to PostfixAdmin, Dovecot, Amavis and Mailman tell people to write."""
+    it.set(
+        proxy_read_maps="$local_recipient_maps $mydestination $virtual_alias_maps"
+        " $virtual_alias_domains $virtual_mailbox_maps $virtual_mailbox_domains"
+        " $relay_recipient_maps $relay_domains $canonical_maps $sender_canonical_maps"
+        " $recipient_canonical_maps $relocated_maps $transport_maps $mynetworks"
+        " $virtual_mailbox_limit_maps $virtual_uid_maps $virtual_gid_maps"
+        " $sql_relay_maps",
+        dovecot_destination_recipient_limit="1",
+        mailman_destination_recipient_limit="1",
+        smtp_tls_loglevel_maps="",
+        mua_client_restrictions="permit_sasl_authenticated, reject",
+        **{
+            "smtp-amavis_destination_recipient_limit": "1",
+            "policyd-spf_time_limit": "3600",
+        },
+    )
+
+
 def routed(it: Installation) -> None:
     elsewhere(it)
     it.set(transport_maps="inline:{example.com=virtual:}")
@@ -89,6 +109,14 @@ BROKEN = (
         says=["unused parameter: virtual_frobnication=yes"],
     ),
     Broken(
+        "two unknown parameters",
+        "PV003",
+        lambda it: it.set(virtual_frobnication="yes", xyzzy="1"),
+        lambda it: it.set(virtual_frobnication=None, xyzzy=None),
+        severity="warning",
+        says=["unused parameters: virtual_frobnication, xyzzy"],
+    ),
+    Broken(
         "a parameter that Postfix sets",
         "PV004",
         lambda it: it.set(process_name="postvirt"),
@@ -111,6 +139,14 @@ BROKEN = (
         lambda it: it.set(virtual_mailbox_base=str(it.mail)),
         severity="warning",
         says=["virtual_mailbox_base refers to $vritual_root"],
+    ),
+    Broken(
+        "a misspelled name among the tables of proxymap",
+        "PV007",
+        lambda it: it.set(proxy_read_maps="$virtual_mailbx_maps $virtual_alias_maps"),
+        lambda it: it.set(proxy_read_maps="$virtual_mailbox_maps $virtual_alias_maps"),
+        severity="warning",
+        says=["did you mean $virtual_mailbox_maps?"],
     ),
     Broken(
         "a dollar sign that main.cf takes",
@@ -159,7 +195,7 @@ BROKEN = (
             virtual_maildir_limit_message="Sorry, the mailbox is full.",
         ),
         severity="warning",
-        says=["VDA quota patch"],
+        says=["virtual_maildir_limit_message belong to the VDA quota patch"],
         needs="postfix",
     ),
     Broken(
@@ -189,6 +225,7 @@ BROKEN = (
 
 SOUND = (
     Sound("what Debian's main.cf has", debian, silent=["PV009", "PV014"]),
+    Sound("what guides tell people to write", how_to, silent=["PV007", "PV011"]),
     Sound("a transport table that leads back", routed, silent=["PV012"]),
     Sound("a service without an entry", service_of_its_own, silent=["PV013", "PV306"]),
     Sound(
