@@ -10,7 +10,7 @@ Raises: nothing; the result holds every problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from postvirt.config.expansion import expand
@@ -30,12 +30,14 @@ class Evaluated(NamedTuple):
     texts      those of all parameters, set or default, unexpanded
     problems   in the order in which Postfix finds them, each with at least one mistake
     shared_parameters_sound   nothing is wrong in what every Postfix program reads
+    stand_ins  the defaults of parameters whose values cannot be used
     """
 
     values: dict[str, Value]
     texts: Mapping[str, str]
     problems: tuple[ConfigError, ...]
     shared_parameters_sound: bool
+    stand_ins: Mapping[str, Value]
 
 
 def evaluate(
@@ -57,24 +59,55 @@ def evaluate(
     known = dict(assigned)
     values: dict[str, Value] = {}
     problems: list[ConfigError] = []
+    rows: dict[str, Parameter] = {}
     shared_parameters_sound = False
     for step in reading_order():
         if isinstance(step, Parameter):
             own = compiled_in.get(step.name)
             row = step if own is None else step._replace(default=own)
+            rows[row.name] = row
             try:
-                values[step.name] = _value(row, known, fixed, values, hostname)
+                values[row.name] = _value(row, known, fixed, values, hostname)
             except ConfigError as error:
                 problems.append(error)
             except ValueError as error:
-                problems.append(ConfigError.of_value(step.name, str(error)))
+                problems.append(ConfigError.of_value(row.name, str(error)))
         elif step is Mark.MYORIGIN_FILE:
             problems += _origin_from_file(values, read_origin)
         elif step is Mark.SHARED_END:
             shared_parameters_sound = not problems
         else:
             problems += _checked(step, values)
-    return Evaluated(values, known, tuple(problems), shared_parameters_sound)
+    refused = {one.parameter for problem in problems for one in problem.mistakes}
+    bad = [row for name, row in rows.items() if name in refused or name not in values]
+    stand_ins = _stand_ins(bad, known, values, hostname) if bad else {}
+    return Evaluated(values, known, tuple(problems), shared_parameters_sound, stand_ins)
+
+
+def _stand_ins(
+    bad: Iterable[Parameter],
+    known: Mapping[str, str],
+    values: Mapping[str, Value],
+    hostname: str,
+) -> dict[str, Value]:
+    """The defaults of parameters; one that refers to a bad value is empty or 0."""
+    texts = dict(known)
+    found: dict[str, Value] = {}
+    for row in bad:
+        texts.pop(row.name, None)
+    for row in bad:
+        try:
+            text = expand(_default(row, texts, values, hostname), texts.get, row.name)
+        except ConfigError:
+            text = ""
+        texts[row.name] = text
+        # A default may be empty though a value must not.
+        without_minimum = row._replace(minimum=0)
+        try:
+            found[row.name] = convert(without_minimum, text, default_unit(row.default))
+        except ValueError:
+            found[row.name] = row.kind != "boolean" and row.minimum
+    return found
 
 
 def _value(

@@ -105,16 +105,20 @@ class LoadError(ConfigError):
 
 
 class Checked(NamedTuple):
-    """The settings, None when a problem is an error, and every problem.
+    """The settings, and every problem.
 
-    places   where the values come from, to report further problems
-    texts    as in Loaded
+    settings   None when main.cf cannot be read
+    places     where the values come from, to report further problems
+    texts      as in Loaded
+    defaulted  the parameters whose values cannot be used: the settings have their
+               defaults, which no process would run with
     """
 
     settings: Settings | None
     problems: tuple[ConfigError, ...]
     places: Places
     texts: Texts
+    defaulted: frozenset[str] = frozenset()
 
 
 def load(
@@ -182,9 +186,14 @@ def check(
             for problem in _causes(evaluated.problems, assigned)
         ),
     ]
-    is_usable = all(problem.severity == "warning" for problem in problems)
-    settings = _settings(evaluated) if is_usable else None
-    return Checked(settings, tuple(problems), places, Texts(evaluated.texts))
+    evaluated.values.update(evaluated.stand_ins)
+    return Checked(
+        _settings(evaluated),
+        tuple(problems),
+        places,
+        Texts(evaluated.texts),
+        frozenset(evaluated.stand_ins),
+    )
 
 
 def parse_override(option: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ Raises: nothing; problems are the result.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postvirt.config import load
 from postvirt.config.config_files import directory_of
@@ -124,33 +124,37 @@ class _Inspection:
     def problems(
         self, processes: Sequence[AgentProcess], checks: _Checks
     ) -> Iterator[Problem]:
-        """Read the settings of the processes, then ask all checks."""
+        """Read the settings of the processes, then ask all checks.
+
+        A value that cannot be used hides nothing else: the checks use its default, and
+        what they find wrong with that is not reported.
+        """
         checked = [self._read(process) for process in processes]
         files = self._files(checked[0])
         of_files = []
         if files is not None:
             of_files = [one for check in checks.of_files for one in check(files)]
-        yield from of_files
         is_endless = any(one.code == "PV008" for one in of_files)
-        for read in checked:
-            for error in read.problems:
-                # PV008 has named all of the circle, not only where it began.
-                if not (
-                    is_endless and any(TOO_DEEP in text for text in error.warnings)
-                ):
-                    yield _of_error(error, self._files(read))
+        # PV008 has named all of the circle, not only where it began.
+        unusable = [
+            _of_error(error, self._files(read), read)
+            for read in checked
+            for error in read.problems
+            if not (is_endless and any(TOO_DEEP in text for text in error.warnings))
+        ]
+        told = {(one.text, one.origin) for one in unusable}
+        yield from (one for one in of_files if (one.text, one.origin) not in told)
+        yield from unusable
         subjects = self._subjects(processes, checked)
         for subject in subjects:
-            for check in checks.as_root:
-                yield from check(subject)
+            yield from _found(subject, checks.as_root)
         try:
             _become_mail_owner(subjects)
         except ConfigError as error:
             yield Problem.of("PV002", error)
             return
         for subject in subjects:
-            for check in checks.as_mail_owner:
-                yield from check(subject)
+            yield from _found(subject, checks.as_mail_owner)
 
     def _read(self, process: AgentProcess) -> Checked:
         return load.check(
@@ -172,7 +176,7 @@ class _Inspection:
     def _subjects(
         self, processes: Sequence[AgentProcess], checked: Sequence[Checked]
     ) -> list[Subject]:
-        """The processes whose settings can be used."""
+        """The processes, unless main.cf cannot be read."""
         subjects: list[Subject] = []
         for process, one in zip(processes, checked, strict=True):
             if one.settings is not None:
@@ -190,6 +194,14 @@ class _Inspection:
         return subjects
 
 
+def _found(subject: Subject, checks: Sequence[Check]) -> Iterator[Problem]:
+    """What the checks find wrong with the values that can be used."""
+    for check in checks:
+        for one in check(subject):
+            if one.parameter not in subject.checked.defaulted:
+                yield one
+
+
 def _become_mail_owner(subjects: Sequence[Subject]) -> None:
     """Import what the tables need, then drop root's rights."""
     for subject in subjects:
@@ -199,11 +211,12 @@ def _become_mail_owner(subjects: Sequence[Subject]) -> None:
         settle_as_mail_owner(subjects[0].settings)
 
 
-def _of_error(error: ConfigError, files: Files | None) -> Problem:
+def _of_error(error: ConfigError, files: Files | None, read: Checked) -> Problem:
     """The problem for a mistake that the daemon's own reading found."""
     if error.severity == "error":
         is_unread = bool(error.origin.file) and not error.origin.line
-        return Problem.of("PV001" if is_unread else "PV002", error)
+        problem = Problem.of("PV001" if is_unread else "PV002", error)
+        return replace(problem, remedy=_with_assumption(error, read))
     if files is None:
         return Problem.of("PV006", error)
     found = files.main_cf.assignments
@@ -217,6 +230,20 @@ def _of_error(error: ConfigError, files: Files | None) -> Problem:
             command = postconf(files, "-e", f"{one.name} = {value}")
             return Problem.of("PV005", error, parameter=one.name, commands=command)
     return Problem.of("PV006", error)
+
+
+def _with_assumption(error: ConfigError, read: Checked) -> str:
+    """The remedy, and what the other checks go by until it is applied."""
+    names = {one.parameter for one in error.mistakes} & read.defaulted
+    parts = [error.remedy] if error.remedy else []
+    for name in sorted(names):
+        value = getattr(read.settings, name, "")
+        shown = ("no", "yes")[value] if isinstance(value, bool) else value
+        if shown == "":
+            parts.append(f"what depends on {name} was not checked")
+        else:
+            parts.append(f"the other checks use its default, {name} = {shown}")
+    return "; ".join(parts)
 
 
 def _distinct(problems: Iterator[Problem] | Sequence[Problem]) -> list[Problem]:

@@ -55,8 +55,9 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A process whose settings can be used.
+    """A process and its settings.
 
+    Where a value cannot be used they have its default (`checked.defaulted`).
     master_cf is None when there is no such file, or it does not matter. earlier
     contains the settings of the processes before this one.
     """

@@ -185,7 +185,6 @@ def test_check_finds_every_problem_with_its_place(main_cf):
     )
     checked = check(directory, process_name="virtual", service_name="name")
     found = [(p.severity, p.origin.line, p.origin.column) for p in checked.problems]
-    assert checked.settings is None
     assert sorted(found) == [
         ("error", 2, 22),
         ("error", 4, 9),
@@ -193,6 +192,45 @@ def test_check_finds_every_problem_with_its_place(main_cf):
         ("error", 7, 26),
         ("warning", 9, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "default"),
+    [
+        ("virtual_minimum_uid = abc\n", "virtual_minimum_uid", 100),
+        ("virtual_minimum_uid = ${\n", "virtual_minimum_uid", 100),
+        ("bad = ${\nmail_owner = $bad\n", "mail_owner", "postfix"),
+        ("a = $b\nb = $a\nmail_owner = $a\n", "mail_owner", "postfix"),
+        ("virtual_alias_maps = ${\n", "virtual_alias_domains", ""),
+        ("smtputf8_enable = maybe\n", "smtputf8_enable", True),
+        ("syslog_facility = none\n", "syslog_facility", "mail"),
+        ("myorigin = /nonexistent\n", "myorigin", "host.example.org"),
+        (
+            "default_destination_concurrency_limit = abc\n",
+            "virtual_destination_concurrency_limit",
+            20,
+        ),
+    ],
+)
+def test_check_uses_the_default_of_a_value_that_cannot_be_used(
+    main_cf, text, name, default
+):
+    known = f"{BASE}compatibility_level = 3.6\nmyhostname = host.example.org\n"
+    directory = main_cf(known + text)
+    checked = check(directory, process_name="virtual", service_name="name")
+    assert name in checked.defaulted
+    assert checked.settings is not None
+    assert getattr(checked.settings, name) == default
+    assert checked.settings.virtual_mailbox_base == "/v"
+    with pytest.raises(LoadError):
+        load(directory, process_name="virtual", service_name="name")
+
+
+def test_check_has_an_empty_base_for_none(main_cf):
+    checked = check(main_cf(""), process_name="virtual", service_name="name")
+    assert checked.settings is not None
+    assert checked.settings.virtual_mailbox_base == ""
+    assert "virtual_mailbox_base" in checked.defaulted
 
 
 def test_a_mistake_is_reported_once_however_often_it_is_used(main_cf):

@@ -81,6 +81,8 @@ def _directories(subject: Subject) -> Iterator[Problem]:
                 item=one,
                 remedy=f"create it, or correct {name}",
             )
+    if "virtual_mailbox_base" in subject.checked.defaulted:
+        return
     base = os.path.realpath(subject.settings.virtual_mailbox_base)
     if not any(is_below(base, os.path.realpath(one)) for one in directories):
         yield subject.problem(

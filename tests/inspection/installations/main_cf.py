@@ -32,6 +32,11 @@ def overridden(it: Installation) -> None:
     it.set(virtual_minimum_uid="200")
 
 
+def with_a_hidden_mistake(it: Installation) -> None:
+    it.set(virtual_minimum_uid="abc")
+    it.mailboxes({"bob@example.com": "missing/bob"})
+
+
 def debian(it: Installation) -> None:
     """What a fresh Debian has, with virtual mailboxes on top."""
     it.master_cf(
@@ -162,6 +167,37 @@ BROKEN = (
         lambda it: it.set(smtpd_banner="${myhostname ESMTP"),
         lambda it: it.set(smtpd_banner="${myhostname} ESMTP"),
         says=["truncated macro reference"],
+    ),
+    Broken(
+        "a number that is none",
+        "PV002",
+        lambda it: it.set(virtual_minimum_uid="abc"),
+        lambda it: it.set(virtual_minimum_uid="100"),
+        says=["the other checks use its default, virtual_minimum_uid = 100"],
+    ),
+    Broken(
+        "a mistake beside a number that is none",
+        "PV204",
+        with_a_hidden_mistake,
+    ),
+    Broken(
+        "no virtual_mailbox_base",
+        "PV002",
+        lambda it: it.set(virtual_mailbox_base=""),
+        lambda it: it.set(virtual_mailbox_base=str(it.mail)),
+        says=["what depends on virtual_mailbox_base was not checked"],
+    ),
+    Broken(
+        "a mistake beside a missing virtual_mailbox_base",
+        "PV303",
+        lambda it: it.set(
+            virtual_mailbox_base="",
+            mydestination="example.com",
+            virtual_mailbox_domains="example.org",
+        ),
+        lambda it: it.set(
+            virtual_mailbox_domains="example.com", mydestination="localhost"
+        ),
     ),
     Broken(
         "values that refer to each other",
