@@ -39,7 +39,7 @@ def join(raw: str) -> str:
     if "\n" not in raw:
         return raw
     first, *rest = raw.split("\n")
-    return first + "".join([line for line in rest if _continues(line)])
+    return first + "".join([line for line in rest if continues(line)])
 
 
 def position(raw: str, offset: int) -> int:
@@ -47,7 +47,7 @@ def position(raw: str, offset: int) -> int:
     left = offset
     begin = end = 0
     for number, line in enumerate(raw.split("\n")):
-        if number == 0 or _continues(line):
+        if number == 0 or continues(line):
             if left < len(line):
                 return begin + left
             left -= len(line)
@@ -56,7 +56,7 @@ def position(raw: str, offset: int) -> int:
     return end
 
 
-def _continues(line: str) -> bool:
+def continues(line: str) -> bool:
     """Whether a line after the first adds to the logical line."""
     rest = line.lstrip(SPACE)
     return bool(rest) and not rest.startswith("#")

@@ -21,6 +21,7 @@ from postvirt.delivery.settling import settle_as_mail_owner
 from postvirt.delivery.table_setup import prepare
 from postvirt.errors import ConfigError
 from postvirt.inspection.commands import postconf
+from postvirt.inspection.consequences import without_consequences
 from postvirt.inspection.mailboxes.base import check_mailbox_base
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.master_entries import check_privileged
@@ -80,7 +81,8 @@ def inspect(
         inspection.processes() or [_without_entry(service_name, service_name)],
         _Checks(OF_FILES, AS_ROOT, AS_MAIL_OWNER),
     )
-    return _distinct([*(Problem.of("PV010", one) for one in mistakes), *problems])
+    found = _distinct([*(Problem.of("PV010", one) for one in mistakes), *problems])
+    return without_consequences(found)
 
 
 def inspect_process(

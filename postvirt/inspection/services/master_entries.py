@@ -72,7 +72,8 @@ def check_arguments(subject: Subject) -> Iterator[Problem]:
     except ConfigError as error:
         complaint = error.text
     else:
-        if not options.arguments:
+        # PV015 reports a comment at the end.
+        if not options.arguments or options.arguments[0].startswith("#"):
             return
         complaint = f"unexpected command-line argument: {options.arguments[0]}"
     yield subject.entry_problem(

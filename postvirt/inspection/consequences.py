@@ -1,0 +1,46 @@
+"""Problems that only follow from another one.
+
+What a comment behind a value does to the value, or a byte order mark to a line, is
+found by other checks, too: each of them sees something else that is wrong. One problem
+with its remedy says more than all of these.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from postvirt.inspection.problem import Problem
+
+_CAUSES = ("PV015", "PV016")
+
+
+def without_consequences(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems that remain; one that other errors follow from is an error."""
+    causes = [one for one in problems if one.code in _CAUSES]
+    return list(_remaining(problems, causes)) if causes else list(problems)
+
+
+def _remaining(
+    problems: Sequence[Problem], causes: Sequence[Problem]
+) -> Iterator[Problem]:
+    for problem in problems:
+        if problem.code in _CAUSES:
+            follow = [one for one in problems if _follows(one, problem)]
+            is_error = any(one.severity == "error" for one in follow)
+            yield replace(problem, severity="error") if is_error else problem
+        elif not any(_follows(problem, cause) for cause in causes):
+            yield problem
+
+
+def _follows(problem: Problem, cause: Problem) -> bool:
+    """Whether it is about the same text.
+
+    A value that cannot be used is reported where it begins.
+    """
+    here, there = problem.origin, cause.origin
+    if problem.code in _CAUSES or (here.file, here.line) != (there.file, there.line):
+        return False
+    return problem.code == "PV002" or here.column >= there.column
