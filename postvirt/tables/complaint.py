@@ -27,6 +27,8 @@ class Kind(Enum):
     MISSING_INDEX      the index file does not exist
     MISSING_FILE       another file does not exist
     STALE_INDEX        the index file is older than its source
+    EDITED             the same, but the source has just been edited, or so it says:
+                       postmap(1) may be about to run, and the log says nothing
     PARAMETER          a parameter of the table is ignored, or probably wrong
     LINE               a line of a file, or a part of it, is ignored
     DUPLICATE          a key that occurs twice
@@ -41,6 +43,7 @@ class Kind(Enum):
     MISSING_INDEX = auto()
     MISSING_FILE = auto()
     STALE_INDEX = auto()
+    EDITED = auto()
     PARAMETER = auto()
     LINE = auto()
     DUPLICATE = auto()
@@ -101,7 +104,9 @@ def missing_or_unusable(
 
 
 def log_complaint(complaint: Complaint) -> None:
-    """Write the line to the log."""
+    """Write the line to the log, if virtual(8) does."""
+    if complaint.kind is Kind.EDITED:
+        return
     if complaint.severity == "warning":
         log.warning(complaint.log_line)
     else:

@@ -9,11 +9,12 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from postvirt.inspection.command import Commands
-from postvirt.inspection.commands import postmap
+from postvirt.inspection.commands import PostfixInstance, postmap, set_date
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import BERKELEY, DATABASES, Listed
@@ -63,11 +64,10 @@ def _meaning(  # noqa: C901 (one case each)
             is_database = listed.type in DATABASES
             remedy = "" if is_database else f"create {complaint.file}"
             return _Meaning("PV104", "error", remedy)
-        case Kind.STALE_INDEX:
-            commands = postmap(subject.settings, listed.table)
-            return _Meaning(
-                "PV107", "warning", "make the index again with postmap", commands
-            )
+        case Kind.STALE_INDEX | Kind.EDITED:
+            source = os.path.splitext(complaint.file)[0]
+            remedy, commands = index_again(subject.settings, listed.table, source)
+            return _Meaning("PV107", "warning", remedy, commands)
         case Kind.UNSUPPORTED_TYPE:
             return _Meaning("PV108", "error", _driver(listed))
         case Kind.SUBSTITUTION:
@@ -106,6 +106,24 @@ def _how_to_make(subject: Subject, listed: Listed, index: str) -> tuple[str, Com
         if other != suffix and os.path.exists(path + other):
             remedy += f"; or use {path}{other}, as {other_type}:{path}"
     return remedy, commands
+
+
+def index_again(of: PostfixInstance, table: str, source: str) -> tuple[str, Commands]:
+    """The remedy and the commands for an index file that is older than its source."""
+    remedy = "make the index again with postmap"
+    commands = postmap(of, table)
+    try:
+        edited = os.path.getmtime(source)
+    except OSError:
+        return remedy, commands
+    if edited <= time.time():
+        return remedy, commands
+    date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(edited))
+    why = f"the date of {source} is in the future ({date})"
+    return (
+        f"{why}: set it with touch, then {remedy}",
+        (*set_date(source), *commands) if commands else (),
+    )
 
 
 def _driver(listed: Listed) -> str:

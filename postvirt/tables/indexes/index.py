@@ -134,12 +134,11 @@ def warn_if_older(
 ) -> None:
     """Complain if postmap has not been run; a missing source does not matter."""
     try:
-        written = os.stat(wire(source)).st_mtime
+        edited = os.stat(wire(source)).st_mtime
     except OSError:
         return
-    if (
-        int(written) > int(os.fstat(index_fd).st_mtime)
-        and written < time.time() - GRACE_SECONDS
-    ):
+    if int(edited) > int(os.fstat(index_fd).st_mtime):
+        is_new = edited >= time.time() - GRACE_SECONDS
+        kind = Kind.EDITED if is_new else Kind.STALE_INDEX
         text = f"database {index} is older than source file {source}"
-        context.complain(Complaint(Kind.STALE_INDEX, text, file=index))
+        context.complain(Complaint(kind, text, file=index))

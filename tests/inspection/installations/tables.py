@@ -50,11 +50,16 @@ def with_another_index(it: Installation) -> None:
     it.set(virtual_mailbox_maps=f"hash:{it.etc}/mailboxes")
 
 
-def out_of_date(it: Installation) -> None:
-    it.mailboxes(BOB, kind="hash")
-    now = time.time()
-    os.utime(it.etc / "mailboxes", (now - 1000, now - 1000))
-    os.utime(it.etc / "mailboxes.db", (now - 2000, now - 2000))
+def edited(ago: float, *, indexed: float) -> Change:
+    """A text that was edited and an index that was made so many seconds ago."""
+
+    def change(it: Installation) -> None:
+        it.mailboxes(BOB, kind="hash")
+        now = time.time()
+        os.utime(it.etc / "mailboxes", (now - ago, now - ago))
+        os.utime(it.etc / "mailboxes.db", (now - indexed, now - indexed))
+
+    return change
 
 
 def kerberos(cache: str) -> Change:
@@ -291,8 +296,23 @@ BROKEN = (
     Broken(
         "an index that is out of date",
         "PV107",
-        out_of_date,
+        edited(1000, indexed=2000),
         severity="warning",
+        needs="postfix",
+    ),
+    Broken(
+        "an index whose text has just been edited",
+        "PV107",
+        edited(0, indexed=10),
+        severity="warning",
+        needs="postfix",
+    ),
+    Broken(
+        "a text from the future",
+        "PV107",
+        edited(-100_000, indexed=0),
+        severity="warning",
+        says=["in the future", "touch"],
         needs="postfix",
     ),
     Broken(
@@ -452,6 +472,12 @@ SOUND = (
         "an index whose text has capitals",
         lambda it: it.mailboxes({"Bob@Example.COM": "example.com/bob/"}, kind="hash"),
         needs="postfix",
+    ),
+    Sound(
+        "an index of the same moment",
+        edited(5, indexed=5),
+        needs="postfix",
+        silent=["PV107"],
     ),
     Sound("an lmdb table", lambda it: it.mailboxes(BOB, kind="lmdb"), needs="postfix"),
     Sound("a database that answers", database),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,7 @@ MEANINGS: dict[Kind, tuple[str, Severity]] = {
     Kind.MISSING_INDEX: ("PV104", "error"),
     Kind.MISSING_FILE: ("PV104", "error"),
     Kind.STALE_INDEX: ("PV107", "warning"),
+    Kind.EDITED: ("PV107", "warning"),
     Kind.PARAMETER: ("PV102", "warning"),
     Kind.LINE: ("PV102", "warning"),
     Kind.DUPLICATE: ("PV114", "error"),
@@ -60,14 +62,20 @@ def test_a_line_is_shown_where_it_is_but_not_that_of_a_database(
         assert found.origin == Origin(str(path), 2, source, 0 if source else -1)
 
 
-def _stale(installation: Installation) -> str:
-    path = installation.etc / "stale"
-    path.write_text("a b\n")
-    index = path.with_suffix(".cdb")
-    index.write_bytes(bytes(2048))
-    for file, seconds in ((path, 2000), (index, 1000)):
-        os.utime(file, (seconds, seconds))
-    return f"cdb:{path}"
+def _edited(since: float) -> Callable[[Installation], str]:
+    """A source that was edited so many seconds ago, and its index from before that."""
+
+    def write(installation: Installation) -> str:
+        path = installation.etc / "stale"
+        path.write_text("a b\n")
+        index = path.with_suffix(".cdb")
+        index.write_bytes(bytes(2048))
+        now = time.time()
+        for file, seconds in ((path, since), (index, since + 1000)):
+            os.utime(file, (now - seconds, now - seconds))
+        return f"cdb:{path}"
+
+    return write
 
 
 def _text(type_: str, content: str) -> Callable[[Installation], str]:
@@ -89,7 +97,9 @@ def _text(type_: str, content: str) -> Callable[[Installation], str]:
         (Kind.MISSING_FILE, lambda _: "regexp:/none"),
         (Kind.MISSING_FILE, lambda _: "sqlite:/none"),
         (Kind.MISSING_FILE, _text("sqlite", "dbpath = /none\nquery = x\n")),
-        (Kind.STALE_INDEX, _stale),
+        (Kind.STALE_INDEX, _edited(2000)),
+        (Kind.EDITED, _edited(10)),
+        (Kind.EDITED, _edited(-10_000)),
         (Kind.PARAMETER, _text("sqlite", "a = b\na = c\ndbpath = /none\nquery = x\n")),
         (Kind.LINE, _text("texthash", " continues nothing\n")),
         (Kind.LINE, _text("texthash", '"a b\n')),
@@ -147,3 +157,13 @@ def test_an_error_that_must_be_raised_is_the_same_value() -> None:
     complaint = error.value.complaint
     assert complaint.kind is Kind.MISSING_FILE
     assert complaint.log_line == str(error.value)
+
+
+def test_the_log_waits_for_postmap(installation: Installation) -> None:
+    """virtual(8) says nothing about an index whose source has just been edited."""
+    logged: list[bytes] = []
+    with log.diverted(lambda _, line: logged.append(line)):
+        opener().open(_edited(10)(installation), TableOptions()).close()
+        assert logged == []
+        opener().open(_edited(200)(installation), TableOptions()).close()
+        assert len(logged) == 1
