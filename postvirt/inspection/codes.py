@@ -62,6 +62,11 @@ CODES = {
     "PV215": "mail for one of the owners is deferred, or the other cannot read it",
     "PV216": "mail is deferred for recipients whose lookup fails",
     "PV217": "mail is deferred for an owner who does not exist in this container",
+    "PV218": "a value is a path to its last character, so mail goes where no one reads"
+    " it",
+    "PV219": "virtual_mailbox_base is part of every path, so mail goes elsewhere",
+    "PV220": "mail goes to a file with the name of what was not meant as a path",
+    "PV221": "a program that reads a maildir does not find mail in an mbox file",
     "PV301": "a domain must be in one class only; the first list that contains it wins",
     "PV302": "mail for a domain in no list never reaches the delivery agent",
     "PV303": "mail for a domain in another list never reaches the delivery agent",

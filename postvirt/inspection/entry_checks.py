@@ -24,6 +24,7 @@ from postvirt.inspection.mailboxes.lock_methods import Locks
 from postvirt.inspection.mailboxes.owners import Owners
 from postvirt.inspection.mailboxes.reach import Reach
 from postvirt.inspection.mailboxes.sharing import Sharing
+from postvirt.inspection.mailboxes.values import Values
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Owner
@@ -73,7 +74,10 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
     ]
     if not _is_any_unavailable(subject, resolver, names.values()):
         checks += _mailbox_checks(
-            subject, _only_owner(resolver), every_entry_shown=every_entry_shown
+            subject,
+            resolver,
+            _only_owner(resolver),
+            every_entry_shown=every_entry_shown,
         )
     reader = EntryReader(resolver, checks, subject.extent.progress)
     problems: list[Problem] = []
@@ -102,16 +106,23 @@ def _sample(
 
 
 def _mailbox_checks(
-    subject: Subject, owner: Owner | None, *, every_entry_shown: bool
+    subject: Subject,
+    resolver: Resolver,
+    owner: Owner | None,
+    *,
+    every_entry_shown: bool,
 ) -> Iterator[EntryCheck]:
     """The checks of mailboxes; owner is the only one that there is, if so."""
     yield Owners(subject)
     if "virtual_mailbox_base" in subject.checked.defaulted:
         return
-    yield Reach(subject, owner, every_entry_shown=every_entry_shown)
-    yield Locks(subject)
+    of_paths: list[EntryCheck] = [
+        Reach(subject, owner, every_entry_shown=every_entry_shown),
+        Locks(subject),
+    ]
     if owner is None:
-        yield Sharing(subject)
+        of_paths.append(Sharing(subject))
+    yield Values(subject, resolver.resolve, of_paths)
 
 
 def _read(

@@ -109,6 +109,9 @@ _PLAIN = (
     *_each(
         b"-rf", b"*", b"%s%n", b"$HOME", b"a\\b", b'"q"', b"'q'", b"a:b", b"#", b"a,b"
     ),
+    *_each(
+        b"c/   # c", b"= e", b"mbox:f", b"|/bin/g", b"/dev/null", b"%{h}", b"i@j.org"
+    ),
 )
 _SPECIAL = (
     *_each(

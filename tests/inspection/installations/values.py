@@ -1,0 +1,302 @@
+"""Values of virtual_mailbox_maps that are not the paths that were meant."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tests.harness.installations import Broken, Change, Installation, Sound
+
+BOB, ANN = "bob@example.com", "ann@example.com"
+SOUND_TABLE = {BOB: "example.com/bob/"}
+
+
+def with_value(value: str, recipient: str = BOB) -> Change:
+    """One mailbox, whose path is this value; {mail} is virtual_mailbox_base."""
+    return lambda it: it.mailboxes({recipient: value.replace("{mail}", str(it.mail))})
+
+
+def with_path(it: Installation) -> None:
+    it.mailboxes(SOUND_TABLE)
+
+
+def in_sql(*rows: tuple[str, str], query: str = "") -> Change:
+    """A database, which keeps values as they are."""
+
+    def change(it: Installation) -> None:
+        path = it.etc / "users.sqlite"
+        path.unlink(missing_ok=True)
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE users (address TEXT, maildir TEXT)")
+            database.executemany("INSERT INTO users VALUES (?, ?)", rows)
+        database.close()
+        sql = query or "SELECT maildir FROM users WHERE address = '%s'"
+        table = it.etc / "users.cf"
+        table.write_text(f"dbpath = {path}\nquery = {sql}\n")
+        for one in (path, table):
+            one.chmod(0o644)
+        it.set(virtual_mailbox_maps=f"sqlite:{table}")
+
+    return change
+
+
+def below(base: str, value: str) -> Change:
+    """A base below the usual one, with a mailbox in it."""
+
+    def change(it: Installation) -> None:
+        it.directory(f"{base}/example.com/bob/new", mode=0o700)
+        it.set(virtual_mailbox_base=str(it.mail / base))
+        it.mailboxes({BOB: value})
+
+    return change
+
+
+def with_directory(value: str, recipient: str = BOB) -> Change:
+    """A maildir where mail is read, and another path in the table."""
+
+    def change(it: Installation) -> None:
+        it.directory("example.com/bob/new", mode=0o700)
+        it.mailboxes({recipient: value})
+
+    return change
+
+
+def to_another(it: Installation) -> None:
+    it.mailboxes({BOB: "ann@example.com", ANN: "example.com/ann/"})
+
+
+def broken(
+    name: str,
+    code: str,
+    breaks: Change,
+    *says: str,
+    mends: Change = with_path,
+    warning: bool = False,
+) -> Broken:
+    return Broken(name, code, breaks, mends, "warning" if warning else "error", says)
+
+
+BROKEN = (
+    broken(
+        "a comment behind a value",
+        "PV218",
+        with_value("example.com/bob/   # Bob"),
+        "a comment behind a value is part of the path",
+        'mail for 1 recipient (bob@example.com) goes to "{root}/mail/example.com/bob/ ',
+    ),
+    broken("a name behind a value", "PV218", with_value("example.com/bob/ Bob Smith")),
+    broken(
+        "an equals sign between key and value",
+        "PV218",
+        with_value("= example.com/bob/"),
+        "write only white space between key and value",
+    ),
+    broken("quotes around a value", "PV218", with_value('"example.com/bob/"')),
+    broken("placeholders of Dovecot", "PV218", with_value("%d/%n/", "@example.com")),
+    broken("long placeholders", "PV218", with_value("%{domain}/%{user | lower}/")),
+    broken("the home directory", "PV218", with_value("~/Maildir/"), "neither ~ nor"),
+    broken("a variable", "PV218", with_value("$HOME/Maildir/")),
+    broken(
+        "a format of Dovecot",
+        "PV218",
+        with_value("maildir:{mail}/example.com/bob/"),
+        "write the path alone; a slash at its end means a maildir",
+    ),
+    broken("a transport as a value", "PV218", with_value("lmtp:unix:private/lmtp")),
+    broken("a command as a value", "PV218", with_value("|/usr/bin/procmail")),
+    broken("no mailbox at all", "PV218", with_value("/dev/null"), "the value discard:"),
+    broken(
+        "a blank at the end of a column",
+        "PV218",
+        in_sql(("postmaster@example.com", "example.com/bob/ ")),
+        "white space at the beginning or end of a value",
+        mends=in_sql(("postmaster@example.com", "example.com/bob/")),
+    ),
+    broken(
+        "a carriage return in a column",
+        "PV218",
+        in_sql(("postmaster@example.com", "example.com/bob/\r")),
+        "DOS line ends",
+        mends=in_sql(("postmaster@example.com", "example.com/bob/")),
+    ),
+    broken(
+        "several rows for one address",
+        "PV218",
+        in_sql(
+            ("postmaster@example.com", "example.com/bob/"),
+            ("postmaster@example.com", "example.com/ann/"),
+        ),
+        "several values of a key are one path",
+        mends=in_sql(("postmaster@example.com", "example.com/bob/")),
+    ),
+    broken(
+        "the base twice",
+        "PV219",
+        with_value("{mail}/example.com/bob/"),
+        'goes to "{root}/mail/{root}/mail/example.com/bob/"',
+        "write the values without {root}/mail",
+        warning=True,
+    ),
+    broken(
+        "the base twice without its first slash",
+        "PV219",
+        lambda it: it.mailboxes({BOB: f"{str(it.mail)[1:]}/example.com/bob/"}),
+        "write the values without {root}/mail",
+        warning=True,
+    ),
+    broken(
+        "the last part of the base twice",
+        "PV219",
+        below("vhosts", "vhosts/example.com/bob/"),
+        "write the values without vhosts/",
+        warning=True,
+    ),
+    broken(
+        "whole paths",
+        "PV219",
+        with_value("/var/spool/example.com/bob/"),
+        "values that begin with /var, too",
+        warning=True,
+    ),
+    broken(
+        "whole paths that are to stay",
+        "PV219",
+        with_value("{mail}/example.com/bob/"),
+        mends=lambda it: it.set(virtual_mailbox_base="/"),
+        warning=True,
+    ),
+    broken(
+        "a list of recipients",
+        "PV220",
+        lambda it: it.mailboxes({BOB: "OK", ANN: "OK"}),
+        'mail for 2 recipients (bob@example.com, ann@example.com) goes to "{root}/mail',
+        'OK"',
+    ),
+    broken(
+        "a query for the existence of a user",
+        "PV220",
+        in_sql(
+            ("postmaster@example.com", "example.com/bob/"),
+            query="SELECT 1 FROM users WHERE address = '%s'",
+        ),
+        '"1" is taken for a path',
+        mends=in_sql(("postmaster@example.com", "example.com/bob/")),
+    ),
+    broken(
+        "the number of a user",
+        "PV220",
+        with_value("5000"),
+        warning=True,
+    ),
+    broken(
+        "an alias among the mailboxes",
+        "PV220",
+        to_another,
+        "write the address in virtual_alias_maps",
+    ),
+    broken(
+        "an alias of elsewhere among the mailboxes",
+        "PV220",
+        with_value("bob@mail.example.org"),
+    ),
+    broken(
+        "a maildir without a slash",
+        "PV221",
+        with_value("example.com/bob/Maildir"),
+        "as in example.com/bob/Maildir/",
+        mends=with_value("example.com/bob/Maildir/"),
+        warning=True,
+    ),
+    broken(
+        "an address where a path is meant",
+        "PV221",
+        with_directory(BOB),
+        "there are directories such as {root}/mail/example.com/bob",
+        mends=with_directory("example.com/bob/"),
+        warning=True,
+    ),
+    broken(
+        "a user where a path is meant",
+        "PV221",
+        with_directory("bob"),
+        mends=with_directory("example.com/bob/"),
+        warning=True,
+    ),
+)
+
+
+def readme(it: Installation) -> None:
+    """As in Postfix's VIRTUAL_README."""
+    it.directory("example.com")
+    it.mailboxes(
+        {
+            "info@example.com": "example.com/info",
+            "sales@example.com": "example.com/sales/",
+            "@example.com": "example.com/catchall",
+        }
+    )
+
+
+def odd_names(it: Installation) -> None:
+    """Names that have something of what is a mistake elsewhere."""
+    it.directory("example.com")
+    values = (
+        "example.com/a,b/",
+        "example.com/#1/",
+        "example.com/c# & more/",
+        "example.com/100%/",
+        "example.com/j%c3%b6rg/",
+        "example.com/cost-$5/",
+        'example.com/"bob smith"/',
+        "example.com/team:mail/",
+        "example.com/b=o=b/",
+        "example.com/it's/",
+        "example.com/Maildir/",
+        "example.com/bob.1",
+        "null/",
+    )
+    it.mailboxes({f"u{n}@example.com": value for n, value in enumerate(values)})
+
+
+def files_by_address(it: Installation) -> None:
+    """Two addresses have one mailbox, and a user is called "ok"."""
+    it.mailboxes(
+        {
+            BOB: BOB,
+            ANN: BOB,
+            "ok@example.com": "ok",
+            "4711@example.com": "4711",
+            "root@example.com": "root",
+        }
+    )
+
+
+def files_by_user(it: Installation) -> None:
+    """Users have one mailbox in all domains."""
+    it.set(virtual_mailbox_domains="example.com example.org")
+    it.mailboxes({BOB: "bob", "bob@example.org": "bob", ANN: "ann"})
+
+
+def first_part_of_the_base(it: Installation) -> None:
+    """A directory below the base has a part of its name, too."""
+    it.directory("mail/example.com/bob/new", mode=0o700)
+    it.mailboxes({BOB: "mail/example.com/bob/"})
+
+
+SOUND = (
+    Sound("the mailboxes of VIRTUAL_README", readme),
+    Sound("values with odd names", odd_names),
+    Sound("values that are addresses", files_by_address),
+    Sound("values that are users", files_by_user),
+    Sound("values with a slash at the beginning", with_value("/example.com/bob/")),
+    Sound("the name of the base below the base", first_part_of_the_base),
+    Sound(
+        "whole paths below the root directory",
+        lambda it: (
+            with_value("{mail}/example.com/bob/")(it),
+            it.set(virtual_mailbox_base="/"),
+        ),
+    ),
+    Sound(
+        "a database with paths", in_sql(("postmaster@example.com", "example.com/bob/"))
+    ),
+)
