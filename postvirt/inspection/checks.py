@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postvirt.inspection.entry_checks import check_entries
+from postvirt.inspection.files.characters import check_characters
 from postvirt.inspection.files.comments import check_comments
 from postvirt.inspection.files.references import (
     check_loops,
@@ -53,6 +54,7 @@ OF_FILES: Sequence[FileCheck] = (
     check_loops,
     check_mistakes,
     check_comments,
+    check_characters,
 )
 
 # With root's rights, where the process has them.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Protocol
 
 from postvirt.inspection.command import Commands, command, quoted, script
@@ -71,6 +72,19 @@ def remove_byte_order_mark(path: str) -> Commands:
     if not _are_roots(path):
         return ()
     return command("sed", "-i", r"1s/^\xEF\xBB\xBF//", path)
+
+
+def substitute(instead: Mapping[str, str], path: str) -> Commands:
+    """Replace characters that are not ASCII in a text."""
+    if not _are_roots(path):
+        return ()
+    steps = [f"s/{_escaped(old)}/{new}/g" for old, new in instead.items()]
+    return command("sed", "-i", ";".join(steps), path)
+
+
+def _escaped(character: str) -> str:
+    """The character for sed(1), in ASCII."""
+    return "".join([f"\\x{byte:02X}" for byte in character.encode()])
 
 
 def set_date(path: str) -> Commands:

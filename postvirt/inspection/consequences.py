@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from postvirt.inspection.problem import Problem
+from postvirt.model.origin import NOWHERE
 
-_CAUSES = ("PV015", "PV016")
+_OF_LINES = ("PV016", "PV017")
+_CAUSES = ("PV015", *_OF_LINES)
 
 
 def without_consequences(problems: Sequence[Problem]) -> list[Problem]:
@@ -38,9 +40,15 @@ def _remaining(
 def _follows(problem: Problem, cause: Problem) -> bool:
     """Whether it is about the same text.
 
-    A value that cannot be used is reported where it begins.
+    A value that cannot be used is reported where it begins, and one that is not there
+    without a place.
     """
     here, there = problem.origin, cause.origin
-    if problem.code in _CAUSES or (here.file, here.line) != (there.file, there.line):
+    if problem.code in _CAUSES:
         return False
-    return problem.code == "PV002" or here.column >= there.column
+    if here == NOWHERE:
+        return bool(cause.parameter) and cause.parameter in problem.text
+    if (here.file, here.line) != (there.file, there.line):
+        return False
+    is_of_line = cause.code in _OF_LINES or problem.code == "PV002"
+    return is_of_line or here.column >= there.column

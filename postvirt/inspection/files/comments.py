@@ -72,7 +72,7 @@ _REMEDY = 'remove it, or put it on a line of its own, which begins with "#"'
 def check_comments(files: Files) -> Iterator[Problem]:
     """The values of both files that contain one."""
     used = known_names(files) | referred_names(files)
-    within_texts = _within_texts(files)
+    within_texts = names_of_texts(files)
     last = {one.name: one for one in files.main_cf.assignments}
     for assignment in last.values():
         if assignment.name in used and assignment.name not in within_texts:
@@ -81,8 +81,8 @@ def check_comments(files: Files) -> Iterator[Problem]:
         yield from _in_entries(files.master_cf, within_texts)
 
 
-def _within_texts(files: Files) -> set[str]:
-    """The names of texts, and those that these refer to."""
+def names_of_texts(files: Files) -> set[str]:
+    """The parameters of main.cf that are texts, and what these refer to."""
     names = {one.name for one in files.main_cf.assignments}
     found = {name for name in names if name in _TEXTS or name.endswith(_ENDS_OF_TEXTS)}
     for name in tuple(found):

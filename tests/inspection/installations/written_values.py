@@ -1,6 +1,8 @@
-"""How values are written: with comments behind them."""
+"""How values are written: with comments behind them, or characters nobody sees."""
 
 from __future__ import annotations
+
+import sqlite3
 
 from tests.harness.installations import Broken, Change, Installation, Sound
 
@@ -25,12 +27,35 @@ STOPPING = ("virtual_minimum_uid", "virtual_mailbox_maps", "soft_bounce")
 
 
 def lines(text: str) -> Change:
-    """Add lines to main.cf, as they are."""
+    """Add lines to a main.cf that has no others but its own, as they are."""
 
     def change(it: Installation) -> None:
-        it.set()
+        it.set()  # without what was added before
         with (it.etc / "main.cf").open("a") as file:
             file.write(text)
+
+    return change
+
+
+def rewritten(old: str, new: str, name: str = "main.cf") -> Change:
+    """Replace a text in a file, as an editor would."""
+
+    def change(it: Installation) -> None:
+        path = it.etc / name
+        content = path.read_bytes()
+        assert old.encode() in content
+        path.write_bytes(content.replace(old.encode(), new.encode()))
+
+    return change
+
+
+def beginning(text: str, name: str = "main.cf") -> Change:
+    """Have a file begin with a text."""
+
+    def change(it: Installation) -> None:
+        it.master_cf(f"{VIRTUAL}\n")
+        path = it.etc / name
+        path.write_text(text + path.read_text())
 
     return change
 
@@ -95,6 +120,54 @@ BROKEN = (
         ),
         says=['virtual: virtual_mailbox_lock: "# as Dovecot" is not a comment'],
     ),
+    Broken(
+        "a byte order mark before a comment",
+        "PV016",
+        beginning("\ufeff# comment\n"),
+        says=["sed"],
+    ),
+    Broken(
+        "a byte order mark before a parameter",
+        "PV016",
+        beginning("\ufeffsoft_bounce = no\n"),
+        severity="warning",
+    ),
+    Broken(
+        "a byte order mark in master.cf",
+        "PV016",
+        beginning("\ufeff# comment\n", "master.cf"),
+    ),
+    Broken(
+        "a no-break space before a value",
+        "PV017",
+        rewritten("virtual_mailbox_base = ", "virtual_mailbox_base =\u00a0"),
+        says=["U+00A0"],
+    ),
+    Broken(
+        "a narrow no-break space in a list",
+        "PV017",
+        lambda it: it.set(virtual_mailbox_domains="example.com\u202fexample.org"),
+    ),
+    Broken(
+        "an invisible character in a name",
+        "PV017",
+        lines("soft\u200b_bounce = no\n"),
+        severity="warning",
+        says=["U+200B"],
+    ),
+    Broken(
+        "a no-break space that indents a line",
+        "PV017",
+        lines("mynetworks = 127.0.0.0/8\n\u00a0 [::1]/128\n"),
+        lines("mynetworks = 127.0.0.0/8\n  [::1]/128\n"),
+        says=["an ordinary space"],
+    ),
+    Broken(
+        "a no-break space in master.cf",
+        "PV017",
+        lambda it: it.master_cf(f"{VIRTUAL}\u00a0-v\n"),
+        severity="warning",
+    ),
 )
 
 
@@ -122,7 +195,35 @@ def number_signs(it: Installation) -> None:
     )
 
 
+def line_ends_of_windows(it: Installation) -> None:
+    """CR LF, which Postfix reads as white space."""
+    it.master_cf(f"{VIRTUAL}\r\n  -o soft_bounce=no\r\n\r\n# comment\r\n")
+    database = it.etc / "users.db"
+    with sqlite3.connect(database) as made:
+        made.execute("CREATE TABLE users (address TEXT, path TEXT)")
+        made.execute("INSERT INTO users VALUES ('bob@example.com', 'example.com/bob/')")
+    made.close()
+    database.chmod(0o644)
+    setup = it.etc / "users.cf"
+    query = "SELECT path FROM users\r\n  WHERE address = '%s'"
+    setup.write_text(f"dbpath = {database}\r\nquery = {query}\r\n", newline="")
+    setup.chmod(0o644)
+    it.set(virtual_mailbox_maps=f"sqlite:{setup}")
+    rewritten("\n", "\r\n")(it)
+
+
+def words_for_people(it: Installation) -> None:
+    it.set(
+        smtpd_banner="$myhostname ESMTP\u00a0Willkommen",
+        smtpd_reject_footer="Ruft\u00a0uns\u202fan: $contact",
+        contact="+49\u00a0555",
+    )
+    lines("# ein\u00a0Kommentar\n  # noch\u00a0einer\n")(it)
+
+
 SOUND = (
+    Sound("the line ends of Windows", line_ends_of_windows),
+    Sound("no-break spaces for people", words_for_people),
     Sound(
         "number signs that begin no comment",
         number_signs,
