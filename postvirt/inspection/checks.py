@@ -21,6 +21,7 @@ from postvirt.inspection.files.references import (
 from postvirt.inspection.files.unused_names import check_names
 from postvirt.inspection.files.vda_quota import check_vda_quota
 from postvirt.inspection.files.without_effect import check_local_only, check_overridden
+from postvirt.inspection.machine.interfaces import check_interfaces
 from postvirt.inspection.machine.mail_log import check_mail_log
 from postvirt.inspection.machine.queue_directory import check_queue_directory
 from postvirt.inspection.machine.selinux import check_selinux
@@ -70,6 +71,7 @@ AS_ROOT: Sequence[Check] = (
     check_local_only,
     check_types,
     check_proxied,
+    check_interfaces,
     check_mail_log,
     check_queue_directory,
     check_systemd_sandbox,

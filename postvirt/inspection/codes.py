@@ -101,4 +101,5 @@ CODES = {
     "PV608": "a worker that is taken over could do more than deliver mail",
     "PV609": "mail for mailboxes outside of these directories is deferred",
     "PV610": "the log gets lost, and with it what has become of each message",
+    "PV611": "no program of Postfix starts without this address; no mail is received",
 }

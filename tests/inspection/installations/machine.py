@@ -22,6 +22,16 @@ def on_its_own(it: Installation, **limits: int) -> None:
     it.set(message_size_limit="1000")
 
 
+def other_address(**parameters: str) -> Change:
+    """Have parameters in main.cf that only another machine could start with."""
+
+    def change(it: Installation) -> None:
+        it.master_cf(MASTER_CF)
+        it.set(**parameters)
+
+    return change
+
+
 def remount(how: str, path: Path) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", path], check=True)
 
@@ -187,9 +197,30 @@ BROKEN = (
             "create it with: postfix -c {root}/etc check",
         ],
     ),
+    Broken(
+        "another machine's address",
+        "PV611",
+        other_address(inet_interfaces="127.0.0.1, 192.0.2.25"),
+        lambda it: it.set(inet_interfaces="all"),
+        says=[
+            "parameter inet_interfaces: no local interface found for 192.0.2.25",
+            "correct 192.0.2.25",
+        ],
+    ),
+    Broken(
+        "a name without an address",
+        "PV611",
+        other_address(inet_interfaces="localhost, nowhere.invalid"),
+        lambda it: it.set(inet_interfaces="localhost"),
+        says=["inet_interfaces: host not found: nowhere.invalid"],
+    ),
 )
 
 SOUND = (
+    Sound(
+        "addresses of this machine",
+        other_address(inet_interfaces="$myhostname, 127.0.0.1", myhostname="localhost"),
+    ),
     Sound(
         "a queue directory as Postfix makes it",
         lambda it: [queue("public", 0o2710)(it), queue("private", 0o700)(it)],
