@@ -113,7 +113,7 @@ def _mailbox_checks(
     every_entry_shown: bool,
 ) -> Iterator[EntryCheck]:
     """The checks of mailboxes; owner is the only one that there is, if so."""
-    yield Owners(subject)
+    yield Owners(subject, resolver)
     if "virtual_mailbox_base" in subject.checked.defaulted:
         return
     of_paths: list[EntryCheck] = [

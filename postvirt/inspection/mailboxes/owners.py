@@ -19,13 +19,18 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from postvirt.delivery.confinement import gids_of_root
+from postvirt.delivery.resolve import Resolver
+from postvirt.inspection import commands
+from postvirt.inspection.mailboxes.dead_owners import dead_keys
 from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Misconfigured
-from postvirt.model.text import counted, text
+from postvirt.model.text import counted, text, wire
 
+# A number with an equals sign before it, in quotes, or with a comment behind it.
+_NUMBER_IN = re.compile(rb"[\s=:\"']*([0-9]+)(?:[\s\"':;#,].*)?\Z", re.DOTALL)
 _NUMBER = re.compile(rb"\s*\+?[0-9]{1,20}\Z")
 _MOST_ACCOUNTS = 10_000
 
@@ -33,8 +38,12 @@ _MOST_ACCOUNTS = 10_000
 class Owners:
     """Counts what the daemon's search refuses."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, resolver: Resolver) -> None:
         self._subject = subject
+        self._maps = {
+            "virtual_uid_maps": resolver.uid_maps,
+            "virtual_gid_maps": resolver.gid_maps,
+        }
         self._refused: Grouped[tuple[str, str, bytes], str] = Grouped()
         self._uids: set[int] = set()
         self._gids: set[int] = set()
@@ -96,13 +105,31 @@ class Owners:
 
     def _absent(self, parameter: str, group: Group[str]) -> Problem:
         what = "uid" if parameter == "virtual_uid_maps" else "gid"
-        return self._subject.problem(
-            "PV213",
-            f"not found in {parameter}: {group.counted('mailbox')}",
-            parameter,
-            remedy=f"add them, or append a table with one {what} for all others, "
-            "for example static:5000",
+        trouble = f"not found in {parameter}: {group.counted('mailbox')}"
+        recipients = [wire(one) for one in group.examples]
+        dead = dead_keys(self._maps[parameter], recipients)
+        if dead is None:
+            return self._subject.problem(
+                "PV213",
+                trouble,
+                parameter,
+                remedy=f"add them, or append a table with one {what} for all others, "
+                "for example static:5000",
+            )
+        domain = recipients[0].rpartition(b"@")[2]
+        trouble += (
+            f"; the tables contain {', '.join(dead.keys)}, but keys for this mail are"
+            f" {text(recipients[0])} and @{text(domain)}"
         )
+        if dead.only.isdigit():
+            remedy = f"if {dead.only} is the {what} of all mailboxes, say so"
+            assign = commands.assign(
+                self._subject.settings, parameter, f"static:{dead.only}"
+            )
+            return self._subject.problem(
+                "PV213", trouble, parameter, remedy=remedy, commands=assign
+            )
+        return self._subject.problem("PV213", trouble, parameter, remedy=dead.remedy)
 
     def _bad_value(self, parameter: str, value: bytes, group: Group[str]) -> Problem:
         minimum = self._subject.settings.virtual_minimum_uid
@@ -136,6 +163,10 @@ class Owners:
     @staticmethod
     def _number_of(value: bytes, what: str) -> str:
         """What to write instead of a name, if it is one."""
+        number_in = _NUMBER_IN.match(value)
+        if number_in and number_in[1] != value:
+            comment = "; a comment has a line of its own" if b"#" in value else ""
+            return f"write only the number: {text(number_in[1])}{comment}"
         try:
             name = value.decode().strip()
             number = (

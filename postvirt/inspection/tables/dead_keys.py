@@ -10,8 +10,15 @@ Raises: nothing.
 
 from __future__ import annotations
 
+import re
+
 from postvirt.model.text import text
 from postvirt.tables.folding import fold
+
+# An address with a value that something else than white space separates from it.
+_KEY_AND_VALUE = re.compile(
+    rb"([^\s=:,;|]*@[\w.-]+\w)(?:[-=]>|[=:,;|])([^\s=:,;|].*)\Z", re.DOTALL
+)
 
 
 def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
@@ -43,3 +50,14 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
     if domain.endswith(b"."):
         return f"write the domain without its last dot: {text(key[:-1])}"
     return ""
+
+
+def how_to_give_a_value(line: bytes) -> str:
+    """What to write instead of a line that is only a key."""
+    found = _KEY_AND_VALUE.match(line)
+    if found:
+        return (
+            "write white space between key and value:"
+            f" {text(found[1])} {text(found[2])}"
+        )
+    return "write a value after the key, or remove the line"

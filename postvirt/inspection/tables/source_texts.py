@@ -18,7 +18,7 @@ from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.commands import postmap, remove_byte_order_mark
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
-from postvirt.inspection.tables.dead_keys import why_never
+from postvirt.inspection.tables.dead_keys import how_to_give_a_value, why_never
 from postvirt.inspection.tables.table_refs import (
     INDEXES,
     OWNER_MAPS,
@@ -144,7 +144,7 @@ class _Source:
         for number, key, value in self._entries():
             if not value:
                 if is_index:
-                    yield from self._shown(self._no_value(number))
+                    yield from self._shown(self._no_value(number, key))
                 continue
             why = why_never(key, is_folded=is_index, utf8=utf8)
             if why:
@@ -188,12 +188,12 @@ class _Source:
             if end:
                 yield number, wire(shown[:end]), wire(shown[end:].strip(SPACE))
 
-    def _no_value(self, number: int) -> Problem:
+    def _no_value(self, number: int, key: bytes) -> Problem:
         return self._problem(
             "PV116",
             number,
             "there is no value, so the entry is skipped",
-            remedy="write a value after the key, or remove the line",
+            remedy=how_to_give_a_value(key),
         )
 
     def _never(self, number: int, key: bytes, why: str) -> Problem:

@@ -17,9 +17,11 @@ from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import PostfixInstance, postmap, set_date
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.dead_keys import how_to_give_a_value
 from postvirt.inspection.tables.table_refs import BERKELEY, DATABASES, Listed
 from postvirt.inspection.tables.text_lines import line_of
 from postvirt.model.origin import Origin
+from postvirt.model.text import wire
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.table_types import TYPES
 
@@ -83,7 +85,8 @@ def _meaning(  # noqa: C901 (one case each)
         case Kind.NO_RESULT:
             return _Meaning("PV116", "error", "write a result after the pattern")
         case Kind.NO_VALUE:
-            remedy = "write a value after the key, or remove the line"
+            line = line_of(complaint.file, complaint.line)
+            remedy = how_to_give_a_value(wire(line.strip()))
             return _Meaning("PV116", "warning", remedy)
     assert_never(complaint.kind)
 

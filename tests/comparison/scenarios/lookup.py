@@ -148,6 +148,10 @@ _IDS = (
         name="gid-not-found",
         parameters={"virtual_gid_maps": "inline:{x@example.com=5000}"},
     ),
+    _ids(
+        "uid-keys-never-looked-up",
+        uid="inline:{example.com=1, bob=2, *=3, *@example.com=4, .example.com=5, @*=6}",
+    ),
     _ids("uid-below-minimum", uid="static:99"),
     _ids("uid-at-minimum", uid="static:100"),
     _ids("uid-zero", uid="static:0"),

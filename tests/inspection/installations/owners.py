@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 
-from tests.harness.installations import Broken, Installation, Sound
+from tests.harness.installations import Broken, Change, Installation, Sound
 
 BOB = "bob@example.com"
 BOTH = (BOB, "mbox@example.com")
@@ -49,6 +51,29 @@ def no_uid(it: Installation) -> None:
 
 def no_gid(it: Installation) -> None:
     it.set(virtual_gid_maps=it.table("gids", {BOB: "5000"}))
+
+
+def uids_by(key: str, value: str = "5000") -> Change:
+    """A table with nothing but this key."""
+    return lambda it: it.set(virtual_uid_maps=it.table("uids", {key: value}))
+
+
+def gids_in_sql(where: str) -> Change:
+    """A database of domains."""
+
+    def change(it: Installation) -> None:
+        path = it.etc / "gids.sqlite"
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("CREATE TABLE gids (domain TEXT, gid INTEGER)")
+            database.execute("INSERT INTO gids VALUES ('example.com', 5000)")
+        table = it.etc / "gids.cf"
+        table.write_text(f"dbpath = {path}\nquery = SELECT gid FROM gids {where}\n")
+        for one in (path, table):
+            one.chmod(0o644)
+        it.set(virtual_gid_maps=f"sqlite:{table}")
+
+    return change
 
 
 def one_mailbox_of_two(it: Installation) -> None:
@@ -137,6 +162,58 @@ BROKEN = (
         no_gid,
         lambda it: it.table("gids", dict.fromkeys(BOTH, "5000")),
         says=["not found in virtual_gid_maps: 1 mailbox (mbox@example.com)"],
+    ),
+    Broken(
+        "uids by domain without @",
+        "PV213",
+        uids_by("example.com"),
+        uids_by("@example.com"),
+        says=[
+            "not found in virtual_uid_maps: 2 mailboxes",
+            "contain example.com, but keys for this mail are bob@example.com and @exam",
+            "write @example.com instead of example.com",
+        ],
+    ),
+    Broken(
+        "uids of all addresses of a domain",
+        "PV213",
+        lambda it: it.set(
+            virtual_uid_maps=it.table("uids", {"*@example.com": "1", "a@b.org": "2"})
+        ),
+        uids_by("@example.com"),
+        says=["write @example.com instead of *@example.com"],
+    ),
+    Broken(
+        "uids by user",
+        "PV213",
+        lambda it: it.set(
+            virtual_uid_maps=it.table("uids", {"bob": "5000", "mbox": "5000"})
+        ),
+        lambda it: _uids(it, bob="5000", mbox="5000"),
+        says=["write bob@example.com instead of bob"],
+    ),
+    Broken("a uid by account", "PV213", uids_by("vmail"), says=["static:5000"]),
+    Broken("a uid of all", "PV213", uids_by("*"), says=["static:5000"]),
+    Broken(
+        "gids by domain in a database",
+        "PV213",
+        gids_in_sql("WHERE domain = '%s'"),
+        gids_in_sql("WHERE domain = '%d'"),
+        says=["compare a column with the domain, %d, and not with %s"],
+    ),
+    Broken(
+        "an equals sign before a uid",
+        "PV210",
+        uids_by("@example.com", "= 5000"),
+        uids_by("@example.com"),
+        says=["write only the number: 5000"],
+    ),
+    Broken(
+        "a comment behind a uid",
+        "PV210",
+        uids_by("@example.com", "5000 # vmail"),
+        uids_by("@example.com"),
+        says=["write only the number: 5000; a comment has a line of its own"],
     ),
     Broken(
         "a mailbox of two owners",

@@ -448,6 +448,23 @@ BROKEN = (
         needs="postfix",
     ),
     Broken(
+        "an equals sign instead of white space",
+        "PV116",
+        texthash(f"{GOOD}carol@example.com=example.com/carol/\n"),
+        texthash(f"{GOOD}carol@example.com example.com/carol/\n"),
+        severity="warning",
+        says=["white space between key and value: carol@example.com example.com/carol"],
+    ),
+    Broken(
+        "a colon instead of white space in the text of an index",
+        "PV116",
+        indexed(f"{GOOD}carol@example.com:example.com/carol/\n"),
+        indexed(f"{GOOD}carol@example.com example.com/carol/\n"),
+        severity="warning",
+        says=["white space between key and value: carol@example.com example.com/carol"],
+        needs="postfix",
+    ),
+    Broken(
         "an empty value in main.cf",
         "PV116",
         lambda it: it.set(virtual_mailbox_maps="inline:{{bob@example.com = }}"),

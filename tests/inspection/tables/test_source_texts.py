@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from postvirt.inspection.problem import Problem
-from postvirt.inspection.tables.dead_keys import why_never
+from postvirt.inspection.tables.dead_keys import how_to_give_a_value, why_never
 from postvirt.inspection.tables.text_lines import MOST_BYTES, line_of, logical_lines_of
 from tests.harness.child import in_child
 from tests.harness.installations import Installation, problems_of, subject_of
@@ -40,6 +40,18 @@ def with_code(installation: Installation, code: str) -> list[Problem]:
 )
 def test_keys_that_are_looked_up(key: bytes) -> None:
     assert why_never(key, is_folded=False, utf8=True) == ""
+
+
+@pytest.mark.parametrize("sign", ["=", ":", ",", ";", "|", "=>", "->"])
+def test_a_sign_between_key_and_value(sign: str) -> None:
+    for key in ("bob@example.com", "@example.com"):
+        line = f"{key}{sign}example.com/bob/".encode()
+        assert how_to_give_a_value(line).endswith(f": {key} example.com/bob/")
+
+
+@pytest.mark.parametrize("line", [b"bob@example.com", b"bob@example.com:", b"a=b", b""])
+def test_there_may_be_no_value_at_all(line: bytes) -> None:
+    assert how_to_give_a_value(line).startswith("write a value")
 
 
 @pytest.mark.parametrize(
