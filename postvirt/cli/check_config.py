@@ -8,9 +8,11 @@ import sys
 SUMMARY = "check the configuration and report every problem"
 DESCRIPTION = """\
 Read main.cf and open every table as the daemon does, and report every problem with its
-file and line. "why:" says why it matters (once for each code), "fix:" how to fix it,
-and each "run:" line is a command for root. When run as root, this command opens tables
-as mail_owner, like the daemon, and checks access to each mailbox as its owner.
+file and line, after the domains whose mail is delivered. If no mail is routed to the
+delivery agent, the report says so, and what only matters to that mail is a note. "why:"
+says why a problem matters (once for each code), "fix:" how to fix it, and each "run:"
+line is a command for root. When run as root, this command opens tables as mail_owner,
+like the daemon, and checks access to each mailbox as its owner.
 Exit status: 0 no errors; 1 errors (with --strict also when there are only warnings); 2
 the check could not run.
 """
@@ -64,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.inspection.run import inspect
     from postvirt.inspection.show import as_json, render_all, summary
     from postvirt.inspection.subject import Extent
+    from postvirt.inspection.without_mail import worth_showing
     from postvirt.model.text import wire
 
     with show_progress() as progress:
@@ -73,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             service_name=DAEMON,
             extent=Extent(arguments.sample, arguments.dovecot, progress),
         )
-    shown = [one for one in problems if one.severity != "info" or arguments.info]
+    shown = problems if arguments.info else worth_showing(problems)
     severities = {one.severity for one in problems}
     if arguments.json:
         print(json.dumps([as_json(problem) for problem in problems], indent=4))

@@ -20,6 +20,7 @@ user, and if not, what the sender would be told. For example:
 
 It shows how Postfix routes the mail, each lookup, the mailbox and its owner, and checks
 access, locks and free space as the owner. Lines with "!" show what prevents delivery.
+If virtual_alias_maps replaces the address, what it becomes is explained as well.
 Nothing is delivered, created or locked. When run as root, this command opens tables as
 mail_owner, like the daemon; other users can check only their own mailboxes.
 
@@ -97,16 +98,16 @@ def run(arguments: argparse.Namespace) -> int:
     )
     explanations = []
     for address in arguments.addresses:
-        explanation = explainer.explain(os.fsencode(address))
-        explanations.append(explanation)
-        if not arguments.json:
-            show(explanation)
+        for explanation in explainer.explain(os.fsencode(address)):
+            explanations.append(explanation)
+            if not arguments.json:
+                show(explanation)
     if arguments.json:
         print(json.dumps([as_json(one) for one in explanations], indent=4))
-    verdicts = {explanation.verdict for explanation in explanations}
+    verdicts = {explanation.verdict for explanation in explanations} - {"rewritten"}
     if "unknown" in verdicts:
         return CANNOT_RUN
-    return DELIVERED if verdicts == {"delivered"} else NOT_DELIVERED
+    return DELIVERED if verdicts <= {"delivered"} else NOT_DELIVERED
 
 
 def _printer() -> Callable[[Explanation], None]:

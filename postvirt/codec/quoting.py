@@ -1,4 +1,4 @@
-"""RFC 822 quoting of an address's local part.
+"""RFC 822 quoting of an address's local part, and its removal.
 
 Parity: src/global/quote_822_local.c with QUOTE_FLAG_DEFAULT (8-bit clean).
 """
@@ -13,6 +13,8 @@ from typing import Final
 _DOT_STRING: Final = re.compile(
     rb"[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+(?:\.[^\x00-\x20\x7f()<>@,;:\\\"\[\].]+)*\Z"
 )
+_QUOTED: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\Z', re.DOTALL)
+_ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _SPECIAL: Final = re.compile(rb'["\\\r]')
 
 
@@ -35,3 +37,14 @@ def quote_local(address: bytes, *, bare_local_part: bool = False) -> bytes:
         return address
     quoted = _SPECIAL.sub(rb"\\\g<0>", local)
     return address[:start] + b'"' + quoted + b'"' + address[end:]
+
+
+def unquote_local(address: bytes) -> bytes:
+    """The address in internal form: without the quotes around its local part."""
+    local, at, domain = address.rpartition(b"@")
+    if not at:
+        local, domain = domain, b""
+    quoted = _QUOTED.match(local)
+    if quoted is None:
+        return address
+    return _ESCAPED.sub(rb"\1", quoted[1]) + at + domain

@@ -26,7 +26,7 @@ from postvirt.explain.mailbox_findings import (
     mailbox_findings,
     no_such_owner,
 )
-from postvirt.explain.routing_remarks import Remark, RoutingRemarks
+from postvirt.explain.routing_remarks import Remark, Routing, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
 from postvirt.model.mailbox import Mailbox, Owner
@@ -45,20 +45,22 @@ from postvirt.system.privileges import may_act_as
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
 
-Verdict = Literal["delivered", "deferred", "bounced", "unknown"]
+Verdict = Literal["delivered", "deferred", "bounced", "unknown", "rewritten"]
 
 
 class Explanation(NamedTuple):
     """Everything about one address.
 
     verdict   what would happen to a message; "unknown" when this process may not act
-              as the owner of the mailbox
-    dsn       the status for Postfix and the sender; None when it is unknown
+              as the owner of the mailbox, "rewritten" when aliases replace the address
+              with others, so that no mail looks for its mailbox
+    dsn       the status for Postfix and the sender; None for those two verdicts
     unfiltered  the same before virtual_delivery_status_filter and soft_bounce
     mailbox   None when there is none
     user, group  the names of its owner, "" when there are none
     lookups   all lookups, in order
     routing   how mail reaches this agent, or why not
+    others    the recipients that aliases add, or replace the address with
     findings  the checks of the mailbox
     log       the other lines that a delivery would log
     """
@@ -72,6 +74,7 @@ class Explanation(NamedTuple):
     group: str
     lookups: tuple[Question | LocalDomain, ...]
     routing: tuple[Remark, ...]
+    others: tuple[bytes, ...]
     findings: tuple[MailboxFinding, ...]
     log: tuple[str, ...]
 
@@ -105,10 +108,21 @@ class Explainer:
         self._resolver = self._trace.resolver(resolver)
         self._postman = Postman(settings, self._resolver)
 
-    def explain(self, address: bytes) -> Explanation:
-        """Look the address up, and check its mailbox."""
+    def explain(self, address: bytes) -> Iterator[Explanation]:
+        """Explain an address, then the other recipients here that it becomes."""
         with _log_lines():  # the remarks say it
-            routing = tuple(self._routing.about(address))
+            routing = self._routing.about(address)
+        if routing.is_kept:
+            yield self._explained(address, routing)
+        else:
+            yield _rewritten(address, routing)
+        for other in routing.here:
+            with _log_lines():
+                way = self._routing.about(other, with_aliases=False)
+            yield self._explained(other, way)
+
+    def _explained(self, address: bytes, routing: Routing) -> Explanation:
+        """Look the address up, and check its mailbox."""
         self._trace.take()
         findings: tuple[MailboxFinding, ...] = ()
         with _log_lines() as lines:
@@ -144,7 +158,8 @@ class Explainer:
             user,
             group,
             lookups,
-            routing,
+            routing.remarks,
+            routing.others,
             findings,
             tuple(lines),
         )
@@ -191,6 +206,23 @@ class Explainer:
         if self._settings.soft_bounce:
             return "deferred", dsn._replace(status="4" + dsn.status[1:])
         return "bounced", dsn
+
+
+def _rewritten(address: bytes, routing: Routing) -> Explanation:
+    return Explanation(
+        address,
+        "rewritten",
+        None,
+        None,
+        None,
+        "",
+        "",
+        (),
+        routing.remarks,
+        routing.others,
+        (),
+        (),
+    )
 
 
 def _dsn(outcome: Outcome) -> Dsn:

@@ -9,7 +9,7 @@ Raises: nothing; what cannot be decided is a remark as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from postvirt.config.lists import words
@@ -17,14 +17,13 @@ from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import ConfigError, TableError
-from postvirt.model.text import text, wire
+from postvirt.model.text import text
+from postvirt.routing.aliases import ALIAS_MAPS, Alias, AliasMaps, Expansion
 from postvirt.routing.domain_classes import ALIAS_DOMAINS
 from postvirt.routing.router import Route, Router, tables_of_routing, text_of
 from postvirt.routing.transport_maps import TRANSPORT_MAPS
 from postvirt.tables.folding import fold
-from postvirt.tables.maps import Maps, open_maps
 from postvirt.tables.open_tables import OpenTables
-from postvirt.tables.table import TableOptions
 
 
 class Remark(NamedTuple):
@@ -32,6 +31,20 @@ class Remark(NamedTuple):
 
     text: str
     leads_here: bool = True
+
+
+class Routing(NamedTuple):
+    """The way of the mail for an address.
+
+    is_kept   the address itself remains a recipient
+    others    the other recipients that aliases replace it with
+    here      those of them whose mail reaches this service
+    """
+
+    remarks: tuple[Remark, ...]
+    is_kept: bool = True
+    others: tuple[bytes, ...] = ()
+    here: tuple[bytes, ...] = ()
 
 
 def tables_of_remarks(settings: Settings, texts: Texts) -> list[str]:
@@ -56,47 +69,63 @@ class RoutingRemarks:
         self._opened = opened
         self._service = service
         self._router = Router(settings, texts, opened)
-        self._aliases: Maps | None = None
+        self._aliases: AliasMaps | None = None
 
-    def about(self, address: bytes) -> Iterator[Remark]:
+    def about(self, address: bytes, *, with_aliases: bool = True) -> Routing:
         """The remarks about an address, in the order of the mail's way."""
-        user = fold(address, utf8=self._settings.smtputf8_enable)
+        user = self._folded(address)
         if not user.rpartition(b"@")[2] or b"@" not in user:
-            yield Remark(
+            remark = Remark(
                 "the address has no domain: Postfix would append"
                 f" @{self._settings.myorigin}",
                 leads_here=False,
             )
-            return
+            return Routing((remark,))
+        remarks: list[Remark] = []
         try:
-            yield from self._alias(user)
-            yield from self._way(self._router.route(address), user)
+            if not with_aliases:
+                remarks += self._way(self._router.route(address), address)
+                return Routing(tuple(remarks))
+            expansion = self._expand(address)
+            remarks += map(_of_alias, expansion.aliases)
+            others = [one for one in expansion.recipients if self._folded(one) != user]
+            is_kept = len(others) < len(expansion.recipients)
+            if is_kept:
+                remarks += self._way(self._router.route(address), address)
+            here = []
+            for other in others:
+                route = self._router.route(other)
+                if self._is_here(route):
+                    here.append(other)
+                else:
+                    remarks += self._elsewhere(route, other)
+            return Routing(tuple(remarks), is_kept, tuple(others), tuple(here))
         except (TableError, ConfigError) as error:
-            yield Remark(
+            failed = Remark(
                 f"cannot tell where Postfix sends this mail: {error}", leads_here=False
             )
+            return Routing((*remarks, failed))
 
-    def _alias(self, user: bytes) -> Iterator[Remark]:
+    def _expand(self, address: bytes) -> Expansion:
         if self._aliases is None:
-            options = TableOptions(utf8=self._settings.smtputf8_enable)
-            self._aliases = open_maps(
-                "virtual_alias_maps",
-                self._settings.virtual_alias_maps,
-                options,
+            self._aliases = AliasMaps(
+                self._settings,
+                self._texts,
                 self._opened,
+                self._resolver.is_local_domain,
             )
-        found = self._resolver.search(self._aliases, user)
-        if found is None:
-            return
-        utf8 = self._settings.smtputf8_enable
-        targets = [fold(wire(one), utf8=utf8) for one in words(text(found))]
-        yield Remark(
-            f"virtual_alias_maps replaces it with {text(found)}",
-            leads_here=user in targets,
-        )
+        return self._aliases.expand(address)
 
-    def _way(self, route: Route, user: bytes) -> Iterator[Remark]:
-        domain = text(user.rpartition(b"@")[2])
+    def _folded(self, address: bytes) -> bytes:
+        return fold(address, utf8=self._settings.smtputf8_enable)
+
+    def _elsewhere(self, route: Route, other: bytes) -> Iterator[Remark]:
+        is_refused = route.domain_class == ALIAS_DOMAINS
+        for remark in self._way(route, other):
+            yield Remark(f"{text(other)}: {remark.text}", leads_here=not is_refused)
+
+    def _way(self, route: Route, address: bytes) -> Iterator[Remark]:
+        domain = text(self._folded(address).rpartition(b"@")[2])
         place = (
             f"in {route.domain_class}" if route.domain_class else "in no domain class"
         )
@@ -130,3 +159,14 @@ class RoutingRemarks:
 
     def _is_here(self, route: Route) -> bool:
         return route.service == self._service
+
+
+def _of_alias(alias: Alias) -> Remark:
+    return Remark(
+        f"{ALIAS_MAPS} has {text(alias.key)} = {text(alias.value)} in {alias.table}:"
+        f" {text(alias.address)} becomes {_listed(alias.recipients)}"
+    )
+
+
+def _listed(addresses: Sequence[bytes]) -> str:
+    return ", ".join(map(text, addresses))

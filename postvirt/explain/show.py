@@ -20,6 +20,7 @@ _WORDS: dict[Verdict, str] = {
     "deferred": "would be deferred",
     "bounced": "would bounce",
     "unknown": "cannot tell",
+    "rewritten": "becomes",
 }
 _ONLY_ROOT = "only root or the owner can check the mailbox"
 
@@ -37,6 +38,10 @@ class Section(NamedTuple):
 
 def headline(explanation: Explanation) -> tuple[str, Mood]:
     """The verdict in one line."""
+    if explanation.verdict == "rewritten":
+        others = ", ".join(map(text, explanation.others))
+        line = f"{text(explanation.address)}: {_WORDS['rewritten']} {others}"
+        return shown(line), "plain"
     words = _WORDS[explanation.verdict]
     dsn = explanation.dsn
     if not all(one.leads_here for one in explanation.routing):
@@ -143,6 +148,7 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
     return {
         "address": text(explanation.address),
         "verdict": explanation.verdict,
+        "others": [text(one) for one in explanation.others],
         **_dsn_json(explanation.dsn),
         "before_filter": _dsn_json(explanation.unfiltered),
         "mailbox": mailbox

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.inspection.domains.incoming import check_received
 from postvirt.inspection.entry_checks import check_entries
 from postvirt.inspection.files.characters import check_characters
 from postvirt.inspection.files.comments import check_comments
@@ -21,7 +22,7 @@ from postvirt.inspection.files.references import (
 from postvirt.inspection.files.unused_names import check_names
 from postvirt.inspection.files.vda_quota import check_vda_quota
 from postvirt.inspection.files.without_effect import check_local_only, check_overridden
-from postvirt.inspection.machine.interfaces import check_interfaces
+from postvirt.inspection.machine.inet_addresses import check_interfaces
 from postvirt.inspection.machine.mail_log import check_mail_log
 from postvirt.inspection.machine.queue_directory import check_queue_directory
 from postvirt.inspection.machine.selinux import check_selinux
@@ -81,6 +82,7 @@ AS_ROOT: Sequence[Check] = (
 
 # With mail_owner's rights.
 AS_MAIL_OWNER: Sequence[Check] = (
+    check_received,
     check_mailbox_base,
     check_tables,
     check_entries,

@@ -75,6 +75,8 @@ CODES = {
     "PV304": "mail for a domain without mailboxes bounces",
     "PV305": "a list that cannot be read matches no domain, and mail may be deferred",
     "PV306": "no mail is routed to this service",
+    "PV307": "the rest of this report matters to this mail",
+    "PV308": "mail for an address that aliases replace never reaches its mailbox",
     "PV402": "an mbox file that has reached its limit accepts no more mail; it bounces",
     "PV411": "an mbox file is not written without its lock; mail is deferred",
     "PV412": "programs that use different locks corrupt an mbox file",

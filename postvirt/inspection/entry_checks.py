@@ -17,7 +17,9 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.delivery.table_setup import open_resolver
 from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.domains.domain_lists import Domains
+from postvirt.inspection.domains.incoming import Elsewhere
 from postvirt.inspection.domains.routes import Routes
+from postvirt.inspection.domains.swallowed import Swallowed
 from postvirt.inspection.mailboxes.entries import EntryCheck
 from postvirt.inspection.mailboxes.entry_reader import EntryReader, Sample
 from postvirt.inspection.mailboxes.lock_methods import Locks
@@ -29,6 +31,7 @@ from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.text import counted
+from postvirt.routing.aliases import AliasMaps
 from postvirt.system import log
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.simple.static import StaticTable
@@ -70,15 +73,17 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
     every_entry_shown = len(listed) == len(tables) and not sample.is_partial
     routes = Routes(subject, opened)
     checks: list[EntryCheck] = [
-        Domains(subject, routes, every_entry_shown=every_entry_shown)
+        Domains(subject, routes, every_entry_shown=every_entry_shown),
+        *_alias_checks(subject, resolver, opened),
     ]
     if not _is_any_unavailable(subject, resolver, names.values()):
-        checks += _mailbox_checks(
+        about_mailboxes = _mailbox_checks(
             subject,
             resolver,
             _only_owner(resolver),
             every_entry_shown=every_entry_shown,
         )
+        checks.append(Elsewhere(subject, routes, [*about_mailboxes]))
     reader = EntryReader(resolver, checks, subject.extent.progress)
     problems: list[Problem] = []
     for table, name in zip(tables, names["virtual_mailbox_maps"], strict=True):
@@ -103,6 +108,20 @@ def _sample(
     if is_slow:
         wanted = min(wanted or _FEW, _FEW)
     return Sample(wanted, {one: one.count() for one in listed}, is_slow)
+
+
+def _alias_checks(
+    subject: Subject, resolver: Resolver, opened: OpenTables
+) -> Iterator[EntryCheck]:
+    if not split(subject.settings.virtual_alias_maps):
+        return
+    try:
+        aliases = AliasMaps(
+            subject.settings, subject.texts, opened, resolver.is_local_domain
+        )
+    except (ConfigError, TableError):
+        return  # cleanup(8) cannot use them either
+    yield Swallowed(subject, aliases)
 
 
 def _mailbox_checks(

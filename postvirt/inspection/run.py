@@ -9,12 +9,13 @@ Raises: nothing; problems are the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from postvirt.config import load
 from postvirt.config.config_files import directory_of
 from postvirt.config.expansion import TOO_DEEP
+from postvirt.config.lists import split
 from postvirt.config.load import Checked
 from postvirt.config.master_cf import MasterCf, read_master_cf
 from postvirt.delivery.settling import settle_as_mail_owner
@@ -22,8 +23,9 @@ from postvirt.delivery.table_setup import prepare
 from postvirt.errors import ConfigError
 from postvirt.inspection.commands import postconf
 from postvirt.inspection.consequences import without_consequences
+from postvirt.inspection.files.references import CORRECT_IT
 from postvirt.inspection.mailboxes.base import check_mailbox_base
-from postvirt.inspection.problem import Problem
+from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.services.master_entries import check_privileged
 from postvirt.inspection.services.metrics_library import check_metrics
 from postvirt.inspection.source_files import Files
@@ -35,9 +37,16 @@ from postvirt.inspection.subject import (
     Subject,
 )
 from postvirt.inspection.tables.opening import check_tables
+from postvirt.inspection.without_mail import (
+    ABOUT_RECEIVED_MAIL,
+    as_notes,
+    receives_none,
+)
+from postvirt.model.origin import Origin
 from postvirt.routing.router import tables_of_routing
 
 _ALL = Extent()
+_SEVERITIES: Sequence[Severity] = ("info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,7 @@ class _Inspection:
 
     def problems(
         self, processes: Sequence[AgentProcess], checks: _Checks
-    ) -> Iterator[Problem]:
+    ) -> list[Problem]:
         """Read the settings of the processes, then ask all checks.
 
         A value that cannot be used hides nothing else: the checks use its default, and
@@ -145,18 +154,18 @@ class _Inspection:
             if not (is_endless and any(TOO_DEEP in text for text in error.warnings))
         ]
         told = {(one.text, one.origin) for one in unusable}
-        yield from (one for one in of_files if (one.text, one.origin) not in told)
-        yield from unusable
+        general = [one for one in of_files if (one.text, one.origin) not in told]
+        general += unusable
         subjects = self._subjects(processes, checked)
-        for subject in subjects:
-            yield from _found(subject, checks.as_root)
+        found = [list(_found(subject, checks.as_root)) for subject in subjects]
         try:
             _become_mail_owner(subjects)
         except ConfigError as error:
-            yield Problem.of("PV002", error)
-            return
-        for subject in subjects:
-            yield from _found(subject, checks.as_mail_owner)
+            general.append(Problem.of("PV002", error))
+        else:
+            for subject, problems in zip(subjects, found, strict=True):
+                problems.extend(_found(subject, checks.as_mail_owner))
+        return _weighed(general, subjects, found)
 
     def _read(self, process: AgentProcess) -> Checked:
         return load.check(
@@ -204,10 +213,32 @@ def _found(subject: Subject, checks: Sequence[Check]) -> Iterator[Problem]:
                 yield one
 
 
+def _weighed(
+    general: list[Problem],
+    subjects: Sequence[Subject],
+    found: Sequence[Sequence[Problem]],
+) -> list[Problem]:
+    """All problems; those of agents that receive no mail are notes.
+
+    What is found for processes with the same settings is found for the first of them.
+    """
+    with_mail = [
+        subject.without_names
+        for subject, problems in zip(subjects, found, strict=True)
+        if not receives_none(problems)
+    ]
+    weighed = general if with_mail or not subjects else as_notes(general)
+    for subject, problems in zip(subjects, found, strict=True):
+        matters = subject.without_names in with_mail
+        weighed += problems if matters else as_notes(problems)
+    return weighed
+
+
 def _become_mail_owner(subjects: Sequence[Subject]) -> None:
     """Import what the tables need, then drop root's rights."""
     for subject in subjects:
         prepare(subject.settings, subject.tables)
+        subject.tables.prepare(split(subject.settings.virtual_alias_maps))
         subject.tables.prepare(tables_of_routing(subject.settings, subject.texts))
     if subjects:
         settle_as_mail_owner(subjects[0].settings)
@@ -218,7 +249,9 @@ def _of_error(error: ConfigError, files: Files | None, read: Checked) -> Problem
     if error.severity == "error":
         is_unread = bool(error.origin.file) and not error.origin.line
         problem = Problem.of("PV001" if is_unread else "PV002", error)
-        return replace(problem, remedy=_with_assumption(error, read))
+        parameter = error.mistakes[-1].parameter if error.mistakes else ""
+        remedy = _with_assumption(error, read)
+        return replace(problem, parameter=parameter, remedy=remedy)
     if files is None:
         return Problem.of("PV006", error)
     found = files.main_cf.assignments
@@ -237,7 +270,8 @@ def _of_error(error: ConfigError, files: Files | None, read: Checked) -> Problem
 def _with_assumption(error: ConfigError, read: Checked) -> str:
     """The remedy, and what the other checks go by until it is applied."""
     names = {one.parameter for one in error.mistakes} & read.defaulted
-    parts = [error.remedy] if error.remedy else []
+    remedy = error.remedy or (CORRECT_IT if error.warnings else "")
+    parts = [remedy] if remedy else []
     for name in sorted(names):
         value = getattr(read.settings, name, "")
         shown = ("no", "yes")[value] if isinstance(value, bool) else value
@@ -248,7 +282,15 @@ def _with_assumption(error: ConfigError, read: Checked) -> str:
     return "; ".join(parts)
 
 
-def _distinct(problems: Iterator[Problem] | Sequence[Problem]) -> list[Problem]:
-    """Each problem once; services share most of them."""
-    seen = {(one.code, one.text, one.origin): one for one in reversed(list(problems))}
-    return list(reversed(seen.values()))
+def _distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once, as severe as it is for any service; they share most of them.
+
+    What mail the services receive comes first.
+    """
+    seen: dict[tuple[str, str, Origin], Problem] = {}
+    for one in problems:
+        key = one.code, one.text, one.origin
+        known = seen.setdefault(key, one)
+        if _SEVERITIES.index(one.severity) > _SEVERITIES.index(known.severity):
+            seen[key] = one
+    return sorted(seen.values(), key=lambda one: one.code not in ABOUT_RECEIVED_MAIL)

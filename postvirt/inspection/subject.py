@@ -72,8 +72,12 @@ class Subject:
     @property
     def is_like_an_earlier_one(self) -> bool:
         """Whether a process before this one has the same settings but for its names."""
-        mine = _without_names(self.settings)
-        return any(_without_names(one) == mine for one in self.earlier)
+        return any(_without_names(one) == self.without_names for one in self.earlier)
+
+    @property
+    def without_names(self) -> Settings:
+        """The settings, but for the names of the process."""
+        return _without_names(self.settings)
 
     @property
     def services(self) -> set[str]:

@@ -41,7 +41,7 @@ def test_all_problems_are_reported_with_line_and_caret(
     assert f"{main_cf}:5: " in output
     assert f"{main_cf}:6: warning: " in output
     assert "did you mean virtual_mailbox_maps?" in output
-    assert "3 errors, 1 warning\n" in output
+    assert "the other checks use its default, virtual_minimum_uid = 100" in output
 
 
 def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None:
@@ -218,7 +218,7 @@ def test_a_table_that_is_opened_as_another_type(
 def test_a_mailbox_base_that_is_not_there(instance: Instance, postvirt: Run) -> None:
     base = instance.root / "later"
     instance.main_cf(
-        {"virtual_mailbox_maps": "static:x", "virtual_mailbox_base": str(base)}
+        {"virtual_mailbox_maps": "static:all/", "virtual_mailbox_base": str(base)}
     )
     done = postvirt("check-config")
     assert done.returncode == 1
@@ -271,6 +271,7 @@ def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) ->
         (daemons / program).touch(0o755)
     main_cf.write_text(
         main_cf.read_text().replace(base, f"daemon_directory = {daemons}\n")
+        + "transport_maps = inline:{example.org=two:}\n"
     )
     master_cf = instance.etc / "master.cf"
     good = (
@@ -287,7 +288,7 @@ def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) ->
     assert done.returncode == 1
     output = done.stdout.decode()
     assert f"{master_cf}:3: bad numerical configuration: max_use = 1x" in output
-    assert "1 error, 0 warnings" in output
+    assert "2 errors, 0 warnings" in output
     master_cf.write_text(master_cf.read_text().replace("max_use=1x", "max_use=1"))
     lines = postvirt("check-config").stdout.decode().splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith(f"{master_cf}:5: t"))
@@ -298,11 +299,10 @@ def test_the_options_of_each_service_count(instance: Instance, postvirt: Run) ->
 def test_a_problem_that_services_share_is_reported_once(
     instance: Instance, postvirt: Run
 ) -> None:
-    (instance.etc / "main.cf").write_text(
-        f"virtual_mailbox_base = {instance.mail}\nmax_use = x\n"
-    )
+    main_cf = instance.etc / "main.cf"
+    main_cf.write_text(main_cf.read_text() + "max_use = x\n")
     (instance.etc / "master.cf").write_text(
-        "one unix - n n - - virtual\ntwo unix - n n - - virtual\n"
+        "virtual unix - n n - - virtual\ntwo unix - n n - - virtual\n"
     )
     assert b"1 error, 0 warnings" in postvirt("check-config").stdout
 
@@ -381,3 +381,34 @@ def test_a_progress_bar_on_a_terminal(instance: Instance) -> None:
     assert (process.returncode, output) == (0, b"")
     assert b"/3000" in shown
     assert b"Traceback" not in shown
+
+
+def test_the_mail_that_is_received_comes_first(
+    instance: Instance, postvirt: Run
+) -> None:
+    """It is told together with a problem, and with --info; otherwise all is silent."""
+    (instance.etc / "master.cf").write_text("virtual unix - n n - - virtual\n")
+    assert postvirt("check-config").stdout == b""
+    told = b"service virtual delivers mail for example.com [PV307]"
+    assert told in postvirt("check-config", "--info").stdout.splitlines()[0]
+    main_cf = instance.etc / "main.cf"
+    main_cf.write_text(main_cf.read_text() + "unused_by_all = x\n")
+    assert told in postvirt("check-config").stdout.splitlines()[0]
+
+
+def test_that_no_mail_is_received_is_always_told(
+    instance: Instance, postvirt: Run
+) -> None:
+    (instance.etc / "master.cf").write_text(
+        "virtual unix - n n - - virtual\nlmtp unix - - n - - lmtp\n"
+    )
+    main_cf = instance.etc / "main.cf"
+    main_cf.write_text(
+        main_cf.read_text() + "virtual_transport = lmtp:x\nvirtual_uid_maps =\n"
+    )
+    done = postvirt("check-config", "--strict")
+    assert done.returncode == 0
+    (line, *_) = done.stdout.decode().splitlines()
+    assert "no mail is routed to service virtual: virtual_transport = lmtp:x" in line
+    assert b"PV103" not in done.stdout
+    assert b"PV103" in postvirt("check-config", "--info").stdout

@@ -180,13 +180,20 @@ def test_what_the_log_would_say(instance: Instance, postvirt: Run) -> None:
             False,
         ),
         (
-            {"virtual_alias_maps": "inline:{bob@example.com=eve@example.org}"},
-            "virtual_alias_maps replaces it with eve@example.org",
-            False,
+            {"virtual_alias_maps": "inline:{{@example.com = Bob@example.com x@y.z}}"},
+            (
+                "virtual_alias_maps has @example.com = Bob@example.com x@y.z in"
+                " inline:{{@example.com = Bob@example.com x@y.z}}: bob@example.com"
+                " becomes Bob@example.com, x@y.z"
+            ),
+            True,
         ),
         (
-            {"virtual_alias_maps": "inline:{{@example.com = Bob@example.com x@y}}"},
-            "virtual_alias_maps replaces it with Bob@example.com x@y",
+            {"virtual_alias_maps": "inline:{{@example.com = Bob@example.com x@y.z}}"},
+            (
+                "x@y.z: the domain y.z is in no domain class: mail goes to"
+                " default_transport = smtp, not to virtual"
+            ),
             True,
         ),
         ({"virtual_mailbox_domains": "fail:x"}, "cannot tell where", False),
@@ -246,6 +253,60 @@ def test_whether_mail_comes_here(
     assert seen["leads_here"] is leads_here
     headline = postvirt("explain", "bob@example.com").stdout.splitlines()[0]
     assert (b", if it were routed here" in headline) is not leads_here
+
+
+@pytest.mark.parametrize(
+    ("aliases", "found"),
+    [
+        (
+            "{info@example.com = bob@example.com}",
+            [("info@example.com", "rewritten"), ("bob@example.com", "delivered")],
+        ),
+        (
+            "{bob@example.com = bob@example.com, nobody@example.com}",
+            [("bob@example.com", "delivered"), ("nobody@example.com", "bounced")],
+        ),
+        (
+            (
+                "{info@example.com = all@example.com},"
+                " {all@example.com = bob@example.com, eve@example.org}"
+            ),
+            [("info@example.com", "rewritten"), ("bob@example.com", "delivered")],
+        ),
+        (
+            "{info@example.com = eve@example.org}",
+            [("info@example.com", "rewritten")],
+        ),
+    ],
+)
+def test_what_aliases_lead_to_is_explained_too(
+    instance: Instance, postvirt: Run, aliases: str, found: list[tuple[str, str]]
+) -> None:
+    maps = f"texthash:{instance.etc}/mailboxes"
+    instance.main_cf(
+        {"virtual_mailbox_maps": maps, "virtual_alias_maps": f"inline:{{{aliases}}}"}
+    )
+    address = found[0][0]
+    done = postvirt("explain", "--json", address)
+    told = [(one["address"], one["verdict"]) for one in json.loads(done.stdout)]
+    assert told == found
+    assert done.returncode == any(verdict == "bounced" for _, verdict in found)
+
+
+def test_the_headline_of_an_address_that_is_replaced(
+    instance: Instance, postvirt: Run
+) -> None:
+    instance.main_cf({"virtual_alias_maps": "inline:{bob@example.com=a@x.org}"})
+    done = postvirt("explain", "bob@example.com")
+    assert done.stdout.decode().splitlines()[0] == "bob@example.com: becomes a@x.org"
+
+
+def test_aliases_that_never_end(instance: Instance, postvirt: Run) -> None:
+    loop = "inline:{{a@example.com = b@example.com}, {b@example.com = a@example.com}}"
+    instance.main_cf({"virtual_alias_maps": loop})
+    (remark,) = explained(postvirt, "a@example.com")["routing"]
+    assert "unreasonable virtual_alias_maps map nesting" in remark["text"]
+    assert not remark["leads_here"]
 
 
 def test_an_address_without_domain(postvirt: Run) -> None:

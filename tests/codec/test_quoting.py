@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postvirt.codec.quoting import quote_local
+from postvirt.codec.quoting import quote_local, unquote_local
 from tests.harness.decoding import fuzzed
 from tests.harness.libpostfix import ask
 
@@ -103,3 +103,20 @@ def test_quoting_is_postfix_quoting():
     for (address, bare), answer in zip(cases, answers, strict=True):
         ours = quote_local(address, bare_local_part=bare)
         assert ours == answer.result.encode("latin-1"), (address, bare)
+
+
+@pytest.mark.parametrize(
+    ("external", "internal"),
+    [
+        (b"a@b.c", b"a@b.c"),
+        (b'"a b"@c', b"a b@c"),
+        (rb'"a\"\\b"@c', b'a"\\b@c'),
+        (b'"a@b"@c', b"a@b@c"),
+        (b'"alone"', b"alone"),
+        (b'"open@c', b'"open@c'),
+        (b"@c", b"@c"),
+        (b"", b""),
+    ],
+)
+def test_unquoted(external: bytes, internal: bytes) -> None:
+    assert unquote_local(external) == internal

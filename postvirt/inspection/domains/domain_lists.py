@@ -5,7 +5,6 @@
     PV303  a domain in another list only
     PV304  a domain without a single mailbox (information)
     PV305  a list that cannot be read
-    PV306  no mail takes the transport of this service (information)
 
 Parity: the warnings "do not list domain ... in BOTH" of trivial-rewrite(8).
 Raises: nothing.
@@ -20,7 +19,6 @@ from postvirt.inspection.domains.routes import Routes
 from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
-from postvirt.inspection.services.transport import leads_to_own_service
 from postvirt.inspection.subject import Subject
 from postvirt.model.text import counted, text
 from postvirt.routing.domain_classes import LISTS, MAILBOX_DOMAINS
@@ -94,19 +92,6 @@ class Domains:
         if self._every_entry_shown and is_complete:
             yield from self._without_mailboxes(listed)
         yield from self._failures()
-        entry = self._subject.process.entry
-        # A service of postvirt's own takes its options from an entry without mail.
-        is_template = leads_to_own_service(self._subject)
-        if entry and not is_template and not self._routes.may_come_here():
-            transport = self._subject.settings.virtual_transport
-            yield self._subject.problem(
-                "PV306",
-                f"virtual_transport = {transport}: no mail is routed to service "
-                f"{entry.name}",
-                "virtual_transport",
-                severity="info",
-                remedy=f"to route mail to it, set virtual_transport = {entry.name}",
-            )
 
     def _lists_of(self, domain: bytes) -> tuple[str, ...]:
         """The lists; virtual_mailbox_domains if the mail comes here in another way."""
@@ -127,7 +112,7 @@ class Domains:
                 continue
             wins = other != "relay_domains"
             effect = _INSTEAD[other] if wins else f"{other} has no effect for it"
-            names = _names(domains)
+            names = shown_domains(domains)
             yield self._subject.problem(
                 "PV301",
                 f"in both {other} and {MAILBOX_DOMAINS}: {names}; {effect}",
@@ -170,7 +155,7 @@ class Domains:
         if empty:
             yield self._subject.problem(
                 "PV304",
-                f"no mailboxes in {_names(empty)}",
+                f"no mailboxes in {shown_domains(empty)}",
                 MAILBOX_DOMAINS,
                 severity="info",
                 item=text(empty[0]),
@@ -189,7 +174,8 @@ class Domains:
             )
 
 
-def _names(domains: Sequence[bytes]) -> str:
+def shown_domains(domains: Sequence[bytes]) -> str:
+    """The first of them, and how many more."""
     names = ", ".join(map(text, domains[:_MOST_SHOWN]))
     more = len(domains) - _MOST_SHOWN
     return f"{names} and {more} more" if more > 0 else names

@@ -8,14 +8,17 @@ Raises: nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
+from postvirt.config.lists import split
 from postvirt.errors import ConfigError, TableError
 from postvirt.inspection.subject import Subject
+from postvirt.model.text import text
 from postvirt.routing.domain_classes import LISTS, MAILBOX_DOMAINS
-from postvirt.routing.router import TRANSPORTS, Router
+from postvirt.routing.router import TRANSPORTS, Route, Router
 from postvirt.routing.transport_maps import TRANSPORT_MAPS
 from postvirt.tables.folding import fold
+from postvirt.tables.maps import open_maps
 from postvirt.tables.match_list import patterns
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.table import ListedTable, Table, TableOptions
@@ -27,11 +30,23 @@ _MOST_REMEMBERED = 100_000
 
 
 class Routes:
-    """The routes of domains; failures are reasons, by parameter."""
+    """The routes of domains; failures are reasons, by parameter.
 
-    def __init__(self, subject: Subject, opened: OpenTables) -> None:
+    services   those that count as here; None for all delivery agents
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        opened: OpenTables,
+        services: Collection[str] | None = None,
+    ) -> None:
         self._subject = subject
-        self._services = subject.services
+        self._opened = opened
+        self._services = subject.services if services is None else services
+        self._transports = split(subject.text_of(TRANSPORT_MAPS))
+        self._is_slow = subject.tables.are_slow(self._transports)
+        self._taken: dict[bytes, str] = {}
         self._utf8 = subject.settings.smtputf8_enable
         self._router = Router(subject.settings, subject.texts, opened)
         self._remembered: dict[bytes, tuple[str, ...]] = {}
@@ -47,28 +62,90 @@ class Routes:
             self._remembered[domain] = found
         return found
 
-    def comes_here(self, domain: bytes) -> bool:
-        """Whether mail for the domain takes the transport of one of our services."""
+    @property
+    def has_transport_maps(self) -> bool:
+        """Whether transport_maps lists a table."""
+        return bool(self._transports)
+
+    def of_domain(self, domain: bytes) -> Route | None:
+        """How mail for the domain leaves the queue; None if that cannot be said."""
         lists = self.lists_of(domain)
         try:
             route = self._router.class_route(lists[0] if lists else "")
         except ConfigError:
-            return False  # reported with the parameter
+            return None  # reported with the parameter
         try:
-            route = self._router.overridden(route, b"anybody@" + domain)
+            return self._router.overridden(route, _anybody(domain))
         except (ConfigError, TableError) as error:
             self.failures.setdefault(TRANSPORT_MAPS, str(error))
+        return route
+
+    def comes_here(self, domain: bytes) -> bool:
+        """Whether mail for the domain takes the transport of one of our services."""
+        route = self.of_domain(domain)
+        if route is None:
+            return False
         if route.service in self._services:
             return True
         return route.parameter == TRANSPORTS["mydestination"] and any(
             map(self._is_here, _HANDED_ON)
         )
 
-    def may_come_here(self) -> bool:
-        """Whether any mail may take the transport of one of our services."""
-        return bool(self._subject.text_of(TRANSPORT_MAPS)) or any(
-            map(self._is_here, (*TRANSPORTS.values(), *_HANDED_ON))
-        )
+    def taken_away(self, address: bytes) -> str:
+        """Where transport_maps sends mail that virtual_transport sends here; or "".
+
+        A database is only asked about domains.
+        """
+        domain = address.rpartition(b"@")[2]
+        key = _anybody(domain) if self._is_slow else address
+        found = self._taken.get(key)
+        if found is None:
+            if len(self._taken) >= _MOST_REMEMBERED:
+                self._taken.clear()
+            found = self._taken[key] = self._find_taken(key, domain)
+        return found
+
+    def _find_taken(self, address: bytes, domain: bytes) -> str:
+        lists = self.lists_of(domain)
+        if lists[:1] != (MAILBOX_DOMAINS,) or not self._is_here("virtual_transport"):
+            return ""
+        try:
+            route = self._router.route(address)
+        except (ConfigError, TableError) as error:
+            self.failures.setdefault(TRANSPORT_MAPS, str(error))
+            return ""
+        return "" if route.service in self._services else route.transport
+
+    def other_transports(self) -> list[str]:
+        """The parameters that lead here, but for virtual_transport.
+
+        local_transport and those of local(8) matter if there is a local domain.
+        """
+        names = [one for one in TRANSPORTS.values() if one != "virtual_transport"]
+        return [one for one in (*names, *_HANDED_ON) if self._is_here(one)]
+
+    def transport_keys(self) -> list[bytes]:
+        """The keys of transport_maps that lead here, of tables that can be listed."""
+        found = []
+        for table in self._open_transports():
+            if isinstance(table, ListedTable):
+                for key, value in table.entries():
+                    if text(value).partition(":")[0] in self._services:
+                        found.append(key)
+        return found
+
+    def unlisted_transports(self) -> list[str]:
+        """The tables of transport_maps whose entries are not known."""
+        return [
+            table.title
+            for table in self._open_transports()
+            if not isinstance(table, ListedTable)
+        ]
+
+    def _open_transports(self) -> Sequence[Table]:
+        options = TableOptions(utf8=self._utf8, fold=True)
+        maps = open_maps(TRANSPORT_MAPS, self._transports, options, self._opened)
+        return maps.tables
 
     def _is_here(self, parameter: str) -> bool:
         value = self._subject.text_of(parameter)
@@ -119,3 +196,7 @@ def _domains_in(table: Table) -> Iterator[bytes]:
                 yield key
     except TableError:
         pass  # reported when it is asked
+
+
+def _anybody(domain: bytes) -> bytes:
+    return b"anybody@" + domain

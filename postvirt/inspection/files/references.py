@@ -27,6 +27,9 @@ from postvirt.inspection.source_files import Files
 _ALLOWING = frozenset({"proxy_read_maps", "proxy_write_maps"})
 
 
+CORRECT_IT = "correct what the caret points at; $$ is a literal dollar sign"
+
+
 def check_undefined(files: Files) -> Iterator[Problem]:
     """Undefined names, whichever Postfix program reads the value."""
     defined = known_names(files) | files.assigned.keys()
@@ -73,7 +76,7 @@ def check_mistakes(files: Files) -> Iterator[Problem]:
                 assignment,
                 offset=mistake.offset,
                 severity="error",
-                remedy="correct what the caret points at; $$ is a literal dollar sign",
+                remedy=CORRECT_IT,
             )
 
 

@@ -5,18 +5,16 @@ Raises: nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from postvirt.codec.quoting import unquote_local
 from postvirt.inspection.problem import Problem
 from postvirt.model.mailbox import Resolution
 
 # The local part that represents a domain with an "@domain" key.
 _ANYBODY = b"anybody"
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"\Z', re.DOTALL)
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,4 @@ def recipient_of(key: bytes) -> bytes:
         return b""
     if not local:
         return _ANYBODY + key
-    quoted = _QUOTED.match(local)
-    if quoted:
-        return _ESCAPED.sub(rb"\1", quoted[1]) + at + domain
-    return key
+    return unquote_local(key)

@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from postvirt.inspection.mailboxes.directories import Directories
 from postvirt.inspection.mailboxes.entries import EntryCheck, MailboxEntry
+from postvirt.inspection.mailboxes.existing import Directories
 from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.mailboxes.misreadings import Misreading, misreading_of
 from postvirt.inspection.mailboxes.whole_paths import WholePaths

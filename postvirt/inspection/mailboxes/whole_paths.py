@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from postvirt.inspection.mailboxes.directories import Directories
+from postvirt.inspection.mailboxes.existing import Directories
 from postvirt.inspection.mailboxes.misreadings import Misreading
 from postvirt.model.mailbox import Owner
 from postvirt.model.text import text

@@ -24,28 +24,25 @@ def check_transport(subject: Subject) -> Iterator[Problem]:
     if master_cf is None or not settings.virtual_mailbox_domains.strip():
         return
     service = settings.virtual_transport.partition(":")[0]
-    entry = master_cf.entry(service)
-    if entry is None:
-        if not _listens(settings.queue_directory, service):
-            yield subject.problem(
-                "PV013",
-                f"virtual_transport = {settings.virtual_transport}: master.cf has no"
-                f" service {service}",
-                "virtual_transport",
-                remedy=f"add service {service} to master.cf, or name another service",
-                commands=_instead(subject, master_cf),
-            )
-        return
-    if entry.is_delivery_agent or subject.text_of("transport_maps").strip():
-        return
-    yield subject.problem(
-        "PV012",
-        f"virtual_transport = {settings.virtual_transport}: mail for"
-        f" virtual_mailbox_domains goes to {entry.program}, not to this delivery agent",
-        "virtual_transport",
-        severity="warning",
-        remedy="if unintended, set virtual_transport to the service that is to deliver",
-        commands=_instead(subject, master_cf),
+    if leads_nowhere(subject):
+        yield subject.problem(
+            "PV013",
+            f"virtual_transport = {settings.virtual_transport}: master.cf has no"
+            f" service {service}",
+            "virtual_transport",
+            remedy=f"add service {service} to master.cf, or name another service",
+            commands=_instead(subject, master_cf),
+        )
+
+
+def leads_nowhere(subject: Subject) -> bool:
+    """Whether virtual_transport names a service that does not exist."""
+    settings, master_cf = subject.settings, subject.master_cf
+    service = settings.virtual_transport.partition(":")[0]
+    return (
+        master_cf is not None
+        and master_cf.entry(service) is None
+        and not _listens(settings.queue_directory, service)
     )
 
 

@@ -129,21 +129,65 @@ def test_transport_maps_that_fail_change_nothing_and_are_reported(
 
 
 @pytest.mark.parametrize(
-    ("parameters", "may"),
+    ("parameters", "names"),
     [
-        ({}, True),
-        ({"virtual_transport": "lmtp:x"}, False),
-        ({"virtual_transport": "lmtp:x", "default_transport": "virtual:"}, True),
-        ({"virtual_transport": "lmtp:x", "fallback_transport": "virtual"}, True),
-        ({"virtual_transport": "lmtp:x", "transport_maps": "static:smtp"}, True),
+        ({}, []),
+        ({"default_transport": "virtual:"}, ["default_transport"]),
+        ({"fallback_transport": "virtual"}, ["fallback_transport"]),
+        ({"relay_transport": "virtual-too"}, []),
     ],
 )
-def test_some_mail_may_come_here(
-    parameters: dict[str, str], may: bool, routes: Make
+def test_the_other_parameters_that_lead_here(
+    parameters: dict[str, str], names: list[str], routes: Make
 ) -> None:
     made = routes(**parameters)
     made._services = {"virtual"}
-    assert made.may_come_here() is may
+    assert made.other_transports() == names
+
+
+def test_the_entries_of_transport_maps_that_lead_here(
+    routes: Make, installation: Installation
+) -> None:
+    entries = {"example.com": "virtual:", "a@example.org": "virtual", "*": "smtp:"}
+    table = installation.table("transport", entries)
+    made = routes(transport_maps=f"{table}, static:virtual")
+    made._services = {"virtual"}
+    assert made.transport_keys() == [b"example.com", b"a@example.org"]
+    assert made.unlisted_transports() == ["static:virtual"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "address", "transport"),
+    [
+        ({}, b"bob@example.com", ""),
+        (
+            {"transport_maps": "inline:{example.com=lmtp:x}"},
+            b"bob@example.com",
+            "lmtp:x",
+        ),
+        (
+            {"transport_maps": "inline:{bob@example.com=lmtp:x}"},
+            b"bob@example.com",
+            "lmtp:x",
+        ),
+        ({"transport_maps": "inline:{bob@example.com=lmtp:x}"}, b"ann@example.com", ""),
+        ({"transport_maps": "inline:{example.com=virtual:}"}, b"bob@example.com", ""),
+        # In no list: there is nothing to take away.
+        ({"transport_maps": "static:lmtp:x"}, b"bob@example.org", ""),
+        (
+            {"transport_maps": "static:lmtp:x", "virtual_transport": "lmtp:y"},
+            b"bob@example.com",
+            "",
+        ),
+    ],
+)
+def test_what_transport_maps_takes_away(
+    parameters: dict[str, str], address: bytes, transport: str, routes: Make
+) -> None:
+    made = routes(**parameters)
+    made._services = {"virtual"}
+    assert made.taken_away(address) == transport
+    assert made.taken_away(address) == transport
 
 
 def test_the_listed_domains_are_those_of_patterns_and_tables(

@@ -84,12 +84,6 @@ def a_file_that_is_missing(it: Installation) -> None:
     it.set(virtual_mailbox_domains=f"{it.etc}/domains")
 
 
-def another_transport(it: Installation) -> None:
-    """As with Dovecot's LMTP, when Debian's master.cf still has the service."""
-    it.master_cf("virtual unix - n n - - virtual\n")
-    it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
-
-
 def sent_elsewhere_by_transport_maps(it: Installation) -> None:
     """And in no list at all."""
     transports = it.table("transport", {"example.com": "smtp:[127.0.0.1]"})
@@ -206,13 +200,6 @@ BROKEN = (
         lambda it: it.set(virtual_mailbox_domains=PLAIN),
         severity="info",
         says=["no mailboxes in example.org"],
-    ),
-    Broken(
-        "a service that gets no mail",
-        "PV306",
-        another_transport,
-        lambda it: it.set(virtual_transport="virtual"),
-        severity="info",
     ),
     Broken(
         "a file of domains that is missing",

@@ -17,11 +17,6 @@ def orphan(it: Installation) -> None:
     (it.etc / "main.cf").write_text(f"  soft_bounce = yes\n{text}")
 
 
-def elsewhere(it: Installation) -> None:
-    it.master_cf(MASTER_CF + "lmtp unix - - n - - lmtp\n")
-    it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
-
-
 def no_service(it: Installation) -> None:
     it.master_cf(MASTER_CF)
     it.set(virtual_transport="vritual")
@@ -86,8 +81,11 @@ def how_to(it: Installation) -> None:
 
 
 def routed(it: Installation) -> None:
-    elsewhere(it)
-    it.set(transport_maps="inline:{example.com=virtual:}")
+    it.master_cf(MASTER_CF + "lmtp unix - - n - - lmtp\n")
+    it.set(
+        virtual_transport="lmtp:unix:private/dovecot-lmtp",
+        transport_maps="inline:{example.com=virtual:}",
+    )
 
 
 def service_of_its_own(it: Installation) -> None:
@@ -232,14 +230,6 @@ BROKEN = (
         ),
         severity="warning",
         says=["virtual_maildir_limit_message belong to the VDA quota patch"],
-        needs="postfix",
-    ),
-    Broken(
-        "mail that goes to another agent",
-        "PV012",
-        elsewhere,
-        severity="warning",
-        says=["goes to lmtp, not to this delivery agent"],
         needs="postfix",
     ),
     Broken(
