@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,9 +20,13 @@ from postvirt.config.parameters import Settings
 from postvirt.standin.instance import Instance
 from postvirt.system import log
 from tests.harness.child import Log, public_directory
+from tests.harness.databases import MariaDB, PostgreSQL, Server
+from tests.harness.directory import Slapd
 
 _NEEDED_COMMANDS = ("postconf", "postmap")
 _VIRTUAL = "/usr/lib/postfix/sbin/virtual"
+
+S = TypeVar("S", bound=Server)
 
 
 def _missing(item: pytest.Item) -> str:
@@ -118,3 +123,31 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
         return loaded.settings
 
     return read
+
+
+def _running(kind: type[S]) -> Iterator[S]:
+    server = kind()
+    try:
+        server.start()
+        server.setup()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server, the same one for all tests."""
+    yield from _running(PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A MariaDB server, the same one for all tests."""
+    yield from _running(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def slapd() -> Iterator[Slapd]:
+    """An LDAP server, the same one for all tests."""
+    yield from _running(Slapd)

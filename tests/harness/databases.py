@@ -137,6 +137,9 @@ class Server:
     def command(self) -> Sequence[str]:
         raise NotImplementedError
 
+    def setup(self) -> None:
+        """Fill it, once it runs."""
+
     def give_away(self) -> None:
         """Make the server's user the owner of all files."""
         if os.geteuid() == 0:

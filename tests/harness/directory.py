@@ -23,6 +23,23 @@ from tests.harness.ports import free_port
 
 TOP = "dc=example,dc=com"
 READER = f"cn=reader,{TOP}"
+# Nothing is below it at first, and who logs in as this may do everything there.
+HOSTING = "dc=hosting,dc=example"
+
+# What mail server bundles add to the schemas that everybody has.
+_WORDS = (
+    *("accountStatus", "enabledService", "shadowAddress", "mailForwardingAddress"),
+    *("mailMessageStore", "domainName", "domainStatus"),
+)
+_MAIL_USERS = (
+    *(
+        f"attributetype ( 1.1.2.1.{number} NAME '{name}' EQUALITY caseIgnoreIA5Match"
+        " SUBSTR caseIgnoreIA5SubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )"
+        for number, name in enumerate(_WORDS)
+    ),
+    f"objectclass ( 1.1.2.2.1 NAME 'mailUser' AUXILIARY MAY ( {' $ '.join(_WORDS)} ) )",
+    "objectclass ( 1.1.2.2.2 NAME 'mailDomain' MUST domainName MAY accountStatus )",
+)
 
 # Local parts that are hard to quote in the name of an entry.
 ODD_NAMES = [
@@ -54,9 +71,10 @@ class Slapd(Server):
 
     def prepare(self) -> None:
         self.secure_port = free_port()
-        schemas = ("core", "cosine", "inetorgperson")
+        schemas = ("core", "cosine", "inetorgperson", "nis")
         lines = [
             *(f"include /etc/ldap/schema/{name}.schema" for name in schemas),
+            *_MAIL_USERS,
             "modulepath /usr/lib/ldap",
             "moduleload back_mdb",
             "allow bind_v2",
@@ -73,8 +91,15 @@ class Slapd(Server):
             "access to attrs=userPassword by anonymous auth by * none",
             f"access to dn.subtree=ou=public,{TOP} by * read",
             "access to * by anonymous none by * read",
+            "database mdb",
+            f"suffix {HOSTING}",
+            f"directory {self.directory}/hosting",
+            "dbnosync",
+            f"rootdn {HOSTING}",
+            f"rootpw {SECRET}",
         ]
         (self.directory / "data").mkdir()
+        (self.directory / "hosting").mkdir()
         (self.directory / "slapd.conf").write_text("\n".join(lines) + "\n")
         tree = "\n".join(_ldif(*entry) for entry in _entries(self.url))
         (self.directory / "tree.ldif").write_text(tree)
@@ -100,7 +125,22 @@ class Slapd(Server):
         return [program("slapd"), "-f", config, "-h", urls, "-d", "0x8100"]
 
     def setup(self) -> None:
-        driver("ldap")
+        top = {
+            "objectClass": ["dcObject", "organization"],
+            "o": ["x"],
+            "dc": ["hosting"],
+        }
+        self.host({HOSTING: top})
+
+    def host(self, entries: Mapping[str, Attributes]) -> None:
+        """Add entries below HOSTING, parents first."""
+        ldap = driver("ldap")
+        client = ldap.initialize(self.url)
+        client.simple_bind_s(HOSTING, SECRET)
+        for name, attributes in entries.items():
+            values = {k: [one.encode() for one in v] for k, v in attributes.items()}
+            client.add_s(name, list(values.items()))
+        client.unbind_s()
 
 
 def _entries(url: str) -> Iterator[tuple[str, Attributes]]:

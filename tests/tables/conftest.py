@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,6 @@ from postvirt.system import log
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
 from postvirt.tables.table import TableOptions
-from tests.harness import databases, directory
 from tests.harness.installed_postfix import without_new
 from tests.harness.tables import open_maps, opener
 
@@ -245,31 +243,3 @@ def same_answers(postfix: Postfix):
         return ours
 
     return compare
-
-
-def _running(kind: type[Any]):
-    server = kind()
-    try:
-        server.start()
-        server.setup()
-        yield server
-    finally:
-        server.remove()
-
-
-@pytest.fixture(scope="session")
-def postgresql():
-    """A PostgreSQL server, the same one for all tests."""
-    yield from _running(databases.PostgreSQL)
-
-
-@pytest.fixture(scope="session")
-def mariadb():
-    """A MariaDB server, the same one for all tests."""
-    yield from _running(databases.MariaDB)
-
-
-@pytest.fixture(scope="session")
-def slapd():
-    """An LDAP server, the same one for all tests."""
-    yield from _running(directory.Slapd)

@@ -25,6 +25,8 @@ _LOCAL_ONLY = {
     "mailbox_transport": "virtual_transport",
     "mailbox_transport_maps": "transport_maps",
 }
+# As Debian's package writes it into every main.cf: nobody has thought of it.
+_OF_THE_PACKAGE = ("mailbox_size_limit", "0")
 
 
 def check_overridden(subject: Subject) -> Iterator[Problem]:
@@ -61,7 +63,9 @@ def check_local_only(subject: Subject) -> Iterator[Problem]:
         name = assignment.name
         if name not in _LOCAL_ONLY or main_cf.last_assignment(name) is not assignment:
             continue
-        if not assignment.value or _is_referred_to(subject, name):
+        if not assignment.value or (name, assignment.value) == _OF_THE_PACKAGE:
+            continue
+        if _is_referred_to(subject, name):
             continue
         instead = _LOCAL_ONLY[name]
         yield Problem(

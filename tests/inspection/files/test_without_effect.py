@@ -12,3 +12,8 @@ def test_the_caret_is_below_the_name(installation: Installation) -> None:
     assert found.parameter == "mailbox_size_limit"
     assert found.origin.source == "mailbox_size_limit = 100000000"
     assert found.origin.column == 0
+
+
+def test_what_the_package_writes_is_no_mistake(installation: Installation) -> None:
+    installation.set(mailbox_size_limit="0", mydestination="")
+    assert not [one for one in problems_of(installation) if one.code == "PV009"]
