@@ -60,7 +60,7 @@ def delivery_service(
                 " virtual"
             )
         remark = f"service {service} runs {entry.command}: no mail is routed here"
-        entry = _agent(master_cf)
+        service, entry = USUAL_NAME, _agent(master_cf)
     elif entry is None and wanted:
         raise ConfigError(f"{_path(master_cf)} has no service {wanted}")
     elif entry is None:

@@ -347,6 +347,8 @@ def test_the_service_that_virtual_transport_names(
         assert complaint in done.stderr
     done = postvirt("explain", "-o", "virtual_transport=lmtp:x", "bob@example.com")
     assert b"service lmtp runs lmtp: no mail is routed here" in done.stderr
+    assert b"mail goes to virtual_transport = lmtp:x, not to virtual" in done.stdout
+    assert b"bob@example.com: would be delivered, if it were routed" in done.stdout
 
 
 def test_what_is_hostile_is_made_printable(instance: Instance, postvirt: Run) -> None:

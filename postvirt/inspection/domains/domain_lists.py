@@ -72,7 +72,9 @@ class Domains:
         """What is wrong with the lists."""
         listed, is_complete = self._routes.listed()
         both: dict[bytes, tuple[str, ...]] = {}
-        for domain in dict.fromkeys([*listed, *self._seen]):
+        # A database cannot be listed, but it answers for the names in the other lists.
+        named = self._routes.named_elsewhere()
+        for domain in dict.fromkeys([*listed, *self._seen, *named]):
             lists = self._routes.lists_of(domain)
             if MAILBOX_DOMAINS in lists and len(lists) > 1:
                 both[domain] = lists
@@ -119,8 +121,21 @@ class Domains:
                 other,
                 severity="error" if wins else "warning",
                 item=text(domains[0]),
-                remedy=f"remove {names} from {other}",
+                remedy=f"remove {names} from {other}{self._parents(other, domains)}",
             )
+
+    def _parents(self, other: str, domains: Sequence[bytes]) -> str:
+        """What matches domains below it, too; only relay_domains does so."""
+        if other != "relay_domains":
+            return ""
+        found = (self._routes.parent_in(other, one) for one in domains)
+        parents = [one for one in dict.fromkeys(found) if one]
+        if not parents:
+            return ""
+        return (
+            f"; {shown_domains(parents)} there matches all domains below it while"
+            f" {other} is in parent_domain_matches_subdomains"
+        )
 
     def _wrong_list(
         self,

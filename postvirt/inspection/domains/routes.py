@@ -185,6 +185,29 @@ class Routes:
             opened.close()
         return [one for one in found if MAILBOX_DOMAINS in self.lists_of(one)], is_all
 
+    def named_elsewhere(self) -> list[bytes]:
+        """The domains that the other lists name, those in tables left out."""
+        found: dict[bytes, None] = {}
+        for parameter in LISTS:
+            if parameter == MAILBOX_DOMAINS:
+                continue
+            try:
+                for item in patterns(parameter, self._subject.text_of(parameter)):
+                    if isinstance(item, bytes):
+                        found[fold(item, utf8=self._utf8)] = None
+            except ConfigError as error:
+                self.failures.setdefault(parameter, str(error))
+        return list(found)
+
+    def parent_in(self, parameter: str, domain: bytes) -> bytes:
+        """The highest domain above this one that a list contains, b"" if none is."""
+        labels = domain.split(b".")
+        for count in range(1, len(labels)):
+            above = b".".join(labels[-count:])
+            if self._is_in(parameter, above):
+                return above
+        return b""
+
 
 def _domains_in(table: Table) -> Iterator[bytes]:
     """The keys of a table that can be domains."""

@@ -48,6 +48,16 @@ def below_a_relay_domain(it: Installation) -> None:
     )
 
 
+def in_mydestination_and_in_a_database(it: Installation) -> None:
+    """A table that only answers, as the domains of a database do."""
+    path = it.etc / "domains"
+    path.write_text("/^example\\.(com|net)$/ x\n")
+    path.chmod(0o644)
+    it.set(
+        mydestination="localhost, example.net", virtual_mailbox_domains=f"regexp:{path}"
+    )
+
+
 def in_no_list(it: Installation) -> None:
     it.mailboxes({BOB: "bob/", "ann@example.org": "ann/", "ann@example.edu": "ann/"})
 
@@ -113,6 +123,13 @@ BROKEN = (
         lambda it: (it.etc / "local-domains").write_text("localhost\n"),
     ),
     Broken(
+        "a domain in mydestination and in a database",
+        "PV301",
+        in_mydestination_and_in_a_database,
+        lambda it: it.set(mydestination="localhost"),
+        says=["in both mydestination and virtual_mailbox_domains: example.net"],
+    ),
+    Broken(
         "a domain in virtual_alias_domains too",
         "PV301",
         in_alias_domains_too,
@@ -138,7 +155,10 @@ BROKEN = (
         below_a_relay_domain,
         lambda it: it.set(relay_domains=""),
         severity="warning",
-        says=["mail.example.net"],
+        says=[
+            "remove mail.example.net from relay_domains; example.net there matches all",
+            "while relay_domains is in parent_domain_matches_subdomains",
+        ],
     ),
     Broken(
         "domains in no list",
