@@ -43,6 +43,7 @@ from postvirt.inspection.subject import Check, FileCheck
 from postvirt.inspection.tables.database_answers import check_answers
 from postvirt.inspection.tables.drivers import check_drivers
 from postvirt.inspection.tables.file_access import check_writable
+from postvirt.inspection.tables.jailed_programs import check_jailed_programs
 from postvirt.inspection.tables.kerberos_caches import check_kerberos
 from postvirt.inspection.tables.opening import check_tables
 from postvirt.inspection.tables.other_programs import check_proxied, check_types
@@ -88,6 +89,7 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_entries,
     check_writable,
     check_sources,
+    check_jailed_programs,
     check_kerberos,
     check_drivers,
     check_answers,

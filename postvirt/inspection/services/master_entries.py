@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from postvirt.config.comparing import compare
 from postvirt.config.daemon_options import parse_options
 from postvirt.config.master_cf import Service
 from postvirt.config.parameter_names import builtin_defaults
@@ -16,6 +15,7 @@ from postvirt.errors import ConfigError
 from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import postconf
 from postvirt.inspection.problem import Problem
+from postvirt.inspection.services.jail import is_jailed
 from postvirt.inspection.services.program_file import is_launcher, program_path
 from postvirt.inspection.subject import Subject
 from postvirt.model.text import counted
@@ -37,9 +37,7 @@ def check_privileged(subject: Subject) -> Iterator[Problem]:
 def check_chroot(subject: Subject) -> Iterator[Problem]:
     """Mailboxes and tables lie outside of the queue directory."""
     entry, settings = subject.process.entry, subject.settings
-    if entry is None or entry.chroot is False:
-        return
-    if entry.chroot is None and not _is_below_level(settings.compatibility_level, "1"):
+    if entry is None or not is_jailed(settings, entry):
         return
     base = f"{settings.queue_directory}{settings.virtual_mailbox_base}"
     is_there = os.path.isdir(base)
@@ -52,13 +50,6 @@ def check_chroot(subject: Subject) -> Iterator[Problem]:
         remedy="set the fifth column (chroot) to n, then reload Postfix",
         commands=_field(subject, entry, "chroot", "n"),
     )
-
-
-def _is_below_level(level: str, other: str) -> bool:
-    try:
-        return compare(level, "<", "level", other)
-    except ValueError:
-        return False
 
 
 def check_arguments(subject: Subject) -> Iterator[Problem]:

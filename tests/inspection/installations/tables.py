@@ -104,6 +104,24 @@ def server(it: Installation) -> None:
     it.set(virtual_mailbox_maps=f"mysql:{setup}")
 
 
+def asked_in_a_jail(kind: str, hosts: str, chroot: str = "y") -> Change:
+    """Aliases in a database, for a cleanup(8) in a chroot jail."""
+
+    def change(it: Installation) -> None:
+        it.master_cf(
+            f"virtual unix - n n - - virtual\ncleanup unix n - {chroot} - 0 cleanup\n"
+        )
+        setup = it.etc / "aliases.cf"
+        setup.write_text(
+            f"hosts = {hosts}\nuser = mail\npassword = {SECRET}\n"
+            "dbname = mail\nquery = SELECT goto FROM aliases WHERE address = '%s'\n"
+        )
+        setup.chmod(0o644)
+        it.set(virtual_alias_maps=f"static:none, {kind}:{setup}")
+
+    return change
+
+
 def hidden(it: Installation) -> None:
     """Below a directory that only root may enter."""
     directory = it.etc / "secret"
@@ -339,6 +357,32 @@ BROKEN = (
         says=["regular expression substitution is not allowed"],
     ),
     Broken("a table that proxymap refuses", "PV112", proxied, needs="postfix"),
+    Broken(
+        "a socket outside of a jail",
+        "PV121",
+        asked_in_a_jail("mysql", "localhost"),
+        says=[
+            "mysql:{root}/etc/aliases.cf: cleanup in a chroot jail would find",
+            "socket at {root}/spool/run/mysqld/mysqld.sock",
+            "'virtual_alias_maps = static:none, proxy:mysql:{root}/etc/aliases.cf'",
+        ],
+        needs="postfix",
+    ),
+    Broken(
+        "a socket of PostgreSQL outside of a jail",
+        "PV121",
+        asked_in_a_jail("pgsql", "unix:/run/postgresql"),
+        asked_in_a_jail("pgsql", "127.0.0.1"),
+        says=["{root}/spool/run/postgresql/.s.PGSQL.5432"],
+        needs="postfix",
+    ),
+    Broken(
+        "a jail without a need",
+        "PV121",
+        asked_in_a_jail("mysql", "unix:/run/x/mysql.sock"),
+        asked_in_a_jail("mysql", "unix:/run/x/mysql.sock", "n"),
+        needs="postfix",
+    ),
     Broken(
         "a server that is down",
         "PV113",
