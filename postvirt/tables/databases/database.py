@@ -64,7 +64,10 @@ class DatabaseTable(Table):
         self._utf8_keys = utf8_keys
         self.queries = [self._template("query", query) for query in queries]
         self._templates = Templates(self.queries, self._template("result", result))
-        self._opened = OpenTables(context.inside(self.title))
+        # As in Postfix, its tables of domains must open where it must.
+        self._opened = OpenTables(
+            context.inside(self.title), all_must_open=options.must_open
+        )
         self._domains = self._domain_list()
 
     def _template(self, kind: str, template: str) -> Template:
@@ -86,15 +89,15 @@ class DatabaseTable(Table):
 
     def find(self, key: bytes) -> bytes | None:
         """Query the database, unless it cannot have the key."""
-        if not key:
-            log.warning(f'table "{self.title}": empty query string -- ignored')
-            return None
         if b"\0" in key or (self._utf8_keys and not is_utf8(key)):
             return None
         if self._domains:
             user, _, domain = key.rpartition(b"@")
             if not user or not self._domains.contains(domain):
                 return None
+        if not key:
+            log.warning(f'table "{self.title}": empty query string -- ignored')
+            return None
         fields = self._templates.of_key(key)
         if fields is None:
             return None

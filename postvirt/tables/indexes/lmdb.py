@@ -71,7 +71,7 @@ class LmdbTable(IndexTable):
 
     def get(self, key: bytes) -> bytes | None:
         """Read one entry in a transaction of its own, which ends before the lock."""
-        if not 0 < len(key) <= self._environment.max_key_size():
+        if len(key) > self._environment.max_key_size():
             return None  # cannot have been written
         try:
             try:
@@ -80,8 +80,9 @@ class LmdbTable(IndexTable):
                 # A writer has enlarged the file; 0 adopts its size.
                 self._environment.set_mapsize(0)
                 return self._get(key)
-        except lmdb.Error as error:
-            raise OSError(errno.EIO, str(error)) from None
+        except lmdb.Error as error:  # also for an empty key
+            why = str(error).removeprefix("mdb_get: ")
+            raise OSError(errno.EIO, why) from None
 
     def _get(self, key: bytes) -> bytes | None:
         with self._environment.begin() as transaction:

@@ -120,6 +120,11 @@ def database(tmp_path):
                 "inline:{example.com=1}",
                 "none, fail:x, example.com",
                 "static:{a b}",
+                "example.com, hash:/none",
+                "hash:/none, example.com",
+                "example.com, /none",
+                "!/none, example.com",
+                "example.com, nosuch:x, example.org",
             )
         ),
     ],

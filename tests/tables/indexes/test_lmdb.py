@@ -35,7 +35,23 @@ def made(tmp_path):
 
 def test_keys_without_a_nul_are_found(made):
     table = open_table(made({b"a@b": b"x"}), OPTIONS)
-    assert [table.lookup(key) for key in (b"a@b", b"c", b"")] == [b"x", None, None]
+    assert [table.lookup(key) for key in (b"a@b", b"c")] == [b"x", None]
+    table.close()
+
+
+@pytest.mark.parametrize("first", [b"", b"c", b"a"])
+def test_an_empty_key_cannot_be_asked(made, logged, first):
+    """As in Postfix, unless an entry was found: then all keys have a NUL."""
+    table = open_table(made({b"a\0": b"1\0"}), OPTIONS)
+    if first:
+        table.lookup(first)
+    if first == b"a":
+        assert table.lookup(b"") is None
+    else:
+        with pytest.raises(
+            TableError, match=r"^error reading lmdb:.*: MDB_BAD_VALSIZE:"
+        ):
+            table.lookup(b"")
     table.close()
 
 
