@@ -33,6 +33,7 @@ class Site(Instance):
 
     agent       what virtual_transport is to be
     server      the database server or the directory, if the shape has one
+    top         the place in the directory that is this site's
     parameters  for main.cf
     services    more lines for master.cf
     """
@@ -44,6 +45,7 @@ class Site(Instance):
         self.parameters: dict[str, str] = {"virtual_transport": agent}
         self.services = [*_SERVICES]
         self._database = f"mail_{os.path.basename(root.parent).replace('-', '_')}"
+        self.top = f"o={self._database},{HOSTING}"
 
     def set(self, **parameters: str) -> None:
         """Set parameters in main.cf."""
@@ -115,9 +117,10 @@ class Site(Instance):
         return self._cf(kind, name, {**login, **parameters, "query": query})
 
     def host(self, entries: Mapping[str, Attributes]) -> None:
-        """Add entries to the directory."""
+        """Add entries to the directory, below top."""
         assert isinstance(self.server, Slapd)
-        self.server.host(entries)
+        top: Mapping[str, Attributes] = {self.top: {"objectClass": ["organization"]}}
+        self.server.host({**top, **entries})
 
     def search(self, name: str, **parameters: str) -> str:
         """A table that asks the directory: "ldap:path" of its .cf file."""

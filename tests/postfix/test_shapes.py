@@ -61,6 +61,24 @@ def test_a_shape(shape: Shape, ground: Path, request: pytest.FixtureRequest) -> 
     _is_delivered(site, postfix, shape)
 
 
+@pytest.mark.parametrize(
+    "shape", [pytest.param(one, id=one.name) for one in SHAPES if one.own_agent]
+)
+def test_a_shape_that_delivers_with_dovecot(
+    shape: Shape, ground: Path, request: pytest.FixtureRequest
+) -> None:
+    """What only matters to a delivery agent that gets no mail is no problem."""
+    server = request.getfixturevalue(shape.server) if shape.server else None
+    site = Site(ground / "instance", shape.own_agent, server)
+    shape.makes(site)
+    PrivatePostfix(site, launcher(), site.parameters, site.services)
+    shape.settles(site)
+    status, output, _ = _run(site, "postvirt", "check-config", "--strict")
+    assert "no mail is routed to service virtual" in output.decode()
+    assert re.findall(r"\[PV\d+\]", output.decode()) == ["[PV306]"]
+    assert status == 0
+
+
 def _run(site: Site, *command: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
     beside = Path(sys.executable).parent / command[0]
     done = subprocess.run(
@@ -80,14 +98,21 @@ def _is_silent(site: Site) -> None:
 
 
 def _is_explained(site: Site, shape: Shape) -> None:
-    """All mailboxes, and all that are unknown."""
-    expected = dict.fromkeys(shape.mailboxes, "delivered")
-    expected |= dict.fromkeys(shape.unknown, "bounced")
-    arguments = ("explain", "--json", "--", *expected)
+    """What becomes of mail for each address, and whom aliases lead to."""
+    addresses = [*shape.mailboxes, *shape.aliases, *shape.unknown]
+    arguments = ("explain", "--json", "--", *addresses)
     _, output, errors = _run(site, "postvirt", *arguments)
     assert errors == b""
-    explained = [one["verdict"] for one in json.loads(output)]
-    assert dict(zip(expected, explained, strict=True)) == expected
+    said = {one["address"]: one for one in json.loads(output)}
+    for address, place in shape.mailboxes.items():
+        assert said[address]["verdict"] == "delivered"
+        assert Path(said[address]["mailbox"]["path"]) == site.mail / place
+    for address, targets in shape.aliases.items():
+        here = [one for one in said[address]["others"] if one in said]
+        kept = [address] if said[address]["verdict"] != "rewritten" else []
+        assert sorted(kept + here) == sorted(targets)
+    for address in shape.unknown:
+        assert said[address]["verdict"] == "bounced"
 
 
 def _is_listed_alike(site: Site) -> None:

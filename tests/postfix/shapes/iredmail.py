@@ -6,7 +6,6 @@ domains have no transport of their own.
 
 from __future__ import annotations
 
-from tests.harness.directory import HOSTING
 from tests.harness.shapes import Shape, Site
 
 _SCHEMA = """
@@ -149,7 +148,6 @@ def _everybody_has(it: Site) -> None:
     )
 
 
-_BASE = f"o=domains,o=iredmail,{HOSTING}"
 _USER = (
     "(&(objectClass=mailUser)(|(mail=%s)(shadowAddress=%s))(accountStatus=active)"
     "(enabledService=mail)(enabledService=deliver))"
@@ -157,7 +155,8 @@ _USER = (
 
 
 def _ldap(it: Site) -> None:
-    _fill_directory(it)
+    base = f"o=domains,{it.top}"
+    _fill_directory(it, base)
     _everybody_has(it)
     common = {"start_tls": "no", "scope": "sub", "debuglevel": "0"}
     it.set(
@@ -165,7 +164,7 @@ def _ldap(it: Site) -> None:
         + it.search(
             "ldap/virtual_mailbox_domains.cf",
             **common | {"scope": "one"},
-            search_base=_BASE,
+            search_base=base,
             query_filter="(&(objectClass=mailDomain)(domainName=%s)"
             "(accountStatus=active))",
             result_attribute="domainName",
@@ -174,7 +173,7 @@ def _ldap(it: Site) -> None:
         + it.search(
             "ldap/virtual_mailbox_maps.cf",
             **common,
-            search_base=_BASE,
+            search_base=base,
             query_filter=_USER,
             result_attribute="mailMessageStore",
             result_format="%s/Maildir/",
@@ -185,7 +184,7 @@ def _ldap(it: Site) -> None:
                 it.search(
                     "ldap/virtual_group_maps.cf",
                     **common,
-                    search_base=_BASE,
+                    search_base=base,
                     query_filter="(&(accountStatus=active)(enabledService=mail)"
                     "(shadowAddress=%s)(!(mail=%s)))",
                     result_attribute="mail",
@@ -193,7 +192,7 @@ def _ldap(it: Site) -> None:
                 it.search(
                     "ldap/catchall_maps.cf",
                     **common,
-                    search_base=f"domainName=%d,{_BASE}",
+                    search_base=f"domainName=%d,{base}",
                     query_filter="(&(enabledService=forward)(mail=@%d))",
                     result_attribute="mailForwardingAddress",
                 ),
@@ -203,7 +202,7 @@ def _ldap(it: Site) -> None:
         + it.search(
             "ldap/transport_maps_user.cf",
             **common,
-            search_base=_BASE,
+            search_base=base,
             query_filter=f"(&{_USER}(description=*))",
             result_attribute="description",
         ),
@@ -211,17 +210,16 @@ def _ldap(it: Site) -> None:
     )
 
 
-def _fill_directory(it: Site) -> None:
+def _fill_directory(it: Site, base: str) -> None:
     entries: dict[str, dict[str, list[str]]] = {
-        f"o=iredmail,{HOSTING}": {"objectClass": ["organization"]},
-        _BASE: {"objectClass": ["organization"]},
+        base: {"objectClass": ["organization"]},
     }
     for domain in ("example.com", "example.net"):
-        entries[f"domainName={domain},{_BASE}"] = {
+        entries[f"domainName={domain},{base}"] = {
             "objectClass": ["mailDomain"],
             "accountStatus": ["active"],
         }
-        entries[f"ou=Users,domainName={domain},{_BASE}"] = {
+        entries[f"ou=Users,domainName={domain},{base}"] = {
             "objectClass": ["organizationalUnit"]
         }
     user = {
@@ -237,14 +235,14 @@ def _fill_directory(it: Site) -> None:
         ("joe@example.net", "josef", "vmail2/example.net/joe"),
     ):
         domain = address.partition("@")[2]
-        entries[f"mail={address},ou=Users,domainName={domain},{_BASE}"] = {
+        entries[f"mail={address},ou=Users,domainName={domain},{base}"] = {
             **user,
             "mail": [address],
             "shadowAddress": [f"{name}@{domain}"],
             "mailMessageStore": [folder],
             **({} if it.agent == "virtual" else {"description": [it.agent]}),
         }
-    entries[f"mail=@example.net,ou=Users,domainName=example.net,{_BASE}"] = {
+    entries[f"mail=@example.net,ou=Users,domainName=example.net,{base}"] = {
         **user,
         "mail": ["@example.net"],
         "enabledService": ["forward"],

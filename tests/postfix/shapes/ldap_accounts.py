@@ -5,19 +5,16 @@ The domain is a part of the name of the entry: `%d` is in search_base.
 
 from __future__ import annotations
 
-from tests.harness.directory import HOSTING
 from tests.harness.shapes import Shape, Site
-
-_TOP = f"o=accounts,{HOSTING}"
 
 
 def _makes(it: Site) -> None:
-    it.host(_entries())
+    it.host(_entries(it.top))
 
     def people(name: str, **parameters: str) -> str:
         return it.search(
             f"ldap-{name}.cf",
-            search_base=f"ou=people,o=%d,{_TOP}",
+            search_base=f"ou=people,o=%d,{it.top}",
             scope="one",
             domain="example.com, example.net",
             timeout="10",
@@ -27,7 +24,7 @@ def _makes(it: Site) -> None:
     it.set(
         virtual_mailbox_domains=it.search(
             "ldap-domains.cf",
-            search_base=_TOP,
+            search_base=it.top,
             scope="one",
             query_filter="(&(objectClass=organization)(o=%s))",
             result_attribute="o",
@@ -63,19 +60,15 @@ def _owner(address: str) -> tuple[int, int]:
     return _NUMBERS[address], 6000 + _NUMBERS[address] % 10
 
 
-def _entries() -> dict[str, dict[str, list[str]]]:
-    entries: dict[str, dict[str, list[str]]] = {
-        _TOP: {"objectClass": ["organization"]},
-    }
+def _entries(top: str) -> dict[str, dict[str, list[str]]]:
+    entries: dict[str, dict[str, list[str]]] = {}
     for domain in ("example.com", "example.net"):
-        entries[f"o={domain},{_TOP}"] = {"objectClass": ["organization"]}
-        entries[f"ou=people,o={domain},{_TOP}"] = {
-            "objectClass": ["organizationalUnit"]
-        }
+        entries[f"o={domain},{top}"] = {"objectClass": ["organization"]}
+        entries[f"ou=people,o={domain},{top}"] = {"objectClass": ["organizationalUnit"]}
     for address, folder in _FOLDERS.items():
         name, _, domain = address.partition("@")
         uid, gid = _owner(address)
-        entries[f"uid={name},ou=people,o={domain},{_TOP}"] = {
+        entries[f"uid={name},ou=people,o={domain},{top}"] = {
             "objectClass": ["inetOrgPerson", "posixAccount"],
             "sn": [name],
             "cn": [name],
