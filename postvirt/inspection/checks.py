@@ -47,6 +47,7 @@ from postvirt.inspection.tables.jailed_programs import check_jailed_programs
 from postvirt.inspection.tables.kerberos_caches import check_kerberos
 from postvirt.inspection.tables.opening import check_tables
 from postvirt.inspection.tables.other_programs import check_proxied, check_types
+from postvirt.inspection.tables.passwords import check_passwords
 from postvirt.inspection.tables.source_texts import check_sources
 
 # Of the texts of main.cf and master.cf.
@@ -88,6 +89,7 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_tables,
     check_entries,
     check_writable,
+    check_passwords,
     check_sources,
     check_jailed_programs,
     check_kerberos,

@@ -47,6 +47,7 @@ CODES = {
     "PV119": "the worker ends, and its mail is tried again",
     "PV120": "anyone who answers in place of the server is told the password",
     "PV121": "a program that cannot reach the database has senders try again later",
+    "PV122": "with the password, every user of this machine can ask the database",
     "PV201": "mail is deferred until virtual_mailbox_base exists",
     "PV202": "the owner cannot search this directory; mail below it is deferred",
     "PV203": "the owner cannot create or write the mailbox; its mail is deferred",

@@ -114,6 +114,8 @@ class Domains:
                 continue
             wins = other != "relay_domains"
             effect = _INSTEAD[other] if wins else f"{other} has no effect for it"
+            if wins and all(map(self._routes.comes_here, domains)):
+                wins, effect = False, "its mail gets here all the same"
             names = shown_domains(domains)
             yield self._subject.problem(
                 "PV301",

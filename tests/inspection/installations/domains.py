@@ -123,6 +123,18 @@ BROKEN = (
         lambda it: (it.etc / "local-domains").write_text("localhost\n"),
     ),
     Broken(
+        "a domain in mydestination, which is delivered here",
+        "PV301",
+        lambda it: [
+            it.master_cf("virtual unix - n n - - virtual\n"),
+            in_mydestination_too(it),
+            it.set(local_transport="virtual"),
+        ],
+        lambda it: it.set(mydestination="$myhostname, localhost"),
+        severity="warning",
+        says=["virtual_mailbox_domains: example.com; its mail gets here all the same"],
+    ),
+    Broken(
         "a domain in mydestination and in a database",
         "PV301",
         in_mydestination_and_in_a_database,

@@ -377,6 +377,13 @@ BROKEN = (
         needs="postfix",
     ),
     Broken(
+        "passwords for everybody",
+        "PV122",
+        asked_in_a_jail("pgsql", "127.0.0.1", "n"),
+        severity="info",
+        says=["the password in {root}/etc/aliases.cf", "chgrp postfix", "chmod o-r"],
+    ),
+    Broken(
         "a jail without a need",
         "PV121",
         asked_in_a_jail("mysql", "unix:/run/x/mysql.sock"),
