@@ -9,7 +9,7 @@ Raises: nothing; what cannot be decided is a remark as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from postvirt.config.lists import words
@@ -162,11 +162,10 @@ class RoutingRemarks:
 
 
 def _of_alias(alias: Alias) -> Remark:
+    becomes = f"becomes {', '.join(map(text, alias.recipients))}"
+    if alias.recipients == (alias.address,):
+        becomes = "stays as it is"
     return Remark(
         f"{ALIAS_MAPS} has {text(alias.key)} = {text(alias.value)} in {alias.table}:"
-        f" {text(alias.address)} becomes {_listed(alias.recipients)}"
+        f" {text(alias.address)} {becomes}"
     )
-
-
-def _listed(addresses: Sequence[bytes]) -> str:
-    return ", ".join(map(text, addresses))

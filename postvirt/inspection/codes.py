@@ -76,7 +76,7 @@ CODES = {
     "PV303": "mail for a domain in another list never reaches the delivery agent",
     "PV304": "mail for a domain without mailboxes bounces",
     "PV305": "a list that cannot be read matches no domain, and mail may be deferred",
-    "PV306": "no mail is routed to this service",
+    "PV306": "no mail is routed to this service; what only its mail needs is a note",
     "PV307": "the rest of this report matters to this mail",
     "PV308": "mail for an address that aliases replace never reaches its mailbox",
     "PV402": "an mbox file that has reached its limit accepts no more mail; it bounces",
