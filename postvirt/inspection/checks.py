@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postvirt.inspection.domains.alias_domains import check_alias_domains
 from postvirt.inspection.domains.incoming import check_received
 from postvirt.inspection.entry_checks import check_entries
 from postvirt.inspection.files.characters import check_characters
@@ -85,6 +86,7 @@ AS_ROOT: Sequence[Check] = (
 # With mail_owner's rights.
 AS_MAIL_OWNER: Sequence[Check] = (
     check_received,
+    check_alias_domains,
     check_mailbox_base,
     check_tables,
     check_entries,

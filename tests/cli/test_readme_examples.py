@@ -28,7 +28,8 @@ def as_in_readme(output: bytes, instance: Instance) -> str:
         (f"{instance.mail}", "/var/vmail"),
         (f"{instance.etc}", "/etc/postfix"),
         (f"{owner.uid}", "5000"),
-        ("main.cf:1:", "main.cf:52:"),
+        ("main.cf:1:", "main.cf:49:"),
+        ("main.cf:2:", "main.cf:52:"),
         ("root:5000", "root:vmail"),
     ):
         text = text.replace(ours, theirs)
@@ -53,10 +54,12 @@ def readme_instance(instance: Instance) -> Instance:
             "virtual_mailbox_maps": maps,
         }
     )
-    # So that the line of the table is known.
+    (instance.etc / "master.cf").write_text("virtual unix - n n - - virtual\n")
+    # So that the lines of these are known.
+    first = ("virtual_mailbox_domains", "virtual_mailbox_maps")
     main_cf = instance.etc / "main.cf"
     lines = main_cf.read_text().splitlines(keepends=True)
-    lines.sort(key=lambda line: not line.startswith("virtual_mailbox_maps"))
+    lines.sort(key=lambda line: (not line.startswith(first), line.startswith(first[1])))
     main_cf.write_text("".join(lines))
     os.utime(main_cf, (1, 1))
     for name in ("example.com", "example.com/user", "example.net"):

@@ -149,6 +149,23 @@ def a_catchall_of_another_domain(it: Installation) -> None:
     it.set(virtual_alias_maps=it.table("aliases", {"@example.org": BOB}))
 
 
+def aliases_of_no_domain(it: Installation) -> None:
+    it.master_cf(VIRTUAL)
+    it.set(virtual_alias_maps=it.table("aliases", {"@example.org": BOB}))
+
+
+def aliases_of_a_domain(it: Installation) -> None:
+    it.master_cf(VIRTUAL)
+    aliases = {"example.org": "anything", "@example.org": BOB}
+    it.set(virtual_alias_maps=it.table("aliases", aliases))
+
+
+def aliases_for_the_mail_of_others(it: Installation) -> None:
+    """Mail from here to the domains of others is redirected."""
+    aliases_of_no_domain(it)
+    it.set(virtual_alias_domains="")
+
+
 BROKEN = (
     Broken(
         "no mail for this agent",
@@ -250,6 +267,14 @@ BROKEN = (
         says=["2 mailboxes"],
     ),
     Broken(
+        "aliases of no domain",
+        "PV309",
+        aliases_of_no_domain,
+        aliases_of_a_domain,
+        severity="warning",
+        says=["every address in example.org, which no domain", "example.org anything"],
+    ),
+    Broken(
         "an alias for a whole domain",
         "PV308",
         swallowed_by_a_domain,
@@ -258,7 +283,7 @@ BROKEN = (
     ),
 )
 
-_ALL = ["PV012", "PV306", "PV308"]
+_ALL = ["PV012", "PV306", "PV308", "PV309"]
 
 SOUND = (
     Sound("Dovecot's LMTP", dovecot),
@@ -276,5 +301,7 @@ SOUND = (
     Sound("each mailbox keeps its address", each_keeps_its_address, silent=_ALL),
     Sound("kept on a detour", kept_on_a_detour, silent=_ALL),
     Sound("somebody forwards mail", somebody_forwards_mail, silent=_ALL),
+    Sound("aliases of a domain", aliases_of_a_domain, silent=_ALL),
+    Sound("aliases for the mail of others", aliases_for_the_mail_of_others),
     Sound("a catch-all of another domain", a_catchall_of_another_domain, silent=_ALL),
 )
