@@ -71,6 +71,7 @@ CODES = {
     "PV219": "virtual_mailbox_base is part of every path, so mail goes elsewhere",
     "PV220": "mail goes to a file with the name of what was not meant as a path",
     "PV221": "a program that reads a maildir does not find mail in an mbox file",
+    "PV222": "mail for addresses that do not exist is accepted, all in one mailbox",
     "PV301": "a domain must be in one class only; the first list that contains it wins",
     "PV302": "mail for a domain in no list never reaches the delivery agent",
     "PV303": "mail for a domain in another list never reaches the delivery agent",

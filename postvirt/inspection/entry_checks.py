@@ -1,8 +1,8 @@
 """Check every entry of the mailbox tables with the daemon's own search.
 
 Tables that can be listed are read from the first entry to the last; the others are
-asked for one recipient. Where each entry takes a query to a database, only a sample is
-checked.
+asked for some recipients. Where each entry takes a query to a database, only a sample
+is checked.
 
 Raises: nothing.
 """
@@ -24,14 +24,17 @@ from postvirt.inspection.mailboxes.entries import EntryCheck
 from postvirt.inspection.mailboxes.entry_reader import EntryReader, Sample
 from postvirt.inspection.mailboxes.lock_methods import Locks
 from postvirt.inspection.mailboxes.owners import Owners
+from postvirt.inspection.mailboxes.probes import Probes
 from postvirt.inspection.mailboxes.reach import Reach
 from postvirt.inspection.mailboxes.sharing import Sharing
+from postvirt.inspection.mailboxes.unlisted import check_unlisted
 from postvirt.inspection.mailboxes.values import Values
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.text import counted
 from postvirt.routing.aliases import AliasMaps
+from postvirt.routing.domain_classes import MAILBOX_DOMAINS
 from postvirt.system import log
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.simple.static import StaticTable
@@ -76,23 +79,26 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
         Domains(subject, routes, every_entry_shown=every_entry_shown),
         *_alias_checks(subject, resolver, opened),
     ]
+    owner = _only_owner(resolver)
     if not _is_any_unavailable(subject, resolver, names.values()):
         about_mailboxes = _mailbox_checks(
-            subject,
-            resolver,
-            _only_owner(resolver),
-            every_entry_shown=every_entry_shown,
+            subject, resolver, owner, every_entry_shown=every_entry_shown
         )
         checks.append(Elsewhere(subject, routes, [*about_mailboxes]))
     reader = EntryReader(resolver, checks, subject.extent.progress)
     problems: list[Problem] = []
+    unlisted: dict[str, Table] = {}
     for table, name in zip(tables, names["virtual_mailbox_maps"], strict=True):
         if isinstance(table, ListedTable):
             problems += _read(subject, reader, table, sample)
         elif not isinstance(table, Unavailable):
-            problems.append(_not_listed(subject, name))
-    if len(listed) < len(tables):
-        reader.show(_probes(routes))
+            unlisted[name] = table
+    if unlisted:
+        domains, _ = routes.listed()
+        probes = Probes(
+            subject, domains, lambda one: MAILBOX_DOMAINS in routes.lists_of(one), owner
+        )
+        problems += check_unlisted(subject, probes, resolver, unlisted, checks)
     if sample.is_partial:
         problems.append(_sampled(subject, sample))
     for check in checks:
@@ -153,12 +159,6 @@ def _read(
         yield _unreadable(subject, str(error))
 
 
-def _probes(routes: Routes) -> list[bytes]:
-    """A recipient who may have a mailbox, for tables that cannot be listed."""
-    domains, _ = routes.listed()
-    return [b"postmaster@" + domain for domain in domains[:1]]
-
-
 def _sampled(subject: Subject, sample: Sample) -> Problem:
     return subject.problem(
         "PV209",
@@ -176,18 +176,6 @@ def _unreadable(subject: Subject, reason: str) -> Problem:
         f"not all entries could be read: {reason}",
         "virtual_mailbox_maps",
         remedy="rebuild the index with postmap",
-    )
-
-
-def _not_listed(subject: Subject, name: str) -> Problem:
-    return subject.problem(
-        "PV209",
-        f"{name}: the entries of this table cannot be listed, so its mailboxes were "
-        "not checked",
-        "virtual_mailbox_maps",
-        severity="info",
-        item=name,
-        remedy="check single addresses with postvirt explain",
     )
 
 

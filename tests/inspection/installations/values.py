@@ -19,8 +19,12 @@ def with_path(it: Installation) -> None:
     it.mailboxes(SOUND_TABLE)
 
 
-def in_sql(*rows: tuple[str, str], query: str = "") -> Change:
-    """A database, which keeps values as they are."""
+def in_sql(
+    *rows: tuple[str, str],
+    query: str = "SELECT maildir FROM users WHERE address = '%s'",
+    more: str = "",
+) -> Change:
+    """A database, which keeps values as they are, and more parameters of its table."""
 
     def change(it: Installation) -> None:
         path = it.etc / "users.sqlite"
@@ -29,9 +33,8 @@ def in_sql(*rows: tuple[str, str], query: str = "") -> Change:
             database.execute("CREATE TABLE users (address TEXT, maildir TEXT)")
             database.executemany("INSERT INTO users VALUES (?, ?)", rows)
         database.close()
-        sql = query or "SELECT maildir FROM users WHERE address = '%s'"
         table = it.etc / "users.cf"
-        table.write_text(f"dbpath = {path}\nquery = {sql}\n")
+        table.write_text(f"dbpath = {path}\nquery = {query}\n{more}\n")
         for one in (path, table):
             one.chmod(0o644)
         it.set(virtual_mailbox_maps=f"sqlite:{table}")
@@ -56,6 +59,40 @@ def with_directory(value: str, recipient: str = BOB) -> Change:
     def change(it: Installation) -> None:
         it.directory("example.com/bob/new", mode=0o700)
         it.mailboxes({recipient: value})
+
+    return change
+
+
+def known_by_a_directory(value: str) -> Change:
+    """A user of a domain in a database, who has a mailbox already."""
+
+    def change(it: Installation) -> None:
+        in_sql(("bob@example.com", value))(it)
+        it.directory("example.com/bob/new", mode=0o700)
+
+    return change
+
+
+def known_by_an_alias(value: str) -> Change:
+    """A user to whom mail for another address goes."""
+
+    def change(it: Installation) -> None:
+        in_sql(("carol@example.com", value))(it)
+        aliases = {"help@example.com": "ann@example.org, carol@example.com"}
+        it.set(virtual_alias_maps=it.table("aliases", aliases))
+
+    return change
+
+
+def known_by_a_uid(value: str) -> Change:
+    """A user with a uid in a text file, and a domain of which nothing else is known."""
+
+    def change(it: Installation) -> None:
+        in_sql(("carol@example.com", value))(it)
+        it.set(
+            virtual_uid_maps=it.table("uids", {"carol@example.com": "5000"}),
+            virtual_mailbox_domains="regexp:{{/^example[.]com/ x}}",
+        )
 
     return change
 
@@ -182,6 +219,53 @@ BROKEN = (
         mends=in_sql(("postmaster@example.com", "example.com/bob/")),
     ),
     broken(
+        "a query for the existence of a user who is not found",
+        "PV220",
+        in_sql(query="SELECT 1 FROM users WHERE address = '%s'"),
+        "returns 1, which would be the path of an mbox file",
+        mends=in_sql(),
+        warning=True,
+    ),
+    broken(
+        "a user of a database with a directory",
+        "PV218",
+        known_by_a_directory("example.com/bob/ "),
+        "mail for 1 recipient (bob@example.com)",
+        mends=known_by_a_directory("example.com/bob/"),
+    ),
+    broken(
+        "a user of a database with an alias",
+        "PV218",
+        known_by_an_alias("'example.com/carol/'"),
+        "mail for 1 recipient (carol@example.com)",
+        mends=known_by_an_alias("example.com/carol/"),
+    ),
+    broken(
+        "a user of a database with a uid",
+        "PV220",
+        known_by_a_uid("carol@mail.example.org"),
+        "mail for 1 recipient (carol@example.com)",
+        mends=known_by_a_uid("example.com/carol/"),
+    ),
+    broken(
+        "a query without a condition",
+        "PV222",
+        in_sql(("bob@example.com", "bob/"), query="SELECT maildir FROM users"),
+        'every address has the same mailbox, "bob/"',
+        mends=in_sql(("bob@example.com", "bob/")),
+        warning=True,
+    ),
+    broken(
+        "a query that compares nothing with the address",
+        "PV222",
+        in_sql(
+            ("bob@example.com", "bob/"),
+            query="SELECT maildir FROM users WHERE address = address OR address = '%s'",
+        ),
+        mends=in_sql(("bob@example.com", "bob/")),
+        warning=True,
+    ),
+    broken(
         "the number of a user",
         "PV220",
         with_value("5000"),
@@ -295,6 +379,34 @@ SOUND = (
             with_value("{mail}/example.com/bob/")(it),
             it.set(virtual_mailbox_base="/"),
         ),
+    ),
+    Sound("a user of a database", known_by_a_uid("example.com/carol/")),
+    Sound(
+        "a database with a mailbox for all of a domain",
+        in_sql(("@example.com", "example.com/bob/")),
+    ),
+    Sound(
+        "a query with a mailbox for all of a domain",
+        in_sql(
+            ("example.com", "example.com/bob/"),
+            query="SELECT maildir FROM users WHERE address = '%d'",
+        ),
+    ),
+    Sound(
+        "a database that makes paths from addresses",
+        in_sql(
+            ("postmaster@example.com", ""),
+            query="SELECT address FROM users WHERE address = '%s'",
+            more="result_format = %d/%u/",
+        ),
+    ),
+    Sound(
+        "a query that makes a path for any address",
+        in_sql(query="SELECT '%d/%u/'"),
+    ),
+    Sound(
+        "a query for addresses without a path",
+        in_sql(query="SELECT address FROM users WHERE address = '%s'"),
     ),
     Sound(
         "a database with paths", in_sql(("postmaster@example.com", "example.com/bob/"))
