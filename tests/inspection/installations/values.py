@@ -366,7 +366,18 @@ def first_part_of_the_base(it: Installation) -> None:
     it.mailboxes({BOB: "mail/example.com/bob/"})
 
 
+def for_dovecot(it: Installation) -> None:
+    """The table says who exists, and another program delivers the mail."""
+    in_sql(
+        ("postmaster@example.com", ""),
+        query="SELECT 1 FROM users WHERE address = '%s' OR 1",
+    )(it)
+    it.master_cf("virtual unix - n n - - virtual\nlmtp unix - - n - - lmtp\n")
+    it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
+
+
 SOUND = (
+    Sound("a list of recipients for another program", for_dovecot),
     Sound("the mailboxes of VIRTUAL_README", readme),
     Sound("values with odd names", odd_names),
     Sound("values that are addresses", files_by_address),
