@@ -1,4 +1,4 @@
-"""Files with a database's password that everybody on this machine can read.
+"""Files with a database's password that anyone on this machine can read.
 
 Raises: nothing.
 """
@@ -39,7 +39,7 @@ def check_passwords(subject: Subject) -> Iterator[Problem]:
     yield first.problem(
         subject,
         "PV122",
-        f"everybody on this machine can read the password in {', '.join(found)}",
+        f"anyone on this machine can read the password in {', '.join(found)}",
         severity="info",
         remedy=f"allow only root and {subject.settings.mail_owner} to read it",
         commands=_close(subject, list(found)),
