@@ -30,6 +30,7 @@ class Kind(Enum):
     EDITED             the same, but the source has just been edited, or so it says:
                        postmap(1) may be about to run, and the log says nothing
     PARAMETER          a parameter of the table is ignored, or probably wrong
+    IGNORED            a parameter of the table has no effect, whatever its value
     LINE               a line of a file, or a part of it, is ignored
     DUPLICATE          a key that occurs twice
     KEY_COLON          a key that ends with a colon, as in an alias file
@@ -45,6 +46,7 @@ class Kind(Enum):
     STALE_INDEX = auto()
     EDITED = auto()
     PARAMETER = auto()
+    IGNORED = auto()
     LINE = auto()
     DUPLICATE = auto()
     KEY_COLON = auto()

@@ -59,6 +59,8 @@ def _meaning(  # noqa: C901 (one case each)
             return _Meaning("PV101")
         case Kind.PARAMETER | Kind.LINE:
             return _Meaning("PV102", "warning")
+        case Kind.IGNORED:
+            return _Meaning("PV123", "warning", f"remove it from {complaint.file}")
         case Kind.MISSING_INDEX:
             remedy, commands = _how_to_make(subject, listed, complaint.file)
             return _Meaning("PV104", "error", remedy, commands)

@@ -54,7 +54,13 @@ from postvirt.tables.databases.database import (
     DatabaseTable,
     database_type,
 )
-from postvirt.tables.databases.ldap_directory import Directory, disconnect, reason
+from postvirt.tables.databases.ldap_directory import (
+    Directory,
+    complain_of_cache,
+    disconnect,
+    reason,
+    warns,
+)
 from postvirt.tables.databases.ldap_entries import Attributes, Entries, Entry, Search
 from postvirt.tables.databases.patience import Patience
 from postvirt.tables.databases.received import Received
@@ -131,18 +137,21 @@ class LdapTable(DatabaseTable):
                 size_limit=self._size_limit,
                 recursion_limit=parameters.integer("recursion_limit", 1000, minimum=1),
             )
+            complain_of_cache(parameters, context)
         except TableError:
             super().close()
             raise
         if not self.queries[1].letters:
             filter_ = self.queries[1].text
-            why = f"{self.title}: Fixed query_filter {filter_} is probably useless"
+            why = (
+                f"{warns(parameters)}: Fixed query_filter {filter_} is probably useless"
+            )
             context.complain(Complaint(Kind.PARAMETER, why))
 
     def _scope_of(self, name: str, context: TableContext) -> int:
         if name.lower() not in _SCOPES:
             what = f"Unrecognized value {name} specified for scope"
-            why = f"{self.title}: {what}; using sub"
+            why = f"{warns(self._parameters)}: {what}; using sub"
             context.complain(Complaint(Kind.PARAMETER, why))
         return int(_SCOPES.get(name.lower(), ldap.SCOPE_SUBTREE))
 

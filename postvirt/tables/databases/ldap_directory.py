@@ -39,6 +39,8 @@ _KEEP_ALIVE = (
     (ldap.OPT_X_KEEPALIVE_PROBES, 3),
     (ldap.OPT_X_KEEPALIVE_INTERVAL, 10),
 )
+# The function of Postfix that warns about parameters.
+_OPENER = "dict_ldap_open"
 _TLS_TEXTS = {
     ldap.OPT_X_TLS_RANDOM_FILE: "tls_random_file",
     ldap.OPT_X_TLS_CACERTFILE: "tls_ca_cert_file",
@@ -91,13 +93,13 @@ class Directory(NamedTuple):
             raise TableError(f"{title}: unsupported parameter value: bind = {bind}")
         start_tls = parameters.boolean("start_tls", default=False)
         timeout_seconds = parameters.integer("timeout", 10, minimum=1)
-        version = _version(title, parameters, urls, context, start_tls=start_tls)
+        version = _version(parameters, urls, context, start_tls=start_tls)
         chases = parameters.boolean("chase_referrals", default=False)
         options: list[tuple[int, str | int]] = [
             (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
             (ldap.OPT_TIMEOUT, timeout_seconds),
             (ldap.OPT_PROTOCOL_VERSION, version),
-            (ldap.OPT_DEREF, _dereference(title, parameters, context)),
+            (ldap.OPT_DEREF, _dereference(parameters, context)),
             (ldap.OPT_REFERRALS, int(chases)),
             *_KEEP_ALIVE,
         ]
@@ -211,7 +213,6 @@ def _urls(title: str, parameters: CfParameters, context: TableContext) -> list[s
 
 
 def _version(
-    title: str,
     parameters: CfParameters,
     urls: list[str],
     context: TableContext,
@@ -220,7 +221,7 @@ def _version(
 ) -> int:
     version = parameters.integer("version", 2, minimum=2)
     if version not in (2, 3):
-        why = f"{title}: Unknown version {version}, using 2."
+        why = f"{warns(parameters)} Unknown version {version}, using 2."
         context.complain(Complaint(Kind.PARAMETER, why))
         version = 2
     newer = [
@@ -230,19 +231,43 @@ def _version(
     ]
     newer += ["start_tls"] if start_tls else []
     if version == 2 and newer:
-        why = f"{title}: {newer[0]} requires protocol version 3"
+        # As in Postfix, the file is named for one of the two.
+        of = warns(parameters) if newer[0] == "start_tls" else f"{_OPENER}:"
+        why = f"{of} {newer[0]} requires protocol version 3"
         context.complain(Complaint(Kind.PARAMETER, why))
         version = 3
     return version
 
 
-def _dereference(title: str, parameters: CfParameters, context: TableContext) -> int:
+def _dereference(parameters: CfParameters, context: TableContext) -> int:
     number = parameters.integer("dereference", 0)
     if number not in range(4):
         what = f"Unrecognized value {number} specified for dereference"
-        context.complain(Complaint(Kind.PARAMETER, f"{title}: {what}; using 0"))
+        why = f"{warns(parameters)} {what}; using 0"
+        context.complain(Complaint(Kind.PARAMETER, why))
         return 0
     return number
+
+
+def complain_of_cache(parameters: CfParameters, context: TableContext) -> None:
+    """Complain of parameters that older versions of Postfix had.
+
+    Raises: TableError for a value that they could not have.
+    """
+    is_set = {
+        "cache": parameters.boolean("cache", default=False),
+        "cache_expiry": parameters.integer("cache_expiry", -1) >= 0,
+        "cache_size": parameters.integer("cache_size", -1) >= 0,
+    }
+    for name, is_one in is_set.items():
+        if is_one:
+            why = f"{warns(parameters)} ignoring {name}"
+            context.complain(Complaint(Kind.IGNORED, why, file=parameters.name))
+
+
+def warns(parameters: CfParameters) -> str:
+    """What Postfix's warnings about parameters begin with."""
+    return f"{_OPENER}: {parameters.name}"
 
 
 def _tls_options(parameters: CfParameters) -> list[tuple[int, str | int]]:

@@ -28,6 +28,7 @@ MEANINGS: dict[Kind, tuple[str, Severity]] = {
     Kind.STALE_INDEX: ("PV107", "warning"),
     Kind.EDITED: ("PV107", "warning"),
     Kind.PARAMETER: ("PV102", "warning"),
+    Kind.IGNORED: ("PV123", "warning"),
     Kind.LINE: ("PV102", "warning"),
     Kind.DUPLICATE: ("PV114", "error"),
     Kind.KEY_COLON: ("PV115", "warning"),
@@ -101,6 +102,10 @@ def _text(type_: str, content: str) -> Callable[[Installation], str]:
         (Kind.EDITED, _edited(10)),
         (Kind.EDITED, _edited(-10_000)),
         (Kind.PARAMETER, _text("sqlite", "a = b\na = c\ndbpath = /none\nquery = x\n")),
+        (
+            Kind.IGNORED,
+            _text("ldap", "server_host = x\nsearch_base = y\ncache_size = 9\n"),
+        ),
         (Kind.LINE, _text("texthash", " continues nothing\n")),
         (Kind.LINE, _text("texthash", '"a b\n')),
         (Kind.LINE, _text("regexp", "/a/\tx\nif /b/\n")),

@@ -215,14 +215,41 @@ def test_warnings_about_parameters(ldap, slapd, logged):
         ),
         OPTIONS,
     )
-    assert [line.split(f"{table.title}: ")[1] for line in logged.take()] == [
-        "error parsing URL ldap://bad:port; skipping",
-        "Unknown version 4, using 2.",
-        "URL scheme ldapi requires protocol version 3",
-        "Unrecognized value 4 specified for dereference; using 0",
-        "Unrecognized value x specified for scope; using sub",
-        "Fixed query_filter (cn=row0) is probably useless",
+    opener, file = "warning: dict_ldap_open:", table.name
+    assert logged.take() == [
+        f"error: {table.title}: error parsing URL ldap://bad:port; skipping",
+        f"{opener} {file} Unknown version 4, using 2.",
+        f"{opener} URL scheme ldapi requires protocol version 3",
+        f"{opener} {file} Unrecognized value 4 specified for dereference; using 0",
+        f"{opener} {file}: Unrecognized value x specified for scope; using sub",
+        f"{opener} {file}: Fixed query_filter (cn=row0) is probably useless",
     ]
+    table.close()
+
+
+@pytest.mark.postfix
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"cache": "yes", "cache_expiry": "30", "cache_size": "32768"},
+        {"cache": "no", "cache_expiry": "-1", "cache_size": "0"},
+        {"scope": "x", "dereference": "4"},
+        {"version": "2", "start_tls": "yes"},
+        {"query_filter": "(cn=row0)"},
+    ],
+)
+def test_warnings_are_postfix_own(ldap, postfix, logged, parameters):
+    """In any order."""
+    spec = ldap(**parameters)
+    _, expected = postfix.ask("key", [], maps=spec)
+    open_table(spec, OPTIONS).close()
+    assert sorted(logged.take()) == sorted(expected) != []
+
+
+@pytest.mark.parametrize("name", ["cache", "cache_expiry", "cache_size"])
+def test_a_parameter_of_old_has_to_be_right(ldap, logged, name):
+    table = open_table(ldap(**{name: "perhaps"}), OPTIONS)
+    assert f"{name}: bad " in logged.take()[0]
     table.close()
 
 
