@@ -42,6 +42,7 @@ from postvirt.inspection.services.program_file import check_program
 from postvirt.inspection.services.transport import check_transport
 from postvirt.inspection.subject import Check, FileCheck
 from postvirt.inspection.tables.database_answers import check_answers
+from postvirt.inspection.tables.database_files import check_database_files
 from postvirt.inspection.tables.drivers import check_drivers
 from postvirt.inspection.tables.file_access import check_writable
 from postvirt.inspection.tables.jailed_programs import check_jailed_programs
@@ -93,6 +94,7 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_writable,
     check_passwords,
     check_sources,
+    check_database_files,
     check_jailed_programs,
     check_kerberos,
     check_drivers,

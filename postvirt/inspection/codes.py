@@ -49,6 +49,7 @@ CODES = {
     "PV121": "a program that cannot reach the database has senders try again later",
     "PV122": "with the password, every user of this machine can ask the database",
     "PV123": "no table of this type reads this parameter, so it has no effect",
+    "PV124": "the byte order mark becomes part of the name of the first parameter",
     "PV201": "mail is deferred until virtual_mailbox_base exists",
     "PV202": "the owner cannot search this directory; mail below it is deferred",
     "PV203": "the owner cannot create or write the mailbox; its mail is deferred",

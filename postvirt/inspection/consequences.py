@@ -15,8 +15,10 @@ from dataclasses import replace
 from postvirt.inspection.problem import Problem
 from postvirt.model.origin import NOWHERE
 
-_OF_LINES = ("PV016", "PV017")
+_OF_LINES = ("PV016", "PV017", "PV124")
 _CAUSES = ("PV015", *_OF_LINES)
+# A table that cannot be opened; the text says why.
+_UNUSABLE = "PV101"
 
 
 def without_consequences(problems: Sequence[Problem]) -> list[Problem]:
@@ -40,12 +42,14 @@ def _remaining(
 def _follows(problem: Problem, cause: Problem) -> bool:
     """Whether it is about the same text.
 
-    A value that cannot be used is reported where it begins, and one that is not there
-    without a place.
+    A value that cannot be used is reported where it begins, one that is not there
+    without a place, and what makes a table unusable where main.cf names the table.
     """
     here, there = problem.origin, cause.origin
     if problem.code in _CAUSES:
         return False
+    if problem.code == _UNUSABLE and f"{there.file}: " in problem.text:
+        return True
     if here == NOWHERE:
         return bool(cause.parameter) and cause.parameter in problem.text
     if (here.file, here.line) != (there.file, there.line):

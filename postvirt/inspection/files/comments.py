@@ -51,7 +51,7 @@ _TEXTS = frozenset(
 )
 _ENDS_OF_TEXTS = ("_banner", "_command", "_footer", "_header", "_message", "_reply")
 # Of tables: what the database reads, and passwords.
-_ENDS_OF_QUERIES = (
+ENDS_OF_QUERIES = (
     "additional_conditions",
     "bind_pw",
     "password",
@@ -66,7 +66,8 @@ _OF_CHARACTERS = frozenset({"recipient_delimiter", "verp_delimiter_filter"})
 # What Postfix reads of a time ends with its unit.
 _TIME = re.compile(r"[0-9]+[smhdw]\s+")
 
-_REMEDY = 'remove it, or put it on a line of its own, which begins with "#"'
+# What to do about a comment.
+BEHIND_NO_VALUE = 'remove it, or put it on a line of its own, which begins with "#"'
 
 
 def check_comments(files: Files) -> Iterator[Problem]:
@@ -90,7 +91,7 @@ def names_of_texts(files: Files) -> set[str]:
     for name in names:
         for type_, table in tables_in(files.expanded(name), lambda _: None):
             found.update(
-                f"{table}_{end}" for end in _ENDS_OF_QUERIES if end in SUFFIXES[type_]
+                f"{table}_{end}" for end in ENDS_OF_QUERIES if end in SUFFIXES[type_]
             )
     return found
 
@@ -179,6 +180,6 @@ def _problem(
         "warning",
         parameter,
         place,
-        _REMEDY,
+        BEHIND_NO_VALUE,
         commands,
     )

@@ -60,6 +60,29 @@ def beginning(text: str, name: str = "main.cf") -> Change:
     return change
 
 
+def database(parameters: str, *, beginning: str = "") -> Change:
+    """An sqlite: table with these parameters beside the usual ones."""
+
+    def change(it: Installation) -> None:
+        path = it.etc / "users.db"
+        with sqlite3.connect(path) as made:
+            made.execute("CREATE TABLE IF NOT EXISTS users (address TEXT, path TEXT)")
+            made.execute("INSERT INTO users VALUES ('bob@example.com', 'b/')")
+        made.close()
+        path.chmod(0o644)
+        setup = it.etc / "users.cf"
+        if "query =" not in parameters:
+            query = "query = SELECT path FROM users WHERE address = '%s'\n"
+        else:
+            query = ""
+        text = f"{beginning}dbpath = {path}\n{query}{parameters}"
+        setup.write_bytes(text.encode())
+        setup.chmod(0o644)
+        it.set(virtual_mailbox_maps=f"sqlite:{setup}")
+
+    return change
+
+
 LIST = """smtpd_recipient_restrictions =
     permit_mynetworks, # our networks
     # a comment
@@ -138,6 +161,35 @@ BROKEN = (
         beginning("\ufeff# comment\n", "master.cf"),
     ),
     Broken(
+        "a byte order mark in the file of a database",
+        "PV124",
+        database("", beginning="\ufeff"),
+        says=["sqlite:{root}/etc/users.cf", "sed"],
+    ),
+    Broken(
+        "a comment behind a value in the file of a database",
+        "PV015",
+        database("expansion_limit = 1 # one\n"),
+        database("expansion_limit = 1\n# one\n"),
+        says=["expansion_limit"],
+    ),
+    Broken(
+        "a misspelled parameter of a database",
+        "PV123",
+        database("result_formt = %s\n"),
+        database("result_format = %s\n"),
+        severity="warning",
+        says=["did you mean result_format?"],
+    ),
+    Broken(
+        "an unknown parameter of a database",
+        "PV123",
+        database("frobnicate = yes\n"),
+        database(""),
+        severity="info",
+        says=["frobnicate"],
+    ),
+    Broken(
         "a no-break space before a value",
         "PV017",
         rewritten("virtual_mailbox_base = ", "virtual_mailbox_base =\u00a0"),
@@ -198,17 +250,8 @@ def number_signs(it: Installation) -> None:
 def line_ends_of_windows(it: Installation) -> None:
     """CR LF, which Postfix reads as white space."""
     it.master_cf(f"{VIRTUAL}\r\n  -o soft_bounce=no\r\n\r\n# comment\r\n")
-    database = it.etc / "users.db"
-    with sqlite3.connect(database) as made:
-        made.execute("CREATE TABLE users (address TEXT, path TEXT)")
-        made.execute("INSERT INTO users VALUES ('bob@example.com', 'example.com/bob/')")
-    made.close()
-    database.chmod(0o644)
-    setup = it.etc / "users.cf"
     query = "SELECT path FROM users\r\n  WHERE address = '%s'"
-    setup.write_text(f"dbpath = {database}\r\nquery = {query}\r\n", newline="")
-    setup.chmod(0o644)
-    it.set(virtual_mailbox_maps=f"sqlite:{setup}")
+    database(f"query = {query}\r\n")(it)
     rewritten("\n", "\r\n")(it)
 
 
@@ -223,6 +266,11 @@ def words_for_people(it: Installation) -> None:
 
 SOUND = (
     Sound("the line ends of Windows", line_ends_of_windows),
+    Sound(
+        "number signs in a query",
+        database("query = SELECT path FROM users WHERE address IN ('%s', ' # x')\n"),
+        silent=["PV015", "PV123"],
+    ),
     Sound("no-break spaces for people", words_for_people),
     Sound(
         "number signs that begin no comment",

@@ -1,0 +1,47 @@
+"""The tables that parameters of any program name, with the values expanded.
+
+`table_refs` has those of the delivery agent, which it opens itself.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postvirt.config.braces import balanced
+from postvirt.config.lists import split
+from postvirt.inspection.subject import Subject
+from postvirt.inspection.tables.table_refs import Listed
+from postvirt.tables.table_types import TYPES
+
+# What is in their braces are tables, too.
+_COMPOSITES = ("unionmap", "pipemap")
+
+
+def tables_everywhere(subject: Subject) -> list[Listed]:
+    """Each table once, where main.cf names it first."""
+    main_cf = subject.places.main_cf
+    found: dict[str, Listed] = {}
+    for name in (
+        dict.fromkeys(one.name for one in main_cf.assignments) if main_cf else ()
+    ):
+        for spec in _tables_in(subject.text_of(name)):
+            listed = Listed(name, spec, spec)
+            found.setdefault(listed.table, listed)
+    return list(found.values())
+
+
+def _tables_in(value: str) -> Iterator[str]:
+    for item in split(value):
+        word = item.lstrip("!")
+        if word.startswith("{"):
+            yield from _tables_in(word[1 : balanced(word) - 1])
+            continue
+        type_, colon, name = word.partition(":")
+        while type_ == "proxy" and colon:
+            type_, colon, name = name.partition(":")
+        if type_ in _COMPOSITES and name.startswith("{"):
+            yield from _tables_in(name[1 : balanced(name) - 1])
+        elif type_ in TYPES and name.startswith("/"):
+            yield word
