@@ -20,6 +20,7 @@ from postvirt.inspection.domains.domain_lists import Domains
 from postvirt.inspection.domains.incoming import Elsewhere
 from postvirt.inspection.domains.routes import Routes
 from postvirt.inspection.domains.swallowed import Swallowed
+from postvirt.inspection.mailboxes.bare_keys import BareKeys
 from postvirt.inspection.mailboxes.entries import EntryCheck
 from postvirt.inspection.mailboxes.entry_reader import EntryReader, Sample
 from postvirt.inspection.mailboxes.lock_methods import Locks
@@ -75,6 +76,11 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
     sample = _sample(subject, listed, [*chain.from_iterable(names.values())])
     every_entry_shown = len(listed) == len(tables) and not sample.is_partial
     routes = Routes(subject, opened)
+
+    def is_ours(domain: bytes) -> bool:
+        return MAILBOX_DOMAINS in routes.lists_of(domain)
+
+    bare_keys = BareKeys(subject, is_ours, resolver.is_local_domain)
     checks: list[EntryCheck] = [
         Domains(subject, routes, every_entry_shown=every_entry_shown),
         *_alias_checks(subject, resolver, opened),
@@ -85,7 +91,7 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
             subject, resolver, owner, every_entry_shown=every_entry_shown
         )
         checks.append(Elsewhere(subject, routes, [*about_mailboxes]))
-    reader = EntryReader(resolver, checks, subject.extent.progress)
+    reader = EntryReader(resolver, checks, bare_keys.add, subject.extent.progress)
     problems: list[Problem] = []
     unlisted: dict[str, Table] = {}
     for table, name in zip(tables, names["virtual_mailbox_maps"], strict=True):
@@ -95,14 +101,13 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
             unlisted[name] = table
     if unlisted:
         domains, _ = routes.listed()
-        probes = Probes(
-            subject, domains, lambda one: MAILBOX_DOMAINS in routes.lists_of(one), owner
-        )
+        probes = Probes(subject, domains, is_ours, owner)
         problems += check_unlisted(subject, probes, resolver, unlisted, checks)
     if sample.is_partial:
         problems.append(_sampled(subject, sample))
     for check in checks:
         problems += check.problems()
+    problems += bare_keys.problems(lambda: routes.listed()[0])
     return problems
 
 

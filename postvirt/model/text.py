@@ -35,7 +35,7 @@ def counted(number: int, noun: str) -> str:
     """A number and its noun, as in "1 mailbox", "2 mailboxes", "3 entries"."""
     if number == 1:
         return f"1 {noun}"
-    if noun.endswith("y"):
+    if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{number} {noun[:-1]}ies"
     return f"{number} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 

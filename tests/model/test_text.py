@@ -44,6 +44,7 @@ def test_what_a_terminal_may_see(wire_bytes: bytes, safe: str) -> None:
         (1, "mailbox", "1 mailbox"),
         (2, "mailbox", "2 mailboxes"),
         (3, "entry", "3 entries"),
+        (2, "key", "2 keys"),
         (4, "mbox file", "4 mbox files"),
         (5, "process", "5 processes"),
     ],

@@ -52,16 +52,21 @@ class Sample:
 
 
 class EntryReader:
-    """Looks entries up with the daemon's own search, and shows them to all checks."""
+    """Looks entries up with the daemon's own search, and shows them to all checks.
+
+    bare    is told of the keys of no address
+    """
 
     def __init__(
         self,
         resolver: Resolver,
         checks: Sequence[EntryCheck],
+        bare: Callable[[bytes], None],
         progress: Callable[[str, int, int], None],
     ) -> None:
         self._resolver = resolver
         self._checks = checks
+        self._bare = bare
         self._progress = progress
 
     def read(self, table: ListedTable, sample: Sample) -> None:
@@ -95,4 +100,9 @@ class EntryReader:
             check.see(entries)
 
     def _show_keys(self, keys: Sequence[bytes]) -> None:
-        self.show([one for key in keys if (one := recipient_of(key))])
+        recipients = [one for key in keys if (one := recipient_of(key))]
+        self.show(recipients)
+        if len(recipients) < len(keys):
+            for key in keys:
+                if not recipient_of(key):
+                    self._bare(key)

@@ -32,6 +32,9 @@ _USUAL = re.compile(
 _MAILDIR = re.compile(rb"(?:.*/)?\.?maildir\Z", re.DOTALL | re.IGNORECASE)
 _ADDRESS = re.compile(rb"[^/\s,@]+@[\w-]+(?:\.[\w-]+)+\Z")
 
+# Among so many maildirs, an mbox file may be a forgotten slash.
+_RARE = 10
+
 
 class Values:
     """Counts values by what they were meant as, and shows the others to more checks.
@@ -52,6 +55,8 @@ class Values:
         self._directories = Directories()
         self._whole_paths = WholePaths(self._base, self._directories)
         self._found: Grouped[Misreading, bytes] = Grouped()
+        self._mbox_files: Grouped[str, None] = Grouped()
+        self._maildirs = 0
 
     def see(self, entries: Sequence[MailboxEntry]) -> None:
         """Check their values."""
@@ -67,6 +72,10 @@ class Values:
                     if misreading is not None:
                         self._found.add(misreading, entry.recipient, place.path)
                         continue
+                if place.is_maildir:
+                    self._maildirs += 1
+                else:
+                    self._mbox_files.add("", entry.recipient, None)
             passed_on.append(entry)
         for check in self._others:
             check.see(passed_on)
@@ -129,6 +138,16 @@ class Values:
                 "virtual_mailbox_maps",
                 remedy="fix the ones shown, then check again",
             )
+        for _, files in self._mbox_files:
+            if files.count * _RARE <= self._maildirs:
+                yield self._subject.problem(
+                    "PV221",
+                    f"{files.counted('mailbox')} without a slash at the end, which are"
+                    f" mbox files; the other {self._maildirs} are maildirs",
+                    "virtual_mailbox_maps",
+                    severity="info",
+                    remedy="none needed if that is intended",
+                )
         for check in self._others:
             yield from check.problems()
 

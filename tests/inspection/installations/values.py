@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from postvirt.inspection.problem import Severity
 from tests.harness.installations import Broken, Change, Installation, Sound
 
 BOB, ANN = "bob@example.com", "ann@example.com"
@@ -97,6 +98,28 @@ def known_by_a_uid(value: str) -> Change:
     return change
 
 
+def mostly_maildirs(value: str) -> Change:
+    """A mailbox beside many maildirs."""
+
+    def change(it: Installation) -> None:
+        it.directory("example.com")
+        others = {f"u{n}@example.com": f"example.com/u{n}/" for n in range(10)}
+        it.mailboxes({BOB: value, **others})
+
+    return change
+
+
+def users_of_a_local_domain(it: Installation) -> None:
+    """Users are looked up without the domain of the machine's own mail."""
+    it.mailboxes({"bob": "example.com/bob/", **SOUND_TABLE})
+    it.set(myorigin="example.com")
+
+
+def domains_and_addresses_in_one_table(it: Installation) -> None:
+    it.mailboxes({"example.com": "x", **SOUND_TABLE})
+    it.set(virtual_mailbox_domains="$virtual_mailbox_maps")
+
+
 def to_another(it: Installation) -> None:
     it.mailboxes({BOB: "ann@example.com", ANN: "example.com/ann/"})
 
@@ -107,9 +130,9 @@ def broken(
     breaks: Change,
     *says: str,
     mends: Change = with_path,
-    warning: bool = False,
+    severity: Severity = "error",
 ) -> Broken:
-    return Broken(name, code, breaks, mends, "warning" if warning else "error", says)
+    return Broken(name, code, breaks, mends, severity, says)
 
 
 BROKEN = (
@@ -171,35 +194,35 @@ BROKEN = (
         with_value("{mail}/example.com/bob/"),
         'goes to "{root}/mail/{root}/mail/example.com/bob/"',
         "write the values without {root}/mail",
-        warning=True,
+        severity="warning",
     ),
     broken(
         "the base twice without its first slash",
         "PV219",
         lambda it: it.mailboxes({BOB: f"{str(it.mail)[1:]}/example.com/bob/"}),
         "write the values without {root}/mail",
-        warning=True,
+        severity="warning",
     ),
     broken(
         "the last part of the base twice",
         "PV219",
         below("vhosts", "vhosts/example.com/bob/"),
         "write the values without vhosts/",
-        warning=True,
+        severity="warning",
     ),
     broken(
         "whole paths",
         "PV219",
         with_value("/var/spool/example.com/bob/"),
         "values that begin with /var, too",
-        warning=True,
+        severity="warning",
     ),
     broken(
         "whole paths that are to stay",
         "PV219",
         with_value("{mail}/example.com/bob/"),
         mends=lambda it: it.set(virtual_mailbox_base="/"),
-        warning=True,
+        severity="warning",
     ),
     broken(
         "a list of recipients",
@@ -224,7 +247,7 @@ BROKEN = (
         in_sql(query="SELECT 1 FROM users WHERE address = '%s'"),
         "returns 1, which would be the path of an mbox file",
         mends=in_sql(),
-        warning=True,
+        severity="warning",
     ),
     broken(
         "a user of a database with a directory",
@@ -253,7 +276,7 @@ BROKEN = (
         in_sql(("bob@example.com", "bob/"), query="SELECT maildir FROM users"),
         'every address has the same mailbox, "bob/"',
         mends=in_sql(("bob@example.com", "bob/")),
-        warning=True,
+        severity="warning",
     ),
     broken(
         "a query that compares nothing with the address",
@@ -263,13 +286,29 @@ BROKEN = (
             query="SELECT maildir FROM users WHERE address = address OR address = '%s'",
         ),
         mends=in_sql(("bob@example.com", "bob/")),
-        warning=True,
+        severity="warning",
+    ),
+    broken(
+        "an mbox file among maildirs",
+        "PV221",
+        mostly_maildirs("example.com/bob"),
+        "1 mailbox (bob@example.com) without a slash at the end",
+        mends=mostly_maildirs("example.com/bob/"),
+        severity="info",
+    ),
+    broken(
+        "users without a domain",
+        "PV115",
+        lambda it: it.mailboxes({"bob": "example.com/bob/", "ann": "example.com/ann/"}),
+        "never looked up: 2 keys (bob, ann); keys for mail for bob@example.com are bob",
+        "write whole addresses, such as bob@example.com",
+        severity="warning",
     ),
     broken(
         "the number of a user",
         "PV220",
         with_value("5000"),
-        warning=True,
+        severity="warning",
     ),
     broken(
         "an alias among the mailboxes",
@@ -288,7 +327,7 @@ BROKEN = (
         with_value("example.com/bob/Maildir"),
         "as in example.com/bob/Maildir/",
         mends=with_value("example.com/bob/Maildir/"),
-        warning=True,
+        severity="warning",
     ),
     broken(
         "an address where a path is meant",
@@ -296,14 +335,14 @@ BROKEN = (
         with_directory(BOB),
         "there are directories such as {root}/mail/example.com/bob",
         mends=with_directory("example.com/bob/"),
-        warning=True,
+        severity="warning",
     ),
     broken(
         "a user where a path is meant",
         "PV221",
         with_directory("bob"),
         mends=with_directory("example.com/bob/"),
-        warning=True,
+        severity="warning",
     ),
 )
 
@@ -379,6 +418,8 @@ def for_dovecot(it: Installation) -> None:
 SOUND = (
     Sound("a list of recipients for another program", for_dovecot),
     Sound("the mailboxes of VIRTUAL_README", readme),
+    Sound("users of a local domain", users_of_a_local_domain),
+    Sound("domains among the mailboxes", domains_and_addresses_in_one_table),
     Sound("values with odd names", odd_names),
     Sound("values that are addresses", files_by_address),
     Sound("values that are users", files_by_user),
