@@ -73,7 +73,8 @@ class Domains:
         listed, is_complete = self._routes.listed()
         both: dict[bytes, tuple[str, ...]] = {}
         # A database cannot be listed, but it answers for the names in the other lists.
-        named = self._routes.named_elsewhere()
+        elsewhere = [one for one in LISTS if one != MAILBOX_DOMAINS]
+        named = [name for one in elsewhere for name in self._routes.named_in(one)]
         for domain in dict.fromkeys([*listed, *self._seen, *named]):
             lists = self._routes.lists_of(domain)
             if MAILBOX_DOMAINS in lists and len(lists) > 1:
@@ -123,20 +124,21 @@ class Domains:
                 other,
                 severity="error" if wins else "warning",
                 item=text(domains[0]),
-                remedy=f"remove {names} from {other}{self._parents(other, domains)}",
+                remedy=self._out_of(other, domains),
             )
 
-    def _parents(self, other: str, domains: Sequence[bytes]) -> str:
-        """What matches domains below it, too; only relay_domains does so."""
-        if other != "relay_domains":
-            return ""
-        found = (self._routes.parent_in(other, one) for one in domains)
-        parents = [one for one in dict.fromkeys(found) if one]
+    def _out_of(self, other: str, domains: Sequence[bytes]) -> str:
+        """How to get domains out of a list; relay_domains matches those below, too."""
+        parents: list[bytes] = []
+        if other == "relay_domains":
+            above = (self._routes.parent_in(other, one) for one in domains)
+            parents = [one for one in dict.fromkeys(above) if one]
         if not parents:
-            return ""
+            return f"remove {shown_domains(domains)} from {other}"
+        named = [one for one in domains if one in self._routes.named_in(other)]
         return (
-            f"; {shown_domains(parents)} there matches all domains below it while"
-            f" {other} is in parent_domain_matches_subdomains"
+            f"remove {shown_domains([*named, *parents])} from {other}, which matches"
+            f" domains below it, too, or {other} from parent_domain_matches_subdomains"
         )
 
     def _wrong_list(

@@ -185,19 +185,15 @@ class Routes:
             opened.close()
         return [one for one in found if MAILBOX_DOMAINS in self.lists_of(one)], is_all
 
-    def named_elsewhere(self) -> list[bytes]:
-        """The domains that the other lists name, those in tables left out."""
-        found: dict[bytes, None] = {}
-        for parameter in LISTS:
-            if parameter == MAILBOX_DOMAINS:
-                continue
-            try:
-                for item in patterns(parameter, self._subject.text_of(parameter)):
-                    if isinstance(item, bytes):
-                        found[fold(item, utf8=self._utf8)] = None
-            except ConfigError as error:
-                self.failures.setdefault(parameter, str(error))
-        return list(found)
+    def named_in(self, parameter: str) -> list[bytes]:
+        """The domains that a list names, those in tables left out."""
+        try:
+            items = list(patterns(parameter, self._subject.text_of(parameter)))
+        except ConfigError as error:
+            self.failures.setdefault(parameter, str(error))
+            return []
+        names = [one for one in items if isinstance(one, bytes)]
+        return [fold(one, utf8=self._utf8) for one in names]
 
     def parent_in(self, parameter: str, domain: bytes) -> bytes:
         """The highest domain above this one that a list contains, b"" if none is."""

@@ -168,8 +168,8 @@ BROKEN = (
         lambda it: it.set(relay_domains=""),
         severity="warning",
         says=[
-            "remove mail.example.net from relay_domains; example.net there matches all",
-            "while relay_domains is in parent_domain_matches_subdomains",
+            "remove example.net from relay_domains, which matches domains below it",
+            "or relay_domains from parent_domain_matches_subdomains",
         ],
     ),
     Broken(
