@@ -15,6 +15,7 @@ from postvirt.inspection.domains.incoming import check_received
 from postvirt.inspection.entry_checks import check_entries
 from postvirt.inspection.files.characters import check_characters
 from postvirt.inspection.files.comments import check_comments
+from postvirt.inspection.files.last_line import check_last_line
 from postvirt.inspection.files.references import (
     check_loops,
     check_mistakes,
@@ -54,6 +55,7 @@ from postvirt.inspection.tables.source_texts import check_sources
 
 # Of the texts of main.cf and master.cf.
 OF_FILES: Sequence[FileCheck] = (
+    check_last_line,
     check_names,
     check_vda_quota,
     check_undefined,

@@ -25,6 +25,7 @@ CODES = {
     "PV015": "what follows a value becomes part of it; only a whole line is a comment",
     "PV016": "the byte order mark becomes part of the first line",
     "PV017": "what looks like white space becomes part of a name or a value",
+    "PV018": "postconf(1) and scripts would write their next line onto this one",
     "PV101": "mail that needs this table is deferred until it can be opened",
     "PV102": "this table may give wrong answers",
     "PV103": "no mail is delivered without this table",

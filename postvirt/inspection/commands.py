@@ -74,6 +74,13 @@ def remove_byte_order_mark(path: str) -> Commands:
     return command("sed", "-i", r"1s/^\xEF\xBB\xBF//", path)
 
 
+def end_last_line(path: str) -> Commands:
+    """Add a newline at the end of a text that has none there."""
+    if not _are_roots(path):
+        return ()
+    return command("sed", "-i", "$a\\", path)
+
+
 def substitute(instead: Mapping[str, str], path: str) -> Commands:
     """Replace characters that are not ASCII in a text."""
     if not _are_roots(path):

@@ -37,6 +37,17 @@ def lines(text: str) -> Change:
     return change
 
 
+def without_a_newline(name: str, text: str) -> Change:
+    """Have a file end with a line that has no end."""
+
+    def change(it: Installation) -> None:
+        it.master_cf(f"{VIRTUAL}\n" if text != VIRTUAL else "")
+        path = it.etc / name
+        path.write_text(path.read_text() + text)
+
+    return change
+
+
 def rewritten(old: str, new: str, name: str = "main.cf") -> Change:
     """Replace a text in a file, as an editor would."""
 
@@ -190,6 +201,19 @@ BROKEN = (
         says=["frobnicate"],
     ),
     Broken(
+        "a last line of main.cf without its end",
+        "PV018",
+        without_a_newline("main.cf", "biff = no"),
+        severity="warning",
+        says=["sed -i"],
+    ),
+    Broken(
+        "a last comment of master.cf without its end",
+        "PV018",
+        without_a_newline("master.cf", "# the end"),
+        severity="warning",
+    ),
+    Broken(
         "a no-break space before a value",
         "PV017",
         rewritten("virtual_mailbox_base = ", "virtual_mailbox_base =\u00a0"),
@@ -265,6 +289,10 @@ def words_for_people(it: Installation) -> None:
 
 
 SOUND = (
+    Sound(
+        "a last entry of master.cf without its end",
+        without_a_newline("master.cf", VIRTUAL),
+    ),
     Sound("the line ends of Windows", line_ends_of_windows),
     Sound(
         "number signs in a query",
