@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from postvirt.inspection.command import Commands, command, quoted, script
@@ -92,6 +92,13 @@ def substitute(instead: Mapping[str, str], path: str) -> Commands:
 def _escaped(character: str) -> str:
     """The character for sed(1), in ASCII."""
     return "".join([f"\\x{byte:02X}" for byte in character.encode()])
+
+
+def keep_from_others(group: str, paths: Sequence[str]) -> Commands:
+    """Have only the owner and a group read files."""
+    if not _are_roots(*paths):
+        return ()
+    return command("chgrp", group, *paths) + command("chmod", "o-r", *paths)
 
 
 def set_date(path: str) -> Commands:

@@ -46,6 +46,8 @@ FORMS: dict[str, Callable[[Settings, str], Commands]] = {
     "file remove_byte_order_mark": lambda _, path: commands.remove_byte_order_mark(
         path
     ),
+    "file keep_from_others": lambda _, path: commands.keep_from_others("5000", [path]),
+    "file end_last_line": lambda _, path: commands.end_last_line(path),
     "file substitute": lambda _, path: commands.substitute({"\xa0": " "}, path),
     "file set_date": lambda _, path: commands.set_date(path),
     "file copy": lambda _, path: commands.copy("/bin/true", path),

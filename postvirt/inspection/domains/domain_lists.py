@@ -21,7 +21,7 @@ from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.text import counted, text
-from postvirt.routing.domain_classes import LISTS, MAILBOX_DOMAINS
+from postvirt.routing.domain_classes import ALIAS_DOMAINS, LISTS, MAILBOX_DOMAINS
 from postvirt.tables.folding import fold
 
 _INSTEAD = {
@@ -104,9 +104,11 @@ class Domains:
         return lists
 
     def _has_lists(self) -> bool:
+        return self._is_set(MAILBOX_DOMAINS) or self._subject.master_cf is not None
+
+    def _is_set(self, parameter: str) -> bool:
         main_cf = self._subject.places.main_cf
-        is_set = main_cf is not None and main_cf.last_assignment(MAILBOX_DOMAINS)
-        return bool(is_set) or self._subject.master_cf is not None
+        return bool(main_cf and main_cf.last_assignment(parameter))
 
     def _in_two_lists(self, both: dict[bytes, tuple[str, ...]]) -> Iterator[Problem]:
         for other in LISTS:
@@ -182,14 +184,19 @@ class Domains:
             )
 
     def _failures(self) -> Iterator[Problem]:
+        # trivial-rewrite(8) asks them all; `postvirt deliver` only one.
+        is_routed = self._subject.master_cf is not None
         for parameter, reason in self._routes.failures.items():
-            is_ours = parameter == MAILBOX_DOMAINS
+            is_needed = is_routed or parameter == MAILBOX_DOMAINS
+            named = parameter
+            if parameter == ALIAS_DOMAINS and not self._is_set(parameter):
+                named = "virtual_alias_maps"  # its default
             yield self._subject.problem(
                 "PV305",
-                f"{parameter}: {reason}",
-                parameter,
-                severity="error" if is_ours else "info",
-                remedy=f"fix the item in {parameter}, or remove it",
+                f"{named}: {reason}",
+                named,
+                severity="error" if is_needed else "info",
+                remedy=f"fix the item in {named}, or remove it",
             )
 
 

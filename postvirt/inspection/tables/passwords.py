@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from postvirt.config.identities import identities
 from postvirt.errors import ConfigError
 from postvirt.inspection.command import Commands
-from postvirt.inspection.path_commands import place_of
+from postvirt.inspection.commands import keep_from_others
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import (
@@ -77,8 +77,4 @@ def _close(subject: Subject, paths: list[str]) -> Commands:
         group = grp.getgrgid(identities(subject.settings).owner_gid).gr_name
     except (ConfigError, KeyError):
         return ()
-    commands: Commands = ()
-    for path in paths:
-        place = place_of(path)
-        commands += place.chgrp(group) + place.chmod("o-r")
-    return commands
+    return keep_from_others(group, paths)

@@ -240,6 +240,16 @@ BROKEN = (
         lambda it: it.set(virtual_mailbox_domains=PLAIN),
         says=["virtual_mailbox_domains", "{root}/etc/domains", "No such file"],
     ),
+    Broken(
+        "a table of aliases that is missing",
+        "PV305",
+        lambda it: [
+            it.master_cf("virtual unix - n n - - virtual\n"),
+            it.set(virtual_alias_maps=f"mysql:{it.etc}/aliases.cf"),
+        ],
+        lambda it: it.set(virtual_alias_maps=None),
+        says=["virtual_alias_maps: mysql:{root}/etc/aliases.cf", "No such file"],
+    ),
 )
 
 
