@@ -9,6 +9,7 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 
 from postvirt.config.lists import split
 from postvirt.errors import ConfigError, TableError
@@ -45,7 +46,7 @@ class Routes:
         self._opened = opened
         self._services = subject.services if services is None else services
         self._transports = split(subject.text_of(TRANSPORT_MAPS))
-        self._is_slow = subject.tables.are_slow(self._transports)
+        self._own_entries: Collection[bytes] | None = None
         self._taken: dict[bytes, str] = {}
         self._utf8 = subject.settings.smtputf8_enable
         self._router = Router(subject.settings, subject.texts, opened)
@@ -94,10 +95,13 @@ class Routes:
     def taken_away(self, address: bytes) -> str:
         """Where transport_maps sends mail that virtual_transport sends here; or "".
 
-        A database is only asked about domains.
+        An entry for a single address counts if its table can be listed.
         """
         domain = address.rpartition(b"@")[2]
-        key = _anybody(domain) if self._is_slow else address
+        if self._own_entries is None:
+            self._own_entries = self._addresses_in_transport_maps()
+        user = fold(address, utf8=self._utf8)
+        key = user if user in self._own_entries else _anybody(domain)
         found = self._taken.get(key)
         if found is None:
             if len(self._taken) >= _MOST_REMEMBERED:
@@ -105,12 +109,18 @@ class Routes:
             found = self._taken[key] = self._find_taken(key, domain)
         return found
 
+    def _addresses_in_transport_maps(self) -> Collection[bytes]:
+        keys = (key for key, _ in self._transport_entries() if b"@" in key)
+        return frozenset(islice(keys, _MOST_REMEMBERED))
+
     def _find_taken(self, address: bytes, domain: bytes) -> str:
         lists = self.lists_of(domain)
         if lists[:1] != (MAILBOX_DOMAINS,) or not self._is_here("virtual_transport"):
             return ""
         try:
-            route = self._router.route(address)
+            route = self._router.overridden(
+                self._router.class_route(MAILBOX_DOMAINS), address
+            )
         except (ConfigError, TableError) as error:
             self.failures.setdefault(TRANSPORT_MAPS, str(error))
             return ""
@@ -126,13 +136,19 @@ class Routes:
 
     def transport_keys(self) -> list[bytes]:
         """The keys of transport_maps that lead here, of tables that can be listed."""
-        found = []
+        return [
+            key
+            for key, value in self._transport_entries()
+            if text(value).partition(":")[0] in self._services
+        ]
+
+    def _transport_entries(self) -> Iterator[tuple[bytes, bytes]]:
         for table in self._open_transports():
             if isinstance(table, ListedTable):
-                for key, value in table.entries():
-                    if text(value).partition(":")[0] in self._services:
-                        found.append(key)
-        return found
+                try:
+                    yield from table.entries()
+                except TableError as error:
+                    self.failures.setdefault(TRANSPORT_MAPS, str(error))
 
     def unlisted_transports(self) -> list[str]:
         """The tables of transport_maps whose entries are not known."""
