@@ -50,7 +50,8 @@ def default_mynetworks(style: str, interfaces: str, protocols: str) -> str:
     shown = [
         _shown(network, styles[0]) for network in own_interfaces(interfaces, sizes)
     ]
-    return " ".join(dict.fromkeys(shown))
+    # A blank follows each of them, also the last: within another value it remains.
+    return "".join(f"{one} " for one in dict.fromkeys(shown))
 
 
 def address_sizes(protocols: str) -> frozenset[int]:

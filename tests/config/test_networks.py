@@ -20,6 +20,7 @@ OWN = (LOOPBACK, HOST, LOOPBACK_6, HOST_6)
 
 ANY = frozenset({4, 16})
 
+_ASKED = ["-x", "mynetworks", "relay_domains"]
 SETTINGS = [
     {},
     *({"mynetworks_style": style} for style in ("host", "class", "Host")),
@@ -35,6 +36,10 @@ SETTINGS = [
     {"mynetworks_style": "host, class"},
     {"mynetworks_style": "world"},
     {"inet_protocols": "ipv5"},
+    *(
+        {"mynetworks_style": style, "relay_domains": "<$mynetworks>, x"}
+        for style in ("host", "class", "subnet")
+    ),
 ]
 
 
@@ -54,13 +59,13 @@ def machine(request, monkeypatch):
     ],
 )
 def test_mynetworks_are_the_networks_of_the_machine(style, expected):
-    assert default_mynetworks(style, "all", "all") == expected
+    assert default_mynetworks(style, "all", "all") == f"{expected} "
 
 
 def test_the_same_network_is_named_once(monkeypatch):
     twin = Network(b"\xc0\0\2\x0b", 26)
     monkeypatch.setattr(networks, "own_networks", lambda: (HOST, twin))
-    assert default_mynetworks("subnet", "all", "all") == "192.0.2.0/26"
+    assert default_mynetworks("subnet", "all", "all") == "192.0.2.0/26 "
 
 
 def test_the_interfaces_are_all_or_loopback_or_those_named():
@@ -110,6 +115,6 @@ def test_postconf_makes_the_same_default_or_refuses_it(main_cf, both_listings):
         for setting in SETTINGS
     ]
     for setting, (theirs, ours) in zip(
-        SETTINGS, both_listings(directories, ["-x", "mynetworks"]), strict=True
+        SETTINGS, both_listings(directories, _ASKED), strict=True
     ):
         assert (setting, ours) == (setting, theirs)
