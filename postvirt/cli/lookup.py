@@ -61,14 +61,13 @@ class _ListTypes(argparse.Action):
 
 def run(arguments: argparse.Namespace) -> int:
     """Look up; the exit status."""
-    from postvirt.cli.settings_options import load_configuration
+    from postvirt.cli.settings_options import load_for_tables
     from postvirt.errors import TableError
     from postvirt.tables.file_value import decoded
     from postvirt.tables.opener import TableOpener
     from postvirt.tables.table import TableOptions
 
-    # The daemon requires a mailbox base; a lookup does not need it.
-    loaded = load_configuration(arguments, ("virtual_mailbox_base", "/"))
+    loaded = load_for_tables(arguments)
     options = TableOptions(
         utf8=loaded.settings.smtputf8_enable,
         fold=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from postvirt.config.load import Loaded, load, parse_override
+from postvirt.config.load import Loaded, LoadError, check, load, parse_override
 from postvirt.config.parameters import Settings
 from postvirt.system import log
 
@@ -54,18 +54,43 @@ def load_settings(arguments: argparse.Namespace) -> Settings:
     return load_configuration(arguments).settings
 
 
-def load_configuration(arguments: argparse.Namespace, *more: tuple[str, str]) -> Loaded:
+def load_configuration(arguments: argparse.Namespace) -> Loaded:
     """Read the configuration that the options select; log to standard error.
 
-    more contains overrides of the subcommand itself, as (name, value).
     Raises: ConfigError.
     """
     loaded = load(
         arguments.config_directory,
-        [*overrides_of(arguments), *more],
+        overrides_of(arguments),
         process_name=DAEMON,
         service_name=DAEMON,
     )
+    return _logging(loaded)
+
+
+def load_for_tables(arguments: argparse.Namespace) -> Loaded:
+    """The same, for a command that does not deliver.
+
+    As for postmap(1), only what every Postfix program reads has to be right.
+    Raises: ConfigError.
+    """
+    try:
+        return load_configuration(arguments)
+    except LoadError as error:
+        if error.log_settings is None:
+            raise
+    checked = check(
+        arguments.config_directory,
+        overrides_of(arguments),
+        process_name=DAEMON,
+        service_name=DAEMON,
+    )
+    assert checked.settings is not None
+    warnings = [one.text for one in checked.problems if one.severity == "warning"]
+    return _logging(Loaded(checked.settings, tuple(warnings), checked.texts))
+
+
+def _logging(loaded: Loaded) -> Loaded:
     utf8 = loaded.settings.smtputf8_enable
     log.start(log.to_stderr("postvirt"), utf8=utf8)
     for warning in loaded.warnings:

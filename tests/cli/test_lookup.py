@@ -76,6 +76,29 @@ def test_tables_of_all_kinds(
     assert (done.returncode, done.stdout) == (status, output)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "virtual_minimum_uid=many",
+        "virtual_mailbox_base=",
+        # As in most configurations for another delivery agent.
+        "message_size_limit=100000000",
+        "postvirt_client_limit=0",
+    ],
+)
+def test_what_only_a_delivery_needs_may_be_wrong(postvirt: Run, option: str) -> None:
+    """As with postmap."""
+    done = postvirt("lookup", "-o", option, "inline:{bob=bob/}", "bob")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"bob/\n", b"")
+
+
+def test_what_every_program_needs_may_not(postvirt: Run) -> None:
+    option = "message_size_limit=much"
+    done = postvirt("lookup", "-o", option, "inline:{bob=bob/}", "bob")
+    assert (done.returncode, done.stdout) == (75, b"")
+    assert b"bad numerical configuration: message_size_limit = much" in done.stderr
+
+
 def test_an_error_is_reported_once(postvirt: Run) -> None:
     done = postvirt("lookup", "texthash:/none", "key")
     assert done.stderr == b"postvirt: open database /none: No such file or directory\n"
