@@ -53,6 +53,7 @@ def delivery_service(
     service = wanted or _virtual_transport(config_directory, overrides)
     entry = master_cf.entry(service) if master_cf else None
     remark = ""
+    read = load
     if entry is not None and not entry.is_delivery_agent:
         if wanted:
             raise ConfigError(
@@ -61,6 +62,7 @@ def delivery_service(
             )
         remark = f"service {service} runs {entry.command}: no mail is routed here"
         service, entry = USUAL_NAME, _agent(master_cf)
+        read = _as_far_as_possible
     elif entry is None and wanted:
         raise ConfigError(f"{_path(master_cf)} has no service {wanted}")
     elif entry is None:
@@ -69,13 +71,35 @@ def delivery_service(
             remark = (
                 f"master.cf has no service {service}: `postvirt start` must provide it"
             )
-    loaded = load(
-        config_directory,
-        [*(entry.overrides if entry else ()), *overrides],
-        process_name=entry.program if entry else USUAL_NAME,
-        service_name=service,
-    )
+    options = [*(entry.overrides if entry else ()), *overrides]
+    program = entry.program if entry else USUAL_NAME
+    loaded = read(config_directory, options, process_name=program, service_name=service)
     return DeliveryService(service, entry, loaded, remark)
+
+
+def _as_far_as_possible(
+    config_directory: str | None = None,
+    overrides: Sequence[tuple[str, str]] = (),
+    *,
+    process_name: str,
+    service_name: str,
+) -> Loaded:
+    """The settings, with the defaults of values that cannot be used.
+
+    Nobody has noticed these in an agent without mail, such as a message_size_limit
+    above virtual_mailbox_limit where Dovecot delivers.
+    Raises: ConfigError when main.cf cannot be read.
+    """
+    checked = check(
+        config_directory,
+        overrides,
+        process_name=process_name,
+        service_name=service_name,
+    )
+    if checked.settings is None:
+        raise checked.problems[0]
+    told = [text for one in checked.problems for text in (*one.warnings, one.text)]
+    return Loaded(checked.settings, tuple(dict.fromkeys(told)), checked.texts)
 
 
 def _virtual_transport(

@@ -349,6 +349,16 @@ def test_the_service_that_virtual_transport_names(
     assert b"service lmtp runs lmtp: no mail is routed here" in done.stderr
     assert b"mail goes to virtual_transport = lmtp:x, not to virtual" in done.stdout
     assert b"bob@example.com: would be delivered, if it were routed" in done.stdout
+    # What only an agent with mail needs is no obstacle there.
+    limit = ("-o", "message_size_limit=100000000")
+    done = postvirt("explain", *limit, "bob@example.com")
+    assert done.returncode == 2
+    assert b"virtual_mailbox_limit is smaller than message_size_limit" in done.stderr
+    lmtp = ("-o", "virtual_transport=lmtp:x", *limit)
+    done = postvirt("explain", *lmtp, "bob@example.com")
+    assert done.returncode == 0
+    assert b"virtual_mailbox_limit is smaller than message_size_limit" in done.stderr
+    assert b"mail goes to virtual_transport = lmtp:x, not to virtual" in done.stdout
 
 
 def test_what_is_hostile_is_made_printable(instance: Instance, postvirt: Run) -> None:
