@@ -46,6 +46,7 @@ from postvirt.inspection.tables.database_answers import check_answers
 from postvirt.inspection.tables.database_files import check_database_files
 from postvirt.inspection.tables.drivers import check_drivers
 from postvirt.inspection.tables.file_access import check_writable
+from postvirt.inspection.tables.files_of_tables import check_files_of_tables
 from postvirt.inspection.tables.jailed_programs import check_jailed_programs
 from postvirt.inspection.tables.kerberos_caches import check_kerberos
 from postvirt.inspection.tables.opening import check_tables
@@ -76,6 +77,7 @@ AS_ROOT: Sequence[Check] = (
     check_transport,
     check_overridden,
     check_local_only,
+    check_files_of_tables,
     check_types,
     check_proxied,
     check_interfaces,

@@ -60,11 +60,20 @@ def assign(of: PostfixInstance, name: str, value: str) -> Commands:
 
 def postmap(of: PostfixInstance, table: str) -> Commands:
     """Build the index of a table."""
+    return _build_index(of, "postmap", table)
+
+
+def postalias(of: PostfixInstance, table: str) -> Commands:
+    """Build the index of a table of aliases(5)."""
+    return _build_index(of, "postalias", table)
+
+
+def _build_index(of: PostfixInstance, program: str, table: str) -> Commands:
     path = table.partition(":")[2]
-    # postmap(1) writes the index with root's rights if root owns the text.
+    # It writes the index with root's rights if root owns the text.
     if not path.startswith("/") or not _are_roots(path):
         return ()
-    return _of_postfix(of, "postmap", table)
+    return _of_postfix(of, program, table)
 
 
 def remove_byte_order_mark(path: str) -> Commands:

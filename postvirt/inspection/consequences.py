@@ -17,6 +17,8 @@ from postvirt.model.origin import NOWHERE
 
 _OF_LINES = ("PV016", "PV017", "PV124")
 _CAUSES = ("PV015", *_OF_LINES)
+# A file that does not exist, and the list that cannot be read without it.
+_MISSING, _UNREADABLE = "PV104", "PV305"
 # A table that cannot be opened; the text says why.
 _UNUSABLE = "PV101"
 
@@ -24,7 +26,11 @@ _UNUSABLE = "PV101"
 def without_consequences(problems: Sequence[Problem]) -> list[Problem]:
     """The problems that remain; one that other errors follow from is an error."""
     causes = [one for one in problems if one.code in _CAUSES]
-    return list(_remaining(problems, causes)) if causes else list(problems)
+    missing = {one.origin for one in problems if one.code == _MISSING}
+    kept = [
+        one for one in problems if one.code != _UNREADABLE or one.origin not in missing
+    ]
+    return list(_remaining(kept, causes)) if causes else kept
 
 
 def _remaining(

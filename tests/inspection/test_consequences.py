@@ -37,3 +37,11 @@ def test_what_is_wrong_beside_a_comment(
     installation.set(**values)
     found = problems_of(installation)
     assert {one.code for one in found if one.severity == "error"} == codes
+
+
+def test_a_list_that_cannot_be_read_without_a_file(installation: Installation) -> None:
+    """The file is what is missing."""
+    installation.master_cf("virtual unix - n n - - virtual\n")
+    installation.set(virtual_mailbox_domains=f"hash:{installation.etc}/domains")
+    codes = [one.code for one in problems_of(installation) if one.severity == "error"]
+    assert codes == ["PV104"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from postvirt.config.braces import balanced
+from postvirt.config.braces import braced
 from postvirt.config.lists import split
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import Listed
@@ -36,12 +36,12 @@ def _tables_in(value: str) -> Iterator[str]:
     for item in split(value):
         word = item.lstrip("!")
         if word.startswith("{"):
-            yield from _tables_in(word[1 : balanced(word) - 1])
+            yield from _tables_in(braced(word)[0])
             continue
         type_, colon, name = word.partition(":")
         while type_ == "proxy" and colon:
             type_, colon, name = name.partition(":")
         if type_ in _COMPOSITES and name.startswith("{"):
-            yield from _tables_in(name[1 : balanced(name) - 1])
+            yield from _tables_in(braced(name)[0])
         elif type_ in TYPES and name.startswith("/"):
             yield word

@@ -9,16 +9,15 @@ Raises: nothing.
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from postvirt.inspection.command import Commands
-from postvirt.inspection.commands import PostfixInstance, postmap, set_date
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.dead_keys import how_to_give_a_value
-from postvirt.inspection.tables.table_refs import BERKELEY, DATABASES, Listed
+from postvirt.inspection.tables.index_remedies import how_to_make, how_to_make_again
+from postvirt.inspection.tables.table_refs import DATABASES, Listed
 from postvirt.inspection.tables.text_lines import line_of
 from postvirt.model.origin import Origin
 from postvirt.model.text import wire
@@ -62,7 +61,7 @@ def _meaning(  # noqa: C901 (one case each)
         case Kind.IGNORED:
             return _Meaning("PV123", "warning", f"remove it from {complaint.file}")
         case Kind.MISSING_INDEX:
-            remedy, commands = _how_to_make(subject, listed, complaint.file)
+            remedy, commands = how_to_make(subject.settings, listed, complaint.file)
             return _Meaning("PV104", "error", remedy, commands)
         case Kind.MISSING_FILE:
             is_database = listed.type in DATABASES
@@ -70,7 +69,7 @@ def _meaning(  # noqa: C901 (one case each)
             return _Meaning("PV104", "error", remedy)
         case Kind.STALE_INDEX | Kind.EDITED:
             source = os.path.splitext(complaint.file)[0]
-            remedy, commands = index_again(subject.settings, listed.table, source)
+            remedy, commands = how_to_make_again(subject.settings, listed, source)
             return _Meaning("PV107", "warning", remedy, commands)
         case Kind.UNSUPPORTED_TYPE:
             return _Meaning("PV108", "error", _driver(listed))
@@ -91,44 +90,6 @@ def _meaning(  # noqa: C901 (one case each)
             remedy = how_to_give_a_value(wire(line.strip()))
             return _Meaning("PV116", "warning", remedy)
     assert_never(complaint.kind)
-
-
-def _how_to_make(subject: Subject, listed: Listed, index: str) -> tuple[str, Commands]:
-    """The remedy and the commands for an index file that does not exist."""
-    path, suffix = os.path.splitext(index)
-    # A hash: table may be opened as another type, which Postfix before 3.11 does not
-    # do: name the type of the file.
-    type_ = suffix.removeprefix(".")
-    if type_ == "db":
-        type_ = listed.type if listed.type in BERKELEY else "hash"
-    table = f"{type_}:{path}"
-    remedy = f"make the index {table} with postmap"
-    commands = postmap(subject.settings, table)
-    if not os.path.exists(path):
-        remedy = f"create {path}, then {remedy}"
-        commands = ()
-    for other, other_type in ((".db", "hash"), (".lmdb", "lmdb"), (".cdb", "cdb")):
-        if other != suffix and os.path.exists(path + other):
-            remedy += f"; or use {path}{other}, as {other_type}:{path}"
-    return remedy, commands
-
-
-def index_again(of: PostfixInstance, table: str, source: str) -> tuple[str, Commands]:
-    """The remedy and the commands for an index file that is older than its source."""
-    remedy = "make the index again with postmap"
-    commands = postmap(of, table)
-    try:
-        edited = os.path.getmtime(source)
-    except OSError:
-        return remedy, commands
-    if edited <= time.time():
-        return remedy, commands
-    date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(edited))
-    why = f"the date of {source} is in the future ({date})"
-    return (
-        f"{why}: set it with touch, then {remedy}",
-        (*set_date(source), *commands) if commands else (),
-    )
 
 
 def _driver(listed: Listed) -> str:

@@ -62,6 +62,48 @@ def edited(ago: float, *, indexed: float) -> Change:
     return change
 
 
+MASTER_CF = "virtual unix - n n - - virtual\nsmtp inet n - n - - smtpd\n"
+
+
+def of_another_program(
+    parameter: str, form: str = "{}", *, destination: str = ""
+) -> Change:
+    """A table that only other programs read, without its index."""
+
+    def change(it: Installation) -> None:
+        it.master_cf(MASTER_CF)
+        path = it.etc / parameter
+        path.write_text("root: bob\n" if parameter == "alias_maps" else "a@b c@d\n")
+        path.chmod(0o644)
+        value = form.format(f"hash:{path}")
+        it.set(**{parameter: value, "mydestination": destination})
+
+    return change
+
+
+def not_indexed_again(it: Installation) -> None:
+    of_another_program("virtual_alias_maps")(it)
+    it.table("virtual_alias_maps", {"a@b": "c@d"}, kind="hash")
+    now = time.time()
+    os.utime(it.etc / "virtual_alias_maps.db", (now - 60, now - 60))
+
+
+def made_by_programs(it: Installation) -> None:
+    """Tables that need not be there, and those that no program reads."""
+    it.master_cf(MASTER_CF)
+    it.set(
+        smtp_tls_session_cache_database=f"btree:{it.etc}/smtp_scache",
+        postscreen_cache_map=f"btree:{it.etc}/postscreen",
+        address_verify_map=f"btree:{it.etc}/verify",
+        alias_database=f"hash:{it.etc}/aliases",
+        alias_maps=f"hash:{it.etc}/aliases",
+        mydestination="",
+        transport_maps=it.table("transport", {"example.org": "smtp:"}, kind="hash"),
+        smtpd_restriction_classes="ours",
+        ours="check_client_access inline:{a=OK}, { check_helo_access regexp:{} }",
+    )
+
+
 def kerberos(cache: str) -> Change:
     """A directory that is asked with credentials from this cache."""
 
@@ -326,6 +368,53 @@ BROKEN = (
         needs="postfix",
     ),
     Broken(
+        "aliases without an index",
+        "PV104",
+        of_another_program("virtual_alias_maps"),
+        says=["virtual_alias_maps.db does not exist", "postmap"],
+        needs="postfix",
+    ),
+    Broken(
+        "a table of a restriction without an index",
+        "PV104",
+        of_another_program("smtpd_sender_restrictions", "check_sender_access {}"),
+        needs="postfix",
+    ),
+    Broken(
+        "a table in braces without an index",
+        "PV104",
+        of_another_program(
+            "smtpd_client_restrictions", "{{check_client_access !proxy:{}}}"
+        ),
+        needs="postfix",
+    ),
+    Broken(
+        "patterns that do not exist",
+        "PV104",
+        lambda it: (
+            it.master_cf(MASTER_CF),
+            it.set(header_checks=f"pcre:{it.etc}/none"),
+        ),
+        lambda it: it.set(header_checks=None),
+        says=["create {root}/etc/none"],
+    ),
+    Broken(
+        "local aliases without an index",
+        "PV104",
+        of_another_program("alias_maps", destination="localhost"),
+        severity="warning",
+        says=["postalias"],
+        needs="postfix",
+    ),
+    Broken(
+        "aliases that were edited",
+        "PV107",
+        not_indexed_again,
+        severity="warning",
+        says=["virtual_alias_maps.db is older than"],
+        needs="postfix",
+    ),
+    Broken(
         "a text from the future",
         "PV107",
         edited(-100_000, indexed=0),
@@ -547,6 +636,7 @@ SOUND = (
         needs="postfix",
         silent=["PV107"],
     ),
+    Sound("tables that programs make", made_by_programs, needs="postfix"),
     Sound("an lmdb table", lambda it: it.mailboxes(BOB, kind="lmdb"), needs="postfix"),
     Sound("a database that answers", database),
     Sound(
