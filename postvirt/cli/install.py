@@ -42,12 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Install and report each step; the exit status."""
     from pathlib import Path
 
-    from postvirt.cli.settings_options import load_settings
+    from postvirt.cli.settings_options import load_without_delivery
     from postvirt.installation.drop_in import DropIn, carry_out
     from postvirt.installation.hints import hints
     from postvirt.model.text import shown
 
-    settings = load_settings(arguments)
+    settings = load_without_delivery(arguments).settings
     place = DropIn(settings.daemon_directory, settings.config_directory)
     if not carry_out(place.install(), dry_run=arguments.dry_run):
         print(f"{place.virtual} is already postvirt")

@@ -61,13 +61,13 @@ class _ListTypes(argparse.Action):
 
 def run(arguments: argparse.Namespace) -> int:
     """Look up; the exit status."""
-    from postvirt.cli.settings_options import load_for_tables
+    from postvirt.cli.settings_options import load_without_delivery
     from postvirt.errors import TableError
     from postvirt.tables.file_value import decoded
     from postvirt.tables.opener import TableOpener
     from postvirt.tables.table import TableOptions
 
-    loaded = load_for_tables(arguments)
+    loaded = load_without_delivery(arguments)
     options = TableOptions(
         utf8=loaded.settings.smtputf8_enable,
         fold=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from postvirt.config.load import Loaded, LoadError, check, load, parse_override
-from postvirt.config.parameters import Settings
 from postvirt.system import log
 
 # The name of the daemon: $process_name and $service_name in main.cf.
@@ -49,11 +48,6 @@ def overrides_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     return [parse_override(option) for option in arguments.overrides]
 
 
-def load_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings alone; see `load_configuration`."""
-    return load_configuration(arguments).settings
-
-
 def load_configuration(arguments: argparse.Namespace) -> Loaded:
     """Read the configuration that the options select; log to standard error.
 
@@ -68,7 +62,7 @@ def load_configuration(arguments: argparse.Namespace) -> Loaded:
     return _logging(loaded)
 
 
-def load_for_tables(arguments: argparse.Namespace) -> Loaded:
+def load_without_delivery(arguments: argparse.Namespace) -> Loaded:
     """The same, for a command that does not deliver.
 
     As for postmap(1), only what every Postfix program reads has to be right.

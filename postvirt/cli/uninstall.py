@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Uninstall and report each step; the exit status."""
     from postvirt.cli.install import say_what_is_next
-    from postvirt.cli.settings_options import load_settings
+    from postvirt.cli.settings_options import load_without_delivery
     from postvirt.installation.drop_in import DropIn, carry_out
 
-    settings = load_settings(arguments)
+    settings = load_without_delivery(arguments).settings
     place = DropIn(settings.daemon_directory, settings.config_directory)
     if not carry_out(place.uninstall(), dry_run=arguments.dry_run):
         print(f"{place.virtual} is already Postfix's own")

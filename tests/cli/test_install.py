@@ -169,6 +169,18 @@ def test_a_second_time_there_is_nothing_to_do(daemons: Path, postvirt: Run) -> N
     assert look(daemons) == before
 
 
+def test_there_is_a_way_back_from_settings_that_deliver_nothing(
+    daemons: Path, postvirt: Run
+) -> None:
+    """As after a change to another delivery agent, or while the package is removed."""
+    before = look(daemons)
+    other = ("-o", "virtual_mailbox_base=", "-o", "message_size_limit=100000000")
+    output(postvirt("install", *other))
+    assert look(daemons) != before
+    output(postvirt("uninstall", *other))
+    assert look(daemons) == before
+
+
 def test_a_dry_run_says_what_would_be_done(daemons: Path, postvirt: Run) -> None:
     for command in ("install", "uninstall"):
         before = look(daemons)
