@@ -37,7 +37,9 @@ _OWN = frozenset(
 # Mailboxes and their owners, limits and locks; tables as this agent opens them;
 # services, but for files with which others become root.
 _ONLY_AGENT = ("PV2", "PV4", "PV50", "PV510")
-_ONLY_AGENT_CODES = frozenset({"PV011", "PV103", "PV108", "PV118", "PV119", "PV608"})
+_ONLY_AGENT_CODES = frozenset(
+    {"PV011", "PV103", "PV108", "PV111", "PV118", "PV119", "PV125", "PV608"}
+)
 
 
 def receives_none(problems: Iterable[Problem]) -> bool:

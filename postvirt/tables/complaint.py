@@ -24,6 +24,7 @@ class Kind(Enum):
 
     UNUSABLE           the table, or a part of it, cannot be used for another reason
     UNSUPPORTED_TYPE   there is no such type, or its driver is not installed
+    REFUSED            a type that virtual(8) does not accept for its maps
     MISSING_INDEX      the index file does not exist
     MISSING_FILE       another file does not exist
     STALE_INDEX        the index file is older than its source
@@ -41,6 +42,7 @@ class Kind(Enum):
 
     UNUSABLE = auto()
     UNSUPPORTED_TYPE = auto()
+    REFUSED = auto()
     MISSING_INDEX = auto()
     MISSING_FILE = auto()
     STALE_INDEX = auto()

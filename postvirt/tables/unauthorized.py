@@ -5,14 +5,13 @@ virtual(8) refuses these tables, and so does postvirt, which has no other use fo
 
 Parity: DICT_FLAG_NO_UNAUTH in src/util/dict_tcp.c, src/util/dict_sockmap.c and
     src/global/dict_memcache.c.
-Raises: TableError, always.
+Raises: OpenError, always.
 """
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-from postvirt.errors import TableError
 from postvirt.tables.complaint import Complaint, Kind, OpenError
 from postvirt.tables.context import TableContext, TableType
 from postvirt.tables.table import TableOptions
@@ -29,7 +28,8 @@ def _refuse(
         raise OpenError(Complaint(Kind.UNSUPPORTED_TYPE, why))
     # Postfix writes it both ways.
     sensitive = "security sensitive" if type_ == "tcp" else "security-sensitive"
-    raise TableError(f"{type_}:{name} map is not allowed for {sensitive} data")
+    why = f"{type_}:{name} map is not allowed for {sensitive} data"
+    raise OpenError(Complaint(Kind.REFUSED, why))
 
 
 TYPE = TableType(_refuse)

@@ -33,6 +33,7 @@ class Site(Instance):
 
     agent       what virtual_transport is to be
     server      the database server or the directory, if the shape has one
+    database    the name of this site's database
     top         the place in the directory that is this site's
     parameters  for main.cf
     services    more lines for master.cf
@@ -44,8 +45,8 @@ class Site(Instance):
         self.server = server
         self.parameters: dict[str, str] = {"virtual_transport": agent}
         self.services = [*_SERVICES]
-        self._database = f"mail_{os.path.basename(root.parent).replace('-', '_')}"
-        self.top = f"o={self._database},{HOSTING}"
+        self.database = f"mail_{os.path.basename(root.parent).replace('-', '_')}"
+        self.top = f"o={self.database},{HOSTING}"
 
     def set(self, **parameters: str) -> None:
         """Set parameters in main.cf."""
@@ -82,18 +83,18 @@ class Site(Instance):
             with driver("pymysql").connect(
                 unix_socket=server.socket, user="root"
             ) as one:
-                _execute(one.cursor(), f"CREATE DATABASE {self._database}")
-                _execute(one.cursor(), f"USE {self._database}")
+                _execute(one.cursor(), f"CREATE DATABASE {self.database}")
+                _execute(one.cursor(), f"USE {self.database}")
                 _execute(one.cursor(), schema)
-                grant = f"GRANT SELECT ON {self._database}.* TO reader"
+                grant = f"GRANT SELECT ON {self.database}.* TO reader"
                 _execute(one.cursor(), grant)
                 one.commit()
         elif isinstance(server, PostgreSQL):
             login = f"host={server.directory} port={server.port} user=postgres"
             connect = driver("psycopg").connect
             with connect(f"{login} dbname=postgres", autocommit=True) as one:
-                one.execute(f"CREATE DATABASE {self._database}")
-            with connect(f"{login} dbname={self._database}", autocommit=True) as one:
+                one.execute(f"CREATE DATABASE {self.database}")
+            with connect(f"{login} dbname={self.database}", autocommit=True) as one:
                 one.execute(schema)
                 one.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
         else:
@@ -102,7 +103,10 @@ class Site(Instance):
                 one.executescript(schema)
 
     def query(self, name: str, query: str, **parameters: str) -> str:
-        """A table that asks the database: "type:path" of its .cf file."""
+        """A table that asks the database: "type:path" of its .cf file.
+
+        query   "" if there are other parameters in its place
+        """
         server = self.server
         if server is None:
             kind, login = "sqlite", {"dbpath": f"{self.etc}/users.sqlite"}
@@ -112,9 +116,11 @@ class Site(Instance):
                 "hosts": f"127.0.0.1:{server.port}",
                 "user": "reader",
                 "password": SECRET,
-                "dbname": self._database,
+                "dbname": self.database,
             }
-        return self._cf(kind, name, {**login, **parameters, "query": query})
+        if query:
+            parameters["query"] = query
+        return self._cf(kind, name, {**login, **parameters})
 
     def host(self, entries: Mapping[str, Attributes]) -> None:
         """Add entries to the directory, below top."""
@@ -144,7 +150,8 @@ class Shape:
     """An installation, and what becomes of mail there.
 
     makes      sets it up
-    mailboxes  the maildir (below virtual_mailbox_base) or the mbox file of addresses
+    mailboxes  the maildir (below virtual_mailbox_base) or the mbox file of addresses;
+               empty if it cannot deliver but with Dovecot
     aliases    the addresses that mail for other addresses goes to
     unknown    addresses of its domains that nobody has
     server     the fixture of the server that it needs

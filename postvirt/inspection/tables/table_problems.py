@@ -73,6 +73,12 @@ def _meaning(  # noqa: C901 (one case each)
             return _Meaning("PV107", "warning", remedy, commands)
         case Kind.UNSUPPORTED_TYPE:
             return _Meaning("PV108", "error", _driver(listed))
+        case Kind.REFUSED:
+            remedy = (
+                "use another type for mailboxes and their owners, such as an index or a"
+                " database"
+            )
+            return _Meaning("PV125", "error", remedy)
         case Kind.SUBSTITUTION:
             remedy = (
                 "write the result in full: with $1, the sender would choose the mailbox"

@@ -61,6 +61,15 @@ def a_missing_table_of_recipients(it: Installation) -> None:
     it.set(virtual_mailbox_maps=f"texthash:{it.etc}/missing")
 
 
+def recipients_from_a_server(it: Installation) -> None:
+    """smtpd(8) may ask it, and with $1 it may be told the mailbox by the sender."""
+    dovecot(it)
+    it.set(
+        virtual_mailbox_maps="socketmap:unix:/run/accounts:mailbox,"
+        " regexp:{{/^(.*)@example\\.com$$/ $$1}}"
+    )
+
+
 def all_domains_by_a_table(it: Installation) -> None:
     it.master_cf(VIRTUAL + LMTP)
     it.set(transport_maps=it.table("transport", {"example.com": TO_DOVECOT}))
@@ -218,6 +227,13 @@ BROKEN = (
         says=[f"the mail for 1 address ({ANN}) to {TO_DOVECOT}"],
     ),
     Broken(
+        "mailboxes that a server may choose",
+        "PV125",
+        lambda it: it.set(virtual_mailbox_maps="socketmap:unix:/run/accounts:mailbox"),
+        lambda it: it.mailboxes({BOB: "bob/"}),
+        says=["is not allowed for security-sensitive data", "use another type"],
+    ),
+    Broken(
         "a missing table of recipients, with Dovecot",
         "PV104",
         a_missing_table_of_recipients,
@@ -290,6 +306,9 @@ SOUND = (
     Sound("Dovecot's LMTP, with values of its own", dovecot_with_its_own_values),
     Sound("Dovecot's LMTP, and no service virtual", dovecot_without_the_service),
     Sound("Dovecot's LMTP, by transport_maps", dovecot_by_a_table),
+    Sound(
+        "Dovecot's LMTP, and recipients that only smtpd asks", recipients_from_a_server
+    ),
     Sound("only local mail", only_local_mail),
     Sound("mailboxes of a domain sent elsewhere", one_domain_by_a_table),
     Sound("the mailbox of an address sent elsewhere", one_address_by_a_table),

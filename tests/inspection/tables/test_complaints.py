@@ -23,6 +23,7 @@ from tests.harness.tables import opener
 MEANINGS: dict[Kind, tuple[str, Severity]] = {
     Kind.UNUSABLE: ("PV101", "error"),
     Kind.UNSUPPORTED_TYPE: ("PV108", "error"),
+    Kind.REFUSED: ("PV125", "error"),
     Kind.MISSING_INDEX: ("PV104", "error"),
     Kind.MISSING_FILE: ("PV104", "error"),
     Kind.STALE_INDEX: ("PV107", "warning"),
@@ -93,6 +94,7 @@ def _text(type_: str, content: str) -> Callable[[Installation], str]:
     [
         (Kind.UNUSABLE, lambda _: "inline:{"),
         (Kind.UNSUPPORTED_TYPE, lambda _: "nosuch:x"),
+        (Kind.REFUSED, lambda _: "tcp:localhost:1"),
         (Kind.MISSING_INDEX, lambda _: "cdb:/none"),
         (Kind.MISSING_FILE, lambda _: "texthash:/none"),
         (Kind.MISSING_FILE, lambda _: "regexp:/none"),
