@@ -85,6 +85,7 @@ CODES = {
     "PV307": "the rest of this report matters to this mail",
     "PV308": "mail for an address that aliases replace never reaches its mailbox",
     "PV309": "smtpd(8) rejects mail from other hosts to a domain in no list",
+    "PV310": "another delivery agent handles the mail for these addresses",
     "PV402": "an mbox file that has reached its limit accepts no more mail; it bounces",
     "PV411": "an mbox file is not written without its lock; mail is deferred",
     "PV412": "programs that use different locks corrupt an mbox file",

@@ -65,8 +65,9 @@ class Domains:
                     self._seen.clear()
                     self._every_entry_shown = False
                 self._seen[domain] = lists
-            if MAILBOX_DOMAINS not in lists:
-                self._elsewhere.add((domain, lists), entry.recipient, None)
+            if MAILBOX_DOMAINS in lists or self._routes.taken_away(entry.recipient):
+                continue
+            self._elsewhere.add((domain, lists), entry.recipient, None)
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the lists."""

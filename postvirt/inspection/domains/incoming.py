@@ -1,8 +1,9 @@
 """Which mail this delivery agent receives.
 
-    PV012  mail for some domains or addresses that transport_maps sends elsewhere (note)
+    PV012  mail for some domains that transport_maps sends elsewhere (note)
     PV306  no mail is routed to this service (note)
     PV307  the domains whose mail it delivers (note)
+    PV310  mail for some addresses that transport_maps sends elsewhere (note)
 
 Only what a parameter or a table says is known. The entries of a table that cannot be
 listed are not: PV306 names such tables of transport_maps.
@@ -167,13 +168,16 @@ class Elsewhere:
         for check in self._checks:
             yield from check.problems()
         for transport, group in self._single:
-            yield taken_away(self._subject, group.counted("address"), transport)
+            whose = group.counted("address")
+            yield taken_away(self._subject, whose, transport, code="PV310")
 
 
-def taken_away(subject: Subject, whose: str, transport: str) -> Problem:
+def taken_away(
+    subject: Subject, whose: str, transport: str, *, code: str = "PV012"
+) -> Problem:
     """Mail that transport_maps sends elsewhere."""
     return subject.problem(
-        "PV012",
+        code,
         f"{TRANSPORT_MAPS} sends the mail for {whose} to {transport}, not to this"
         " delivery agent",
         TRANSPORT_MAPS,

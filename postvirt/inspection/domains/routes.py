@@ -86,7 +86,7 @@ class Routes:
         route = self.of_domain(domain)
         if route is None:
             return False
-        if route.service in self._services:
+        if self._serves(route):
             return True
         return route.parameter == TRANSPORTS["mydestination"] and any(
             map(self._is_here, _HANDED_ON)
@@ -95,7 +95,8 @@ class Routes:
     def taken_away(self, address: bytes) -> str:
         """Where transport_maps sends mail that virtual_transport sends here; or "".
 
-        An entry for a single address counts if its table can be listed.
+        An entry for a single address counts if its table can be listed, whatever the
+        class of its domain: Mailman's addresses are in several tables, for smtpd(8).
         """
         domain = address.rpartition(b"@")[2]
         if self._own_entries is None:
@@ -115,16 +116,23 @@ class Routes:
 
     def _find_taken(self, address: bytes, domain: bytes) -> str:
         lists = self.lists_of(domain)
-        if lists[:1] != (MAILBOX_DOMAINS,) or not self._is_here("virtual_transport"):
+        is_ours = lists[:1] == (MAILBOX_DOMAINS,)
+        if is_ours and not self._is_here("virtual_transport"):
+            return ""
+        if not is_ours and address not in (self._own_entries or ()):
             return ""
         try:
             route = self._router.overridden(
-                self._router.class_route(MAILBOX_DOMAINS), address
+                self._router.class_route(lists[0] if lists else ""), address
             )
         except (ConfigError, TableError) as error:
             self.failures.setdefault(TRANSPORT_MAPS, str(error))
             return ""
-        return "" if route.service in self._services else route.transport
+        is_taken = route.parameter == TRANSPORT_MAPS
+        return route.transport if is_taken and not self._serves(route) else ""
+
+    def _serves(self, route: Route) -> bool:
+        return route.service in self._services
 
     def other_transports(self) -> list[str]:
         """The parameters that lead here, but for virtual_transport.

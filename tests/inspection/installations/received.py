@@ -91,6 +91,29 @@ def one_address_by_a_table(it: Installation) -> None:
     it.set(transport_maps=it.table("transport", {ANN: TO_DOVECOT}))
 
 
+def addresses_of_mailman(it: Installation) -> None:
+    """In both tables, for smtpd(8); some are in a relay domain."""
+    it.master_cf(VIRTUAL + LMTP)
+    it.mailboxes({BOB: "bob/"})
+    names = (ANN, "news@lists.example.org", "news-join@lists.example.org")
+    lists = it.table("lists", dict.fromkeys(names, "lmtp:[127.0.0.1]:8024"))
+    it.set(
+        virtual_mailbox_maps=f"texthash:{it.etc}/mailboxes, {lists}",
+        relay_domains="lists.example.org",
+        transport_maps=lists,
+    )
+
+
+def an_address_without_a_transport_of_its_own(it: Installation) -> None:
+    """The entry in transport_maps changes nothing."""
+    it.master_cf(VIRTUAL + LMTP)
+    it.mailboxes({BOB: "bob/", "eve@example.org": "eve/"})
+    it.set(
+        relay_domains="example.org",
+        transport_maps=it.table("transport", {"eve@example.org": ":"}),
+    )
+
+
 def beside_a_service_without_mail(it: Installation) -> None:
     """The settings are the same, and the first entry is not the one with mail."""
     it.master_cf(VIRTUAL + "ours unix - n n - - virtual\n")
@@ -219,8 +242,17 @@ BROKEN = (
         says=[f"transport_maps sends the mail for example.org to {TO_DOVECOT}"],
     ),
     Broken(
+        "an address of a relay domain, and an entry that changes nothing",
+        "PV303",
+        an_address_without_a_transport_of_its_own,
+        lambda it: it.set(
+            relay_domains="", virtual_mailbox_domains="example.com, example.org"
+        ),
+        says=["example.org is in relay_domains and not in virtual_mailbox_domains"],
+    ),
+    Broken(
         "one address sent elsewhere by a table",
-        "PV012",
+        "PV310",
         one_address_by_a_table,
         lambda it: it.set(transport_maps=None),
         severity="info",
@@ -312,6 +344,7 @@ SOUND = (
     Sound("only local mail", only_local_mail),
     Sound("mailboxes of a domain sent elsewhere", one_domain_by_a_table),
     Sound("the mailbox of an address sent elsewhere", one_address_by_a_table),
+    Sound("addresses of Mailman", addresses_of_mailman, silent=["PV012", "PV303"]),
     Sound("all domains of a table", all_domains_by_a_table),
     Sound(
         "worse options of a service without mail",
