@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from postvirt.inspection.problem import Severity
+from postvirt.inspection.tables.dead_keys import INVISIBLE
 from postvirt.model.text import text
 
 
@@ -101,6 +102,11 @@ _PARTS_OF_THE_PATH = (
         " virtual_alias_maps",
     ),
 )
+_INVISIBLE = Misreading(
+    "PV218",
+    "a no-break space, or one that cannot be seen, is part of the path",
+    "type the value instead of copying it from elsewhere",
+)
 _NOWHERE = Misreading(
     "PV218",
     "/dev/null is a path below virtual_mailbox_base, too",
@@ -117,13 +123,15 @@ _SEVERAL = Misreading(
 _WORDS = frozenset(
     b"0 1 accept accepted active all any anything dummy dunno enabled exist exists"
     b" false foo found no none null ok okay on permit present relay reject t true user"
-    b" valid virtual whatever x y yes".split()
+    b" valid virtual whatever x y yes dovecot lmtp maildrop smtp local".split()
 )
 _IN_PATHS = re.compile(rb"[\w.@+/\x80-\xff-]+\Z")
 
 
 def misreading_of(value: bytes, recipient: bytes) -> Misreading | None:
     """What a value says that is not a path, as far as the value alone tells."""
+    if INVISIBLE.search(value):
+        return _INVISIBLE
     if not _IN_PATHS.match(value):
         for pattern, misreading in _PARTS_OF_THE_PATH:
             if pattern.match(value):

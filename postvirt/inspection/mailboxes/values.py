@@ -25,10 +25,9 @@ from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Mailbox, Owner, Resolution
 from postvirt.model.text import counted, text, wire
 
-# Most paths of most installations.
-_USUAL = re.compile(
-    rb"(?:[\w.@+\x80-\xff-]+/)+(?!\.?(?i:maildir)\Z)[\w.@+\x80-\xff-]*\Z"
-)
+# Most paths of most installations, without bytes that may begin an invisible space.
+_NAME = rb"[\w.@+\x80-\xc1\xc3-\xe1\xe3-\xee\xf0-\xff-]"
+_USUAL = re.compile(rb"(?:%b+/)+(?!\.?(?i:maildir)\Z)%b*\Z" % (_NAME, _NAME))
 _MAILDIR = re.compile(rb"(?:.*/)?\.?maildir\Z", re.DOTALL | re.IGNORECASE)
 _ADDRESS = re.compile(rb"[^/\s,@]+@[\w-]+(?:\.[\w-]+)+\Z")
 

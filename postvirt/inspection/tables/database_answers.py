@@ -9,6 +9,7 @@ Security: the parameters of a table may contain a password, which is never shown
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Thread
@@ -32,6 +33,7 @@ from postvirt.tables.unavailable import Unavailable
 
 PATIENCE_SECONDS = 15.0
 _SECRETS = ("password", "bind_pw")
+_NAMES = ("user", "dbname", "hosts", "server_host", "bind_dn")
 _HIDDEN = "********"
 
 
@@ -117,8 +119,15 @@ def _own_domains(subject: Subject, listed: Listed) -> tuple[str, ...]:
 
 
 def _without_secrets(subject: Subject, text: str, listed: Listed) -> str:
+    """The text with passwords hidden, but for those that are also a name.
+
+    Hiding the name of a user would only tell that it is the password.
+    """
+    names = {parameter_of(subject, listed, name) for name in _NAMES}
     for name in _SECRETS:
         secret = parameter_of(subject, listed, name)
-        if secret:
-            text = text.replace(secret, _HIDDEN)
+        if secret and secret not in names:
+            # A short word is part of other words, too.
+            word = rf"\b{secret}\b" if secret.isalnum() else re.escape(secret)
+            text = re.sub(word, _HIDDEN, text)
     return text

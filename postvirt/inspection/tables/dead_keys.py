@@ -15,6 +15,10 @@ import re
 from postvirt.model.text import text
 from postvirt.tables.folding import fold
 
+# Spaces that are no white space for Postfix, as in what is copied from a web page, and
+# characters that cannot be seen at all.
+INVISIBLE = re.compile(rb"\xc2\xa0|\xe2\x80[\x87\x8b\xaf]|\xe2\x81\xa0|\xef\xbb\xbf")
+
 # An address with a value that something else than white space separates from it.
 _KEY_AND_VALUE = re.compile(
     rb"([^\s=:,;|]*@[\w.-]+\w)(?:[-=]>|[=:,;|])([^\s=:,;|].*)\Z", re.DOTALL
@@ -31,6 +35,8 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
         return (
             f"recipients are looked up in lower case, as {text(fold(key, utf8=utf8))}"
         )
+    if INVISIBLE.search(key):
+        return f"it contains a no-break space; write {text(INVISIBLE.sub(b'', key))}"
     if key.startswith(b"<") or key.endswith(b">"):
         return f"write it without angle brackets: {text(key.strip(b'<>'))}"
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"') and b"@" in key:
@@ -55,6 +61,12 @@ def why_never(key: bytes, *, is_folded: bool, utf8: bool) -> str:
 def how_to_give_a_value(line: bytes) -> str:
     """What to write instead of a line that is only a key."""
     found = _KEY_AND_VALUE.match(line)
+    space = INVISIBLE.search(line)
+    if space and b"@" in line[: space.start()]:
+        return (
+            "write white space between key and value, instead of a no-break space:"
+            f" {text(INVISIBLE.sub(b' ', line))}"
+        )
     if found:
         return (
             "write white space between key and value:"

@@ -164,6 +164,7 @@ BROKEN = (
     broken("a transport as a value", "PV218", with_value("lmtp:unix:private/lmtp")),
     broken("a command as a value", "PV218", with_value("|/usr/bin/procmail")),
     broken("no mailbox at all", "PV218", with_value("/dev/null"), "the value discard:"),
+    broken("a no-break space", "PV218", with_value("example.com/bob/\u00a0")),
     broken(
         "a blank at the end of a column",
         "PV218",

@@ -43,6 +43,8 @@ BOB = b"bob@example.com"
         (b"|/usr/bin/procmail", "a command"),
         (b":include:/etc/list", "a command"),
         (b"/dev/null", "/dev/null"),
+        ("example.com/bob/\u00a0".encode(), "a no-break space"),
+        ("\u200bexample.com/bob/".encode(), "a no-break space"),
         (b"a/,b/", "several"),
         (b"1,1", "several"),
         (b"example.com/a,example.com/b", "several"),

@@ -62,3 +62,22 @@ def test_a_password_is_taken_out(installation: Installation) -> None:
     assert (
         _without_secrets(subject, said, listed) == "cannot log in as mail with ********"
     )
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("mail", "mysql_mailbox.cf: access denied for user 'mail'"),
+        ("box", "mysql_mailbox.cf: denied ********"),
+    ],
+)
+def test_no_name_is_taken_for_a_password(
+    installation: Installation, password: str, said: str
+) -> None:
+    table = set_up(installation, 1)
+    path = installation.etc / "mysql.cf"
+    path.write_text(path.read_text().replace(SECRET, password))
+    listed = Listed("virtual_mailbox_maps", table, table)
+    subject = subject_of(installation)
+    told = said.replace("********", password)
+    assert _without_secrets(subject, told, listed) == said

@@ -49,6 +49,11 @@ def test_a_sign_between_key_and_value(sign: str) -> None:
         assert how_to_give_a_value(line).endswith(f": {key} example.com/bob/")
 
 
+def test_a_no_break_space_between_key_and_value() -> None:
+    line = "bob@example.com\u00a0example.com/bob/".encode()
+    assert how_to_give_a_value(line).endswith("space: bob@example.com example.com/bob/")
+
+
 @pytest.mark.parametrize("line", [b"bob@example.com", b"bob@example.com:", b"a=b", b""])
 def test_there_may_be_no_value_at_all(line: bytes) -> None:
     assert how_to_give_a_value(line).startswith("write a value")
@@ -65,6 +70,7 @@ def test_there_may_be_no_value_at_all(line: bytes) -> None:
         (b"@*.example.com", "no key for all subdomains"),
         (b"bob@example.com.", "without its last dot: bob@example.com"),
         (b"@", "no domain"),
+        ("bob@example.com\u00a0".encode(), "no-break space; write bob@example.com"),
     ],
 )
 def test_keys_that_are_not(key: bytes, part: str) -> None:
