@@ -31,6 +31,7 @@ _NAMES = (
     *(b"postmaster", b"info", b"admin", b"abuse", b"webmaster", b"root", b"hostmaster"),
     *(b"mail", b"office", b"contact", b"support", b"sales", b"test", b"user", b"me"),
 )
+_OWN_NAMES = ("mydomain", "myhostname", "myorigin")
 _MOST_DOMAINS = 5
 _MOST_OF_ONE_KIND = 30
 _MOST_READ = 1000
@@ -68,10 +69,10 @@ class Probes:
 
     def domains(self) -> list[bytes]:
         """Some domains of virtual_mailbox_domains."""
-        own = wire(self._subject.text_of("mydomain"))
+        own = (wire(getattr(self._subject.settings, name)) for name in _OWN_NAMES)
         named = (one.rpartition(b"@")[2] for one in self._elsewhere)
         found = dict.fromkeys(self._domains[:_MOST_DOMAINS])
-        for domain in islice(dict.fromkeys(chain([own], named)), _MOST_OF_ONE_KIND):
+        for domain in islice(dict.fromkeys(chain(own, named)), _MOST_OF_ONE_KIND):
             if len(found) < _MOST_DOMAINS and self._is_ours(domain):
                 found[domain] = None
         return list(found)
@@ -96,9 +97,12 @@ class Probes:
         base = wire(self._subject.settings.virtual_mailbox_base)
         found = 0
         for name in self._names_in(base):
-            inside = self._names_in(base + b"/" + name) if b"." in name else []
-            addresses = [local + b"@" + name for local in inside if b"@" not in local]
-            addresses += [one for one in (name, *inside) if b"@" in one]
+            addresses = [name] if b"@" in name else []
+            if b"." in name and not addresses:
+                inside = (b"postmaster", *self._names_in(base + b"/" + name))
+                addresses = [
+                    one if b"@" in one else one + b"@" + name for one in inside
+                ]
             for address in addresses[:_MOST_DOMAINS]:
                 yield address
                 found += 1

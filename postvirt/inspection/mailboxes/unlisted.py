@@ -42,8 +42,12 @@ def check_unlisted(
         yield _not_listed(subject, name, tried)
         if isinstance(table, DatabaseTable) and not tried.has_failed:
             yield from same_for_all(subject, name, table, probes.domains())
-            if not tried.entries:
+            if not tried.entries and _receives_mail(subject):
                 yield from selected(subject, name, table)
+
+
+def _receives_mail(subject: Subject) -> bool:
+    return subject.settings.virtual_transport.partition(":")[0] in subject.services
 
 
 class _Tried:

@@ -416,8 +416,15 @@ def for_dovecot(it: Installation) -> None:
     it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
 
 
+def for_dovecot_and_unknown(it: Installation) -> None:
+    """No address of the database is known."""
+    in_sql(query="SELECT 1 FROM users WHERE address = '%s'")(it)
+    it.set(virtual_transport="lmtp:unix:private/dovecot-lmtp")
+
+
 SOUND = (
     Sound("a list of recipients for another program", for_dovecot),
+    Sound("a list of unknown recipients for another program", for_dovecot_and_unknown),
     Sound("the mailboxes of VIRTUAL_README", readme),
     Sound("users of a local domain", users_of_a_local_domain),
     Sound("domains among the mailboxes", domains_and_addresses_in_one_table),
