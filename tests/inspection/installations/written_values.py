@@ -265,7 +265,7 @@ def number_signs(it: Installation) -> None:
         canonical_maps="regexp:/etc/postfix/a#b, inline:{ { a = # b } }",
         header_checks="pcre:{{/x # y/ IGNORE}}",
         mydestination="\n    # a list # of\n    $myhostname\n    # nothing else\n   ",
-        transport_maps="sqlite:routes",
+        relocated_maps="sqlite:routes",
         routes_dbpath="/none",
         routes_query="SELECT 1 # one",
     )
