@@ -242,13 +242,13 @@ BROKEN = (
     ),
     Broken(
         "a table of aliases that is missing",
-        "PV305",
+        "PV104",
         lambda it: [
             it.master_cf("virtual unix - n n - - virtual\n"),
             it.set(virtual_alias_maps=f"mysql:{it.etc}/aliases.cf"),
         ],
         lambda it: it.set(virtual_alias_maps=None),
-        says=["virtual_alias_maps: mysql:{root}/etc/aliases.cf", "No such file"],
+        says=["mysql:{root}/etc/aliases.cf: {root}/etc/aliases.cf does not exist"],
     ),
 )
 
