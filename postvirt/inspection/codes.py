@@ -51,7 +51,7 @@ CODES = {
     "PV122": "with the password, every user of this machine can ask the database",
     "PV123": "no table of this type reads this parameter, so it has no effect",
     "PV124": "the byte order mark becomes part of the name of the first parameter",
-    "PV125": "whoever answers there could choose mailboxes; mail is deferred",
+    "PV125": "anyone who answers there could choose mailboxes; mail is deferred",
     "PV201": "mail is deferred until virtual_mailbox_base exists",
     "PV202": "the owner cannot search this directory; mail below it is deferred",
     "PV203": "the owner cannot create or write the mailbox; its mail is deferred",
