@@ -197,7 +197,7 @@ class Domains:
                 f"{named}: {reason}",
                 named,
                 severity="error" if is_needed else "info",
-                remedy=f"fix the item in {named}, or remove it",
+                remedy=f"make this item of {named} usable, or remove it",
             )
 
 
