@@ -10,7 +10,7 @@ Raises: nothing; problems are the result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from postvirt.config import load
 from postvirt.config.config_files import directory_of
@@ -21,10 +21,9 @@ from postvirt.config.master_cf import MasterCf, read_master_cf
 from postvirt.delivery.settling import settle_as_mail_owner
 from postvirt.delivery.table_setup import prepare
 from postvirt.errors import ConfigError
-from postvirt.inspection.commands import postconf
 from postvirt.inspection.consequences import without_consequences
-from postvirt.inspection.files.references import CORRECT_IT
 from postvirt.inspection.mailboxes.base import check_mailbox_base
+from postvirt.inspection.own_reading import problem_of
 from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.services.master_entries import check_privileged
 from postvirt.inspection.services.metrics_library import check_metrics
@@ -37,11 +36,7 @@ from postvirt.inspection.subject import (
     Subject,
 )
 from postvirt.inspection.tables.opening import check_tables
-from postvirt.inspection.without_mail import (
-    ABOUT_RECEIVED_MAIL,
-    as_notes,
-    receives_none,
-)
+from postvirt.inspection.without_mail import ABOUT_RECEIVED_MAIL, weighed
 from postvirt.model.origin import Origin
 from postvirt.routing.router import tables_of_routing
 
@@ -148,7 +143,7 @@ class _Inspection:
         is_endless = any(one.code == "PV008" for one in of_files)
         # PV008 has named all of the circle, not only where it began.
         unusable = [
-            _of_error(error, self._files(read), read)
+            problem_of(error, self._files(read), read)
             for read in checked
             for error in read.problems
             if not (is_endless and any(TOO_DEEP in text for text in error.warnings))
@@ -165,7 +160,7 @@ class _Inspection:
         else:
             for subject, problems in zip(subjects, found, strict=True):
                 problems.extend(_found(subject, checks.as_mail_owner))
-        return _weighed(general, subjects, found)
+        return weighed(general, [*zip(subjects, found, strict=True)])
 
     def _read(self, process: AgentProcess) -> Checked:
         return load.check(
@@ -213,27 +208,6 @@ def _found(subject: Subject, checks: Sequence[Check]) -> Iterator[Problem]:
                 yield one
 
 
-def _weighed(
-    general: list[Problem],
-    subjects: Sequence[Subject],
-    found: Sequence[Sequence[Problem]],
-) -> list[Problem]:
-    """All problems; those of agents that receive no mail are notes.
-
-    What is found for processes with the same settings is found for the first of them.
-    """
-    with_mail = [
-        subject.without_names
-        for subject, problems in zip(subjects, found, strict=True)
-        if not receives_none(problems)
-    ]
-    weighed = general if with_mail or not subjects else as_notes(general)
-    for subject, problems in zip(subjects, found, strict=True):
-        matters = subject.without_names in with_mail
-        weighed += problems if matters else as_notes(problems)
-    return weighed
-
-
 def _become_mail_owner(subjects: Sequence[Subject]) -> None:
     """Import what the tables need, then drop root's rights."""
     for subject in subjects:
@@ -242,44 +216,6 @@ def _become_mail_owner(subjects: Sequence[Subject]) -> None:
         subject.tables.prepare(tables_of_routing(subject.settings, subject.texts))
     if subjects:
         settle_as_mail_owner(subjects[0].settings)
-
-
-def _of_error(error: ConfigError, files: Files | None, read: Checked) -> Problem:
-    """The problem for a mistake that the daemon's own reading found."""
-    if error.severity == "error":
-        is_unread = bool(error.origin.file) and not error.origin.line
-        problem = Problem.of("PV001" if is_unread else "PV002", error)
-        parameter = error.mistakes[-1].parameter if error.mistakes else ""
-        remedy = _with_assumption(error, read)
-        return replace(problem, parameter=parameter, remedy=remedy)
-    if files is None:
-        return Problem.of("PV006", error)
-    found = files.main_cf.assignments
-    names = [one.name for one in found]
-    for one in found:
-        # Of two lines with one name the last one takes effect: keep that value.
-        if one.line == error.origin.line and names.count(one.name) > 1:
-            value = next(
-                last.value for last in reversed(found) if last.name == one.name
-            )
-            command = postconf(files, "-e", f"{one.name} = {value}")
-            return Problem.of("PV005", error, parameter=one.name, commands=command)
-    return Problem.of("PV006", error)
-
-
-def _with_assumption(error: ConfigError, read: Checked) -> str:
-    """The remedy, and what the other checks go by until it is applied."""
-    names = {one.parameter for one in error.mistakes} & read.defaulted
-    remedy = error.remedy or (CORRECT_IT if error.warnings else "")
-    parts = [remedy] if remedy else []
-    for name in sorted(names):
-        value = getattr(read.settings, name, "")
-        shown = ("no", "yes")[value] if isinstance(value, bool) else value
-        if shown == "":
-            parts.append(f"what depends on {name} was not checked")
-        else:
-            parts.append(f"the other checks use its default, {name} = {shown}")
-    return "; ".join(parts)
 
 
 def _distinct(problems: Iterable[Problem]) -> list[Problem]:

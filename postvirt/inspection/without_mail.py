@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from postvirt.config.parameters import PARAMETERS
 from postvirt.inspection.problem import Problem
+from postvirt.inspection.subject import Subject
 
 _ELSEWHERE = "PV012"
 _NO_MAIL = "PV306"
@@ -42,9 +43,25 @@ _ONLY_AGENT_CODES = frozenset(
 )
 
 
-def receives_none(problems: Iterable[Problem]) -> bool:
-    """Whether these problems of a process say so."""
-    return any(one.code == _NO_MAIL for one in problems)
+def weighed(
+    general: Sequence[Problem], found: Sequence[tuple[Subject, Sequence[Problem]]]
+) -> list[Problem]:
+    """All problems; those of agents that receive no mail are notes.
+
+    general   problems of the files, which are those of all agents
+    found     the agents, with their own problems
+    What is found for agents with the same settings is found for the first of them.
+    """
+    with_mail = [
+        subject.without_names
+        for subject, problems in found
+        if not any(one.code == _NO_MAIL for one in problems)
+    ]
+    result = [*general] if with_mail or not found else as_notes(general)
+    for subject, problems in found:
+        matters = subject.without_names in with_mail
+        result += problems if matters else as_notes(problems)
+    return result
 
 
 def worth_showing(problems: Sequence[Problem]) -> list[Problem]:
