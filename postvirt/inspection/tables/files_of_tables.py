@@ -30,6 +30,7 @@ from postvirt.model.text import wire
 _OURS = (*OWNER_MAPS, STATUS_FILTER)
 # Programs create these tables themselves, or only postalias(1) reads the parameter.
 _MADE = ("address_verify_map", "alias_database")
+# Mail for virtual mailboxes needs none of these: not having them is a note.
 _OF_LOCAL = frozenset(
     {
         "alias_maps",
@@ -78,7 +79,7 @@ def _missing(subject: Subject, listed: Listed, path: str) -> Problem:
         subject,
         "PV104",
         f"{listed.table}: {path} does not exist",
-        severity="warning" if listed.parameter in _OF_LOCAL else "error",
+        severity="info" if listed.parameter in _OF_LOCAL else "error",
         remedy=remedy,
         commands=commands,
     )
