@@ -63,11 +63,17 @@ class Site(Instance):
         os.utime(path, (_LONG_AGO, _LONG_AGO))
         return str(path)
 
-    def directory(self, path: str, owner: tuple[int, int] = (5000, 5000)) -> None:
+    def directory(
+        self,
+        path: str,
+        owner: tuple[int, int] = (5000, 5000),
+        mode: int | None = None,
+    ) -> None:
         """Make a directory below the mailboxes; root's are for everybody to search."""
         made = self.mail / path
-        made.mkdir(mode=0o755 if owner == (0, 0) else 0o700)
+        made.mkdir(exist_ok=True)
         os.chown(made, *owner)
+        made.chmod(mode or (0o755 if owner == (0, 0) else 0o700))
 
     def table(self, kind: str, name: str, text: str) -> str:
         """Write a text, and make its index if it has one: "type:path"."""

@@ -1,15 +1,17 @@
 """Accounts of a directory that have uid and gid of their own, with a folder for each.
 
-The domain is a part of the name of the entry: `%d` is in search_base.
+The domain is a part of the name of the entry: `%d` is in search_base. Or the parameters
+of the tables are in main.cf, as before Postfix 2.1, and nobody logs in.
 """
 
 from __future__ import annotations
 
+from tests.harness.directory import Slapd
 from tests.harness.shapes import Shape, Site
 
 
 def _makes(it: Site) -> None:
-    it.host(_entries(it.top))
+    _fill(it)
 
     def people(name: str, **parameters: str) -> str:
         return it.search(
@@ -45,6 +47,42 @@ def _makes(it: Site) -> None:
         recipient_delimiter="-",
         mydestination="localhost",
     )
+
+
+def _makes_in_main_cf(it: Site) -> None:
+    _fill(it)
+    assert isinstance(it.server, Slapd)
+    tables = {
+        "accounts": ("homeDirectory", "(&(objectClass=posixAccount)(mail=%s))"),
+        "uids": ("uidNumber", "(mail=%s)"),
+        "gids": ("gidNumber", "(mail=%s)"),
+    }
+    for name, (attribute, query) in tables.items():
+        parameters = {
+            "server_host": "127.0.0.1",
+            "server_port": str(it.server.port),
+            "version": "3",
+            "bind": "no",
+            "timeout": "5",
+            "search_base": it.top,
+            "query_filter": query,
+            "result_attribute": attribute,
+        }
+        it.set(**{f"{name}_{one}": value for one, value in parameters.items()})
+    it.set(
+        accounts_result_format="%s/Maildir/",
+        virtual_mailbox_domains="example.com, example.net",
+        virtual_mailbox_base=str(it.mail),
+        virtual_mailbox_maps="ldap:accounts",
+        virtual_uid_maps="ldap:uids",
+        virtual_gid_maps="ldap:gids",
+        virtual_minimum_uid="1000",
+        mydestination="localhost",
+    )
+
+
+def _fill(it: Site) -> None:
+    it.host(_entries(it.top))
     for domain in ("example.com", "example.net"):
         # Nobody but root may make a folder here.
         it.directory(domain, owner=(0, 0))
@@ -90,6 +128,15 @@ SHAPES = (
             "bob.smith@example.net": ["bob@example.net"],
             "ann-lists@example.com": ["ann-lists@example.com"],
         },
+        ["nobody@example.com", "ann@example.net"],
+        "slapd",
+        owner=_owner,
+    ),
+    Shape(
+        "LDAP as it was, in main.cf",
+        _makes_in_main_cf,
+        {address: f"{folder}/Maildir/" for address, folder in _FOLDERS.items()},
+        {},
         ["nobody@example.com", "ann@example.net"],
         "slapd",
         owner=_owner,
