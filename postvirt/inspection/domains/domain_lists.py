@@ -34,6 +34,7 @@ _MOST_COMPARED = 2000
 # The similarity of a misspelled domain; that of example.org and example.com is lower.
 _NEAR = 0.88
 _MOST_SHOWN = 5
+_NOBODYS = b"postvirt.check-config.invalid"
 _MOST_REMEMBERED = 100_000
 
 _Counts = Grouped[tuple[bytes, tuple[str, ...]], None]
@@ -74,8 +75,11 @@ class Domains:
         listed, is_complete = self._routes.listed()
         both: dict[bytes, tuple[str, ...]] = {}
         # A database cannot be listed, but it answers for the names in the other lists.
-        elsewhere = [one for one in LISTS if one != MAILBOX_DOMAINS]
-        named = [name for one in elsewhere for name in self._routes.named_in(one)]
+        named: list[bytes] = []
+        # One that contains every domain contains those, too, and means no harm.
+        if MAILBOX_DOMAINS not in self._routes.lists_of(_NOBODYS):
+            elsewhere = [one for one in LISTS if one != MAILBOX_DOMAINS]
+            named += [name for one in elsewhere for name in self._routes.named_in(one)]
         for domain in dict.fromkeys([*listed, *self._seen, *named]):
             lists = self._routes.lists_of(domain)
             if MAILBOX_DOMAINS in lists and len(lists) > 1:
@@ -132,12 +136,15 @@ class Domains:
 
     def _out_of(self, other: str, domains: Sequence[bytes]) -> str:
         """How to get domains out of a list; relay_domains matches those below, too."""
+        names = shown_domains(domains)
+        if not self._is_set(other):
+            return f"set {other} without {names}; its default contains it"
         parents: list[bytes] = []
         if other == "relay_domains":
             above = (self._routes.parent_in(other, one) for one in domains)
             parents = [one for one in dict.fromkeys(above) if one]
         if not parents:
-            return f"remove {shown_domains(domains)} from {other}"
+            return f"remove {names} from {other}"
         named = [one for one in domains if one in self._routes.named_in(other)]
         return (
             f"remove {shown_domains([*named, *parents])} from {other}, which matches"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from postvirt.inspection.command import Commands
+from postvirt.inspection.mailboxes.common_directories import CommonDirectories
 from postvirt.inspection.mailboxes.grouped import Group
 from postvirt.inspection.path_commands import Place, place_of
 from postvirt.mailbox.obstacle import Obstacle, Trouble, describe_link
@@ -68,10 +69,12 @@ class Mending:
     base              virtual_mailbox_base
     sees_all_owners   whether the owners of all mailboxes are known, so that a directory
                       can be given to its only user
+    directories       where their mailboxes are
     """
 
     base: bytes
     sees_all_owners: bool
+    directories: CommonDirectories
 
     def of(self, code: str, group: Group[Stopped], owners: Sequence[Owner]) -> Fix:
         """What to do about an obstacle of these owners."""
@@ -107,7 +110,11 @@ class Mending:
         path, status = obstacle.path, obstacle.status
         base = self.base.rstrip(b"/")
         is_below = (path + b"/").startswith(base + b"/")
-        is_only_user = self.sees_all_owners and len(owners) == 1
+        is_only_user = (
+            self.sees_all_owners
+            and len(owners) == 1
+            and not self.directories.may_be_used_by_others(path.rstrip(b"/"), owner)
+        )
         if status is None or not is_only_user or not is_below:
             return None
         place = _place(path, owner)

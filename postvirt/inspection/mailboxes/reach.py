@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.inspection import commands
+from postvirt.inspection.mailboxes.common_directories import CommonDirectories
 from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.mailboxes.grouped import Group, Grouped
 from postvirt.inspection.mailboxes.mending import (
@@ -62,8 +63,11 @@ class Reach:
     ) -> None:
         self._owner = owner
         settings = subject.settings
+        self._directories = CommonDirectories()
         self._mending = Mending(
-            wire(settings.virtual_mailbox_base), every_entry_shown or owner is not None
+            wire(settings.virtual_mailbox_base),
+            every_entry_shown or owner is not None,
+            self._directories,
         )
         self._subject = subject
         self._limit = settings.virtual_mailbox_limit
@@ -85,6 +89,7 @@ class Reach:
                 by_owner[entry.place.owner].append((entry, entry.place))
         for owner, those in by_owner.items():
             paths = [mailbox.path for _, mailbox in those]
+            self._directories.see(owner, paths)
             try:
                 found = self._walker.walk_all(owner, paths)
             except PermissionError:

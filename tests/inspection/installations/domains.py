@@ -135,6 +135,19 @@ BROKEN = (
         says=["virtual_mailbox_domains: example.com; its mail gets here all the same"],
     ),
     Broken(
+        "a domain below a local one, by the default of old versions",
+        "PV301",
+        lambda it: [
+            below_a_relay_domain(it),
+            it.set(
+                compatibility_level="0", relay_domains=None, mydestination="example.net"
+            ),
+        ],
+        lambda it: it.set(relay_domains=""),
+        severity="warning",
+        says=["set relay_domains without mail.example.net; its default contains it"],
+    ),
+    Broken(
         "a domain in mydestination and in a database",
         "PV301",
         in_mydestination_and_in_a_database,
@@ -316,6 +329,12 @@ def a_pattern_in_transport_maps(it: Installation) -> None:
 
 
 SOUND = (
+    Sound(
+        "every domain there is",
+        lambda it: it.set(
+            mydestination="localhost", virtual_mailbox_domains="static:all"
+        ),
+    ),
     Sound("domains in the mailbox table", domains_in_the_mailbox_table),
     Sound("domains in a file", domains_in_a_file),
     Sound("domains in capitals", domains_in_capitals, silent=["PV304"]),

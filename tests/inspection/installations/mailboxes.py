@@ -55,6 +55,17 @@ def several_owners_below_root(it: Installation) -> None:
     it.directory("example.com", owner=ROOT)
 
 
+def one_of_several_owners(it: Installation) -> None:
+    """The directory of the other one is there, and must not become somebody's."""
+    it.mailboxes({BOB: "u5000/bob/", "ann@example.com": "u5002/ann/"})
+    it.set(
+        virtual_uid_maps=it.table("uids", {BOB: "5000", "ann@example.com": "5002"}),
+        virtual_gid_maps="static:5000",
+    )
+    it.directory("u5000")
+    it.give(it.mail, ROOT)
+
+
 def own_directory_without_write(it: Installation) -> None:
     it.directory("example.com", mode=0o555)
 
@@ -205,6 +216,12 @@ BROKEN = (
         "PV203",
         several_owners_below_root,
         says=["mkdir -m 700 ./ann && ", "chown --from=0 5001:5000 ."],
+    ),
+    Broken(
+        "one of several owners below the base of root",
+        "PV203",
+        one_of_several_owners,
+        says=["install -d -m 700 -o 5002 -g 5000 {root}/mail/u5002"],
     ),
     Broken(
         "an own directory without write",
