@@ -23,6 +23,7 @@ from postvirt.inspection.domains.swallowed import Swallowed
 from postvirt.inspection.mailboxes.bare_keys import BareKeys
 from postvirt.inspection.mailboxes.entries import EntryCheck
 from postvirt.inspection.mailboxes.entry_reader import EntryReader, Sample
+from postvirt.inspection.mailboxes.ignored_owners import IgnoredOwners
 from postvirt.inspection.mailboxes.lock_methods import Locks
 from postvirt.inspection.mailboxes.owners import Owners
 from postvirt.inspection.mailboxes.probes import Probes
@@ -152,6 +153,7 @@ def _mailbox_checks(
     ]
     if owner is None:
         of_paths.append(Sharing(subject))
+        yield IgnoredOwners(subject, resolver)
     yield Values(subject, resolver.resolve, of_paths)
 
 

@@ -52,21 +52,18 @@ def dead_keys(maps: Maps, recipients: Sequence[bytes]) -> DeadKeys | None:
     return None
 
 
+def dead_key_of_domain(table: Table, domain: bytes) -> tuple[DeadKeys, bytes] | None:
+    """A key that is meant for all of a domain, and its value."""
+    return _first(table, _for_domain(domain))
+
+
 def _in_table(table: Table, recipients: Sequence[bytes]) -> DeadKeys | None:
     for recipient in recipients:
         local, _, domain = recipient.rpartition(b"@")
-        for key, instead, selector in (
-            (domain, b"@" + domain, "the domain, %d,"),
-            (b"*@" + domain, b"@" + domain, ""),
-            (b"." + domain, b"@" + domain, ""),
-            (local, recipient, "the user, %u,"),
-        ):
-            if table.lookup(key) is None:
-                continue
-            remedy = f"write {text(instead)} instead of {text(key)}"
-            if table.type in DATABASES and selector:
-                remedy = f"compare a column with {selector} and not with %s"
-            return DeadKeys([text(key)], remedy)
+        forms = (*_for_domain(domain), (local, recipient, "the user, %u,"))
+        found = _first(table, forms)
+        if found:
+            return found[0]
     if not isinstance(table, ListedTable):
         return None
     entries = list(islice(table.entries(), _MOST_LISTED))
@@ -76,6 +73,30 @@ def _in_table(table: Table, recipients: Sequence[bytes]) -> DeadKeys | None:
     remedy = "add the addresses of these mailboxes, or @ and their domain"
     only = text(dead[0][1]) if len(entries) == 1 else ""
     return DeadKeys([text(key) for key, _ in dead[:_MOST_NAMED]], remedy, only)
+
+
+# A key, the one to write instead, and what to compare with in a query.
+_Form = tuple[bytes, bytes, str]
+
+
+def _for_domain(domain: bytes) -> tuple[_Form, ...]:
+    instead = b"@" + domain
+    return (
+        (domain, instead, "the domain, %d,"),
+        (b"*@" + domain, instead, ""),
+        (b"." + domain, instead, ""),
+    )
+
+
+def _first(table: Table, forms: Sequence[_Form]) -> tuple[DeadKeys, bytes] | None:
+    for key, instead, selector in forms:
+        value = table.lookup(key)
+        if value is not None:
+            remedy = f"write {text(instead)} instead of {text(key)}"
+            if table.type in DATABASES and selector:
+                remedy = f"compare a column with {selector} and not with %s"
+            return DeadKeys([text(key)], remedy), value
+    return None
 
 
 def _is_dead(key: bytes) -> bool:

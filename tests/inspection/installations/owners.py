@@ -58,6 +58,18 @@ def uids_by(key: str, value: str = "5000") -> Change:
     return lambda it: it.set(virtual_uid_maps=it.table("uids", {key: value}))
 
 
+def uids_and_5000(key: str, value: str = "5001") -> Change:
+    """A key with another uid than all others have."""
+
+    def change(it: Installation) -> None:
+        it.mail.chmod(0o1777)
+        it.mailboxes({BOB: "bob/"})
+        uids = it.table("uids", {key: value})
+        it.set(virtual_uid_maps=f"{uids}, static:5000")
+
+    return change
+
+
 def gids_in_sql(where: str) -> Change:
     """A database of domains."""
 
@@ -192,6 +204,17 @@ BROKEN = (
         lambda it: _uids(it, bob="5000", mbox="5000"),
         says=["write bob@example.com instead of bob"],
     ),
+    Broken(
+        "a uid for all of a domain that is not used",
+        "PV115",
+        uids_and_5000("example.com"),
+        uids_and_5000("@example.com"),
+        severity="warning",
+        says=[
+            "example.com is never looked up, so another uid is used: 1 mailbox (bob",
+            "write @example.com instead of example.com",
+        ],
+    ),
     Broken("a uid by account", "PV213", uids_by("vmail"), says=["static:5000"]),
     Broken("a uid of all", "PV213", uids_by("*"), says=["static:5000"]),
     Broken(
@@ -259,6 +282,8 @@ def quoted_and_extended(it: Installation) -> None:
 
 
 SOUND = (
+    Sound("a domain with the uid of all", uids_and_5000("example.com", "5000")),
+    Sound("a domain without mailboxes with a uid", uids_and_5000("example.org")),
     Sound("owners of their own", owners_of_their_own),
     Sound("owners by domain", owners_by_domain),
     Sound("quoted and extended addresses", quoted_and_extended),
