@@ -84,10 +84,15 @@ class _Tried:
 
 
 def _not_listed(subject: Subject, name: str, tried: _Tried) -> Problem:
+    found = f"mailboxes found for {len(tried.entries)} of"
     return subject.problem(
         "PV209",
-        f"{name}: the entries of this table cannot be listed; mailboxes found"
-        f" for {len(tried.entries)} of {counted(tried.count, 'address')} tried",
+        f"{name}: the entries of this table cannot be listed; "
+        + (
+            f"{found} {counted(tried.count, 'address')} tried"
+            if tried.count
+            else "no address is known to try"
+        ),
         "virtual_mailbox_maps",
         severity="info",
         item=name,

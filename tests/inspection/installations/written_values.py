@@ -249,6 +249,7 @@ BROKEN = (
 
 def number_signs(it: Installation) -> None:
     """Where "#" is what it seems."""
+    (it.etc / "a#b").touch()
     it.master_cf(
         f"# the agent # here\n{VIRTUAL}\n# and\n  -o soft_bounce=no\n  # one # more\n"
         f"{SMTP} -o smtpd_banner=a#b -o {{ smtpd_reject_footer = call # 5 }}\n"
@@ -262,7 +263,7 @@ def number_signs(it: Installation) -> None:
         recipient_delimiter="#",
         queue_run_delay="5m # works, because Postfix reads no further than the unit",
         smtpd_helo_restrictions="check_helo_access pcre:{ { /^a # b/ REJECT # c } }",
-        canonical_maps="regexp:/etc/postfix/a#b, inline:{ { a = # b } }",
+        canonical_maps=f"regexp:{it.etc}/a#b, inline:{{ {{ a = # b }} }}",
         header_checks="pcre:{{/x # y/ IGNORE}}",
         mydestination="\n    # a list # of\n    $myhostname\n    # nothing else\n   ",
         relocated_maps="sqlite:routes",

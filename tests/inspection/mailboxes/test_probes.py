@@ -95,6 +95,15 @@ def test_what_was_tried_is_said(installation: Installation) -> None:
     assert "for 2 of 15 addresses tried" in _note(problems_of(installation)).text
 
 
+@pytest.mark.root
+def test_there_may_be_nothing_to_try(installation: Installation) -> None:
+    patterns = "regexp:{{/example[.]net/ x}}"
+    installation.set(
+        virtual_mailbox_maps="regexp:{{/x/ x/}}", virtual_mailbox_domains=patterns
+    )
+    assert "no address is known to try" in _note(problems_of(installation)).text
+
+
 def _note(found: Sequence[Problem]) -> Problem:
     [note] = [one for one in found if one.code == "PV209"]
     return note
