@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from postvirt.config.compiled_in import compiled_in
@@ -21,7 +21,7 @@ from postvirt.config.grammar import parser
 from postvirt.config.main_cf import MainCf, split_nameval
 from postvirt.config.parameters import PARAMETERS, Settings
 from postvirt.config.places import Places
-from postvirt.config.remedies import remedy
+from postvirt.config.remedies import OF_NAMES, remedy
 from postvirt.errors import ConfigError, Mistake
 from postvirt.model.origin import Origin
 
@@ -149,7 +149,7 @@ def load(
         places = Places(main_cf, frozenset(dict(overrides)), _UNKNOWN)
         first = evaluated.problems[0]
         raise LoadError(
-            _located(first, first.mistakes, places, assigned),
+            _located(first, first.mistakes, places),
             warnings,
             syslog_facility=str(evaluated.values.get("syslog_facility", "mail")),
             log_settings=_log_settings(evaluated),
@@ -182,7 +182,7 @@ def check(
     problems = [
         *main_cf.problems,
         *(
-            _located(problem, problem.mistakes[:1], places, assigned)
+            _located(problem, problem.mistakes[:1], places)
             for problem in _causes(evaluated.problems, assigned)
         ),
     ]
@@ -263,25 +263,37 @@ def _causes(
     for problem in problems:
         first = problem.mistakes[0]
         place = first.parameter, first.offset
-        follows = bool(seen) and first.text and first.parameter not in assigned
+        is_default = first.parameter not in assigned
+        follows = is_default and (
+            (bool(seen) and first.text)
+            or _refers(first.parameter, {name for name, _ in seen})
+        )
         if place not in seen and not follows:
             yield problem
         seen.add(place)
+
+
+def _refers(parameter: str, others: Collection[str]) -> bool:
+    """Whether the default of a parameter contains the value of another."""
+    row = PARAMETERS.get(parameter)
+    found: dict[str, None] = {}
+    if row is not None:
+        scan(row.default, found.setdefault)
+    return any(name in others for name in found)
 
 
 def _located(
     problem: ConfigError,
     mistakes: tuple[Mistake, ...],
     places: Places,
-    assigned: Mapping[str, str],
 ) -> ConfigError:
     """The problem with these of its mistakes, at the place of the last."""
     last = mistakes[-1]
     warns = any(mistake.text for mistake in mistakes)
-    is_set = last.parameter in assigned
+    is_clear = not warns or last.parameter in OF_NAMES
     return ConfigError(
         problem.text,
         origin=places.origin(last.parameter, offset=last.offset),
-        remedy="" if warns else remedy(last.parameter, is_set=is_set),
+        remedy=remedy(last.parameter) if is_clear else "",
         mistakes=mistakes,
     )

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from postvirt.config.reading_order import parameters_read
 
+# Whatever is wrong with such a name, also with how it is written.
+OF_NAMES = {
+    "myhostname": "write the name of this host, such as mail.example.org",
+    "mydomain": "write a domain, such as example.org",
+}
 _OF_PARAMETERS = {
+    **OF_NAMES,
+    "virtual_mailbox_base": (
+        "set virtual_mailbox_base to the directory that contains the mailboxes"
+    ),
     "virtual_mailbox_limit": (
         "write a whole number that is not below message_size_limit, or 0 for no limit"
     ),
@@ -25,13 +34,8 @@ _OF_PARAMETERS = {
 }
 
 
-def remedy(parameter: str, *, is_set: bool) -> str:
-    """One sentence, or "" when there is nothing helpful to say.
-
-    is_set   the value is not the default
-    """
-    if parameter == "virtual_mailbox_base" and not is_set:
-        return "set virtual_mailbox_base to the directory that contains the mailboxes"
+def remedy(parameter: str) -> str:
+    """One sentence, or "" when there is nothing helpful to say."""
     if parameter in _OF_PARAMETERS:
         return _OF_PARAMETERS[parameter]
     row = parameters_read()[parameter]

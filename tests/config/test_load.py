@@ -226,6 +226,15 @@ def test_check_uses_the_default_of_a_value_that_cannot_be_used(
         load(directory, process_name="virtual", service_name="name")
 
 
+def test_check_reports_no_default_that_another_mistake_spoils(main_cf):
+    """myorigin is $myhostname, and there is no other mistake in it."""
+    directory = main_cf(f"{BASE}myhostname = $NOT_FILLED_IN\n")
+    found = check(directory, process_name="virtual", service_name="virtual")
+    assert [one.text for one in found.problems] == [
+        "bad string length 0 < 1: myhostname = "
+    ]
+
+
 def test_check_has_an_empty_base_for_none(main_cf):
     checked = check(main_cf(""), process_name="virtual", service_name="name")
     assert checked.settings is not None

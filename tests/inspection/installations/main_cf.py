@@ -96,6 +96,13 @@ def service_of_its_own(it: Installation) -> None:
 
 BROKEN = (
     Broken(
+        "a template that nobody has filled in",
+        "PV002",
+        lambda it: it.set(myhostname="{{ fqdn }}"),
+        lambda it: it.set(myhostname="mail.example.org"),
+        says=["write the name of this host, such as mail.example.org"],
+    ),
+    Broken(
         "a misspelled parameter",
         "PV003",
         lambda it: it.set(virtual_mailbox_limt="100000000"),
