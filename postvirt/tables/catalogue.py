@@ -37,7 +37,7 @@ def catalogue() -> Iterator[Entry]:
     """All types, by name."""
     for type_, known in sorted(TYPES.items()):
         state, remedy = "built in", ""
-        if known.name == "unauthorized":
+        if known.is_refused:
             state = "refused"
         elif known.remedy:
             try:

@@ -35,6 +35,11 @@ class TypeModule(NamedTuple):
     package: str = ""
 
     @property
+    def is_refused(self) -> bool:
+        """Whether only other programs of Postfix read such tables."""
+        return self.name == "unauthorized"
+
+    @property
     def remedy(self) -> str:
         """How to install what may be missing, "" if nothing may be."""
         if self.extra:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
+from postvirt.errors import ConfigError
 from postvirt.inspection.domains.routes import Routes
 from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.mailboxes.grouped import Group, Grouped
@@ -23,6 +24,8 @@ from postvirt.inspection.subject import Subject
 from postvirt.model.text import counted, text
 from postvirt.routing.domain_classes import ALIAS_DOMAINS, LISTS, MAILBOX_DOMAINS
 from postvirt.tables.folding import fold
+from postvirt.tables.match_list import table_names
+from postvirt.tables.table_types import TYPES
 
 _INSTEAD = {
     "mydestination": "its mail goes to local accounts",
@@ -196,6 +199,7 @@ class Domains:
         is_routed = self._subject.master_cf is not None
         for parameter, reason in self._routes.failures.items():
             is_needed = is_routed or parameter == MAILBOX_DOMAINS
+            is_needed &= not self._is_for_others(parameter)
             named = parameter
             if parameter == ALIAS_DOMAINS and not self._is_set(parameter):
                 named = "virtual_alias_maps"  # its default
@@ -206,6 +210,15 @@ class Domains:
                 severity="error" if is_needed else "info",
                 remedy=f"make this item of {named} usable, or remove it",
             )
+
+    def _is_for_others(self, parameter: str) -> bool:
+        """Whether it has a table that postvirt never reads, but trivial-rewrite(8)."""
+        try:
+            names = table_names(parameter, self._subject.text_of(parameter))
+        except ConfigError:
+            return False
+        types = {one.removeprefix("proxy:").partition(":")[0] for one in names}
+        return any(one in TYPES and TYPES[one].is_refused for one in types)
 
 
 def shown_domains(domains: Sequence[bytes]) -> str:

@@ -65,8 +65,9 @@ def recipients_from_a_server(it: Installation) -> None:
     """smtpd(8) may ask it, and with $1 it may be told the mailbox by the sender."""
     dovecot(it)
     it.set(
+        virtual_mailbox_domains="example.com, socketmap:unix:/run/accounts:domain",
         virtual_mailbox_maps="socketmap:unix:/run/accounts:mailbox,"
-        " regexp:{{/^(.*)@example\\.com$$/ $$1}}"
+        " regexp:{{/^(.*)@example\\.com$$/ $$1}}",
     )
 
 
