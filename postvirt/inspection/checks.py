@@ -28,7 +28,7 @@ from postvirt.inspection.machine.inet_addresses import check_interfaces
 from postvirt.inspection.machine.mail_log import check_mail_log
 from postvirt.inspection.machine.queue_directory import check_queue_directory
 from postvirt.inspection.machine.selinux import check_selinux
-from postvirt.inspection.machine.storage import check_file_systems, check_network_locks
+from postvirt.inspection.machine.storage import check_file_systems
 from postvirt.inspection.machine.systemd_sandbox import check_systemd_sandbox
 from postvirt.inspection.machine.worker_confinement import check_confinement
 from postvirt.inspection.mailboxes.base import check_mailbox_base
@@ -104,5 +104,4 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_drivers,
     check_answers,
     check_file_systems,
-    check_network_locks,
 )

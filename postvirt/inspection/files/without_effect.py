@@ -29,6 +29,19 @@ _LOCAL_ONLY = {
 _OF_THE_PACKAGE = ("mailbox_size_limit", "0")
 
 
+# What has an equivalent that nobody has set is a likely mistake; the rest is what
+# others, such as a distribution, have written for the users of the machine.
+_LIKELY = frozenset(
+    {
+        "luser_relay",
+        "mailbox_delivery_lock",
+        "mailbox_size_limit",
+        "mailbox_transport",
+        "mailbox_transport_maps",
+    }
+)
+
+
 def check_overridden(subject: Subject) -> Iterator[Problem]:
     """Values of main.cf that master.cf replaces for this service."""
     main_cf = subject.places.main_cf
@@ -68,10 +81,11 @@ def check_local_only(subject: Subject) -> Iterator[Problem]:
         if _is_referred_to(subject, name):
             continue
         instead = _LOCAL_ONLY[name]
+        is_likely = name in _LIKELY and main_cf.last_assignment(instead) is None
         yield Problem(
             "PV009",
             f"{name} has no effect: only local(8) reads it, and mydestination is empty",
-            "warning",
+            "warning" if is_likely else "info",
             name,
             main_cf.name_origin(assignment),
             remedy=f"for virtual mailboxes, use {instead}" if instead else "",

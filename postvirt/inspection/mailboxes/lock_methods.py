@@ -2,6 +2,7 @@
 
     PV412  no lock that Dovecot uses, too
     PV413  the same locks in a different order (information)
+    PV604  locks that do not work on a network file system
 
 The delivery agent creates a dot lock first, then locks with flock, then with fcntl, in
 whatever order virtual_mailbox_lock names them.
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from postvirt.config.lists import mailbox_locks, words
 from postvirt.inspection import commands
+from postvirt.inspection.machine.storage import check_network_locks
 from postvirt.inspection.mailboxes.dovecot import Setting, settings_of, uses_mbox
 from postvirt.inspection.mailboxes.entries import MailboxEntry
 from postvirt.inspection.problem import Problem
@@ -42,8 +44,9 @@ class Locks:
             )
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong with the two settings."""
+        """What is wrong with the locks, if there is anything to lock."""
         if self._has_mbox:
+            yield from check_network_locks(self._subject)
             yield from _compare(self._subject)
 
 

@@ -102,7 +102,7 @@ def check_process_limit(subject: Subject) -> Iterator[Problem]:
         "PV504",
         f"service {entry.name} is limited to {counted(limit, 'process')} with"
         f" {counted(clients, 'client')} each, but {name} is {wanted}",
-        severity="warning",
+        severity="info",
         remedy="raise the limit in the seventh column (maxproc)",
         commands=_field(subject, entry, "process_limit", "-")
         if entry.process_limit is not None

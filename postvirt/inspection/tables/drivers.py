@@ -18,6 +18,8 @@ from postvirt.inspection.tables.table_refs import Listed, different_tables
 from postvirt.tables.databases.cf_file import CfParameters
 
 _SAFE = (3, 4, 8)
+# Only its users could answer in place of a server here, while that does not run.
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
 def check_drivers(subject: Subject) -> Iterator[Problem]:
@@ -28,13 +30,13 @@ def check_drivers(subject: Subject) -> Iterator[Problem]:
 
 
 def _check_ldap(subject: Subject, tables: list[Listed]) -> Iterator[Problem]:
-    """One warning is enough for all tables."""
+    """One note is enough for all tables: the distributions have no other version."""
     if tables and (old := _unsafe_version()):
         yield tables[0].problem(
             subject,
             "PV119",
             f"python-ldap {old} crashes on a malformed answer",
-            severity="warning",
+            severity="info",
             remedy="install python-ldap 3.4.8 or newer, in a virtual environment if the"
             " distribution has none; until then, make sure that only your own servers"
             " can answer (tls_ca_cert_file)",
@@ -52,7 +54,7 @@ def _unsafe_version() -> str:
 
 
 def _check_pgsql(subject: Subject, tables: list[Listed]) -> Iterator[Problem]:
-    """Each table has settings of its own."""
+    """One problem for all tables of the same servers."""
     if not tables:
         return
     try:
@@ -60,6 +62,7 @@ def _check_pgsql(subject: Subject, tables: list[Listed]) -> Iterator[Problem]:
         from postvirt.tables.databases.pgsql_connection import library
     except ImportError:
         return  # reported by the check that opens the tables
+    found: dict[tuple[str, ...], list[Listed]] = {}
     for listed in tables:
         try:
             parameters = CfParameters(listed.name, subject.texts)
@@ -68,13 +71,16 @@ def _check_pgsql(subject: Subject, tables: list[Listed]) -> Iterator[Problem]:
         except TableError:
             continue  # reported as well
         if hosts:
-            yield listed.problem(
-                subject,
-                "PV120",
-                f"{listed.table}: {library()} sends the password in clear text to"
-                f" {' and '.join(hosts)} if asked to",
-                severity="warning",
-                remedy="set sslmode (dbname = dbname=NAME sslmode=verify-full"
-                " sslrootcert=FILE), or use a local socket (hosts ="
-                " unix:/run/postgresql); libpq 16 and newer refuse",
-            )
+            found.setdefault(tuple(hosts), []).append(listed)
+    for servers, exposed in found.items():
+        names = ", ".join([one.table for one in exposed])
+        yield exposed[0].problem(
+            subject,
+            "PV120",
+            f"{names}: {library()} sends the password in clear text to"
+            f" {' and '.join(servers)} if asked to",
+            severity="info" if _THIS_MACHINE.issuperset(servers) else "warning",
+            remedy="set sslmode (dbname = dbname=NAME sslmode=verify-full"
+            " sslrootcert=FILE), or use a local socket (hosts ="
+            " unix:/run/postgresql); libpq 16 and newer refuse",
+        )

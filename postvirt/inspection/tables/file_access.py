@@ -13,11 +13,12 @@ import errno
 import grp
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from postvirt.inspection.command import Commands
 from postvirt.inspection.path_commands import place_of
-from postvirt.inspection.problem import Problem
+from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import (
     DATABASES,
@@ -30,6 +31,8 @@ from postvirt.mailbox.obstacle import blocked, describe_link, owner_and_mode
 from postvirt.model.text import text, wire
 from postvirt.system.log import errno_text
 from postvirt.system.path_control import way_to
+
+_ABOVE = "; first the directories above it"
 
 
 def unreadable(subject: Subject, listed: Listed) -> list[Problem]:
@@ -94,79 +97,111 @@ def _let_read(listed: Listed, path: str) -> Commands:
 
 
 def check_writable(subject: Subject) -> Iterator[Problem]:
-    """Tables that users other than root can change or replace."""
-    seen: set[str] = set()
+    """Tables that users other than root can change or replace.
+
+    As where a container has the files of a user of its host, many are wrong in the same
+    way: they are one problem.
+    """
+    loose = _Loose(subject)
     for listed in different_tables(subject):
         paths = list(files_of(subject, listed))
         if listed.type in INDEXES:
             paths.append(listed.name)  # the next postmap(1) makes the index from it
         for path in paths:
             if path.startswith("/"):
-                yield from _writable(subject, listed, path, seen)
+                yield from loose.see(listed, path)
+    yield from loose.problems()
 
 
-def _writable(
-    subject: Subject, listed: Listed, path: str, seen: set[str]
-) -> Iterator[Problem]:
-    link = way_to(wire(path)).link
-    is_file = link is None
-    if link is not None:
-        yield listed.problem(
-            subject,
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A file or a directory that others can change, and what to do about it."""
+
+    listed: Listed
+    text: str
+    commands: Commands
+
+
+@dataclass(slots=True)
+class _Loose:
+    """Files and the directories above them, each of them judged once."""
+
+    subject: Subject
+    _seen: set[str] = field(default_factory=set)
+    _by_anyone: list[_Finding] = field(default_factory=list)
+    _by_others: list[_Finding] = field(default_factory=list)
+
+    def see(self, listed: Listed, path: str) -> Iterator[Problem]:
+        """Judge a file; what is wrong with the way to it is a problem by itself."""
+        link = way_to(wire(path)).link
+        is_file = link is None
+        if link is not None:
+            yield listed.problem(
+                self.subject,
+                "PV106",
+                f"{listed.table}: {describe_link(link)}",
+                remedy="name the file itself, in a directory to which only root can"
+                " write",
+            )
+            path = os.path.dirname(text(link.path))
+        real = os.path.realpath(wire(path))
+        while real not in (b"", b"/"):
+            shown = text(real)
+            if shown not in self._seen:
+                self._seen.add(shown)
+                try:
+                    status = os.stat(real)
+                except OSError:
+                    pass  # missing or unreachable, which other checks report
+                else:
+                    self._judge(listed, shown, status, is_file=is_file)
+            real = os.path.dirname(real)
+            is_file = False
+
+    def _judge(
+        self, listed: Listed, path: str, status: os.stat_result, *, is_file: bool
+    ) -> None:
+        """Note too many permissions on a file, or on a directory above it."""
+        mode = status.st_mode
+        # In a sticky directory users may remove only their own files.
+        is_sticky = not is_file and bool(mode & stat.S_ISVTX)
+        by_all = bool(mode & stat.S_IWOTH) and not is_sticky
+        by_group = bool(mode & stat.S_IWGRP) and status.st_gid != 0 and not is_sticky
+        # An SQLite database may be written by many programs, each with its own rights.
+        by_owner = status.st_uid not in (0, os.geteuid(), os.getuid())
+        if listed.type == "sqlite" and path != os.path.realpath(listed.name):
+            by_owner = by_group = False
+        place = place_of(path)
+        commands: Commands = ()
+        if by_owner:
+            commands += place.chown("root")
+        if by_all or by_group:
+            commands += place.chmod("go-w")
+        what = "change" if is_file else "replace what is in"
+        shown = f"{what} {path} ({owner_and_mode(status)})"
+        if by_all:
+            self._by_anyone.append(_Finding(listed, shown, commands))
+        elif by_owner or by_group:
+            self._by_others.append(_Finding(listed, shown, commands))
+
+    def problems(self) -> Iterator[Problem]:
+        """One for what anyone can change, one for what only some others can."""
+        yield from self._problem(self._by_anyone, "everybody", "error")
+        yield from self._problem(self._by_others, "others than root", "warning")
+
+    def _problem(
+        self, found: Sequence[_Finding], who: str, severity: Severity
+    ) -> Iterator[Problem]:
+        if not found:
+            return
+        tables = dict.fromkeys([one.listed.table for one in found])
+        above = "" if all(one.commands for one in found) else _ABOVE
+        yield found[0].listed.problem(
+            self.subject,
             "PV106",
-            f"{listed.table}: {describe_link(link)}",
-            remedy="name the file itself, in a directory to which only root can write",
+            f"{', '.join(tables)}: {who} can {', '.join([one.text for one in found])}",
+            severity=severity,
+            remedy=f"allow only root to write {'it' if len(found) == 1 else 'these'}"
+            f"{above}",
+            commands=tuple([line for one in found for line in one.commands]),
         )
-        path = os.path.dirname(text(link.path))
-    real = os.path.realpath(wire(path))
-    while real not in (b"", b"/"):
-        shown = text(real)
-        if shown not in seen:
-            seen.add(shown)
-            try:
-                status = os.stat(real)
-            except OSError:
-                pass  # missing or unreachable, which other checks report
-            else:
-                yield from _loose(subject, listed, shown, status, is_file=is_file)
-        real = os.path.dirname(real)
-        is_file = False
-
-
-def _loose(
-    subject: Subject,
-    listed: Listed,
-    path: str,
-    status: os.stat_result,
-    *,
-    is_file: bool,
-) -> Iterator[Problem]:
-    """Too many permissions on a file, or on a directory above it."""
-    mode = status.st_mode
-    # In a sticky directory users may remove only their own files.
-    is_sticky = not is_file and bool(mode & stat.S_ISVTX)
-    by_all = bool(mode & stat.S_IWOTH) and not is_sticky
-    by_group = bool(mode & stat.S_IWGRP) and status.st_gid != 0 and not is_sticky
-    # An SQLite database may be written by many programs, each with its own rights.
-    by_owner = status.st_uid not in (0, os.geteuid(), os.getuid())
-    if listed.type == "sqlite" and path != os.path.realpath(listed.name):
-        by_owner = by_group = False
-    if not (by_owner or by_group or by_all):
-        return
-    place = place_of(path)
-    commands: Commands = ()
-    if by_owner:
-        commands += place.chown("root")
-    if by_all or by_group:
-        commands += place.chmod("go-w")
-    above = "" if commands else "; first the directories above it"
-    who = "everybody" if by_all else "others than root"
-    what = "change" if is_file else "replace what is in"
-    yield listed.problem(
-        subject,
-        "PV106",
-        f"{listed.table}: {who} can {what} {path} ({owner_and_mode(status)})",
-        severity="error" if by_all else "warning",
-        remedy=f"allow only root to write it{above}",
-        commands=commands,
-    )

@@ -143,7 +143,7 @@ BROKEN = (
         "one process",
         "PV504",
         one_process,
-        severity="warning",
+        severity="info",
         says=["limited to 1 process with 1 client each"],
         needs="postfix",
     ),
@@ -151,7 +151,7 @@ BROKEN = (
         "one process of postvirt for one client",
         "PV504",
         lambda it: [one_process_of_postvirt(it), it.set(postvirt_client_limit="1")],
-        severity="warning",
+        severity="info",
         needs="postfix",
     ),
     Broken(

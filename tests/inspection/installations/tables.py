@@ -327,6 +327,17 @@ BROKEN = (
         says=["chown root"],
     ),
     Broken(
+        "tables of somebody else",
+        "PV106",
+        lambda it: [
+            it.give(mailboxes(it)),
+            it.set(virtual_uid_maps=it.table("uids", {"@example.com": "5000"})),
+            it.give(it.etc / "uids"),
+        ],
+        severity="warning",
+        says=["can change {root}/etc/mailboxes (", ", change {root}/etc/uids ("],
+    ),
+    Broken(
         "a directory of a group",
         "PV106",
         shared_directory,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from postvirt.inspection.machine import storage
 from postvirt.inspection.machine.storage import lock_trouble
 from postvirt.system.mounts import Mount
+from tests.harness.installations import Installation, problems_of
 
 
 def mount(type_: str, *options: str) -> Mount:
@@ -41,3 +43,18 @@ def test_locks_that_work(where: Mount | None, locks: str) -> None:
 )
 def test_locks_that_do_not(where: Mount, locks: str, part: str) -> None:
     assert part in lock_trouble(where, locks)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("mailbox", "count"), [("bob/", 0), ("bob", 1)])
+def test_locks_matter_where_there_is_an_mbox_file(
+    mailbox: str,
+    count: int,
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage, "mount_of", lambda _: mount("nfs", "nolock"))
+    installation.mailboxes({"bob@example.com": mailbox})
+    installation.set(virtual_mailbox_lock="fcntl")
+    codes = [one.code for one in problems_of(installation)]
+    assert codes.count("PV604") == count

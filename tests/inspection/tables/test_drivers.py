@@ -39,6 +39,7 @@ def test_a_malformed_answer_must_not_crash_the_driver(
     for problem in found:
         assert "python-ldap 3.4.4" in problem.text
         assert problem.parameter == "virtual_mailbox_maps"
+        assert problem.severity == "info"
 
 
 @pytest.fixture
@@ -53,10 +54,11 @@ def exposed(installation: Installation, monkeypatch):
         monkeypatch.setattr(pq, "version", lambda: version)
         found = list(drivers.check_drivers(subject_of(installation)))
         assert all(
-            (one.code, one.severity, one.parameter)
-            == ("PV120", "warning", "virtual_mailbox_maps")
+            (one.code, one.parameter) == ("PV120", "virtual_mailbox_maps")
             for one in found
         )
+        is_local = [" to localhost if " in one.text for one in found]
+        assert [one.severity == "info" for one in found] == is_local
         assert all("s3cret" not in f"{one.text}{one.remedy}" for one in found)
         return [one.text.partition(": ")[2] for one in found]
 
@@ -81,6 +83,22 @@ def test_an_old_libpq_reveals_a_password(exposed, parameters: str, hosts: str) -
     text = f"libpq 15 sends the password in clear text to {hosts} if asked to"
     assert exposed(parameters, 150_005) == [text]
     assert exposed(parameters, 160_000) == []
+
+
+def test_all_tables_of_a_server_are_one_problem(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq = pytest.importorskip("psycopg.pq")
+    monkeypatch.setattr(pq, "version", lambda: 150_005)
+    tables = []
+    for name, host in (("a", "db1"), ("b", "db1"), ("c", "127.0.0.1")):
+        path = installation.etc / f"{name}.cf"
+        path.write_text(f"query = SELECT 1\n{ACCOUNT}dbname = x\nhosts = {host}\n")
+        tables.append(f"pgsql:{path}")
+    installation.set(virtual_mailbox_maps=", ".join(tables))
+    found = list(drivers.check_drivers(subject_of(installation)))
+    assert [one.severity for one in found] == ["warning", "info"]
+    assert f"{tables[0]}, {tables[1]}: " in found[0].text
 
 
 @pytest.mark.parametrize(
