@@ -94,7 +94,7 @@ def _stale(
     except OSError:
         return
     if int(edited) > int(made):
-        remedy, commands = how_to_make_again(subject.settings, listed, source)
+        remedy, commands = how_to_make_again(subject.settings, listed, index)
         yield listed.problem(
             subject,
             "PV107",

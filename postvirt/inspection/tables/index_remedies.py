@@ -23,12 +23,7 @@ def how_to_make(
     """The remedy and the commands for an index file that does not exist."""
     program, make = _maker(listed)
     path, suffix = os.path.splitext(index)
-    # A hash: table may be opened as another type, which Postfix before 3.11 does not
-    # do: name the type of the file.
-    type_ = suffix.removeprefix(".")
-    if type_ == "db":
-        type_ = listed.type if listed.type in BERKELEY else "hash"
-    table = f"{type_}:{path}"
+    table = _table_of(listed, index)
     remedy = f"make the index {table} with {program}"
     commands = make(of, table)
     if not os.path.exists(path):
@@ -41,12 +36,13 @@ def how_to_make(
 
 
 def how_to_make_again(
-    of: PostfixInstance, listed: Listed, source: str
+    of: PostfixInstance, listed: Listed, index: str
 ) -> tuple[str, Commands]:
     """The remedy and the commands for an index file that is older than its source."""
     program, make = _maker(listed)
     remedy = f"make the index again with {program}"
-    commands = make(of, listed.table)
+    commands = make(of, _table_of(listed, index))
+    source = os.path.splitext(index)[0]
     try:
         edited = os.path.getmtime(source)
     except OSError:
@@ -59,6 +55,19 @@ def how_to_make_again(
         f"{why}: set it with touch, then {remedy}",
         (*set_date(source), *commands) if commands else (),
     )
+
+
+def _table_of(listed: Listed, index: str) -> str:
+    """The table of an index file; a database may have one in its list of domains.
+
+    A hash: table may be opened as another type, which Postfix before 3.11 does not do:
+    the type is that of the file.
+    """
+    path, suffix = os.path.splitext(index)
+    type_ = suffix.removeprefix(".")
+    if type_ == "db":
+        type_ = listed.type if listed.type in BERKELEY else "hash"
+    return f"{type_}:{path}"
 
 
 def _maker(listed: Listed) -> tuple[str, Callable[[PostfixInstance, str], Commands]]:

@@ -17,7 +17,7 @@ from postvirt.inspection.problem import Problem, Severity
 from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.dead_keys import how_to_give_a_value
 from postvirt.inspection.tables.index_remedies import how_to_make, how_to_make_again
-from postvirt.inspection.tables.table_refs import DATABASES, Listed
+from postvirt.inspection.tables.table_refs import DATABASES, Listed, parameter_of
 from postvirt.inspection.tables.text_lines import line_of
 from postvirt.model.origin import Origin
 from postvirt.model.text import wire
@@ -39,6 +39,8 @@ def problem_of(subject: Subject, listed: Listed, complaint: Complaint) -> Proble
     """The problem that a table complains of."""
     meaning = _meaning(subject, listed, complaint)
     line = complaint.log_line
+    if _is_of_domains(subject, listed, complaint):
+        line = f"in the list of domains: {line}"
     problem = listed.problem(
         subject,
         meaning.code,
@@ -48,6 +50,14 @@ def problem_of(subject: Subject, listed: Listed, complaint: Complaint) -> Proble
         commands=meaning.commands,
     )
     return _at_its_line(listed, complaint, problem)
+
+
+def _is_of_domains(subject: Subject, listed: Listed, complaint: Complaint) -> bool:
+    """Whether a database names the file in its list of domains."""
+    if listed.type not in DATABASES or not complaint.file:
+        return False
+    name = os.path.splitext(complaint.file)[0]
+    return name in parameter_of(subject, listed, "domain")
 
 
 def _meaning(  # noqa: C901 (one case each)
@@ -68,8 +78,9 @@ def _meaning(  # noqa: C901 (one case each)
             remedy = "" if is_database else f"create {complaint.file}"
             return _Meaning("PV104", "error", remedy)
         case Kind.STALE_INDEX | Kind.EDITED:
-            source = os.path.splitext(complaint.file)[0]
-            remedy, commands = how_to_make_again(subject.settings, listed, source)
+            remedy, commands = how_to_make_again(
+                subject.settings, listed, complaint.file
+            )
             return _Meaning("PV107", "warning", remedy, commands)
         case Kind.UNSUPPORTED_TYPE:
             return _Meaning("PV108", "error", _driver(listed))

@@ -104,6 +104,22 @@ def made_by_programs(it: Installation) -> None:
     )
 
 
+def database_of_domains(*, indexed: bool) -> Change:
+    """An sqlite: table for the domains of a table that has no index, or an old one."""
+
+    def change(it: Installation) -> None:
+        setup = database(it)
+        domains = it.table("domains", {"example.com": "x"}, kind="hash")
+        index, now = it.etc / "domains.db", time.time()
+        if indexed:
+            os.utime(index, (now - 60, now - 60))
+        else:
+            index.unlink()
+        setup.write_text(f"{setup.read_text()}domain = example.org, {domains}\n")
+
+    return change
+
+
 def kerberos(cache: str) -> Change:
     """A directory that is asked with credentials from this cache."""
 
@@ -376,6 +392,21 @@ BROKEN = (
         "PV107",
         edited(0, indexed=10),
         severity="warning",
+        needs="postfix",
+    ),
+    Broken(
+        "a list of domains without an index",
+        "PV104",
+        database_of_domains(indexed=False),
+        says=["users.cf: in the list of domains: open database {root}/etc/domains.db"],
+        needs="postfix",
+    ),
+    Broken(
+        "a list of domains that was edited",
+        "PV107",
+        database_of_domains(indexed=True),
+        severity="warning",
+        says=["in the list of domains", "hash:{root}/etc/domains"],
         needs="postfix",
     ),
     Broken(
