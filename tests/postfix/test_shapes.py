@@ -120,8 +120,11 @@ def _is_explained(site: Site, shape: Shape) -> None:
 def _is_listed_alike(site: Site) -> None:
     for options in (["-n"], ["-n", "-x"]):
         status, output, errors = _run(site, "postconf", *options)
-        theirs = (status, output, errors.replace(b"postconf: ", b"postvirt: "))
-        assert _run(site, "postvirt", "config", *options) == theirs
+        # What Postfix 3.9 and newer say of old names in people's main.cf.
+        lines = errors.replace(b"postconf: ", b"postvirt: ").splitlines(keepends=True)
+        theirs = b"".join(one for one in lines if b" will be removed" not in one)
+        ours = _run(site, "postvirt", "config", *options)
+        assert ours == (status, output, theirs)
 
 
 def _is_looked_up_alike(site: Site, shape: Shape) -> None:
