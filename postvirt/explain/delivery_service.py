@@ -11,6 +11,7 @@ from typing import NamedTuple
 from postvirt.config.load import Loaded, check, load
 from postvirt.config.master_cf import MasterCf, Service, read_master_cf
 from postvirt.errors import ConfigError
+from postvirt.installation.own_transport import is_own_service
 
 # The default name of the entry. The service that postvirt runs by itself uses the
 # options of this entry, too.
@@ -50,7 +51,8 @@ def delivery_service(
         if wanted:
             raise
         master_cf = None  # `postvirt deliver` needs none
-    service = wanted or _virtual_transport(config_directory, overrides)
+    transport, queue_directory = _virtual_transport(config_directory, overrides)
+    service = wanted or transport
     entry = master_cf.entry(service) if master_cf else None
     remark = ""
     read = load
@@ -67,10 +69,13 @@ def delivery_service(
         raise ConfigError(f"{_path(master_cf)} has no service {wanted}")
     elif entry is None:
         entry = _agent(master_cf)
-        if master_cf is not None:
+        if master_cf is not None and is_own_service(queue_directory, service):
             remark = (
                 f"master.cf has no service {service}: `postvirt start` must provide it"
             )
+        elif master_cf is not None:
+            remark = f"master.cf has no service {service}: its mail stays in the queue"
+            service, read = USUAL_NAME, _as_far_as_possible
     options = [*(entry.overrides if entry else ()), *overrides]
     program = entry.program if entry else USUAL_NAME
     loaded = read(config_directory, options, process_name=program, service_name=service)
@@ -104,12 +109,16 @@ def _as_far_as_possible(
 
 def _virtual_transport(
     config_directory: str | None, overrides: Sequence[tuple[str, str]]
-) -> str:
+) -> tuple[str, str]:
+    """Its service, and the queue directory."""
     checked = check(
         config_directory, overrides, process_name=USUAL_NAME, service_name=USUAL_NAME
     )
-    transport = checked.settings.virtual_transport if checked.settings else ""
-    return transport.partition(":")[0] or USUAL_NAME
+    settings = checked.settings
+    if settings is None:
+        return USUAL_NAME, ""
+    service = settings.virtual_transport.partition(":")[0]
+    return service or USUAL_NAME, settings.queue_directory
 
 
 def _agent(master_cf: MasterCf | None) -> Service | None:

@@ -361,6 +361,21 @@ def test_the_service_that_virtual_transport_names(
     assert b"mail goes to virtual_transport = lmtp:x, not to virtual" in done.stdout
 
 
+def test_a_service_that_nobody_runs(instance: Instance, postvirt: Run) -> None:
+    write_master_cf(instance, "virtual unix - n n - - virtual")
+    # As after a how-to of which one step was left out.
+    done = postvirt("explain", "-o", "virtual_transport=dovecot", "bob@example.com")
+    told = b"master.cf has no service dovecot: its mail stays in the queue"
+    assert told in done.stderr
+    assert b"mail goes to virtual_transport = dovecot, not to virtual" in done.stdout
+    # Local mail comes here all the same.
+    local = ("-o", "mydestination=example.com", "-o", "local_transport=virtual")
+    done = postvirt(
+        "explain", "-o", "virtual_transport=dovecot", *local, "bob@example.com"
+    )
+    assert done.stdout.startswith(b"bob@example.com: would be delivered: 2.0.0")
+
+
 def test_what_is_hostile_is_made_printable(instance: Instance, postvirt: Run) -> None:
     address = os.fsdecode(b"a\x1b[31m\xff\xe2\x80\xaeb\n@example.com")
     done = postvirt("explain", address)

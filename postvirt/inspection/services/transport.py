@@ -5,7 +5,6 @@ Raises: nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from postvirt.config.master_cf import MasterCf
@@ -13,9 +12,7 @@ from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import assign
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
-
-# The default name of the service that `postvirt start` runs.
-_OWN_SERVICE = "postvirt"
+from postvirt.installation.own_transport import is_own_service
 
 
 def check_transport(subject: Subject) -> Iterator[Problem]:
@@ -42,7 +39,7 @@ def leads_nowhere(subject: Subject) -> bool:
     return (
         master_cf is not None
         and master_cf.entry(service) is None
-        and not _listens(settings.queue_directory, service)
+        and not is_own_service(settings.queue_directory, service)
     )
 
 
@@ -51,14 +48,7 @@ def leads_to_own_service(subject: Subject) -> bool:
     service = subject.settings.virtual_transport.partition(":")[0]
     if subject.master_cf is None or subject.master_cf.entry(service):
         return False
-    return _listens(subject.settings.queue_directory, service)
-
-
-def _listens(queue_directory: str, service: str) -> bool:
-    """Whether a service of this name runs without an entry in master.cf."""
-    if service == _OWN_SERVICE:
-        return True
-    return os.path.exists(f"{queue_directory}/private/{service}")
+    return is_own_service(subject.settings.queue_directory, service)
 
 
 def _instead(subject: Subject, master_cf: MasterCf) -> Commands:
