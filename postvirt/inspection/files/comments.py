@@ -22,7 +22,11 @@ from postvirt.config.master_cf import MasterCf
 from postvirt.errors import ConfigError
 from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import assign
-from postvirt.inspection.files.unused_names import known_names, referred_names
+from postvirt.inspection.files.unused_names import (
+    installed_names,
+    known_names,
+    referred_names,
+)
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.source_files import Files
 from postvirt.model.origin import Origin
@@ -73,6 +77,8 @@ BEHIND_NO_VALUE = 'remove it, or put it on a line of its own, which begins with 
 def check_comments(files: Files) -> Iterator[Problem]:
     """The values of both files that contain one."""
     used = known_names(files) | referred_names(files)
+    if not used.issuperset(files.assigned):
+        used |= installed_names(files)
     within_texts = names_of_texts(files)
     last = {one.name: one for one in files.main_cf.assignments}
     for assignment in last.values():

@@ -15,6 +15,7 @@ from postvirt.errors import ConfigError
 from postvirt.inspection.files.unused_names import (
     CERTAIN,
     defaults,
+    installed_names,
     known_names,
     nearest,
 )
@@ -35,15 +36,14 @@ def check_undefined(files: Files) -> Iterator[Problem]:
     defined = known_names(files) | files.assigned.keys()
     for service in files.master_cf.services if files.master_cf else ():
         defined |= dict(service.overrides).keys()
-    for assignment in _counting(files):
-        if assignment.name in RAW:
-            continue
-        names: dict[str, None] = {}
-        scan(assignment.value, names.setdefault)
-        undefined = [name for name in names if name not in defined]
-        if assignment.name in _ALLOWING:
-            undefined = [name for name in undefined if _is_misspelled(name, defined)]
-        for name in undefined:
+    found = list(_undefined(files, defined))
+    if found:
+        defined |= installed_names(files)
+    for assignment, name in found:
+        is_fine = name in defined or (
+            assignment.name in _ALLOWING and not _is_misspelled(name, defined)
+        )
+        if not is_fine:
             yield files.problem(
                 "PV007",
                 f"{assignment.name} refers to ${name}, which is not set",
@@ -51,6 +51,15 @@ def check_undefined(files: Files) -> Iterator[Problem]:
                 offset=_offset(assignment.value, name),
                 remedy=_remedy(name, defined),
             )
+
+
+def _undefined(files: Files, defined: set[str]) -> Iterator[tuple[Assignment, str]]:
+    """The values that count, and the names in them that are not defined."""
+    for assignment in _counting(files):
+        if assignment.name not in RAW:
+            names: dict[str, None] = {}
+            scan(assignment.value, names.setdefault)
+            yield from ((assignment, name) for name in names if name not in defined)
 
 
 def _is_misspelled(name: str, defined: set[str]) -> bool:

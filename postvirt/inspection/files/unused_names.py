@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 from postvirt.config.compiled_in import installed_postconf
 from postvirt.config.expansion import scan
@@ -56,7 +57,7 @@ def check_names(files: Files) -> Iterator[Problem]:
         elif name not in known and name not in used:
             unknown[name] = assignment
     if unknown:
-        installed = _installed_names(files)
+        installed = installed_names(files)
         yield from _unknown(
             files,
             [one for name, one in unknown.items() if name not in installed],
@@ -183,15 +184,19 @@ def nearest(name: str, known: set[str]) -> tuple[str, float]:
     return found[0], SequenceMatcher(None, wanted, found[0]).ratio()
 
 
-def _installed_names(files: Files) -> set[str]:
+def installed_names(files: Files) -> frozenset[str]:
     """The names that the installed Postfix knows, none without a Postfix."""
     program = installed_postconf(files.command_directory)
+    return _names_of(program, files.config_directory)
+
+
+@cache
+def _names_of(program: str, config_directory: str) -> frozenset[str]:
     output = output_of(
-        [program, "-c", files.config_directory, "-d"],
-        patience_seconds=_PATIENCE_SECONDS,
+        [program, "-c", config_directory, "-d"], patience_seconds=_PATIENCE_SECONDS
     )
     lines = output.decode(errors="replace").splitlines()
-    return {line.partition(" =")[0] for line in lines}
+    return frozenset([line.partition(" =")[0] for line in lines])
 
 
 def _read_only(files: Files, assignment: Assignment) -> Problem:

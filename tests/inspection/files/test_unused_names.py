@@ -115,3 +115,22 @@ def test_what_is_no_mistake(installation: Installation) -> None:
     )
     codes = {one.code for one in problems_of(installation)}
     assert not codes & {"PV003", "PV004", "PV007"}
+
+
+def test_names_of_a_newer_postfix(installation: Installation) -> None:
+    """The installed postconf(1) knows them."""
+    program = installation.etc / "postconf"
+    program.write_text("#!/bin/sh\necho brand_new_limit = 1\n")
+    program.chmod(0o755)
+    installation.set(
+        command_directory=str(installation.etc),
+        virtual_recipient_limit="$brand_new_limit",
+        brand_new_limit="2 # comment",
+    )
+    codes = {one.code for one in problems_of(installation)}
+    assert not codes & {"PV003", "PV007"}
+    assert "PV015" in codes
+    installation.set(brand_new_limit=None, brand_new_limt="2")
+    found = problem(installation, "PV003")
+    assert found.remedy == "did you mean brand_new_limit?"
+    assert not [one for one in problems_of(installation) if one.code == "PV007"]
