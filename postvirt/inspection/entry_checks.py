@@ -28,6 +28,7 @@ from postvirt.inspection.mailboxes.lock_methods import Locks
 from postvirt.inspection.mailboxes.owners import Owners
 from postvirt.inspection.mailboxes.probes import Probes
 from postvirt.inspection.mailboxes.reach import Reach
+from postvirt.inspection.mailboxes.rule_results import entries_of_rules
 from postvirt.inspection.mailboxes.sharing import Sharing
 from postvirt.inspection.mailboxes.unlisted import check_unlisted
 from postvirt.inspection.mailboxes.values import Values
@@ -87,11 +88,12 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
         *_alias_checks(subject, resolver, opened),
     ]
     owner = _only_owner(resolver)
+    about_mailboxes: list[EntryCheck] = []
     if not _is_any_unavailable(subject, resolver, names.values()):
-        about_mailboxes = _mailbox_checks(
+        about_mailboxes += _mailbox_checks(
             subject, resolver, owner, every_entry_shown=every_entry_shown
         )
-        checks.append(Elsewhere(subject, routes, [*about_mailboxes]))
+        checks.append(Elsewhere(subject, routes, about_mailboxes))
     reader = EntryReader(resolver, checks, bare_keys.add, subject.extent.progress)
     problems: list[Problem] = []
     unlisted: dict[str, Table] = {}
@@ -104,6 +106,9 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
         domains, _ = routes.listed()
         probes = Probes(subject, domains, is_ours, owner)
         problems += check_unlisted(subject, probes, resolver, unlisted, checks)
+        of_rules = list(entries_of_rules(resolver, unlisted.values(), owner))
+        for check in about_mailboxes:
+            check.see(of_rules)
     if sample.is_partial:
         problems.append(_sampled(subject, sample))
     for check in checks:

@@ -98,7 +98,9 @@ class _Condition:
         return self.match(subject) is not None
 
 
-class _PatternRule:
+class PatternRule:
+    """A result for what one or two patterns match."""
+
     __slots__ = ("first", "result", "second")
 
     def __init__(
@@ -148,7 +150,7 @@ class PatternParser:
             line.tell(str(error), error.kind)
             return None
 
-    def _rule(self, line: RuleLine) -> _PatternRule:
+    def _rule(self, line: RuleLine) -> PatternRule:
         first, at = self._pattern(line, 0)
         second = None
         if self._dialect.second and line.text[at : at + 1] == b"!":
@@ -179,7 +181,7 @@ class PatternParser:
             raise _BadRuleError(
                 f'out of range replacement index "{result.groups}": skipping this rule'
             )
-        return _PatternRule(
+        return PatternRule(
             condition, self._compile(line, second) if second else None, result
         )
 

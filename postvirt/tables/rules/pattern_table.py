@@ -5,11 +5,16 @@ Raises: TableError if the file or the text between the braces cannot be read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from postvirt.tables.context import TableContext
-from postvirt.tables.rules.pattern_rules import Dialect, PatternParser
-from postvirt.tables.rules.rule_file import first_answer, read_rules
+from postvirt.tables.rules.pattern_rules import (
+    Dialect,
+    PatternParser,
+    PatternRule,
+)
+from postvirt.tables.rules.rule_file import Block, first_answer, read_rules
 from postvirt.tables.table import Table, TableOptions
 
 
@@ -29,3 +34,13 @@ class PatternTable(Table):
     def find(self, key: bytes) -> bytes | None:
         """Try the rules in order."""
         return first_answer(self._rules, key)
+
+    def results(self) -> Iterator[bytes]:
+        """The results of all rules, but for those with a part of the key in them."""
+        waiting = list(reversed(self._rules))
+        while waiting:
+            rule = waiting.pop()
+            if isinstance(rule, Block):
+                waiting += reversed(rule.rules)
+            elif isinstance(rule, PatternRule) and not rule.result.groups:
+                yield rule.result.expand(b"", ())

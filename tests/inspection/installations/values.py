@@ -98,6 +98,18 @@ def known_by_a_uid(value: str) -> Change:
     return change
 
 
+def in_rules(result: str) -> Change:
+    """A recipient of whom nothing else is known."""
+
+    def change(it: Installation) -> None:
+        rules = it.etc / "rules"
+        rules.write_text(f"if /@/\n/^kim[0-9]*@/ {result}\nendif\n")
+        rules.chmod(0o644)
+        it.set(virtual_mailbox_maps=f"regexp:{rules}")
+
+    return change
+
+
 def mostly_maildirs(value: str) -> Change:
     """A mailbox beside many maildirs."""
 
@@ -270,6 +282,19 @@ BROKEN = (
         known_by_a_uid("carol@mail.example.org"),
         "mail for 1 recipient (carol@example.com)",
         mends=known_by_a_uid("example.com/carol/"),
+    ),
+    broken(
+        "a result of a pattern",
+        "PV218",
+        in_rules("example.com/bob/ # Bob"),
+        "mail for 1 recipient (result example.com/bob/ # Bob)",
+        mends=in_rules("example.com/bob/"),
+    ),
+    broken(
+        "a result of a pattern without its directory",
+        "PV204",
+        in_rules("boxes/bob"),
+        mends=in_rules("boxes/bob/"),
     ),
     broken(
         "a query without a condition",
