@@ -12,6 +12,9 @@ Values are joined with commas. A database that does not answer is an error; a ke
 
 Parity: the common part of src/global/dict_sqlite.c, dict_mysql.c, dict_pgsql.c and
     dict_ldap.c, and of dict_mongodb.c in Postfix 3.9.
+Differs: Keys that are not UTF-8. With smtputf8_enable = no, too, a key that is not
+    UTF-8 is "not found" in a database of UTF-8; Postfix asks the server, and if that is
+    an error, mail is deferred.
 Raises: TableError.
 Security: an address comes from strangers; see `template` for how it is quoted.
 """

@@ -20,6 +20,9 @@ The driver is psycopg's binding of libpq, the library that Postfix uses.
 Parity: src/global/dict_pgsql.c of Postfix 3.12.
 Differs: Backslashes in PostgreSQL queries. Backslashes of an address within E'...' in
     the query of a `pgsql:` table are quoted; in Postfix they are not.
+Differs: PostgreSQL client encoding. Addresses are sent to PostgreSQL in UTF-8 unless
+    `encoding` says otherwise, as since Postfix 3.8; older versions of Postfix send them
+    in LATIN1, so addresses that are not ASCII are found only here.
 Raises: TableError.
 """
 
