@@ -43,6 +43,7 @@ FORMS: dict[str, Callable[[Settings, str], Commands]] = {
     "file chmod": lambda _, path: place_of(path).chmod("go-w", owner=EVIL),
     "file give_file": lambda _, path: place_of(path).give_file(EVIL),
     "file postmap": lambda it, path: commands.postmap(it, f"lmdb:{path}"),
+    "file postalias": lambda it, path: commands.postalias(it, f"lmdb:{path}"),
     "file remove_byte_order_mark": lambda _, path: commands.remove_byte_order_mark(
         path
     ),
@@ -244,8 +245,8 @@ def test_commands_are_made_in_one_place() -> None:
 
 # Programs whose argument is a path. A sentence may name them, but not with a path.
 _NAMED = re.compile(
-    r"\b(ch(own|mod|grp)|mkdir|install -\S+|mv|cp|rm|ln|sed|setfacl|restorecon|postmap)"
-    r"( -\S+)* \S*$"
+    r"\b(ch(own|mod|grp)|mkdir|install -\S+|mv|cp|rm|ln|sed|setfacl|restorecon"
+    r"|post(map|alias))( -\S+)* \S*$"
 )
 
 

@@ -69,7 +69,10 @@ def _meaning(  # noqa: C901 (one case each)
         case Kind.PARAMETER | Kind.LINE:
             return _Meaning("PV102", "warning")
         case Kind.IGNORED:
-            return _Meaning("PV123", "warning", f"remove it from {complaint.file}")
+            file = (
+                complaint.file if complaint.file.startswith(("/", ".")) else "main.cf"
+            )
+            return _Meaning("PV123", "warning", f"remove it from {file}")
         case Kind.MISSING_INDEX:
             remedy, commands = how_to_make(subject.settings, listed, complaint.file)
             return _Meaning("PV104", "error", remedy, commands)
