@@ -34,6 +34,7 @@ _NAMES = (
 _OWN_NAMES = ("mydomain", "myhostname", "myorigin")
 _MOST_DOMAINS = 5
 _MOST_OF_ONE_KIND = 30
+_MOST_OF_ONE_DIRECTORY = 10
 _MOST_READ = 1000
 _TYPES = (*INDEXES, "texthash", "inline")
 
@@ -103,7 +104,7 @@ class Probes:
                 addresses = [
                     one if b"@" in one else one + b"@" + name for one in inside
                 ]
-            for address in addresses[:_MOST_DOMAINS]:
+            for address in addresses[:_MOST_OF_ONE_DIRECTORY]:
                 yield address
                 found += 1
                 if found >= _MOST_OF_ONE_KIND:
