@@ -54,6 +54,16 @@ _BY_ERRNO = {
 }
 
 
+# What more than mailboxes is in, or will be. It keeps its owner.
+_OF_THE_SYSTEM = frozenset(
+    b"/ /home /mail /media /mnt /opt /srv /usr /usr/local /var /var/lib /var/local"
+    b" /var/mail /var/spool /var/spool/mail /var/www".split()
+)
+_ANOTHER_PLACE = (
+    "have the mailboxes in a directory of their owner's own, not in one of the system's"
+)
+
+
 class Stopped(NamedTuple):
     """An owner who is stopped by an obstacle on the way to a mailbox."""
 
@@ -115,7 +125,7 @@ class Mending:
             and len(owners) == 1
             and not self.directories.may_be_used_by_others(path.rstrip(b"/"), owner)
         )
-        if status is None or not is_only_user or not is_below:
+        if status is None or not is_only_user or not is_below or _is_systems(path):
             return None
         place = _place(path, owner)
         if status.st_uid == owner.uid:
@@ -139,6 +149,9 @@ class Mending:
             return fix
         if code == NO_DOT_LOCK:
             return _WITHOUT_DOT_LOCK, ()
+        is_all_there = not any(one.obstacle.missing for one in group.details)
+        if is_all_there and _is_systems(group.details[0].obstacle.path):
+            return _ANOTHER_PLACE, ()
         commands = _create(
             (one.obstacle.missing or os.path.dirname(one.mailbox), one.owner)
             for one in group.details
@@ -146,6 +159,10 @@ class Mending:
         if group.has_all_details:
             return "create the missing directories", commands
         return "create the missing directories, for example", commands
+
+
+def _is_systems(path: bytes) -> bool:
+    return os.path.normpath(b"/" + path.strip(b"/")) in _OF_THE_SYSTEM
 
 
 def _let_search(stopped: Stopped, owners: Sequence[Owner]) -> Commands:

@@ -189,6 +189,26 @@ BROKEN = (
             "{root}/mail (owner root:root, mode 0755): 2 mailboxes (bob@example.com, ",
         ],
     ),
+    Broken(
+        "mbox files in a directory of the system",
+        "PV203",
+        lambda it: [
+            it.set(virtual_mailbox_base="/home"),
+            it.mailboxes({BOB: "mbox-of-no-account"}),
+        ],
+        lambda it: it.set(virtual_mailbox_base=str(it.mail)),
+        says=["of their owner's own, not in one of the system's"],
+    ),
+    Broken(
+        "maildirs in a directory of the system",
+        "PV203",
+        lambda it: [
+            it.set(virtual_mailbox_base="//home/"),
+            it.mailboxes({BOB: "maildir-of-no-account/"}),
+        ],
+        lambda it: it.set(virtual_mailbox_base=str(it.mail)),
+        says=["create the missing directories", "/home/maildir-of-no-account"],
+    ),
     Broken("the base is closed", "PV202", base_closed, says=["mode 0700"]),
     Broken(
         "the base is below a closed directory",
