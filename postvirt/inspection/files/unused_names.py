@@ -38,6 +38,7 @@ from postvirt.system.run_program import output_of
 _VIRTUAL = "virtual_"
 # A name this similar to a known one can only be a typing error.
 CERTAIN = 0.9
+_SIMILAR = 0.8
 # Of names that are reported together.
 _MOST_SHOWN = 12
 _PATIENCE_SECONDS = 10
@@ -102,10 +103,10 @@ def _unknown(
         near, likeness = nearest(assignment.name, known)
         if assignment.name in names_elsewhere():
             elsewhere.append(assignment)
-        elif transport_of(assignment.name) and likeness < CERTAIN:
-            of_transports.append(assignment)
         elif near:
             yield _misspelled(files, assignment, near, likeness)
+        elif transport_of(assignment.name):
+            of_transports.append(assignment)
         else:
             others.append(assignment)
     if others:
@@ -170,15 +171,23 @@ def nearest(name: str, known: set[str]) -> tuple[str, float]:
 
     wanted = name.lower().replace("-", "_")
     choice = sorted(known - LEGACY - READ_ONLY)
+    if transport := transport_of(name):
+        # The common end would make all of them similar.
+        suffix = name.removeprefix(transport)
+        others = [one.removesuffix(suffix) for one in choice if one.endswith(suffix)]
+        found = get_close_matches(transport, others, n=1, cutoff=_SIMILAR)
+        if not found:
+            return "", 0.0
+        return found[0] + suffix, SequenceMatcher(None, transport, found[0]).ratio()
     if wanted.startswith(_VIRTUAL):
-        # The common beginning would make all of them similar.
+        # And the common beginning here.
         endings = [
             one.removeprefix(_VIRTUAL) for one in choice if one.startswith(_VIRTUAL)
         ]
         found = get_close_matches(wanted.removeprefix(_VIRTUAL), endings, n=1)
         found = [_VIRTUAL + one for one in found]
     else:
-        found = get_close_matches(wanted, choice, n=1, cutoff=0.8)
+        found = get_close_matches(wanted, choice, n=1, cutoff=_SIMILAR)
     if not found:
         return "", 0.0
     return found[0], SequenceMatcher(None, wanted, found[0]).ratio()

@@ -7,6 +7,7 @@ Raises: nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from postvirt.config.braces import braced
@@ -22,12 +23,13 @@ _COMPOSITES = ("unionmap", "pipemap")
 def tables_everywhere(subject: Subject) -> list[Listed]:
     """Each table once, where main.cf names it first."""
     main_cf = subject.places.main_cf
+    values = {one.name: one.value for one in main_cf.assignments} if main_cf else {}
     found: dict[str, Listed] = {}
-    for name in (
-        dict.fromkeys(one.name for one in main_cf.assignments) if main_cf else ()
-    ):
+    for name, value in values.items():
         for spec in _tables_in(subject.text_of(name)):
-            listed = Listed(name, spec, spec)
+            # The directory may come from another parameter.
+            item = spec if spec in value else os.path.basename(spec)
+            listed = Listed(name, item, spec)
             found.setdefault(listed.table, listed)
     return list(found.values())
 

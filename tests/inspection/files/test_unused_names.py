@@ -22,6 +22,8 @@ OF_OTHERS = [
     "dovecot_destination_recipient_limit",
     "policyd-spf_time_limit",
     "slow_destination_rate_delay",
+    "slow_destination_concurrency_limit",
+    "smtp-amavis_destination_recipient_limit",
     "enable_server_options",
     "mua_client_restrictions",
     "smtp_connection_cache_reuse_limit",
