@@ -1,6 +1,7 @@
-"""What the query of a database says about its answers.
+"""What the answers of a database are, by some of them and by its query.
 
-    PV220  it selects something else than a path (only where no answer shows that)
+    PV220  its answers are the addresses, or it selects something else than a path (only
+           where no answer shows that)
     PV222  it does not depend on the address
 
 Raises: nothing.
@@ -63,6 +64,29 @@ def _answer_for_all(database: DatabaseTable, domains: Sequence[bytes]) -> bytes 
         if len(some) > 1 and len(answers) == 1 and None not in answers:
             return answers.pop()
     return None
+
+
+def only_addresses(
+    subject: Subject, name: str, database: DatabaseTable, found: Sequence[bytes]
+) -> Iterator[Problem]:
+    """Whether a database only returns the addresses that it is asked for."""
+    try:
+        answers = {one: database.lookup(one) for one in found}
+    except TableError:
+        return  # reported with the lookups
+    own = [one for one, answer in answers.items() if answer == one]
+    if not own or any(answer not in (None, one) for one, answer in answers.items()):
+        return
+    yield subject.problem(
+        "PV220",
+        f"{name} returns the address itself, so the mailbox of {text(own[0])} is an"
+        f" mbox file of that name",
+        "virtual_mailbox_maps",
+        severity="warning",
+        item=name,
+        remedy="let it return the path of the mailbox, with a slash at the end for a"
+        " maildir",
+    )
 
 
 def selected(subject: Subject, name: str, database: DatabaseTable) -> Iterator[Problem]:

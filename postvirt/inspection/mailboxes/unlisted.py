@@ -13,7 +13,7 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
 from postvirt.inspection.mailboxes.entries import EntryCheck, MailboxEntry
 from postvirt.inspection.mailboxes.probes import Probes
-from postvirt.inspection.mailboxes.queries import same_for_all, selected
+from postvirt.inspection.mailboxes.queries import only_addresses, same_for_all, selected
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Misconfigured, Unknown
@@ -44,6 +44,7 @@ def check_unlisted(
             yield from same_for_all(subject, name, table, probes.domains())
             if not tried.entries and _receives_mail(subject):
                 yield from selected(subject, name, table)
+            yield from only_addresses(subject, name, table, tried.recipients)
 
 
 def _receives_mail(subject: Subject) -> bool:
@@ -63,6 +64,11 @@ class _Tried:
         self.count = 0
         self.has_failed = False
         self.entries: list[MailboxEntry] = []
+
+    @property
+    def recipients(self) -> list[bytes]:
+        """The addresses with a mailbox."""
+        return [one.recipient for one in self.entries]
 
     def add(self, address: bytes) -> bool:
         """Try an address; False if there is no use in trying another one."""

@@ -56,6 +56,7 @@ class Values:
         self._found: Grouped[Misreading, bytes] = Grouped()
         self._mbox_files: Grouped[str, None] = Grouped()
         self._maildirs = 0
+        self._own_addresses = 0
 
     def see(self, entries: Sequence[MailboxEntry]) -> None:
         """Check their values."""
@@ -75,6 +76,7 @@ class Values:
                     self._maildirs += 1
                 else:
                     self._mbox_files.add("", entry.recipient, None)
+                    self._own_addresses += value == entry.recipient
             passed_on.append(entry)
         for check in self._others:
             check.see(passed_on)
@@ -138,7 +140,17 @@ class Values:
                 remedy="fix the ones shown, then check again",
             )
         for _, files in self._mbox_files:
-            if files.count * _RARE <= self._maildirs:
+            if files.count == self._own_addresses and not self._maildirs:
+                yield self._subject.problem(
+                    "PV221",
+                    f"{files.counted('mailbox')}, which are mbox files with the names"
+                    " of their addresses",
+                    "virtual_mailbox_maps",
+                    severity="info",
+                    remedy="none needed if that is intended; a list of recipients for"
+                    " another program looks like that, too",
+                )
+            elif files.count * _RARE <= self._maildirs:
                 yield self._subject.problem(
                     "PV221",
                     f"{files.counted('mailbox')} without a slash at the end, which are"

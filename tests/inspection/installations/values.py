@@ -148,6 +148,25 @@ def broken(
 
 
 BROKEN = (
+    Broken(
+        "a database that returns the address",
+        "PV220",
+        in_sql(
+            ("postmaster@example.com", "x"),
+            query="SELECT address FROM users WHERE address = '%s'",
+        ),
+        in_sql(("postmaster@example.com", "example.com/postmaster/")),
+        severity="warning",
+        says=["returns the address itself", "postmaster@example.com"],
+    ),
+    Broken(
+        "a table of addresses and nothing else",
+        "PV221",
+        lambda it: it.mailboxes({BOB: BOB, ANN: ANN}),
+        lambda it: it.mailboxes({BOB: BOB, ANN: "example.com/ann/"}),
+        severity="info",
+        says=["2 mailboxes (bob@example.com, ann@example.com), which are mbox files"],
+    ),
     broken(
         "a comment behind a value",
         "PV218",
