@@ -38,6 +38,19 @@ _NEWER = {
     "pgsql": "encoding idle_interval retry_interval",
 }
 _SIMILAR = 0.8
+# What other programs call them, or where they are written here.
+_INSTEAD = {
+    "database": "dbname",
+    "db": "dbname",
+    "host": "hosts",
+    "pass": "password",
+    "passwd": "password",
+    "port": "hosts = HOST:PORT",
+    "server": "hosts",
+    "socket": "hosts = unix:/PATH",
+    "username": "user",
+}
+_WITH_HOSTS = ("mysql", "pgsql")
 
 
 def check_database_files(subject: Subject) -> Iterator[Problem]:
@@ -74,8 +87,9 @@ def _in_file(listed: Listed, content: bytes) -> Iterator[Problem]:
     for one in assignments:
         if one.name not in known:
             near = get_close_matches(one.name.lower(), known, n=1, cutoff=_SIMILAR)
-            if near:
-                yield _misspelled(listed, one, near[0])
+            instead = _INSTEAD.get(one.name) if listed.type in _WITH_HOSTS else ""
+            if instead or near:
+                yield _misspelled(listed, one, instead or near[0])
             else:
                 unknown.append(one)
         elif one.name not in ENDS_OF_QUERIES:
