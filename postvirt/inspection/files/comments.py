@@ -160,10 +160,8 @@ def _in_entries(master_cf: MasterCf, within_texts: set[str]) -> Iterator[Problem
 
 
 def _begin_of_line(text: str, number: int) -> int:
-    begin = 0
-    for _ in range(number - 1):
-        begin = text.index("\n", begin) + 1
-    return begin
+    """Where it begins; the file may be shorter than it was when it was parsed."""
+    return sum(len(line) + 1 for line in text.split("\n")[: number - 1])
 
 
 def _logical_line(text: str) -> str:
