@@ -17,6 +17,13 @@ from postvirt.inspection.source_files import Files
 
 def problem_of(error: ConfigError, files: Files | None, read: Checked) -> Problem:
     """A file that cannot be read, a value that cannot be used, or a useless line."""
+    problem = _problem_of(error, files, read)
+    # The place is shown before the text.
+    place = f"{problem.origin.file}, line {problem.origin.line}: "
+    return replace(problem, text=problem.text.removeprefix(place))
+
+
+def _problem_of(error: ConfigError, files: Files | None, read: Checked) -> Problem:
     if error.severity == "error":
         is_unread = bool(error.origin.file) and not error.origin.line
         problem = Problem.of("PV001" if is_unread else "PV002", error)
