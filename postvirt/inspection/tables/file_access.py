@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -115,11 +116,15 @@ def check_writable(subject: Subject) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A file or a directory that others can change, and what to do about it."""
+    """A file or a directory that others can change, and what to do about it.
+
+    home   the home directory of its owner that it is in, which is to remain theirs
+    """
 
     listed: Listed
     text: str
     commands: Commands
+    home: str = ""
 
 
 @dataclass(slots=True)
@@ -171,18 +176,19 @@ class _Loose:
         by_owner = status.st_uid not in (0, os.geteuid(), os.getuid())
         if listed.type == "sqlite" and path != os.path.realpath(listed.name):
             by_owner = by_group = False
+        home = _home_around(path, status.st_uid) if by_owner else ""
         place = place_of(path)
         commands: Commands = ()
-        if by_owner:
+        if by_owner and not home:
             commands += place.chown("root")
-        if by_all or by_group:
+        if (by_all or by_group) and not home:
             commands += place.chmod("go-w")
         what = "change" if is_file else "replace what is in"
         shown = f"{what} {path} ({owner_and_mode(status)})"
         if by_all:
-            self._by_anyone.append(_Finding(listed, shown, commands))
+            self._by_anyone.append(_Finding(listed, shown, commands, home))
         elif by_owner or by_group:
-            self._by_others.append(_Finding(listed, shown, commands))
+            self._by_others.append(_Finding(listed, shown, commands, home))
 
     def problems(self) -> Iterator[Problem]:
         """One for what anyone can change, one for what only some others can."""
@@ -196,12 +202,28 @@ class _Loose:
             return
         tables = dict.fromkeys([one.listed.table for one in found])
         above = "" if all(one.commands for one in found) else _ABOVE
+        remedy = f"allow only root to write {'it' if len(found) == 1 else 'these'}"
+        homes = dict.fromkeys([one.home for one in found if one.home])
+        if homes:
+            remedy = (
+                f"move what is in {', '.join(homes)} to a directory to which only root"
+                " can write, and name it there"
+            )
+            above = ""
         yield found[0].listed.problem(
             self.subject,
             "PV106",
             f"{', '.join(tables)}: {who} can {', '.join([one.text for one in found])}",
             severity=severity,
-            remedy=f"allow only root to write {'it' if len(found) == 1 else 'these'}"
-            f"{above}",
+            remedy=f"{remedy}{above}",
             commands=tuple([line for one in found for line in one.commands]),
         )
+
+
+def _home_around(path: str, uid: int) -> str:
+    """The home directory of a user that is this path, or that it is in; "" if none."""
+    try:
+        home = os.path.realpath(pwd.getpwuid(uid).pw_dir)
+    except KeyError:
+        return ""
+    return home if home != "/" and (path + "/").startswith(home + "/") else ""
