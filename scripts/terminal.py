@@ -29,6 +29,7 @@ _WIDTH = 110
 _MAIN_CF = """\
 compatibility_level = 3.6
 myhostname = mail.example.com
+maillog_file = /var/log/mail.log
 virtual_mailbox_domains = example.com
 virtual_mailbox_base = /srv/vmail
 virtual_mailbox_maps = hash:/etc/postfix/vmailbox
