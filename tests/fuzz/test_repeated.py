@@ -33,3 +33,9 @@ def test_an_exception_is_a_mistake() -> None:
 
     found = list(mistakes(Target(run)))
     assert found[0] == "b'' + b'(' * n + b'' * n, 8000 bytes: RecursionError(8000)"
+
+
+def test_what_is_slow_once_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([1.0, 0.001, 1.0])
+    monkeypatch.setattr(repeated, "_seconds", lambda *_: next(seconds, 0.0))
+    assert list(mistakes(Target(lambda _: None))) == []
