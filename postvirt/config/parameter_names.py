@@ -60,14 +60,31 @@ LEGACY = frozenset(
     }
 )
 
-# Names from Postfix 3.11, and postvirt's own: Postfix 3.7, which postvirt follows
-# otherwise, does not have them.
+# Names from Postfix 3.11, those of the VDA patch, and postvirt's own: Postfix 3.7,
+# which postvirt follows otherwise, does not have them.
 NEWER = frozenset(
     {
+        "virtual_create_maildirsize",
+        "virtual_mailbox_limit_inbox",
+        "virtual_mailbox_limit_maps",
+        "virtual_mailbox_limit_override",
+        "virtual_maildir_extended",
+        "virtual_maildir_limit_message",
+        "virtual_maildir_limit_message_maps",
+        "virtual_maildir_suffix",
+        "virtual_overquota_bounce",
+        "virtual_trash_count",
+        "virtual_trash_name",
         "postvirt_client_limit",
         "postvirt_json_log_file",
         "postvirt_mailbox_directories",
+        "postvirt_mailbox_message_limit",
+        "postvirt_maildir_virtual_size",
         "postvirt_metrics_address",
+        "postvirt_quota_notice_recipient",
+        "postvirt_quota_policy_address",
+        "postvirt_quota_warning_percent",
+        "postvirt_quota_warning_template",
         "postvirt_workers",
         "default_cache_db_type",
         "non_bdb_custom_mapping",

@@ -1,8 +1,9 @@
 """The table of parameters: names, types, defaults, bounds and meanings.
 
-Every attribute of `Settings` is one row; `reading_order` says when each is read. A
-default is text as Postfix writes it, not yet expanded; some depend on how Postfix was
-built (`compiled_in`). A bound of 0 means no bound.
+Every attribute of `Settings` is one row, here and in `shared_parameters`;
+`reading_order` says when each is read. A default is text as Postfix writes it, not yet
+expanded; some depend on how Postfix was built (`compiled_in`). A bound of 0 means no
+bound.
 
 Parity: src/global/mail_params.c, src/virtual/virtual.c (Postfix 3.7, Debian's build).
 Raises: nothing.
@@ -12,22 +13,14 @@ from __future__ import annotations
 
 from typing import Final, Self
 
-from postvirt.config.rows import (
-    Parameter,
-    boolean,
-    computed,
-    fixed,
-    integer,
-    long,
-    seconds,
-    string,
-)
+from postvirt.config.rows import Parameter, boolean, integer, long, string
+from postvirt.config.shared_parameters import SharedParameters
 
 # The default directory of main.cf and master.cf.
 DEFAULT_DIRECTORY = "/etc/postfix"
 
 
-class Settings:
+class Settings(SharedParameters):
     """Everything that main.cf, -o and the defaults say, typed and checked."""
 
     def __init__(self, **values: str | int | bool) -> None:
@@ -45,224 +38,6 @@ class Settings:
     def changed(self, **values: str | int | bool) -> Self:
         """The same settings, but these."""
         return type(self)(**vars(self) | values)
-
-    # What the process knows about itself.
-    process_name: Final = fixed(meaning="The name of the program.")
-    process_id: Final = fixed(meaning="The process ID.")
-    service_name: Final = fixed(meaning="The name of the service in master.cf.")
-    config_directory: Final = fixed(meaning="The directory with main.cf and master.cf.")
-
-    # Read first: other defaults depend on these.
-    compatibility_level: Final = string(
-        "0", meaning="The Postfix version whose defaults apply."
-    )
-    mail_version: Final = string("3.7.11", minimum=1, meaning="The version of Postfix.")
-    syslog_facility: Final = string(
-        "mail", minimum=1, meaning="The syslog facility of the mail log."
-    )
-    inet_protocols: Final = string("all", meaning="The network protocols in use.")
-    multi_instance_directories: Final = string(
-        "", meaning="The configuration directories of other instances."
-    )
-    multi_instance_group: Final = string("", meaning="The group of this instance.")
-    multi_instance_name: Final = string("", meaning="The name of this instance.")
-    maillog_file: Final = string(
-        "", meaning="The log file of postlogd(8), instead of syslog."
-    )
-    maillog_file_prefixes: Final = string(
-        "/var, /dev/stdout", minimum=1, meaning="Allowed prefixes of maillog_file."
-    )
-    postlog_service_name: Final = string(
-        "postlog", minimum=1, meaning="The service that writes to maillog_file."
-    )
-    daemon_table_open_error_is_fatal: Final = boolean(
-        "no", meaning="End the process if a table cannot be opened."
-    )
-    smtputf8_enable: Final = boolean(
-        "${{$compatibility_level} <level {1} ? {no} : {yes}}",
-        meaning="Accept UTF-8 in addresses, and fold keys by Unicode.",
-    )
-
-    # Defaults made from the name of the machine.
-    myhostname: Final = computed(meaning="The host name of this mail system.")
-    mydomain: Final = computed(meaning="The domain name of this mail system.")
-
-    # What nearly every Postfix program uses.
-    mail_name: Final = string("Postfix", minimum=1, meaning="The name of the software.")
-    syslog_name: Final = string(
-        "${multi_instance_name?{$multi_instance_name}:{postfix}}",
-        minimum=1,
-        meaning="The first part of the tag in log lines.",
-    )
-    mail_owner: Final = string(
-        "postfix", minimum=1, meaning="The user that owns the queue and runs daemons."
-    )
-    setgid_group: Final = string(
-        "postdrop", minimum=1, meaning="The group of the mail submission commands."
-    )
-    mydestination: Final = string(
-        "$myhostname, localhost.$mydomain, localhost",
-        meaning="The domains delivered by the local transport.",
-    )
-    myorigin: Final = string(
-        "$myhostname",
-        minimum=1,
-        meaning="The domain of addresses without one, or a /file that names it.",
-    )
-    relayhost: Final = string("", meaning="The next hop of mail to other domains.")
-    daemon_directory: Final = string(
-        "/usr/lib/postfix/sbin", minimum=1, meaning="Directory of the daemon programs."
-    )
-    data_directory: Final = string(
-        "/var/lib/postfix", minimum=1, meaning="Directory of the daemons' own files."
-    )
-    command_directory: Final = string(
-        "/usr/sbin", minimum=1, meaning="The directory of the commands."
-    )
-    queue_directory: Final = string(
-        "/var/spool/postfix", minimum=1, meaning="The directory of the mail queue."
-    )
-    inet_interfaces: Final = string(
-        "all", meaning="The network addresses that receive mail."
-    )
-    proxy_interfaces: Final = string(
-        "", meaning="The addresses of proxies that forward mail to this host."
-    )
-    double_bounce_sender: Final = string(
-        "double-bounce", minimum=1, meaning="The sender of notices about bounces."
-    )
-    default_privs: Final = string(
-        "nobody", minimum=1, meaning="The default user of commands."
-    )
-    mail_release_date: Final = string(
-        "20240304", minimum=1, meaning="The release date of Postfix."
-    )
-    default_database_type: Final = string(
-        "hash", minimum=1, meaning="The default table type of postmap(1)."
-    )
-    hash_queue_names: Final = string(
-        "deferred, defer", minimum=1, meaning="The queues that have subdirectories."
-    )
-    recipient_delimiter: Final = string(
-        "", meaning="The characters that begin an address extension."
-    )
-    relay_domains: Final = string(
-        "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
-        meaning="The domains that this system relays mail to.",
-    )
-    fast_flush_domains: Final = string(
-        "$relay_domains", meaning="The domains with a fast flush logfile."
-    )
-    export_environment: Final = string(
-        "TZ MAIL_CONFIG LANG", meaning="The environment passed to commands."
-    )
-    import_environment: Final = string(
-        "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C"
-        " POSTLOG_SERVICE POSTLOG_HOSTNAME",
-        meaning="The environment that Postfix programs keep.",
-    )
-    default_verp_delimiters: Final = string(
-        "+=", minimum=2, maximum=2, meaning="The two characters of a VERP address."
-    )
-    verp_delimiter_filter: Final = string(
-        "-=+", minimum=1, meaning="The characters allowed as VERP delimiters."
-    )
-    parent_domain_matches_subdomains: Final = string(
-        "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,"
-        "qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
-        meaning="The lists where example.com also matches its subdomains.",
-    )
-    bounce_service_name: Final = string(
-        "bounce", minimum=1, meaning="The service that returns mail."
-    )
-    defer_service_name: Final = string(
-        "defer", minimum=1, meaning="The service that records why mail is deferred."
-    )
-    rewrite_service_name: Final = string(
-        "rewrite", minimum=1, meaning="The service that rewrites addresses."
-    )
-    flush_service_name: Final = string(
-        "flush", minimum=1, meaning="The service that records mail by destination."
-    )
-    address_verify_service_name: Final = string(
-        "verify", minimum=1, meaning="The service that keeps address probe results."
-    )
-    trace_service_name: Final = string(
-        "trace", minimum=1, meaning="The service that reports deliveries."
-    )
-    proxymap_service_name: Final = string(
-        "proxymap", minimum=1, meaning="The service that looks up shared tables."
-    )
-    default_delivery_status_filter: Final = string(
-        "", meaning="The tables that change delivery status codes and texts."
-    )
-    info_log_address_format: Final = string(
-        "external", minimum=1, meaning="Whether logged addresses are quoted."
-    )
-    max_use: Final = integer(
-        "100", minimum=1, meaning="The number of clients that a process serves."
-    )
-    line_length_limit: Final = integer(
-        "2048", minimum=512, meaning="Longest line in one piece, in bytes."
-    )
-    hash_queue_depth: Final = integer(
-        "1", minimum=1, meaning="The number of subdirectory levels."
-    )
-    deliver_lock_attempts: Final = integer(
-        "20", minimum=1, meaning="Number of attempts to lock a mailbox."
-    )
-    berkeley_db_read_buffer_size: Final = integer(
-        "131072", minimum=1, meaning="Cache of a hash or btree table, in bytes."
-    )
-    delay_logging_resolution_limit: Final = integer(
-        "2", minimum=0, maximum=6, meaning="Maximum decimals of logged delays."
-    )
-    message_size_limit: Final = long(
-        "10240000", meaning="Largest message, in bytes; 0 means no limit."
-    )
-    lmdb_map_size: Final = long(
-        "16777216", minimum=1, meaning="Initial size of an lmdb table, in bytes."
-    )
-    soft_bounce: Final = boolean("no", meaning="Defer mail that would bounce.")
-    owner_request_special: Final = boolean(
-        "yes", meaning="Keep owner-list and list-request addresses in one piece."
-    )
-    address_verify_negative_cache: Final = boolean(
-        "yes", meaning="Remember failed address probes."
-    )
-    helpful_warnings: Final = boolean(
-        "yes", meaning="Log warnings about questionable settings."
-    )
-    multi_instance_enable: Final = boolean(
-        "no", meaning="Let postmulti(1) start this instance."
-    )
-    enable_original_recipient: Final = boolean(
-        "yes", meaning="Add X-Original-To, and keep duplicate recipients."
-    )
-    max_idle: Final = seconds(
-        "100s", minimum=1, meaning="Time limit for waiting for a client."
-    )
-    ipc_timeout: Final = seconds(
-        "3600s", minimum=1, meaning="Time limit for input from or output to a service."
-    )
-    ipc_idle: Final = seconds(
-        "5s", minimum=1, meaning="Time limit for idle connections."
-    )
-    ipc_ttl: Final = seconds(
-        "1000s", minimum=1, meaning="Time limit for using a client connection."
-    )
-    deliver_lock_delay: Final = seconds(
-        "1s", minimum=1, meaning="Time between attempts to lock a mailbox."
-    )
-    stale_lock_time: Final = seconds(
-        "500s", minimum=1, meaning="The age at which a lock file is removed."
-    )
-    daemon_timeout: Final = seconds(
-        "18000s", minimum=1, meaning="Time limit for handling a request."
-    )
-    in_flow_delay: Final = seconds(
-        "1s", maximum=10, meaning="Pause when mail arrives faster than it leaves."
-    )
 
     # virtual(8)'s own.
     debugger_command: Final = string(
@@ -327,6 +102,62 @@ class Settings:
         "", meaning="The only directories with mailboxes (Landlock); empty for any."
     )
 
+    # Quotas: as the VDA patch named its parameters, and postvirt's own (names.NEWER).
+    virtual_mailbox_limit_maps: Final = string(
+        "", meaning="Tables with the limit of each recipient's mailbox."
+    )
+    virtual_mailbox_limit_override: Final = boolean(
+        "no", meaning="Allow mailbox limits below message_size_limit."
+    )
+    virtual_mailbox_limit_inbox: Final = boolean(
+        "no", meaning="Count only the INBOX, without folders."
+    )
+    virtual_maildir_extended: Final = boolean(
+        "no", meaning="Put the size into the names of maildir files: ,S=."
+    )
+    virtual_create_maildirsize: Final = boolean(
+        "$virtual_maildir_extended", meaning="Keep a maildir's use in maildirsize."
+    )
+    virtual_overquota_bounce: Final = boolean(
+        "no", meaning="Bounce mail over quota, instead of deferring it."
+    )
+    virtual_maildir_limit_message: Final = string(
+        "Sorry, the user's maildir has overdrawn his diskspace quota, please try again"
+        " later.",
+        minimum=1,
+        meaning="The reason that the sender of mail over quota reads.",
+    )
+    virtual_maildir_limit_message_maps: Final = string(
+        "", meaning="Tables with that reason for each recipient."
+    )
+    virtual_maildir_suffix: Final = string(
+        "", meaning="Appended to the path of each maildir."
+    )
+    virtual_trash_count: Final = boolean(
+        "no", meaning="Count the trash folder and messages marked as deleted."
+    )
+    virtual_trash_name: Final = string(
+        ".Trash", minimum=1, meaning="The directory of the trash folder."
+    )
+    postvirt_mailbox_message_limit: Final = integer(
+        "0", minimum=0, meaning="Most messages in a mailbox; 0 means no limit."
+    )
+    postvirt_maildir_virtual_size: Final = boolean(
+        "no", meaning="Put the size with CRLF into maildir names, too: ,W=."
+    )
+    postvirt_quota_warning_percent: Final = string(
+        "", meaning="Uses at which the user gets a warning, in percent: 80, 95."
+    )
+    postvirt_quota_warning_template: Final = string(
+        "", meaning="The file with that warning, instead of the built-in text."
+    )
+    postvirt_quota_notice_recipient: Final = string(
+        "", meaning="Whom to notify when a user gets a warning, too."
+    )
+    postvirt_quota_policy_address: Final = string(
+        "", meaning="Where smtpd(8) asks the service about quotas."
+    )
+
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: Final = string(
         "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."
@@ -362,10 +193,12 @@ class Settings:
 
 PARAMETERS: dict[str, Parameter] = {
     name: row._replace(name=name)
-    for name, row in vars(Settings).items()
+    for rows in (SharedParameters, Settings)
+    for name, row in vars(rows).items()
     if isinstance(row, Parameter)
 }
 
 # Nobody should find a row where a value belongs.
-for _name in PARAMETERS:
-    delattr(Settings, _name)
+for _rows in (SharedParameters, Settings):
+    for _name in PARAMETERS.keys() & vars(_rows).keys():
+        delattr(_rows, _name)

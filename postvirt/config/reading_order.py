@@ -171,6 +171,17 @@ _ORDER: tuple[str | rules.Check | Mark, ...] = (
     "postvirt_mailbox_directories",
     rules.check_mailbox_directories,
     """
+    virtual_mailbox_limit_maps virtual_mailbox_limit_override
+    virtual_mailbox_limit_inbox virtual_maildir_extended virtual_create_maildirsize
+    virtual_overquota_bounce virtual_maildir_limit_message
+    virtual_maildir_limit_message_maps virtual_maildir_suffix virtual_trash_count
+    virtual_trash_name postvirt_mailbox_message_limit postvirt_maildir_virtual_size
+    postvirt_quota_warning_percent postvirt_quota_warning_template
+    postvirt_quota_notice_recipient postvirt_quota_policy_address
+    """,
+    rules.check_quota_warning_percent,
+    rules.check_maildir_suffix,
+    """
     mailbox_delivery_lock virtual_maps virtual_alias_maps virtual_alias_domains
     virtual_mailbox_domains virtual_transport
     default_destination_concurrency_limit default_destination_recipient_limit

@@ -21,6 +21,7 @@ from postvirt.config.hostnames import hostname_problem
 from postvirt.config.lists import mailbox_locks, words
 from postvirt.config.metrics_address import metrics_address
 from postvirt.config.types import Value
+from postvirt.config.warning_percents import warning_percents
 from postvirt.errors import ConfigError
 from postvirt.system import log
 
@@ -202,3 +203,22 @@ def check_mailbox_directories(values: Values) -> Iterator[ConfigError]:
                 f" {path}"
             )
             yield _wrong("postvirt_mailbox_directories", text)
+
+
+def check_quota_warning_percent(values: Values) -> Iterator[ConfigError]:
+    """postvirt_quota_warning_percent contains percentages."""
+    name = "postvirt_quota_warning_percent"
+    value = values.text(name)
+    try:
+        warning_percents(value)
+    except ValueError as error:
+        yield _wrong(name, f'bad {name} "{value}": {error}')
+
+
+def check_maildir_suffix(values: Values) -> Iterator[ConfigError]:
+    """virtual_maildir_suffix is a directory below the mailbox's."""
+    name = "virtual_maildir_suffix"
+    suffix = values.text(name)
+    if suffix and (not suffix.endswith("/") or ".." in suffix.split("/")):
+        text = f'bad {name} "{suffix}": it must end with / and must not contain ..'
+        yield _wrong(name, text)

@@ -1,7 +1,8 @@
 """From a recipient to the mailbox, or to the reason why there is none.
 
 There are three searches with the same order of keys: for the mailbox, its uid and its
-gid. The recipient is folded first, so that case does not matter.
+gid; and a fourth for its limit, if quotas are on. The recipient is folded first, so
+that case does not matter.
 
 Parity: deliver_mailbox() in src/virtual/mailbox.c.
 Differs: Strict uid and gid. The values of virtual_uid_maps and virtual_gid_maps must be
@@ -22,7 +23,9 @@ from functools import lru_cache
 from typing import Final
 
 from postvirt.config.parameters import Settings
+from postvirt.delivery.mailbox_limits import Limits
 from postvirt.errors import TableError
+from postvirt.model.effects import Lookup
 from postvirt.model.mailbox import (
     Cause,
     Mailbox,
@@ -47,14 +50,17 @@ class Resolver:
 
     extensions        which part of an address is an extension
     is_local_domain   whether a domain is a local one, as $myorigin is
+    limits            of mailboxes; None while quotas are off
     """
 
     __slots__ = (
         "_base",
         "_last_owner",
+        "_suffix",
         "extensions",
         "gid_maps",
         "is_local_domain",
+        "limits",
         "mailbox_maps",
         "settings",
         "uid_maps",
@@ -68,6 +74,7 @@ class Resolver:
         gid_maps: Maps,
         extensions: Extensions,
         is_local_domain: Callable[[bytes], bool],
+        limits: Limits | None = None,
     ) -> None:
         self.settings: Final = settings
         self.mailbox_maps: Final = mailbox_maps
@@ -75,7 +82,9 @@ class Resolver:
         self.gid_maps: Final = gid_maps
         self.extensions: Final = extensions
         self.is_local_domain: Final = is_local_domain
+        self.limits: Final = limits
         self._base = wire(settings.virtual_mailbox_base)
+        self._suffix = wire(settings.virtual_maildir_suffix)
         self._last_owner = Owner(0, 0)
 
     def using(
@@ -94,7 +103,21 @@ class Resolver:
             gid_maps or self.gid_maps,
             self.extensions,
             is_local_domain or self.is_local_domain,
+            self.limits,
         )
+
+    def answer(self, question: Lookup) -> Resolution | bytes | None:
+        """The mailbox of an address, or the text for mail that is refused there."""
+        if question.for_refusal:
+            return self.refusal(question.address)
+        return self.resolve(question.address)
+
+    def refusal(self, recipient: bytes) -> bytes | None:
+        """What to tell the sender of mail over quota; None for the default."""
+        if self.limits is None:
+            return None
+        user = fold(recipient, utf8=self.settings.smtputf8_enable)
+        return self.limits.refusal(user, self.search)
 
     def resolve(self, recipient: bytes) -> Resolution:
         """Find the mailbox of a recipient, given in internal form."""
@@ -126,7 +149,14 @@ class Resolver:
         owner = self._last_owner
         if (uid, gid) != owner:  # most mailboxes have that of the one before
             owner = self._last_owner = Owner(uid, gid)
-        return Mailbox(path, owner)
+        if self._suffix and path.endswith(b"/"):
+            path += self._suffix
+        if self.limits is None:
+            return Mailbox(path, owner)
+        limit = self.limits.find(user, self.search)
+        if isinstance(limit, Misconfigured):
+            return limit
+        return Mailbox(path, owner, limit)
 
     def _find_id(
         self, what: str, maps: Maps, user: bytes, minimum: int

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
+from postvirt.config.quota_settings import quotas_are_on
+from postvirt.delivery.mailbox_limits import Limits
 from postvirt.delivery.resolve import Resolver
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
@@ -49,6 +51,8 @@ def all_table_names(settings: Settings) -> list[str]:
         settings.virtual_mailbox_maps,
         settings.virtual_uid_maps,
         settings.virtual_gid_maps,
+        settings.virtual_mailbox_limit_maps,
+        settings.virtual_maildir_limit_message_maps,
         settings.virtual_delivery_status_filter,
     ):
         names += split(value)
@@ -79,6 +83,22 @@ def open_resolver(settings: Settings, opened: OpenTables) -> Resolver:
         owner_maps("virtual_gid_maps", settings.virtual_gid_maps),
         Extensions.of(settings),
         local_domains.is_local,
+        _open_limits(settings, opened) if quotas_are_on(settings) else None,
+    )
+
+
+def _open_limits(settings: Settings, opened: OpenTables) -> Limits:
+    """The limits of mailboxes, which may be any text, with their tables open."""
+    options = TableOptions(utf8=settings.smtputf8_enable)
+
+    def limit_maps(parameter: str, value: str) -> Maps:
+        return open_maps(parameter, value, options, opened)
+
+    maps, messages = "virtual_mailbox_limit_maps", "virtual_maildir_limit_message_maps"
+    return Limits(
+        settings,
+        limit_maps(maps, settings.virtual_mailbox_limit_maps),
+        limit_maps(messages, settings.virtual_maildir_limit_message_maps),
     )
 
 

@@ -227,9 +227,9 @@ class Engine:
                     self._ipc_timeout,
                 )
                 self._advance(Task(steps, self._resuming(task)), None, None)
-            case Lookup(address):
+            case Lookup():
                 assert self._lookups is not None
-                self._lookups.ask(address, partial(self._resume, task))
+                self._lookups.ask(effect, partial(self._resume, task))
             case Together(branches):
                 self._run_together(task, branches)
             case Batch():

@@ -1,4 +1,4 @@
-"""Find mailboxes in threads, for tables that may be slow.
+"""Ask tables in threads, those that may be slow.
 
 A database that is slow or down must delay only the deliveries that wait for its answer.
 Each thread has its own tables, because a connection to a database serves one thread at
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from postvirt.model.effects import Lookup
 from postvirt.model.mailbox import Misconfigured, Resolution
 
 # Each has its own connections, and the number of those is limited in a database server.
@@ -33,20 +34,23 @@ _NO_THREAD: Final = (
     " (ulimit -u of mail_owner, or TasksMax of the unit)"
 )
 
-# Finds the mailbox of an address; a thread has one of its own.
-Resolve = Callable[[bytes], Resolution]
+# What tables say: a mailbox, or a text.
+Found = Resolution | bytes | None
+
+# Asks the tables; a thread has those of its own.
+Ask = Callable[[Lookup], Found]
 
 # Called with the answer, or with the exception that came instead.
-Tell = Callable[[Resolution | None, BaseException | None], None]
-_Answer = tuple[Tell, Resolution | None, BaseException | None]
+Tell = Callable[[Found, BaseException | None], None]
+_Answer = tuple[Tell, Found, BaseException | None]
 
 
 class Lookups:
     """The threads; `fileno` is readable when there are answers."""
 
-    def __init__(self, open_tables: Callable[[], Resolve]) -> None:
+    def __init__(self, open_tables: Callable[[], Ask]) -> None:
         self._open_tables = open_tables
-        self._questions: SimpleQueue[tuple[bytes, Tell]] = SimpleQueue()
+        self._questions: SimpleQueue[tuple[Lookup, Tell]] = SimpleQueue()
         self._answers: deque[_Answer] = deque()
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._threads = 0
@@ -56,13 +60,13 @@ class Lookups:
         """The descriptor to wait for."""
         return self._eventfd
 
-    def ask(self, address: bytes, tell: Tell) -> None:
-        """Find the mailbox of an address."""
+    def ask(self, question: Lookup, tell: Tell) -> None:
+        """Ask the tables about an address."""
         self._unanswered += 1
         if self._threads < min(self._unanswered, MOST_THREADS):
             self._start_thread()
         if self._threads:
-            self._questions.put((address, tell))
+            self._questions.put((question, tell))
         else:
             self._unanswered -= 1
             tell(Misconfigured(_NO_THREAD, "lookup"), None)
@@ -84,15 +88,15 @@ class Lookups:
             tell(found, error)
 
     def _answer_all(self) -> None:
-        resolve: Resolve | None = None
+        ask: Ask | None = None
         while True:
-            address, tell = self._questions.get()
-            found: Resolution | None = None
+            question, tell = self._questions.get()
+            found: Found = None
             problem: BaseException | None = None
             try:
-                if resolve is None:
-                    resolve = self._open_tables()
-                found = resolve(address)
+                if ask is None:
+                    ask = self._open_tables()
+                found = ask(question)
             except BaseException as error:
                 problem = error
             self._answers.append((tell, found, problem))

@@ -28,6 +28,7 @@ from postvirt.mailbox.walk import Walker
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.text import text
 from postvirt.system import locks
+from postvirt.system.disk_quota import Use, quotas
 from postvirt.system.dry_run import (
     bytes_to_allocate,
     has_inodes,
@@ -38,7 +39,6 @@ from postvirt.system.dry_run import (
 from postvirt.system.lock_holders import fcntl_holder, flock_holder
 from postvirt.system.path_control import way_to
 from postvirt.system.privileges import acting_as
-from postvirt.system.quota import Use, quotas
 
 # The first line is the limit, the others add to the usage or subtract from it.
 _MAILDIRSIZE = re.compile(rb"^ *(-?[0-9]{1,18}) +(-?[0-9]{1,18}) *$", re.MULTILINE)

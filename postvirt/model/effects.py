@@ -172,12 +172,14 @@ class Exchange:
 
 
 class Lookup(NamedTuple):
-    """Find the mailbox of an address in tables that may be slow.
+    """Ask tables that may be slow about an address.
 
-    The answer is a model.mailbox.Resolution.
+    The answer is a model.mailbox.Resolution; for_refusal asks what to tell the sender
+    of mail over quota instead, and the answer is that text, None for the default.
     """
 
     address: bytes
+    for_refusal: bool = False
 
 
 class Together(NamedTuple):

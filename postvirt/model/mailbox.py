@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from postvirt.model.quota import Limit
+
 # Why a recipient is Misconfigured: a table fails, the path leads out of
 # virtual_mailbox_base, there is no uid or gid, or the value is not a valid one.
 Cause = Literal["", "lookup", "path", "absent", "value"]
@@ -17,13 +19,17 @@ class Owner(NamedTuple):
 
 
 class Mailbox:
-    """A mailbox: virtual_mailbox_base, a slash and the table's result."""
+    """A mailbox: virtual_mailbox_base, a slash and the table's result.
 
-    __slots__ = ("owner", "path")
+    limit is None while quotas are off.
+    """
 
-    def __init__(self, path: bytes, owner: Owner) -> None:
+    __slots__ = ("limit", "owner", "path")
+
+    def __init__(self, path: bytes, owner: Owner, limit: Limit | None = None) -> None:
         self.path: Final = path
         self.owner: Final = owner
+        self.limit: Final = limit
 
     def __eq__(self, other: object) -> bool:
         return (

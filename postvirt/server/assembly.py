@@ -92,7 +92,7 @@ class Assembly:
         if self.postman.has_slow_tables:
             settings, tables = self._settings, self._tables
             self.lookups = Lookups(
-                lambda: open_resolver(settings, OpenTables(tables)).resolve
+                lambda: open_resolver(settings, OpenTables(tables)).answer
             )
         self.postman.begin()
         return self
@@ -109,6 +109,8 @@ def _are_slow(settings: Settings, tables: TableOpener) -> bool:
             *split(settings.virtual_mailbox_maps),
             *split(settings.virtual_uid_maps),
             *split(settings.virtual_gid_maps),
+            *split(settings.virtual_mailbox_limit_maps),
+            *split(settings.virtual_maildir_limit_message_maps),
             *table_names("mydestination", settings.mydestination),
         ]
     )

@@ -17,7 +17,7 @@ import os
 import stat
 from collections.abc import Collection
 
-from postvirt.system import file_identity, quota
+from postvirt.system import disk_quota, file_identity
 from postvirt.system.access_lists import rights_handed_down
 from postvirt.system.directories import places_on_the_way
 
@@ -79,7 +79,7 @@ def check_create(
     status = os.statvfs(directory)
     if not has_inodes(status, inodes):
         _refuse(errno.ENOSPC)
-    if quota.has_no_room(directory, inodes=inodes):
+    if disk_quota.has_no_room(directory, inodes=inodes):
         _refuse(errno.EDQUOT)
 
 
@@ -148,7 +148,7 @@ def check_write(place: bytes, begin: int, size_bytes: int, limit_bytes: int) -> 
     more_bytes = bytes_to_allocate(place, begin, size_bytes)
     if not has_space(os.statvfs(place), more_bytes):
         _refuse(errno.ENOSPC)
-    if more_bytes and quota.has_no_room(place, size_bytes=more_bytes):
+    if more_bytes and disk_quota.has_no_room(place, size_bytes=more_bytes):
         _refuse(errno.EDQUOT)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from postvirt.engine.engine import Engine
-from postvirt.engine.lookup_threads import MOST_THREADS, Lookups, Resolve
+from postvirt.engine.lookup_threads import MOST_THREADS, Ask, Lookups
 from postvirt.model.effects import Lookup, Steps
 from postvirt.model.mailbox import Misconfigured, Resolution, Unknown
 from postvirt.system import file_identity, privileges
@@ -28,11 +28,12 @@ class Tables:
         self.opened = 0
         self.threads: set[int] = set()
 
-    def open(self) -> Resolve:
+    def open(self) -> Ask:
         self.opened += 1
-        return self.resolve
+        return self.answer
 
-    def resolve(self, address: bytes) -> Resolution:
+    def answer(self, question: Lookup) -> Resolution:
+        address = question.address
         self.threads.add(threading.get_ident())
         self.asked.release()
         if address != b"quick":
@@ -164,14 +165,14 @@ def test_a_lookup_is_made_as_mail_owner_whoever_the_worker_acts_as() -> None:
         seen: list[tuple[int, int]] = []
         tables = Tables()
 
-        def resolve(address: bytes) -> Resolution:
-            found = tables.resolve(address)
+        def answer(question: Lookup) -> Resolution:
+            found = tables.answer(question)
             seen.append((file_identity.uid(), file_identity.gid()))
             return found
 
         privileges.confine(MAIL_OWNER, for_good=True, may_change=True)
-        lookups = Lookups(lambda: resolve)
-        lookups.ask(b"user@example.com", lambda *_: None)
+        lookups = Lookups(lambda: answer)
+        lookups.ask(Lookup(b"user@example.com"), lambda *_: None)
         tables.asked.acquire(timeout=PATIENCE_SECONDS)
         with privileges.acting_as(RECIPIENT):
             tables.may_answer.set()

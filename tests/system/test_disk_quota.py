@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.system import quota
-from postvirt.system.quota import Use
+from postvirt.system import disk_quota
+from postvirt.system.disk_quota import Use
 from tests.harness.file_systems import leave_the_mounts_of_the_others
 
 NOW = 1_000.0
@@ -34,14 +34,14 @@ def test_whether_there_is_room(use: Use, more: int, has_room: bool) -> None:
 
 def test_the_answer_of_the_kernel() -> None:
     answer = struct.pack("=8QI4x", 20, 10, 5000, 7, 6, 5, 111, 222, 63)
-    found = quota.decoded("user", answer)
+    found = disk_quota.decoded("user", answer)
     assert found.size == Use(used=5000, soft=10_240, hard=20_480, soft_until=111)
     assert found.inodes == Use(used=5, soft=6, hard=7, soft_until=222)
 
 
 def test_where_there_is_no_quota(tmp_path: Path) -> None:
-    assert list(quota.quotas(bytes(tmp_path / "nothing"))) == []
-    assert not quota.has_no_room(bytes(tmp_path / "nothing"), size_bytes=1)
+    assert list(disk_quota.quotas(bytes(tmp_path / "nothing"))) == []
+    assert not disk_quota.has_no_room(bytes(tmp_path / "nothing"), size_bytes=1)
 
 
 @pytest.mark.root
@@ -61,9 +61,9 @@ def _on_a_tmpfs(directory: Path) -> None:
     try:
         os.seteuid(5000)
         (directory / "file").write_bytes(b"x" * 500_000)
-        assert not quota.has_no_room(place, size_bytes=400_000)
-        assert quota.has_no_room(place, size_bytes=600_000)
-        assert not quota.has_no_room(place, inodes=2)
-        assert quota.has_no_room(place, inodes=3)
+        assert not disk_quota.has_no_room(place, size_bytes=400_000)
+        assert disk_quota.has_no_room(place, size_bytes=600_000)
+        assert not disk_quota.has_no_room(place, inodes=2)
+        assert disk_quota.has_no_room(place, inodes=3)
     finally:
         os.seteuid(0)

@@ -1,0 +1,99 @@
+r"""Decode and encode maildirsize, the file that says how much a maildir holds.
+
+    51200000S,1000C     the limit; a part that is missing means no such limit
+    48321 17            bytes and messages, when they were counted
+    2048 1              a message that has come
+    -1024 -1            one that is gone
+
+The sum of all lines but the first is what the maildir holds. postvirt begins its lines
+with a plus sign, which makes no difference to a number: "+2048 1" before a message gets
+its name in new/, and "+0 0" after that. A message that is not followed by such a line,
+while no process holds the lock, has been left by a process that was killed.
+
+Source: Maildir++ (README.maildirquota of Courier).
+Raises: nothing. What cannot be read has to be counted again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from postvirt.model.quota import Limit, Use
+
+# A file of this size has to be counted again, instead of growing further.
+FULL_BYTES: Final = 5120
+
+SETTLED: Final = b"+0 0\n"
+
+_LIMIT: Final = re.compile(rb"([0-9]{1,19})([SC])")
+_LINE: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*")
+
+
+class SizeFile(NamedTuple):
+    """What a maildirsize says.
+
+    lines        the number of lines after the limit
+    is_settled   whether each message of postvirt's is followed by its line
+    """
+
+    limit: Limit
+    use: Use
+    lines: int
+    is_settled: bool
+
+
+def decode_size_file(data: bytes) -> SizeFile | None:
+    """What the file says; None if it has to be counted again."""
+    first, newline, rest = data.partition(b"\n")
+    limit = _decode_first(first)
+    if limit is None or not newline or not rest.endswith(b"\n"):
+        return None
+    size = count = lines = 0
+    is_settled = True
+    for line in rest[:-1].split(b"\n"):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return None
+        size += int(match[1])
+        count += int(match[2])
+        lines += 1
+        if line[0] == _PLUS:
+            is_settled = line == _SETTLED_LINE
+    if size < 0 or count < 0 or (size > 0 and not count):
+        return None
+    return SizeFile(limit, Use(size, count), lines, is_settled)
+
+
+_PLUS: Final = ord("+")
+_SETTLED_LINE: Final = SETTLED[:-1]
+
+
+def _decode_first(line: bytes) -> Limit | None:
+    found = {b"S": 0, b"C": 0}
+    for part in line.strip().split(b","):
+        match = _LIMIT.fullmatch(part.strip())
+        if match is None:
+            return None
+        found[match[2]] = int(match[1])
+    return Limit(found[b"S"], found[b"C"])
+
+
+def encode_size_file(limit: Limit, use: Use) -> bytes:
+    """A file for what has been counted."""
+    parts = []
+    if limit.size_bytes or not limit.messages:
+        parts.append(b"%dS" % limit.size_bytes)
+    if limit.messages:
+        parts.append(b"%dC" % limit.messages)
+    return b"%b\n%d %d\n" % (b",".join(parts), use.size_bytes, use.messages)
+
+
+def encode_coming(use: Use) -> bytes:
+    """The line for messages that are about to get their names in new/."""
+    return b"+%d %d\n" % use
+
+
+def encode_gone(use: Use) -> bytes:
+    """The line for messages that are gone again."""
+    return b"-%d -%d\n" % use

@@ -1,0 +1,65 @@
+"""How much a mailbox may hold, how much it holds, and what counts.
+
+Source: Maildir++ (README.maildirquota of Courier), and the parameters of the VDA patch
+for virtual(8).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Use(NamedTuple):
+    """What is in a mailbox, or what comes to it."""
+
+    size_bytes: int
+    messages: int
+
+
+class Limit(NamedTuple):
+    """What a mailbox may hold; 0 means no limit."""
+
+    size_bytes: int
+    messages: int
+
+    def has_room(self, use: Use, more: Use) -> bool:
+        """Whether `more` fits into a mailbox that holds `use`."""
+        size, count = self
+        return (not size or use.size_bytes + more.size_bytes <= size) and (
+            not count or use.messages + more.messages <= count
+        )
+
+    def can_hold(self, message_bytes: int) -> bool:
+        """Whether a message of this size fits into a mailbox that is empty."""
+        return not 0 < self.size_bytes < message_bytes
+
+    def percent(self, use: Use) -> float:
+        """How much of the limit is used, of what is nearer to it; 0 without limits."""
+        size, count = self
+        return max(
+            100 * use.size_bytes / size if size else 0.0,
+            100 * use.messages / count if count else 0.0,
+        )
+
+
+NO_LIMIT = Limit(0, 0)
+
+
+class QuotaRules(NamedTuple):
+    """What counts, and what is done about it; the same for all mailboxes.
+
+    keeps_size_file          whether maildirsize is used (virtual_create_maildirsize)
+    names_have_size          ,S= in names of maildir files (virtual_maildir_extended)
+    names_have_virtual_size  and ,W= (postvirt_maildir_virtual_size)
+    inbox_only               folders do not count (virtual_mailbox_limit_inbox)
+    trash                    the folder that does not count, nor do messages that are
+                             marked as deleted; b"" if all count (virtual_trash_name)
+    bounces                  mail over quota is returned (virtual_overquota_bounce)
+    """
+
+    keeps_size_file: bool = True
+    names_have_size: bool = True
+    names_have_virtual_size: bool = False
+    inbox_only: bool = False
+    trash: bytes = b".Trash"
+    bounces: bool = False

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postvirt.codec.maildirsize import (
+    FULL_BYTES,
+    SETTLED,
+    SizeFile,
+    decode_size_file,
+    encode_coming,
+    encode_gone,
+    encode_size_file,
+)
+from postvirt.model.quota import Limit, Use
+
+SIZE_FILES = {
+    b"1000S\n0 0\n": SizeFile(Limit(1000, 0), Use(0, 0), 1, is_settled=True),
+    b"1000S,10C\n300 2\n": SizeFile(Limit(1000, 10), Use(300, 2), 1, is_settled=True),
+    b"10C,1000S\n300 2\n": SizeFile(Limit(1000, 10), Use(300, 2), 1, is_settled=True),
+    b"10C\n300 2\n": SizeFile(Limit(0, 10), Use(300, 2), 1, is_settled=True),
+    b"1000S\n300 2\n100 1\n-50 -1\n": SizeFile(
+        Limit(1000, 0), Use(350, 2), 3, is_settled=True
+    ),
+    # As Courier writes them.
+    b"1000S\n         300           2\n": SizeFile(
+        Limit(1000, 0), Use(300, 2), 1, is_settled=True
+    ),
+    b"1000S\n300 2\n+100 1\n": SizeFile(
+        Limit(1000, 0), Use(400, 3), 2, is_settled=False
+    ),
+    b"1000S\n300 2\n+100 1\n-50 -1\n": SizeFile(
+        Limit(1000, 0), Use(350, 2), 3, is_settled=False
+    ),
+    b"1000S\n300 2\n+100 1\n-50 -1\n+0 0\n": SizeFile(
+        Limit(1000, 0), Use(350, 2), 4, is_settled=True
+    ),
+}
+
+UNUSABLE = [
+    *(b"", b"\n", b"1000S", b"1000S\n", b"1000S\n\n", b"1000S\n1 1", b"1000\n1 1\n"),
+    *(b"S\n1 1\n", b"1000X\n1 1\n", b"-1S\n1 1\n", b"1000S\n1\n", b"1000S\n1 1 1\n"),
+    *(b"1000S\nx 1\n", b"1000S\n1 1\n\n1 1\n", b"1000S\n1\x00 1\n", b"\x00" * 100),
+    *(b"1000S\n-1 1\n", b"1000S\n1 -1\n", b"1000S\n5 0\n", b"1000S\n1.5 1\n"),
+    *(b"1000S\n" + b"9" * 30 + b" 1\n", b"9" * 30 + b"S\n1 1\n", b"1000S\n1 1\r"),
+    *(b"1000S\n\xd9\xa3 1\n", b"1000S\n1e3 1\n", b"1000S\n0x1 1\n"),
+]
+
+USES = st.builds(Use, st.integers(1, 10**12), st.integers(1, 10**6))
+
+
+@pytest.mark.parametrize(("data", "meaning"), SIZE_FILES.items())
+def test_files(data: bytes, meaning: SizeFile) -> None:
+    assert decode_size_file(data) == meaning
+
+
+@pytest.mark.parametrize("data", UNUSABLE)
+def test_what_cannot_be_used(data: bytes) -> None:
+    assert decode_size_file(data) is None
+
+
+@given(st.binary(max_size=FULL_BYTES))
+def test_anything_is_a_file_or_none(data: bytes) -> None:
+    found = decode_size_file(data)
+    assert found is None or min(found.use) >= 0
+
+
+@given(
+    st.builds(Limit, st.integers(0, 10**15), st.integers(0, 10**9)),
+    USES,
+    st.lists(USES, max_size=30),
+)
+def test_what_comes_and_goes_is_added(
+    limit: Limit, use: Use, others: list[Use]
+) -> None:
+    data = encode_size_file(limit, use)
+    for other in others:
+        data += encode_coming(other)
+        assert decode_size_file(data) == SizeFile(
+            limit,
+            Use(use.size_bytes + other.size_bytes, use.messages + other.messages),
+            decode_lines(data),
+            is_settled=False,
+        )
+        data += SETTLED + encode_gone(other)
+    found = decode_size_file(data)
+    assert found == SizeFile(limit, use, decode_lines(data), is_settled=True)
+
+
+def decode_lines(data: bytes) -> int:
+    return data.count(b"\n") - 1
