@@ -5,12 +5,15 @@ r"""Decode and encode maildirsize, the file that says how much a maildir holds.
     2048 1              a message that has come
     -1024 -1            one that is gone
 
-The sum of all lines but the first is what the maildir holds. postvirt begins its lines
-with a plus sign, which makes no difference to a number: "+2048 1" before a message gets
-its name in new/, and "+0 0" after that. A message that is not followed by such a line,
-while no process holds the lock, has been left by a process that was killed.
+The sum of all lines but the first is what the maildir holds.
 
-Source: Maildir++ (README.maildirquota of Courier).
+Lines of postvirt begin with a tab, which the other programs skip. A message has two:
+"\t2048 1" before it gets its name in new/, and "\t0 0" after that. If the second is
+missing while no process holds the lock, a process was killed in between. One tab in
+front of what was counted says that nothing changed meanwhile, two say that it did.
+
+Source: Maildir++ (README.maildirquota of Courier). Courier, Dovecot 2.3 and the VDA
+    patch skip blanks in front of a number; Courier does not know a plus sign.
 Raises: nothing. What cannot be read has to be counted again.
 """
 
@@ -19,12 +22,15 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from postvirt.model.quota import Limit, Use
+from postvirt.model.quota import NO_LIMIT, Limit, Use
 
 # A file of this size has to be counted again, instead of growing further.
 FULL_BYTES: Final = 5120
 
-SETTLED: Final = b"+0 0\n"
+SETTLED: Final = b"\t0 0\n"
+
+_TAB: Final = ord("\t")
+_SETTLED_LINE: Final = SETTLED[:-1]
 
 _LIMIT: Final = re.compile(rb"([0-9]{1,19})([SC])")
 _LINE: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*")
@@ -35,12 +41,14 @@ class SizeFile(NamedTuple):
 
     lines        the number of lines after the limit
     is_settled   whether each message of postvirt's is followed by its line
+    is_exact     postvirt has counted, and nothing changed meanwhile
     """
 
     limit: Limit
     use: Use
     lines: int
     is_settled: bool
+    is_exact: bool
 
 
 def decode_size_file(data: bytes) -> SizeFile | None:
@@ -51,6 +59,7 @@ def decode_size_file(data: bytes) -> SizeFile | None:
         return None
     size = count = lines = 0
     is_settled = True
+    is_exact = rest.startswith(b"\t") and not rest.startswith(b"\t\t")
     for line in rest[:-1].split(b"\n"):
         match = _LINE.fullmatch(line)
         if match is None:
@@ -58,19 +67,17 @@ def decode_size_file(data: bytes) -> SizeFile | None:
         size += int(match[1])
         count += int(match[2])
         lines += 1
-        if line[0] == _PLUS:
+        if line[0] == _TAB and lines > 1:
             is_settled = line == _SETTLED_LINE
     if size < 0 or count < 0 or (size > 0 and not count):
         return None
-    return SizeFile(limit, Use(size, count), lines, is_settled)
-
-
-_PLUS: Final = ord("+")
-_SETTLED_LINE: Final = SETTLED[:-1]
+    return SizeFile(limit, Use(size, count), lines, is_settled, is_exact)
 
 
 def _decode_first(line: bytes) -> Limit | None:
     found = {b"S": 0, b"C": 0}
+    if not line:
+        return NO_LIMIT
     for part in line.strip().split(b","):
         match = _LIMIT.fullmatch(part.strip())
         if match is None:
@@ -79,19 +86,20 @@ def _decode_first(line: bytes) -> Limit | None:
     return Limit(found[b"S"], found[b"C"])
 
 
-def encode_size_file(limit: Limit, use: Use) -> bytes:
+def encode_size_file(limit: Limit, use: Use, *, is_exact: bool) -> bytes:
     """A file for what has been counted."""
     parts = []
     if limit.size_bytes or not limit.messages:
         parts.append(b"%dS" % limit.size_bytes)
     if limit.messages:
         parts.append(b"%dC" % limit.messages)
-    return b"%b\n%d %d\n" % (b",".join(parts), use.size_bytes, use.messages)
+    tabs = b"\t" if is_exact else b"\t\t"
+    return b"%b\n%b%d %d\n" % (b",".join(parts), tabs, use.size_bytes, use.messages)
 
 
 def encode_coming(use: Use) -> bytes:
     """The line for messages that are about to get their names in new/."""
-    return b"+%d %d\n" % use
+    return b"\t%d %d\n" % use
 
 
 def encode_gone(use: Use) -> bytes:

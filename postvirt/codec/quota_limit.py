@@ -1,11 +1,12 @@
 """Decode the limit of a mailbox, as tables and maildirsize files have it.
 
-    51200000                      bytes; as the VDA patch has it, also -1: the default
+    51200000                      bytes; as the VDA patch has it, also -1: the default,
+                                  51200000.00, and 51200000,51200000: the first counts
     2G, 512M, 100k, 1.5G          with a unit; K, M, G and T are powers of 1024
     1000000S,1000C                bytes and messages, as in Courier; 2GS is allowed, too
     *:storage=1G:messages=1000    a rule of Dovecot; storage without a unit is in KB
 
-0 means no limit.
+0 and unlimited mean no limit.
 
 Source: the VDA patch; README.maildirquota of Courier; quota_rule of Dovecot 2.3.
 Raises: ValueError for what is no limit.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from postvirt.model.quota import Limit
+from postvirt.model.quota import NO_LIMIT, Limit
 
 _UNITS: Final = {b"": 1, b"B": 1, b"K": 1 << 10, b"M": 1 << 20, b"G": 1 << 30}
 _UNITS[b"T"] = 1 << 40
@@ -25,6 +26,8 @@ _UNITS[b"T"] = 1 << 40
 _MOST: Final = (1 << 63) - 1
 
 _SIZE: Final = re.compile(rb"([0-9]{1,19})(\.[0-9]{1,9})?(?:([KMGT])(?:I?B)?|(B))?")
+# Several rows of a database.
+_SEVERAL: Final = re.compile(rb"([0-9]{1,19})(?:,[0-9]{1,19})+")
 _PART: Final = re.compile(rb"(.+?)([SC])")
 _DEFAULT: Final = re.compile(rb"-[0-9]+")
 
@@ -38,7 +41,10 @@ def decode_limit(value: bytes) -> Limit | None:
         return _rule(text)
     if text[-1:] in (b"S", b"C"):
         return _parts(text)
-    return Limit(_size(text), 0)
+    if text == b"UNLIMITED":
+        return NO_LIMIT
+    several = _SEVERAL.fullmatch(text)
+    return Limit(_size(several[1] if several else text), 0)
 
 
 def _parts(text: bytes) -> Limit:

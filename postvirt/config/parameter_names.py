@@ -81,6 +81,7 @@ NEWER = frozenset(
         "postvirt_mailbox_message_limit",
         "postvirt_maildir_virtual_size",
         "postvirt_metrics_address",
+        "postvirt_quota_count_deleted",
         "postvirt_quota_notice_recipient",
         "postvirt_quota_policy_address",
         "postvirt_quota_warning_percent",

@@ -133,9 +133,7 @@ class Settings(SharedParameters):
     virtual_maildir_suffix: Final = string(
         "", meaning="Appended to the path of each maildir."
     )
-    virtual_trash_count: Final = boolean(
-        "no", meaning="Count the trash folder and messages marked as deleted."
-    )
+    virtual_trash_count: Final = boolean("no", meaning="Count the trash folder, too.")
     virtual_trash_name: Final = string(
         ".Trash", minimum=1, meaning="The directory of the trash folder."
     )
@@ -144,6 +142,9 @@ class Settings(SharedParameters):
     )
     postvirt_maildir_virtual_size: Final = boolean(
         "no", meaning="Put the size with CRLF into maildir names, too: ,W=."
+    )
+    postvirt_quota_count_deleted: Final = boolean(
+        "yes", meaning="Count messages that are marked as deleted."
     )
     postvirt_quota_warning_percent: Final = string(
         "", meaning="Uses at which the user gets a warning, in percent: 80, 95."

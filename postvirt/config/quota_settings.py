@@ -43,5 +43,6 @@ def quota_rules(settings: Settings) -> QuotaRules:
         trash=b""
         if settings.virtual_trash_count
         else wire(settings.virtual_trash_name),
+        counts_deleted=settings.postvirt_quota_count_deleted,
         bounces=settings.virtual_overquota_bounce,
     )

@@ -176,8 +176,9 @@ _ORDER: tuple[str | rules.Check | Mark, ...] = (
     virtual_overquota_bounce virtual_maildir_limit_message
     virtual_maildir_limit_message_maps virtual_maildir_suffix virtual_trash_count
     virtual_trash_name postvirt_mailbox_message_limit postvirt_maildir_virtual_size
-    postvirt_quota_warning_percent postvirt_quota_warning_template
-    postvirt_quota_notice_recipient postvirt_quota_policy_address
+    postvirt_quota_count_deleted postvirt_quota_warning_percent
+    postvirt_quota_warning_template postvirt_quota_notice_recipient
+    postvirt_quota_policy_address
     """,
     rules.check_quota_warning_percent,
     rules.check_maildir_suffix,

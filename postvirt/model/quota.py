@@ -52,8 +52,10 @@ class QuotaRules(NamedTuple):
     names_have_size          ,S= in names of maildir files (virtual_maildir_extended)
     names_have_virtual_size  and ,W= (postvirt_maildir_virtual_size)
     inbox_only               folders do not count (virtual_mailbox_limit_inbox)
-    trash                    the folder that does not count, nor do messages that are
-                             marked as deleted; b"" if all count (virtual_trash_name)
+    trash                    the folder that does not count, b"" if all do
+                             (virtual_trash_count, virtual_trash_name)
+    counts_deleted           so do messages that are marked as deleted
+                             (postvirt_quota_count_deleted)
     bounces                  mail over quota is returned (virtual_overquota_bounce)
     """
 
@@ -62,4 +64,5 @@ class QuotaRules(NamedTuple):
     names_have_virtual_size: bool = False
     inbox_only: bool = False
     trash: bytes = b".Trash"
+    counts_deleted: bool = True
     bounces: bool = False

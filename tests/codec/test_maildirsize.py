@@ -16,30 +16,47 @@ from postvirt.codec.maildirsize import (
 from postvirt.model.quota import Limit, Use
 
 SIZE_FILES = {
-    b"1000S\n0 0\n": SizeFile(Limit(1000, 0), Use(0, 0), 1, is_settled=True),
-    b"1000S,10C\n300 2\n": SizeFile(Limit(1000, 10), Use(300, 2), 1, is_settled=True),
-    b"10C,1000S\n300 2\n": SizeFile(Limit(1000, 10), Use(300, 2), 1, is_settled=True),
-    b"10C\n300 2\n": SizeFile(Limit(0, 10), Use(300, 2), 1, is_settled=True),
+    b"1000S\n0 0\n": SizeFile(
+        Limit(1000, 0), Use(0, 0), 1, is_settled=True, is_exact=False
+    ),
+    b"1000S,10C\n300 2\n": SizeFile(
+        Limit(1000, 10), Use(300, 2), 1, is_settled=True, is_exact=False
+    ),
+    b"10C,1000S\n300 2\n": SizeFile(
+        Limit(1000, 10), Use(300, 2), 1, is_settled=True, is_exact=False
+    ),
+    b"10C\n300 2\n": SizeFile(
+        Limit(0, 10), Use(300, 2), 1, is_settled=True, is_exact=False
+    ),
     b"1000S\n300 2\n100 1\n-50 -1\n": SizeFile(
-        Limit(1000, 0), Use(350, 2), 3, is_settled=True
+        Limit(1000, 0), Use(350, 2), 3, is_settled=True, is_exact=False
     ),
     # As Courier writes them.
     b"1000S\n         300           2\n": SizeFile(
-        Limit(1000, 0), Use(300, 2), 1, is_settled=True
+        Limit(1000, 0), Use(300, 2), 1, is_settled=True, is_exact=False
     ),
-    b"1000S\n300 2\n+100 1\n": SizeFile(
-        Limit(1000, 0), Use(400, 3), 2, is_settled=False
+    b"\n300 2\n": SizeFile(
+        Limit(0, 0), Use(300, 2), 1, is_settled=True, is_exact=False
     ),
-    b"1000S\n300 2\n+100 1\n-50 -1\n": SizeFile(
-        Limit(1000, 0), Use(350, 2), 3, is_settled=False
+    b"1000S\n\t300 2\n": SizeFile(
+        Limit(1000, 0), Use(300, 2), 1, is_settled=True, is_exact=True
     ),
-    b"1000S\n300 2\n+100 1\n-50 -1\n+0 0\n": SizeFile(
-        Limit(1000, 0), Use(350, 2), 4, is_settled=True
+    b"1000S\n\t\t300 2\n": SizeFile(
+        Limit(1000, 0), Use(300, 2), 1, is_settled=True, is_exact=False
+    ),
+    b"1000S\n300 2\n\t100 1\n": SizeFile(
+        Limit(1000, 0), Use(400, 3), 2, is_settled=False, is_exact=False
+    ),
+    b"1000S\n300 2\n\t100 1\n-50 -1\n": SizeFile(
+        Limit(1000, 0), Use(350, 2), 3, is_settled=False, is_exact=False
+    ),
+    b"1000S\n300 2\n\t100 1\n-50 -1\n\t0 0\n": SizeFile(
+        Limit(1000, 0), Use(350, 2), 4, is_settled=True, is_exact=False
     ),
 }
 
 UNUSABLE = [
-    *(b"", b"\n", b"1000S", b"1000S\n", b"1000S\n\n", b"1000S\n1 1", b"1000\n1 1\n"),
+    *(b"", b"1000S", b"1000S\n", b"1000S\n\n", b"1000S\n1 1", b"1000\n1 1\n"),
     *(b"S\n1 1\n", b"1000X\n1 1\n", b"-1S\n1 1\n", b"1000S\n1\n", b"1000S\n1 1 1\n"),
     *(b"1000S\nx 1\n", b"1000S\n1 1\n\n1 1\n", b"1000S\n1\x00 1\n", b"\x00" * 100),
     *(b"1000S\n-1 1\n", b"1000S\n1 -1\n", b"1000S\n5 0\n", b"1000S\n1.5 1\n"),
@@ -74,7 +91,7 @@ def test_anything_is_a_file_or_none(data: bytes) -> None:
 def test_what_comes_and_goes_is_added(
     limit: Limit, use: Use, others: list[Use]
 ) -> None:
-    data = encode_size_file(limit, use)
+    data = encode_size_file(limit, use, is_exact=True)
     for other in others:
         data += encode_coming(other)
         assert decode_size_file(data) == SizeFile(
@@ -82,10 +99,13 @@ def test_what_comes_and_goes_is_added(
             Use(use.size_bytes + other.size_bytes, use.messages + other.messages),
             decode_lines(data),
             is_settled=False,
+            is_exact=True,
         )
         data += SETTLED + encode_gone(other)
     found = decode_size_file(data)
-    assert found == SizeFile(limit, use, decode_lines(data), is_settled=True)
+    assert found == SizeFile(
+        limit, use, decode_lines(data), is_settled=True, is_exact=True
+    )
 
 
 def decode_lines(data: bytes) -> int:
