@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Dsn
+from postvirt.model.quota_standing import Standing
 from postvirt.model.request import DeliveryRequest, Recipient
 
 
@@ -16,9 +17,19 @@ class Report:
     now       when the outcome was reported, in microseconds since 1970
     word      sent, bounced, deferred and the like; "corrupt" is for observers only
     mailbox   where the mail went or was to go, if that is known
+    quota     how that mailbox stands, if it has a limit
     """
 
-    __slots__ = ("dsn", "mailbox", "now", "recipient", "relay", "request", "word")
+    __slots__ = (
+        "dsn",
+        "mailbox",
+        "now",
+        "quota",
+        "recipient",
+        "relay",
+        "request",
+        "word",
+    )
 
     def __init__(
         self,
@@ -29,6 +40,7 @@ class Report:
         dsn: Dsn,
         word: str,
         mailbox: Mailbox | None,
+        quota: Standing | None = None,
     ) -> None:
         self.request: Final = request
         self.recipient: Final = recipient
@@ -37,6 +49,7 @@ class Report:
         self.dsn: Final = dsn
         self.word: Final = word
         self.mailbox: Final = mailbox
+        self.quota: Final = quota
 
 
 class Observer(Protocol):

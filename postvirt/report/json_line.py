@@ -4,13 +4,18 @@ r"""The log as JSON: an object on a line for each recipient, and for each proble
      "from": "alice@example.org", "to": "bob@example.com", "orig_to": null,
      "relay": "virtual", "delay": 0.25, "delays": [0.1, 0.05, 0.0, 0.1],
      "dsn": "2.0.0", "status": "sent", "reason": "delivered to maildir",
-     "mailbox": "/var/vmail/bob/", "format": "maildir"}
+     "mailbox": "/var/vmail/bob/", "format": "maildir",
+     "quota": {"used": 48321, "limit": 51200000, "messages": 17, "message_limit": null,
+     "percent": 0.1, "refusal": null, "counted": null, "warned": null}}
     {"time": "2026-01-31T12:00:00.250000Z", "pid": 4711, "severity": "warning",
      "text": "virtual_mailbox_maps lookup error"}
 
 Names and values are those of the line in Postfix's form, which is written as well; the
 delays are in seconds, to the microsecond. A corrupt queue file also has a line, with
-the status "corrupt" and no "dsn". A byte that is not UTF-8 is shown as \xff; everything
+the status "corrupt" and no "dsn". A mailbox with a limit has its "quota": what it holds
+after the delivery; why a message was refused ("size", "messages", or "message" if it
+alone is larger than the limit); the number of files if they were counted, and the
+percentage if the user was warned. A byte that is not UTF-8 is shown as \xff; everything
 else that is not printable ASCII is escaped as in JSON.
 
 Security: whatever addresses and paths contain, a line is one line and valid JSON.
@@ -22,6 +27,7 @@ import json
 import time
 from typing import Any
 
+from postvirt.model.quota_standing import Standing
 from postvirt.model.report import Report
 from postvirt.model.request import SECOND
 from postvirt.model.text import text, wire
@@ -36,6 +42,7 @@ def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
     format_ = None
     if mailbox is not None:
         format_ = "maildir" if mailbox.is_maildir else "mbox"
+    quota = {} if report.quota is None else {"quota": _quota(report.quota)}
     return _line(
         report.now,
         pid,
@@ -51,7 +58,22 @@ def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
         reason=report.dsn.reason,
         mailbox=None if mailbox is None else text(mailbox.path),
         format=format_,
+        **quota,
     )
+
+
+def _quota(standing: Standing) -> dict[str, Any]:
+    limit, use = standing.limit, standing.use
+    return {
+        "used": use.size_bytes,
+        "limit": limit.size_bytes or None,
+        "messages": use.messages,
+        "message_limit": limit.messages or None,
+        "percent": round(limit.percent(use), 1),
+        "refusal": standing.refusal,
+        "counted": standing.counted,
+        "warned": standing.warned or None,
+    }
 
 
 def problem_line(severity: str, line: str, now: int, pid: int) -> bytes:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Dsn
+from postvirt.model.quota import Limit, Use
+from postvirt.model.quota_standing import Standing
 from postvirt.model.report import Report
 from postvirt.model.request import DeliveryRequest, MessageStats, Recipient
 from postvirt.report.json_line import problem_line, report_line
@@ -37,9 +39,10 @@ def reported(
     dsn: Dsn = DELIVERED,
     word: str = "sent",
     mailbox: Mailbox | None = BOX,
+    quota: Standing | None = None,
 ) -> Report:
     now = moment(1_700_000_002, 250)
-    return Report(request, recipient, "virtual", now, dsn, word, mailbox)
+    return Report(request, recipient, "virtual", now, dsn, word, mailbox, quota)
 
 
 def read(line: bytes) -> dict[str, Any]:
@@ -87,6 +90,27 @@ def test_what_is_not_known_is_null() -> None:
 def test_the_format_of_the_mailbox(path: bytes, format_: str) -> None:
     report = reported(mailbox=Mailbox(path, Owner(1, 1)))
     assert read(report_line(report, 1, STYLE))["format"] == format_
+
+
+def test_a_quota_is_there_if_the_mailbox_has_one() -> None:
+    standing = Standing(Limit(1000, 0), Use(0, 0), Use(334, 17), warned=30)
+    assert read(report_line(reported(quota=standing), 1, STYLE))["quota"] == {
+        "used": 334,
+        "limit": 1000,
+        "messages": 17,
+        "message_limit": None,
+        "percent": 33.4,
+        "refusal": None,
+        "counted": None,
+        "warned": 30,
+    }
+    refused = Standing(
+        Limit(0, 17), Use(0, 0), Use(334, 17), "messages", counted=17, counted_ns=5
+    )
+    found = read(report_line(reported(word="deferred", quota=refused), 1, STYLE))
+    assert found["quota"]["refusal"] == "messages"
+    assert found["quota"]["counted"] == 17
+    assert (found["quota"]["limit"], found["quota"]["message_limit"]) == (None, 17)
 
 
 def test_bytes_that_are_no_text_are_shown() -> None:

@@ -15,7 +15,7 @@ import itertools
 from bisect import bisect_left
 from collections.abc import MutableSequence, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 # What happened to a recipient; the last two are outcomes of probes.
 OUTCOMES: Final = tuple(
@@ -23,6 +23,9 @@ OUTCOMES: Final = tuple(
 )
 # The format of the mailbox; none: no mailbox was found.
 FORMATS: Final = ("maildir", "mbox", "none")
+# What became of mail over quota, and why there was no room (model.quota_standing).
+REFUSED: Final = ("deferred", "bounced")
+REFUSALS: Final = ("message", "size", "messages")
 
 SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
@@ -117,7 +120,26 @@ def _stages() -> dict[Stage, Histogram]:
 
 
 STAGES: Final = _stages()
-SIZE: Final = 1 + max(histogram.last for histogram in STAGES.values())
+_REFUSALS: Final = {
+    labels: place
+    for place, labels in enumerate(
+        itertools.product(REFUSED, REFUSALS),
+        1 + max(histogram.last for histogram in STAGES.values()),
+    )
+}
+_RECOUNTS: Final = 1 + max(_REFUSALS.values())
+_RECOUNTED_FILES: Final = _RECOUNTS + 1
+_RECOUNTED_TIME: Final = _RECOUNTS + 2
+_WARNINGS: Final = _RECOUNTS + 3
+SIZE: Final = _WARNINGS + 1
+
+
+class Recounts(NamedTuple):
+    """How often maildirs were counted, all their files, and how long it took."""
+
+    times: int
+    files: int
+    nanoseconds: int
 
 
 class Counts:
@@ -145,6 +167,20 @@ class Counts:
         """This many files were committed together."""
         COMMIT_GROUPS.count(self.numbers, files, 1)
 
+    def refusal(self, outcome: str, reason: str) -> None:
+        """Mail over quota was refused."""
+        self.numbers[_REFUSALS[outcome, reason]] += 1
+
+    def recount(self, files: int, nanoseconds: int) -> None:
+        """So many files of a maildir were counted in this time."""
+        self.numbers[_RECOUNTS] += 1
+        self.numbers[_RECOUNTED_FILES] += files
+        self.numbers[_RECOUNTED_TIME] += nanoseconds
+
+    def warning(self) -> None:
+        """A user was warned about their quota."""
+        self.numbers[_WARNINGS] += 1
+
     def outcomes(self) -> dict[tuple[str, str], int]:
         """How many recipients, by outcome and format."""
         return {labels: self.numbers[place] for labels, place in _OUTCOMES.items()}
@@ -152,3 +188,15 @@ class Counts:
     def lock_waits(self) -> tuple[int, int]:
         """How often a lock was waited for, and how long in all."""
         return self.numbers[_LOCK_WAITS], self.numbers[_LOCK_WAITED]
+
+    def refusals(self) -> dict[tuple[str, str], int]:
+        """How much mail over quota was refused, by outcome and reason."""
+        return {labels: self.numbers[place] for labels, place in _REFUSALS.items()}
+
+    def recounts(self) -> Recounts:
+        """How maildirs were counted."""
+        return Recounts(*self.numbers[_RECOUNTS:_WARNINGS])
+
+    def warnings(self) -> int:
+        """How many users were warned about their quota."""
+        return self.numbers[_WARNINGS]

@@ -33,6 +33,7 @@ from postvirt.model.effects import (
 )
 from postvirt.model.mailbox import Resolution
 from postvirt.model.outcome import Outcome
+from postvirt.model.quota_standing import Standing
 from postvirt.model.report import Report
 from postvirt.model.request import SECOND, Recipient
 from postvirt.server.metrics.counts import Counts, Stage
@@ -114,12 +115,24 @@ class Counting:
         else:
             format_ = "maildir" if mailbox.is_maildir else "mbox"
         self.counts.outcome(_OUTCOMES.get(report.word, report.word), format_)
+        if report.quota is not None:
+            self._standing(report.quota, report.word)
         stats = report.request.stats
         active = stats.active_arrival
         if active >= SECOND:
             queued = _between(stats.agent_handoff, active)
             self.counts.stage(Stage.QUEUE, queued)
             self.counts.stage(Stage.TOTAL, _between(report.now, active))
+
+    def _standing(self, quota: Standing, word: str) -> None:
+        """Count what the quota of a mailbox has made necessary."""
+        if quota.refusal is not None:
+            outcome = "bounced" if word == "bounced" else "deferred"
+            self.counts.refusal(outcome, quota.refusal)
+        if quota.counted is not None:
+            self.counts.recount(quota.counted, quota.counted_ns)
+        if quota.warned:
+            self.counts.warning()
 
 
 def _timed(steps: Steps[T], counts: Counts, recipients: int = 1) -> Steps[T]:

@@ -23,7 +23,13 @@ from prometheus_client.core import (
 
 from postvirt import __version__
 from postvirt.model.text import text, wire
-from postvirt.server.metrics.counts import COMMIT_GROUPS, SECOND, STAGES, Histogram
+from postvirt.server.metrics.counts import (
+    COMMIT_GROUPS,
+    SECOND,
+    STAGES,
+    Counts,
+    Histogram,
+)
 from postvirt.server.metrics.scoreboard import Spectator, Totals
 from postvirt.system.form import FORM
 
@@ -55,6 +61,7 @@ class Collector:
         )
         yield from _workers(totals)
         yield from _deliveries(totals)
+        yield from _quotas(totals.counts)
         yield self._ages()
 
     def _ages(self) -> Metric:
@@ -153,6 +160,34 @@ def _deliveries(totals: Totals) -> Iterator[Metric]:
         "Time that mailboxes were locked by other processes.",
         count_value=waits,
         sum_value=waited / SECOND,
+    )
+
+
+def _quotas(counts: Counts) -> Iterator[Metric]:
+    refusals = CounterMetricFamily(
+        "postvirt_quota_refusals",
+        "Recipients whose mail was refused because it was over quota.",
+        labels=["outcome", "reason"],
+    )
+    for labels, count in counts.refusals().items():
+        refusals.add_metric(labels, count)
+    yield refusals
+    recounts = counts.recounts()
+    yield SummaryMetricFamily(
+        "postvirt_quota_recount_seconds",
+        "Time that it took to count maildirs.",
+        count_value=recounts.times,
+        sum_value=recounts.nanoseconds / SECOND,
+    )
+    yield CounterMetricFamily(
+        "postvirt_quota_recounted_files",
+        "Files of maildirs that were counted.",
+        value=recounts.files,
+    )
+    yield CounterMetricFamily(
+        "postvirt_quota_warnings",
+        "Users who were warned about their quota.",
+        value=counts.warnings(),
     )
 
 

@@ -6,6 +6,8 @@ from postvirt.server.metrics.counts import (
     COMMIT_GROUPS,
     FORMATS,
     OUTCOMES,
+    REFUSALS,
+    REFUSED,
     SECOND,
     SIZE,
     STAGES,
@@ -25,6 +27,11 @@ def test_no_two_things_are_counted_in_one_place(counts: Counts) -> None:
         for format_ in FORMATS:
             counts.outcome(outcome, format_)
     counts.lock_wait(1)
+    for outcome in REFUSED:
+        for reason in REFUSALS:
+            counts.refusal(outcome, reason)
+    counts.recount(1, 1)
+    counts.warning()
     for bound in (*COMMIT_GROUPS.bounds, 10**6):
         counts.commit_group(bound)
     for stage, histogram in STAGES.items():
@@ -60,3 +67,16 @@ def test_outcomes_and_lock_waits_are_read_as_they_were_counted(counts: Counts) -
     found = {labels: count for labels, count in counts.outcomes().items() if count}
     assert found == {("bounced", "none"): 1, ("sent", "mbox"): 2}
     assert counts.lock_waits() == (2, 12)
+
+
+def test_quotas_are_read_as_they_were_counted(counts: Counts) -> None:
+    counts.refusal("deferred", "size")
+    counts.refusal("bounced", "message")
+    counts.refusal("bounced", "message")
+    counts.recount(1000, 5)
+    counts.recount(1, 2)
+    counts.warning()
+    found = {labels: count for labels, count in counts.refusals().items() if count}
+    assert found == {("deferred", "size"): 1, ("bounced", "message"): 2}
+    assert counts.recounts() == (2, 1001, 7)
+    assert counts.warnings() == 1

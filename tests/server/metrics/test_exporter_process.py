@@ -93,6 +93,8 @@ def test_what_the_scoreboard_says_is_served(start, scoreboard, host: str) -> Non
     slot.counts.outcome("bounced", "none")
     slot.counts.commit_group(3)
     slot.counts.lock_wait(1_500_000_000)
+    slot.counts.refusal("deferred", "size")
+    slot.counts.recount(1000, 2_500_000_000)
     scoreboard.count_end(Reason.RELOAD)
     exporter = start(f"{host}:{free_port()}")
     assert exporter.says() == SERVING
@@ -109,6 +111,12 @@ def test_what_the_scoreboard_says_is_served(start, scoreboard, host: str) -> Non
     assert found.value("postvirt_commit_group_files_bucket", le="4") == 1
     assert found.value("postvirt_commit_group_files_count") == 1
     assert found.value("postvirt_commit_group_files_sum") == 3
+    labels = {"outcome": "deferred", "reason": "size"}
+    assert found.value("postvirt_quota_refusals_total", **labels) == 1
+    assert found.value("postvirt_quota_recount_seconds_count") == 1
+    assert found.value("postvirt_quota_recount_seconds_sum") == 2.5
+    assert found.value("postvirt_quota_recounted_files_total") == 1000
+    assert found.value("postvirt_quota_warnings_total") == 0
     assert found.value("postvirt_hung_mailboxes") == 0
     slot.enter(b"/mail/\xe4/", 5001)
     slot.is_hung = True

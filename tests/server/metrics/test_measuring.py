@@ -22,6 +22,8 @@ from postvirt.model.effects import (
 )
 from postvirt.model.mailbox import Mailbox, Owner, Resolution
 from postvirt.model.outcome import Delivered, Dsn, Outcome
+from postvirt.model.quota import Limit, Use
+from postvirt.model.quota_standing import Standing
 from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient
 from postvirt.server.metrics import measuring
@@ -241,7 +243,12 @@ def test_a_delivery_that_is_closed_can_clear_up(clock, counts) -> None:
     assert cleared == [True]
 
 
-def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
+def reported(
+    word: str,
+    mailbox: Mailbox | None,
+    stats: MessageStats,
+    quota: Standing | None = None,
+) -> Report:
     return Report(
         request(3)._replace(stats=stats),
         Recipient(original_recipient=b"", address=b"bob@x", offset=0),
@@ -250,6 +257,7 @@ def reported(word: str, mailbox: Mailbox | None, stats: MessageStats) -> Report:
         Dsn("2.0.0", "a"),
         word,
         mailbox,
+        quota,
     )
 
 
@@ -269,3 +277,19 @@ def test_outcomes_are_counted_by_the_words_of_the_log(counts) -> None:
 def test_what_never_was_in_the_queue_has_no_time_there(counts) -> None:
     Counting(counts).reported(reported("sent", BOX, MessageStats()))
     assert seconds(counts, Stage.QUEUE) == seconds(counts, Stage.TOTAL) == (0, 0)
+
+
+def test_what_quotas_make_necessary_is_counted(counts) -> None:
+    limit, use = Limit(100, 0), Use(99, 3)
+    for word, standing in (
+        ("sent", Standing(limit, use, use)),
+        ("sent", Standing(limit, use, use, warned=80)),
+        ("deferred", Standing(limit, use, use, "size", counted=7, counted_ns=10)),
+        ("SOFTBOUNCE", Standing(limit, use, use, "size", counted=0, counted_ns=1)),
+        ("bounced", Standing(limit, use, use, "message")),
+    ):
+        Counting(counts).reported(reported(word, BOX, MessageStats(), standing))
+    found = {labels: count for labels, count in counts.refusals().items() if count}
+    assert found == {("deferred", "size"): 2, ("bounced", "message"): 1}
+    assert counts.recounts() == (2, 7, 11)
+    assert counts.warnings() == 1
