@@ -22,7 +22,10 @@ from postvirt.inspection.files.references import (
     check_undefined,
 )
 from postvirt.inspection.files.unused_names import check_names
-from postvirt.inspection.files.vda_quota import check_vda_quota
+from postvirt.inspection.files.vda_quota import (
+    check_quota_parameters,
+    check_vda_names,
+)
 from postvirt.inspection.files.without_effect import check_local_only, check_overridden
 from postvirt.inspection.machine.inet_addresses import check_interfaces
 from postvirt.inspection.machine.mail_log import check_mail_log
@@ -58,7 +61,7 @@ from postvirt.inspection.tables.source_texts import check_sources
 OF_FILES: Sequence[FileCheck] = (
     check_last_line,
     check_names,
-    check_vda_quota,
+    check_vda_names,
     check_undefined,
     check_loops,
     check_mistakes,
@@ -77,6 +80,7 @@ AS_ROOT: Sequence[Check] = (
     check_transport,
     check_overridden,
     check_local_only,
+    check_quota_parameters,
     check_files_of_tables,
     check_types,
     check_proxied,

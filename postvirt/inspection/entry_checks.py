@@ -21,15 +21,18 @@ from postvirt.inspection.domains.incoming import Elsewhere
 from postvirt.inspection.domains.routes import Routes
 from postvirt.inspection.domains.swallowed import Swallowed
 from postvirt.inspection.mailboxes.bare_keys import BareKeys
+from postvirt.inspection.mailboxes.dovecot_quotas import DovecotQuotas
 from postvirt.inspection.mailboxes.entries import EntryCheck
 from postvirt.inspection.mailboxes.entry_reader import EntryReader, Sample
 from postvirt.inspection.mailboxes.ignored_owners import IgnoredOwners
+from postvirt.inspection.mailboxes.limit_values import LimitValues
 from postvirt.inspection.mailboxes.lock_methods import Locks
 from postvirt.inspection.mailboxes.owners import Owners
 from postvirt.inspection.mailboxes.probes import Probes
 from postvirt.inspection.mailboxes.reach import Reach
 from postvirt.inspection.mailboxes.rule_results import entries_of_rules
 from postvirt.inspection.mailboxes.sharing import Sharing
+from postvirt.inspection.mailboxes.size_files import SizeFiles
 from postvirt.inspection.mailboxes.unlisted import check_unlisted
 from postvirt.inspection.mailboxes.values import Values
 from postvirt.inspection.problem import Problem
@@ -156,6 +159,9 @@ def _mailbox_checks(
         Reach(subject, owner, every_entry_shown=every_entry_shown),
         Locks(subject),
     ]
+    if resolver.limits is not None:
+        yield LimitValues(subject, resolver, resolver.limits)
+        of_paths += [SizeFiles(subject), DovecotQuotas(subject)]
     if owner is None:
         of_paths.append(Sharing(subject))
         yield IgnoredOwners(subject, resolver)
@@ -195,7 +201,9 @@ def _is_any_unavailable(
     subject: Subject, resolver: Resolver, names_of_maps: Iterable[Sequence[str]]
 ) -> bool:
     """Whether a table, or one within it, cannot be opened: no mail is delivered."""
-    maps = (resolver.mailbox_maps, resolver.uid_maps, resolver.gid_maps)
+    maps = [resolver.mailbox_maps, resolver.uid_maps, resolver.gid_maps]
+    if resolver.limits is not None:
+        maps.append(resolver.limits.limit_maps)
     if any(isinstance(table, Unavailable) for one in maps for table in one.tables):
         return True
     names = [one for names in names_of_maps for one in names]

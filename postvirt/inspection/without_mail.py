@@ -39,7 +39,7 @@ _OWN = frozenset(
 # services, but for files with which others become root.
 _ONLY_AGENT = ("PV2", "PV4", "PV50", "PV510")
 _ONLY_AGENT_CODES = frozenset(
-    {"PV011", "PV103", "PV108", "PV111", "PV118", "PV119", "PV125", "PV608"}
+    {"PV011", "PV019", "PV103", "PV108", "PV111", "PV118", "PV119", "PV125", "PV608"}
 )
 
 

@@ -19,9 +19,9 @@ from postvirt.inspection.files.unused_names import (
     known_names,
     nearest,
 )
-from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.source_files import Files
+from postvirt.inspection.vda_names import FILTERS, MEANT
 
 # They list all tables that could be used, set or not: how-tos have $names there that
 # this Postfix does not know. A table that is missing here is reported by itself.
@@ -64,7 +64,7 @@ def _undefined(files: Files, defined: set[str]) -> Iterator[tuple[Assignment, st
 
 def _is_misspelled(name: str, defined: set[str]) -> bool:
     return (
-        name not in names_elsewhere() | VDA_PARAMETERS
+        name not in names_elsewhere().union(FILTERS, MEANT)
         and nearest(name, defined)[1] >= CERTAIN
     )
 

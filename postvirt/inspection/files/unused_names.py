@@ -30,9 +30,9 @@ from postvirt.config.parameter_names import (
 )
 from postvirt.inspection.command import Commands
 from postvirt.inspection.commands import postconf
-from postvirt.inspection.files.vda_quota import VDA_PARAMETERS
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.source_files import Files
+from postvirt.inspection.vda_names import FILTERS, MEANT
 from postvirt.system.run_program import output_of
 
 _VIRTUAL = "virtual_"
@@ -53,8 +53,8 @@ def check_names(files: Files) -> Iterator[Problem]:
         name = assignment.name
         if name in READ_ONLY:
             yield _read_only(files, assignment)
-        elif name in VDA_PARAMETERS:
-            pass  # check_vda_quota reports them
+        elif name in FILTERS or name in MEANT:
+            pass  # check_vda_names reports them
         elif name not in known and name not in used:
             unknown[name] = assignment
     if unknown:
@@ -195,8 +195,12 @@ def nearest(name: str, known: set[str]) -> tuple[str, float]:
 
 def installed_names(files: Files) -> frozenset[str]:
     """The names that the installed Postfix knows, none without a Postfix."""
-    program = installed_postconf(files.command_directory)
-    return _names_of(program, files.config_directory)
+    return installed_names_of(files.command_directory, files.config_directory)
+
+
+def installed_names_of(command_directory: str, config_directory: str) -> frozenset[str]:
+    """The same, by these directories."""
+    return _names_of(installed_postconf(command_directory), config_directory)
 
 
 @cache

@@ -1,8 +1,8 @@
-"""How Dovecot locks mbox files, according to its configuration.
+"""How Dovecot locks mbox files, and its quotas, according to its configuration.
 
-Only settings outside of all braces count, the last value of a name wins, and included
-files are read where they are named. All other settings are skipped, because the files
-may contain passwords.
+The last value of a name wins, and included files are read where they are named. Only
+settings outside of all braces count, or those of a section that is named here. All
+other settings are skipped, because the files may contain passwords.
 
 Raises: nothing.
 """
@@ -21,6 +21,10 @@ _INCLUDE = re.compile(r"!include(_try)?\s+(\S+)")
 _SETTING = re.compile(r"([A-Za-z0-9_]+)\s*=\s*(.*)")
 _MOST_INCLUDED = 100
 _WANTED = ("mbox_write_locks", "mail_location", "mail_driver")
+# Up to version 2.3 quotas are in "plugin { ... }", then in "quota NAME { ... }", where
+# the beginning of a name may be missing, or outside of all braces.
+_QUOTA = "quota"
+_OF_QUOTAS = ("plugin", _QUOTA, "mailbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,26 @@ class Setting:
 
 def settings_of(path: str) -> dict[str, Setting]:
     """The settings about mbox files; {} when the file cannot be read."""
-    return {name: setting for name, setting in _settings(path, []) if name in _WANTED}
+    return {
+        name: setting
+        for section, name, setting in _settings(path, [])
+        if not section and name in _WANTED
+    }
+
+
+def quota_settings_of(path: str) -> dict[str, Setting]:
+    """The settings about quotas, whose names all begin with "quota".
+
+    Those of a mailbox are "mailbox NAME quota_ignore".
+    """
+    found = {}
+    for section, name, setting in _settings(path, []):
+        kind = section.partition(" ")[0]
+        if kind == _QUOTA and not name.startswith(_QUOTA):
+            found[f"{_QUOTA}_{name}"] = setting
+        elif name.startswith(_QUOTA) and (not section or kind in _OF_QUOTAS):
+            found[f"{section} {name}" if kind == "mailbox" else name] = setting
+    return found
 
 
 def uses_mbox(settings: dict[str, Setting]) -> bool:
@@ -45,7 +68,8 @@ def uses_mbox(settings: dict[str, Setting]) -> bool:
     return kind in ("mbox", "auto", "")
 
 
-def _settings(path: str, files: list[str]) -> Iterator[tuple[str, Setting]]:
+def _settings(path: str, files: list[str]) -> Iterator[tuple[str, str, Setting]]:
+    """The innermost section, name and value of each; "" outside of all sections."""
     if path in files or len(files) >= _MOST_INCLUDED:
         return
     files.append(path)
@@ -54,20 +78,22 @@ def _settings(path: str, files: list[str]) -> Iterator[tuple[str, Setting]]:
             lines = file.read().split("\n")
     except OSError:
         return
-    depth = 0
+    sections: list[str] = []
     for number, source in enumerate(lines, start=1):
         line = re.sub(r"(^|\s)#.*", "", source).strip()
         included = _INCLUDE.match(line)
         if included:
             pattern = os.path.join(os.path.dirname(path), included[2])
             for one in sorted(glob.glob(pattern)):
-                if depth == 0:
+                if not sections:
                     yield from _settings(one, files)
             continue
         setting = _SETTING.match(line)
-        if setting and depth == 0:
+        if setting:
             origin = Origin(path, number, source, source.index(setting[1]))
             value = setting[2].strip().strip("\"'")
-            yield setting[1], Setting(value, origin)
-            continue
-        depth += line.endswith("{") - line.startswith("}")
+            yield sections[-1] if sections else "", setting[1], Setting(value, origin)
+        elif line.endswith("{"):
+            sections.append(" ".join(line[:-1].replace('"', "").split()))
+        elif line.startswith("}") and sections:
+            sections.pop()

@@ -72,8 +72,10 @@ class Owners:
                     yield self._bad_path(parameter, group)
                 case "absent":
                     yield self._absent(parameter, group)
-                case "value":
+                case "value" if parameter in self._maps:
                     yield self._bad_value(parameter, value, group)
+                case "value":
+                    pass  # a limit: see limit_values
                 case _:
                     yield self._failing(parameter, group)
         if self._refused.ungrouped:

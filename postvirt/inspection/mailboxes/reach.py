@@ -7,7 +7,7 @@
     PV206  something that a delivery does not accept as a mailbox
     PV208  mailboxes that could not be checked (information)
     PV217  owners who do not exist in this user namespace
-    PV402  an mbox file above virtual_mailbox_limit
+    PV402  an mbox file above its limit
     PV411  no dot lock can be created beside an mbox file
 
 Raises: nothing.
@@ -114,8 +114,14 @@ class Reach:
             owners = self._owners[cause]
             if len(owners) <= _OWNERS_SHOWN:
                 owners[mailbox.owner] = None
-        if 0 < self._limit < walked.size_bytes:
-            self._too_large.add("", entry.recipient, (mailbox.path, walked.size_bytes))
+        limit = self._limit if mailbox.limit is None else mailbox.limit.size_bytes
+        if 0 < limit < walked.size_bytes:
+            is_own = limit != self._limit
+            self._too_large.add(
+                str(limit) if is_own else "",
+                entry.recipient,
+                (mailbox.path, walked.size_bytes),
+            )
 
     def _walk_to_base(self, owner: Owner) -> None:
         base = wire(self._subject.settings.virtual_mailbox_base)
@@ -144,8 +150,8 @@ class Reach:
                 "virtual_mailbox_maps",
                 remedy="fix the ones shown, then check again",
             )
-        for _, large in self._too_large:
-            yield self._large(large)
+        for own_limit, large in self._too_large:
+            yield self._above_own(own_limit, large) if own_limit else self._large(large)
         if self._refused:
             yield self._of_others() if privileges.is_root() else self._not_checked()
 
@@ -196,6 +202,16 @@ class Reach:
             "virtual_mailbox_base" if is_above else "virtual_mailbox_maps",
             remedy=remedy,
             commands=commands,
+        )
+
+    def _above_own(self, limit: str, group: Group[tuple[bytes, int]]) -> Problem:
+        path, size_bytes = max(group.details, key=lambda one: one[1])
+        return self._subject.problem(
+            "PV402",
+            f"larger than {limit} in virtual_mailbox_limit_maps: "
+            f"{group.counted('mbox file')}; {text(path)} has {size_bytes} bytes",
+            "virtual_mailbox_limit_maps",
+            remedy="raise the limit, or make the files smaller",
         )
 
     def _large(self, group: Group[tuple[bytes, int]]) -> Problem:

@@ -24,6 +24,8 @@ from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import (
     DATABASES,
     INDEXES,
+    OWNER_MAPS,
+    STATUS_FILTER,
     Listed,
     different_tables,
     files_of,
@@ -104,7 +106,7 @@ def check_writable(subject: Subject) -> Iterator[Problem]:
     way: they are one problem.
     """
     loose = _Loose(subject)
-    for listed in different_tables(subject):
+    for listed in different_tables(subject, (*OWNER_MAPS, STATUS_FILTER)):
         paths = list(files_of(subject, listed))
         if listed.type in INDEXES:
             paths.append(listed.name)  # the next postmap(1) makes the index from it

@@ -20,14 +20,12 @@ from postvirt.inspection.tables.everywhere import tables_everywhere
 from postvirt.inspection.tables.index_remedies import how_to_make, how_to_make_again
 from postvirt.inspection.tables.table_refs import (
     INDEXES,
-    OWNER_MAPS,
-    STATUS_FILTER,
     Listed,
     files_of,
+    opened_maps,
 )
 from postvirt.model.text import wire
 
-_OURS = (*OWNER_MAPS, STATUS_FILTER)
 # Programs create these tables themselves, or only postalias(1) reads the parameter.
 _MADE = ("address_verify_map", "alias_database")
 # Mail for virtual mailboxes needs none of these: not having them is a note.
@@ -50,9 +48,10 @@ def check_files_of_tables(subject: Subject) -> Iterator[Problem]:
         *words(subject.text_of("smtpd_restriction_classes"))
     }
     is_local = bool(subject.settings.mydestination.strip())
+    ours = opened_maps(subject.settings)
     for listed in tables_everywhere(subject):
         name = listed.parameter
-        if name not in read or name in _OURS or name in _MADE or "_cache" in name:
+        if name not in read or name in ours or name in _MADE or "_cache" in name:
             continue
         if is_local or name not in _OF_LOCAL:
             yield from _of_table(subject, listed)

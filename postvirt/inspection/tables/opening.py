@@ -18,6 +18,7 @@ from postvirt.inspection.tables.file_access import unreadable
 from postvirt.inspection.tables.table_problems import problem_of
 from postvirt.inspection.tables.table_refs import (
     OWNER_MAPS,
+    QUOTA_MAPS,
     STATUS_FILTER,
     listed_tables,
 )
@@ -64,6 +65,8 @@ def options_for(settings: Settings, parameter: str) -> TableOptions:
     """How the delivery agent opens the tables of a parameter."""
     if parameter == STATUS_FILTER:
         return TableOptions(utf8=settings.smtputf8_enable, utf8_request=False)
+    if parameter in QUOTA_MAPS:
+        return TableOptions(utf8=settings.smtputf8_enable)
     return TableOptions(utf8=settings.smtputf8_enable, paranoid=True)
 
 

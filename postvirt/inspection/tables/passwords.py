@@ -19,13 +19,15 @@ from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.table_refs import (
     DATABASES,
     OWNER_MAPS,
+    QUOTA_MAPS,
     Listed,
     different_tables,
     parameter_of,
 )
 from postvirt.tables.match_list import table_names
 
-_MAPS, _DOMAINS = (*OWNER_MAPS, "virtual_alias_maps"), "virtual_mailbox_domains"
+_MAPS = (*OWNER_MAPS, *QUOTA_MAPS, "virtual_alias_maps")
+_DOMAINS = "virtual_mailbox_domains"
 _SECRETS = ("password", "bind_pw")
 
 

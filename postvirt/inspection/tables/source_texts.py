@@ -21,9 +21,10 @@ from postvirt.inspection.subject import Subject
 from postvirt.inspection.tables.dead_keys import how_to_give_a_value, why_never
 from postvirt.inspection.tables.table_refs import (
     INDEXES,
-    OWNER_MAPS,
+    STATUS_FILTER,
     Listed,
     different_tables,
+    opened_maps,
 )
 from postvirt.inspection.tables.text_lines import (
     BYTE_ORDER_MARK,
@@ -53,7 +54,8 @@ _READ_LINE_BY_LINE = ("texthash", "regexp", "pcre", "cidr")
 
 def check_sources(subject: Subject) -> Iterator[Problem]:
     """The text of every table that is made from one."""
-    for listed in different_tables(subject, OWNER_MAPS):
+    parameters = [one for one in opened_maps(subject.settings) if one != STATUS_FILTER]
+    for listed in different_tables(subject, parameters):
         if listed.type == "inline":
             yield from _inline(subject, listed)
         if listed.type == "cidr":

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postvirt.config.lists import split
+from postvirt.config.parameters import Settings
+from postvirt.config.quota_settings import quotas_are_on
 from postvirt.errors import TableError
 from postvirt.inspection.command import Commands
 from postvirt.inspection.problem import Problem, Severity
@@ -17,6 +19,8 @@ from postvirt.tables.databases.cf_file import CfParameters
 
 OWNER_MAPS = ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
 STATUS_FILTER = "virtual_delivery_status_filter"
+# Opened while quotas are on.
+QUOTA_MAPS = ("virtual_mailbox_limit_maps", "virtual_maildir_limit_message_maps")
 
 # Types whose table is an index file, made by postmap(1) from a text.
 INDEXES = ("hash", "btree", "lmdb", "cdb")
@@ -79,11 +83,20 @@ class Listed:
         )
 
 
+def opened_maps(settings: Settings) -> tuple[str, ...]:
+    """The parameters whose tables the delivery agent opens."""
+    quota_maps = QUOTA_MAPS if quotas_are_on(settings) else ()
+    return (*OWNER_MAPS, STATUS_FILTER, *quota_maps)
+
+
 def listed_tables(
-    subject: Subject, parameters: Sequence[str] = (*OWNER_MAPS, STATUS_FILTER)
+    subject: Subject, parameters: Sequence[str] | None = None
 ) -> Iterator[Listed]:
-    """All tables of these parameters, a table before the one that uses it."""
-    for parameter in parameters:
+    """All tables of these parameters, a table before the one that uses it.
+
+    parameters   by default all whose tables the delivery agent opens
+    """
+    for parameter in parameters or opened_maps(subject.settings):
         for item in split(getattr(subject.settings, parameter)):
             inside = [one for one in subject.tables.prepare([item])[1:] if one in item]
             for spec in (*reversed(inside), item):
@@ -91,7 +104,7 @@ def listed_tables(
 
 
 def different_tables(
-    subject: Subject, parameters: Sequence[str] = (*OWNER_MAPS, STATUS_FILTER)
+    subject: Subject, parameters: Sequence[str] | None = None
 ) -> list[Listed]:
     """The same, each table once, however often it is listed."""
     found: dict[str, Listed] = {}

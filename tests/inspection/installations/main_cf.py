@@ -228,18 +228,6 @@ BROKEN = (
         needs="postfix",
     ),
     Broken(
-        "quotas of the VDA patch",
-        "PV011",
-        lambda it: it.set(
-            virtual_mailbox_limit_maps="static:1000000",
-            virtual_mailbox_limit_override="yes",
-            virtual_maildir_limit_message="Sorry, the mailbox is full.",
-        ),
-        severity="warning",
-        says=["virtual_maildir_limit_message belong to the VDA quota patch"],
-        needs="postfix",
-    ),
-    Broken(
         "a transport without a service",
         "PV013",
         no_service,
