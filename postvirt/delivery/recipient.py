@@ -19,12 +19,14 @@ from typing import Final
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
+from postvirt.config.quota_settings import quota_rules
 from postvirt.delivery.resolve import Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.inside import not_answering
 from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.message import Content, Envelope
+from postvirt.mailbox.quota.room import OverQuotaError
 from postvirt.model.effects import Lookup, Pause, Steps
 from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
 from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome, Result
@@ -86,6 +88,7 @@ class Postman(Deliverer):
 
     __slots__ = (
         "_clock",
+        "_quota_rules",
         "has_slow_tables",
         "hostname",
         "locking",
@@ -99,6 +102,7 @@ class Postman(Deliverer):
         self.settings = settings
         self.resolver = resolver
         self.has_slow_tables = has_slow_tables
+        self._quota_rules = quota_rules(settings)
         self._clock = SteadyClock()
         self.locking = Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
@@ -139,7 +143,7 @@ class Postman(Deliverer):
             outcome = maildir.WOULD_DELIVER if found.is_maildir else mbox.WOULD_DELIVER
         else:
             outcome = yield from self._write(found, sender, recipient, content)
-        return type(outcome)(outcome.dsn, found)
+        return type(outcome)(outcome.dsn, found, outcome.filling)
 
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
@@ -154,11 +158,18 @@ class Postman(Deliverer):
             original = b""
         envelope = Envelope(sender, original, recipient.address)
         if mailbox.is_maildir:
-            return (
-                yield from maildir.deliver_to_maildir(
-                    mailbox, envelope, content, self.hostname
+            try:
+                return (
+                    yield from maildir.deliver_to_maildir(
+                        mailbox,
+                        envelope,
+                        content,
+                        self.hostname,
+                        None if mailbox.limit is None else self._quota_rules,
+                    )
                 )
-            )
+            except OverQuotaError as full:
+                return (yield from self._refuse(recipient.address, full))
         return (
             yield from mbox.deliver_to_mbox(
                 mailbox,
@@ -168,6 +179,19 @@ class Postman(Deliverer):
                 strict_ownership=self.settings.strict_mailbox_ownership,
             )
         )
+
+    def _refuse(self, address: bytes, full: OverQuotaError) -> Steps[Result]:
+        """The outcome for mail over quota."""
+        if self.has_slow_tables:
+            found: bytes | None = yield Lookup(address, for_refusal=True)
+        else:
+            found = self.resolver.refusal(address)
+        reason = self.settings.virtual_maildir_limit_message
+        if found is not None:
+            reason = text(found)
+        if full.is_too_large or self._quota_rules.bounces:
+            return Bounced(Dsn("5.2.2", f"maildir delivery failed: {reason}"))
+        return Deferred(Dsn("4.2.2", f"maildir delivery failed: {reason}"))
 
 
 def _hangs(mailbox: Mailbox) -> float | None:

@@ -3,14 +3,15 @@
 The message is written to tmp/ as its owner, so that quotas count, and linked into new/
 under a name that cannot repeat on this host: device, inode and time. Missing
 directories are created. The recipient is reported as delivered only when the file and
-its name in new/ are on disk.
+its name in new/ are on disk. Where mailboxes have limits, there must be room for it
+(mailbox.quota.room).
 
 Parity: src/virtual/maildir.c.
 Differs: Durable names. A recipient of a maildir is reported as delivered when the file
     and its name in new/ are on disk; virtual(8) does not wait for the name, so a power
     cut may lose mail that it has reported as delivered.
-Raises: QueueFileError when the content is damaged; nothing is left in the maildir then.
-Every other failure is an Outcome.
+Raises: QueueFileError when the content is damaged, OverQuotaError when there is no
+room; nothing is left in the maildir then. Every other failure is an Outcome.
 Security: every step on the recipient's side is made with the owner's rights.
 """
 
@@ -38,9 +39,19 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
-from postvirt.model.effects import Directory, Durable, Steps, WriteOut, Written
+from postvirt.mailbox.quota.room import Room
+from postvirt.mailbox.quota.sizes import Sizes
+from postvirt.model.effects import (
+    AtOnce,
+    Directory,
+    Durable,
+    Steps,
+    WriteOut,
+    Written,
+)
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
+from postvirt.model.quota import QuotaRules
 from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.descriptors import close
@@ -62,25 +73,40 @@ _deliveries = itertools.count(1)
 
 
 def deliver_to_maildir(
-    mailbox: Mailbox, envelope: Envelope, content: Content, hostname: bytes
+    mailbox: Mailbox,
+    envelope: Envelope,
+    content: Content,
+    hostname: bytes,
+    rules: QuotaRules | None = None,
 ) -> Steps[Result]:
-    """Deliver; hostname is the last part of the file's name."""
+    """Deliver; hostname is the last part of the file's name.
+
+    rules are those of quotas, None if they are off.
+    Raises: OverQuotaError when there is no room.
+    """
     file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
+    if rules is not None:
+        file.room = Room(mailbox, mailbox.path, rules, hostname, file.make_tmp)
     try:
-        write = _writing(file, envelope, content)
+        write = _writing(file, envelope, content, rules)
         with step(PLACE, CREATING, file.tmp):
-            yield together_inside(mailbox, write, _delivering(file, write))
+            yield from _in_room(
+                file, lambda: together_inside(mailbox, write, _delivering(file, write))
+            )
         if not file.is_in_new:
             with step(WRITE, WRITING):
                 has_its_names: bool = yield file.written()
             with step(PLACE, CREATING, file.new):
-                yield together_inside(mailbox, _publishing(file, has_its_names))
+                publish = _publishing(file, has_its_names)
+                yield from _in_room(file, lambda: together_inside(mailbox, publish))
         with step(WRITE, WRITING):
             yield file.durable()
     except DeliveryFailedError as failed:
         return outcome_of(failed, mailbox)
     else:
         file.is_kept = True
+        if file.room is not None:
+            return Delivered(DELIVERED.dsn, filling=file.room.filling)
         return DELIVERED
     finally:
         if file.fd >= 0 and not file.is_kept:
@@ -88,12 +114,28 @@ def deliver_to_maildir(
         file.close()
 
 
-def _writing(file: MaildirFile, envelope: Envelope, content: Content) -> Act:
+def _in_room(file: MaildirFile, act: Callable[[], AtOnce]) -> Steps[None]:
+    if file.room is None:
+        yield act()
+    else:
+        yield from file.room.making_room(act)
+
+
+def _writing(
+    file: MaildirFile, envelope: Envelope, content: Content, rules: QuotaRules | None
+) -> Act:
     def act() -> None:
+        if file.fd >= 0:
+            return  # it has been written, but there was no room yet
+        headers = envelope_headers(envelope)
+        if file.room is not None and rules is not None:
+            sizes = Sizes.of(headers, content, rules)
+            file.room.check(sizes.in_bytes)
+            file.suffix = sizes.in_name(rules)
         file.create()
         with step(WRITE, WRITING):
             chunks = content.chunks(quote_from=False)
-            write_message(file.fd, envelope_headers(envelope), chunks, b"")
+            write_message(file.fd, headers, chunks, b"")
 
     return act
 
@@ -146,7 +188,11 @@ def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
 
 
 class MaildirFile:
-    """One file on its way from tmp/ to new/; its methods run as the owner."""
+    """One file on its way from tmp/ to new/; its methods run as the owner.
+
+    suffix   ends its name in new/
+    room     that it takes there, if mailboxes have limits
+    """
 
     def __init__(
         self, mailbox: Mailbox, hostname: bytes, queue_file_bytes: int = 0
@@ -162,7 +208,8 @@ class MaildirFile:
         # No other process has this process ID while the file is in tmp/.
         name = (maildir, seconds, os.getpid(), next(_deliveries), hostname)
         self.tmp = b"%btmp/%d.P%dQ%d.%b" % name
-        self.new = b""
+        self.new = self.suffix = b""
+        self.room: Room | None = None
         self.fd = self.device = -1
         self.is_kept = False
         self._has_its_names = True
@@ -193,13 +240,14 @@ class MaildirFile:
 
     def name_in_new(self, device: int, inode: int) -> bytes:
         """The path in new/ of a file with this device and inode."""
-        return b"%bnew/%d.V%xI%xM%d.%b" % (
+        return b"%bnew/%d.V%xI%xM%d.%b%b" % (
             self._maildir,
             self._seconds,
             device,
             inode,
             self._microseconds,
             self._hostname,
+            self.suffix,
         )
 
     def publish(self, *, has_its_names: bool) -> None:
@@ -207,8 +255,15 @@ class MaildirFile:
 
         has_its_names is Written's answer: the directories in which names have changed
         are opened, unless they are committed with the file.
-        Raises: OSError when the name in new/ cannot be created.
+        Raises: OSError when the name in new/ cannot be created; as `Room.take`.
         """
+        if self.room is not None:
+            self.room.take()
+        self._publish(has_its_names=has_its_names)
+        if self.room is not None:
+            self.room.settle()
+
+    def _publish(self, *, has_its_names: bool) -> None:
         move = self._rename if has_its_names else self._link
         try:
             move()
@@ -242,14 +297,17 @@ class MaildirFile:
         )
 
     def remove(self) -> None:
-        """Remove a file that must not be delivered."""
+        """Remove a file that must not be delivered, and give its room back."""
         if self.is_in_new:
             try:
                 os.unlink(self.new)
             except OSError as error:
                 log.warning(f"remove {text(self.new)}: {log.errno_text(error)}")
+                return
         if self._is_in_tmp:
             self._remove_from_tmp()
+        if self.room is not None:
+            self.room.give_back()
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -257,6 +315,13 @@ class MaildirFile:
             close(directory.fd)
         if self.fd >= 0:
             close(self.fd)
+        if self.room is not None:
+            self.room.close()
+
+    def make_tmp(self) -> None:
+        """Create the maildir, if it is missing, so far that tmp/ is there."""
+        if not os.path.isdir(self._maildir + b"tmp"):
+            self._make(b"tmp")
 
     def _create(self) -> None:
         self.fd = os.open(self.tmp, _CREATE, _FILE_MODE)

@@ -1,7 +1,8 @@
 """The outcome of a delivery to one recipient.
 
-`mailbox` is where the mail went or was to go, None if that is not known. It is for
-observers (model.report) and does not count when outcomes are compared.
+`mailbox` is where the mail went or was to go, None if that is not known; `filling` is
+what it has made of a mailbox with a limit. They are for observers (model.report) and do
+not count when outcomes are compared.
 
 Parity: src/global/dsn.h, as one value: Postfix fills in status and reason one after the
 other.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from postvirt.model.mailbox import Mailbox
+from postvirt.model.quota import Filling
 
 
 class Dsn(NamedTuple):
@@ -36,11 +38,17 @@ class Dsn(NamedTuple):
 class _Attempt:
     """What came of an attempt to deliver."""
 
-    __slots__ = ("dsn", "mailbox")
+    __slots__ = ("dsn", "filling", "mailbox")
 
-    def __init__(self, dsn: Dsn, mailbox: Mailbox | None = None) -> None:
+    def __init__(
+        self,
+        dsn: Dsn,
+        mailbox: Mailbox | None = None,
+        filling: Filling | None = None,
+    ) -> None:
         self.dsn: Final = dsn
         self.mailbox: Final = mailbox
+        self.filling: Final = filling
 
     def __eq__(self, other: object) -> bool:
         return (

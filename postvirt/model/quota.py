@@ -15,6 +15,10 @@ class Use(NamedTuple):
     size_bytes: int
     messages: int
 
+    def plus(self, more: Use) -> Use:
+        """What there is when this comes, too."""
+        return Use(self.size_bytes + more.size_bytes, self.messages + more.messages)
+
 
 class Limit(NamedTuple):
     """What a mailbox may hold; 0 means no limit."""
@@ -43,6 +47,14 @@ class Limit(NamedTuple):
 
 
 NO_LIMIT = Limit(0, 0)
+
+
+class Filling(NamedTuple):
+    """What a message has made of a mailbox with a limit."""
+
+    before: Use
+    after: Use
+    limit: Limit
 
 
 class QuotaRules(NamedTuple):

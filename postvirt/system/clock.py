@@ -15,6 +15,11 @@ def time_of_day() -> float:
     return time.time()
 
 
+def started() -> float:
+    """When the machine was started, in seconds since 1970."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class SteadyClock:
     """The time of day, but as if nobody had set the clock forward since `start`.
 

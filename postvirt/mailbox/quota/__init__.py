@@ -1,0 +1,1 @@
+"""How much a maildir holds, and whether there is room for more."""

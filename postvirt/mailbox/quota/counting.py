@@ -1,0 +1,133 @@
+"""Count the messages of a maildir, and their size.
+
+A large maildir takes seconds, so it is counted in slices, between which other
+deliveries go on. Memory is bounded, whatever the owner has put there.
+
+The size of a message is what its name says (,S=); without that, the file is looked at.
+Folders are the directories of the maildir that begin with a dot. Changes while it is
+being counted are noticed: `is_quiet` says that there was none.
+
+Source: Maildir++. Courier and Dovecot count the same, except for a trash folder and
+    messages marked as deleted, where model.quota.QuotaRules says what counts.
+Raises: OSError when new/ or cur/ of the maildir cannot be read. A folder that its owner
+    cannot read does not count.
+Security: runs as the owner. Links are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from postvirt.codec.maildir_names import is_marked_deleted, size_in_name
+from postvirt.model.quota import QuotaRules, Use
+
+# How long others wait for one slice, and how often to look at the clock.
+_SLICE_SECONDS: Final = 0.002
+_ENTRIES_PER_LOOK: Final = 64
+
+_MESSAGES: Final = (b"new", b"cur")
+
+
+class Count:
+    """A maildir that is being counted; root ends with a slash.
+
+    use        of what has been counted so far
+    is_over    all has been counted
+    is_quiet   no name changed meanwhile
+    is_kept    somebody has noted the result; set by the one who counts
+    """
+
+    def __init__(self, root: bytes, rules: QuotaRules) -> None:
+        self._root: Final = root
+        self._rules: Final = rules
+        self._steps = self._all()
+        self._size_bytes = 0
+        self._messages = 0
+        self.is_over = False
+        self.is_quiet = self.is_kept = False
+
+    @property
+    def use(self) -> Use:
+        """What has been counted so far."""
+        return Use(self._size_bytes, self._messages)
+
+    def go_on(self, seconds: float = _SLICE_SECONDS) -> None:
+        """Count for so long; inside the mailbox.
+
+        Raises: OSError.
+        """
+        end = time.monotonic() + seconds
+        while not self.is_over and time.monotonic() < end:
+            self.is_over = next(self._steps, None) is None
+
+    def _all(self) -> Iterator[bool]:
+        """Count; yields now and then."""
+        newest = 0
+        for directory, is_folder in self._directories():
+            yield True
+            try:
+                newest = max(newest, os.stat(directory).st_mtime_ns)
+                yield from self._messages_in(directory)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                if not is_folder:
+                    raise
+        now_newest = 0
+        for directory, _ in self._directories():
+            yield True
+            with suppress(OSError):
+                now_newest = max(now_newest, os.stat(directory).st_mtime_ns)
+        self.is_quiet = newest == now_newest
+
+    def _directories(self) -> Iterator[tuple[bytes, bool]]:
+        """Those with messages, and whether each belongs to a folder."""
+        for name in _MESSAGES:
+            yield self._root + name, False
+        if self._rules.inbox_only:
+            return
+        with os.scandir(self._root) as entries:
+            for entry in entries:
+                folder = entry.name
+                if (
+                    folder.startswith(b".")
+                    and folder != self._rules.trash
+                    and entry.is_dir(follow_symlinks=False)
+                ):
+                    for name in _MESSAGES:
+                        yield b"%b%b/%b" % (self._root, folder, name), True
+
+    def _messages_in(self, directory: bytes) -> Iterator[bool]:
+        counts_deleted = self._rules.counts_deleted
+        looked = 0
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                looked += 1
+                if looked % _ENTRIES_PER_LOOK == 0:
+                    yield True
+                name = entry.name
+                if name.startswith(b"."):
+                    continue
+                if not counts_deleted and is_marked_deleted(name):
+                    continue
+                size = size_in_name(name)
+                if size is None:
+                    size = _size_of(entry)
+                    if size is None:
+                        continue
+                self._size_bytes += size
+                self._messages += 1
+
+
+def _size_of(entry: os.DirEntry[bytes]) -> int | None:
+    """The size of a file; None for what is none, or is gone."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -1,0 +1,309 @@
+"""Whether there is room for a message in a maildir, exactly.
+
+A delivery asks twice. `check` comes before anything is written, and reads maildirsize.
+`take` is the moment before the message gets its name in new/: the file is locked, so
+that the sum is that of all other deliveries, and a line for the message is appended;
+`settle` gives up the lock when the message has its name. All of that is done in one go.
+So mail never exceeds a limit, and what fits is never refused.
+
+The maildir is counted instead of believing the file when that is unusable, too long,
+older than the machine's start (what was appended may be lost), for another limit, left
+by a process that was killed, or counted by another program, whose count may have missed
+what came meanwhile. And before mail is refused: unless it has been counted less than
+15 minutes ago, and nothing has been appended since.
+
+Parity: Maildir++ (README.maildirquota of Courier).
+Differs: Exact quotas. Deliveries to a maildir with a limit exclude each other, so that
+    it is never exceeded. The VDA patch does not lock, believes a maildirsize that says
+    that the maildir is full for ever, and counts messages in tmp/.
+Raises: OverQuotaError. DeliveryFailedError when the maildir cannot be counted or
+    locked.
+Security: inside the mailbox only, but for `making_room`. What owners write to
+    maildirsize gives them nothing but their own refusals, and room that they could take
+    anyway.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from postvirt.codec.maildirsize import (
+    FULL_BYTES,
+    SETTLED,
+    encode_coming,
+    encode_gone,
+    encode_size_file,
+)
+from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError, step
+from postvirt.mailbox.inside import Act, together_inside
+from postvirt.mailbox.lock_pauses import pauses
+from postvirt.mailbox.quota.counting import Count
+from postvirt.mailbox.quota.size_file import OpenSizeFile
+from postvirt.model.effects import AtOnce, Pause, Steps
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.quota import NO_LIMIT, Filling, QuotaRules, Use
+from postvirt.model.text import text
+from postvirt.system import log
+from postvirt.system.clock import started
+
+# A count that is so old is no reason to refuse mail, says Maildir++.
+_STALE_SECONDS: Final = 15 * 60
+
+# A maildir that changes while it is being counted is counted so often at a time, unless
+# that takes long.
+_MOST_COUNTS: Final = 3
+_LONG_SECONDS: Final = 2.0
+
+# One that another program has counted, or that was changing, is not counted again
+# within some seconds.
+_AGAIN_SECONDS: Final = 10.0
+
+# How often the lock is tried, and how far apart, in seconds.
+_LOCK_ATTEMPTS: Final = 20
+_LOCK_DELAY: Final = 1.0
+
+# When maildirs have been counted by this process, by time.monotonic().
+_counted: dict[bytes, float] = {}
+_MOST_REMEMBERED: Final = 1000
+
+
+class OverQuotaError(Exception):
+    """There is no room. is_too_large: there would be none in an empty mailbox."""
+
+    def __init__(self, *, is_too_large: bool = False) -> None:
+        super().__init__()
+        self.is_too_large = is_too_large
+
+
+class _CountNeededError(Exception):
+    """The maildir has to be counted first."""
+
+
+class _TakenError(Exception):
+    """Another delivery holds the lock."""
+
+
+class Room:
+    """The room in a maildir for one message.
+
+    root is the maildir that has the limit, with a slash at the end; make creates it.
+    The host's name is for temporary files.
+
+    filling     what the message has made of it, once the room is taken
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        root: bytes,
+        rules: QuotaRules,
+        hostname: bytes,
+        make: Act,
+    ) -> None:
+        self._mailbox: Final = mailbox
+        self._limit: Final = mailbox.limit or NO_LIMIT
+        self._root: Final = root
+        self._rules: Final = rules
+        self._hostname: Final = hostname
+        self._make: Final = make
+        self._file = OpenSizeFile(root)
+        self._counted_use: Use | None = None  # as long as the lock is held
+        self._more = Use(0, 1)
+        self.filling: Filling | None = None
+
+    def check(self, message_bytes: int) -> None:
+        """Say whether a message of this size fits, before it is written.
+
+        Raises: OverQuotaError; what `making_room` handles.
+        """
+        self._more = Use(message_bytes, 1)
+        if not self._limit.can_hold(message_bytes):
+            raise OverQuotaError(is_too_large=True)
+        if not self._file.is_locked:
+            self._file.read()
+        if not self._limit.has_room(self._use(), self._more):
+            self._lock()
+            self._refuse()
+
+    def take(self) -> None:
+        """Take the room for the message, which gets its name now, and keep the lock.
+
+        Raises: OverQuotaError; what `making_room` handles.
+        """
+        self._lock()
+        before = self._use()
+        if not self._limit.has_room(before, self._more):
+            self._refuse()
+        self._append(encode_coming(self._more))
+        self.filling = Filling(before, before.plus(self._more), self._limit)
+
+    def settle(self) -> None:
+        """The message has its name: give up the lock."""
+        self._append(SETTLED)
+        self.close()
+
+    def give_back(self) -> None:
+        """The message is gone, or did not get its name."""
+        if self.filling is None:
+            return
+        self.filling = None
+        if not self._file.is_locked:
+            self._file.read()
+        self._append(encode_gone(self._more) + SETTLED)
+        self.close()
+
+    def close(self) -> None:
+        """Give up the lock."""
+        self._counted_use = None
+        self._file.close()
+
+    def making_room(self, act: Callable[[], AtOnce]) -> Steps[None]:
+        """Do it, and what is necessary for that: wait for the lock, count the maildir.
+
+        Raises: OverQuotaError, DeliveryFailedError, and what the act raises.
+        """
+        left = pauses(_LOCK_ATTEMPTS, _LOCK_DELAY)
+        counts = 0
+        while True:
+            try:
+                yield act()
+            except _CountNeededError:
+                is_taken = yield from self._count()
+                counts += 1
+            except _TakenError:
+                is_taken = True
+            else:
+                return
+            if is_taken:
+                counts = 0
+                pause = next(left, None)
+                if pause is None:
+                    raise self._not_now("is locked")
+                yield Pause(pause, can_be_cut_short=True)
+            elif counts > _MOST_COUNTS:
+                raise self._not_now("changes all the time")
+
+    def _not_now(self, why: str) -> DeliveryFailedError:
+        reason = f"{text(self._root)}maildirsize {why}"
+        return DeliveryFailedError(errno.EAGAIN, PLACE, reason)
+
+    def _lock(self) -> None:
+        if not self._file.is_locked:
+            try:
+                self._file.lock()
+            except BlockingIOError:
+                raise _TakenError from None
+
+    def _use(self) -> Use:
+        """What is in the maildir, as it has been counted, or as the file says.
+
+        Raises: _CountNeededError when the file is not to be believed.
+        """
+        if self._counted_use is not None:
+            return self._counted_use
+        file, found = self._file, self._file.content
+        if (
+            not self._rules.keeps_size_file
+            or found is None
+            or file.size_bytes >= FULL_BYTES
+            or self._limit not in (NO_LIMIT, found.limit)
+            or file.mtime < started()
+            or (file.is_locked and not found.is_settled)
+            or not (found.is_exact or self._was_counted_recently())
+        ):
+            raise _CountNeededError
+        return found.use
+
+    def _refuse(self) -> None:
+        """Refuse the message, if that is certain; the lock is held.
+
+        Raises: OverQuotaError, _CountNeededError.
+        """
+        if self._limit.has_room(self._use(), self._more):
+            return
+        if self._counted_use is None:
+            found = self._file.content
+            is_old = time.time() - self._file.mtime > _STALE_SECONDS
+            if found is None or found.lines > 1 or is_old:
+                raise _CountNeededError
+        raise OverQuotaError
+
+    def _append(self, line: bytes) -> None:
+        if self._file.is_there:
+            try:
+                self._file.append(line)
+            except OSError as error:  # the next delivery will count
+                self._warn("write to", error)
+
+    def _count(self) -> Steps[bool]:
+        """Count the maildir; True if another delivery holds the lock.
+
+        Raises: DeliveryFailedError.
+        """
+        since = time.monotonic()
+        for number in range(1, _MOST_COUNTS + 1):
+            count = Count(self._root, self._rules)
+            try:
+                while not count.is_over:
+                    waited = time.monotonic() - since
+                    is_last = number == _MOST_COUNTS or waited > _LONG_SECONDS
+                    go_on = partial(self._go_on, count, is_last=is_last)
+                    with step(PLACE, "count maildir", self._root):
+                        yield together_inside(self._mailbox, go_on)
+                    if not count.is_over:
+                        yield Pause(0.0)
+            except _TakenError:
+                return True
+            if count.is_kept:
+                break
+        return False
+
+    def _go_on(self, count: Count, *, is_last: bool) -> None:
+        if not self._file.is_locked:
+            self._make()
+            self._lock()
+        count.go_on()
+        if count.is_over:
+            self._keep(count, is_last=is_last)
+
+    def _keep(self, count: Count, *, is_last: bool) -> None:
+        """Write what has been counted, if it is to be believed, and give up the lock.
+
+        Where there is no such file, the lock is kept, with what has been counted.
+        """
+        old = self._file
+        if not self._rules.keeps_size_file:
+            self._counted_use = count.use
+            count.is_kept = True
+            return
+        if not old.is_still_there():
+            old.close()
+            return
+        is_exact = count.is_quiet and not old.has_grown()
+        if not is_exact and not is_last:
+            return
+        data = encode_size_file(self._limit, count.use, is_exact=is_exact)
+        try:
+            old.replace(data, self._hostname)
+        except OSError as error:
+            self._warn("replace", error)
+            self._counted_use = count.use
+            count.is_kept = True
+            return
+        count.is_kept = is_last or not old.has_grown()
+        old.close()
+        if len(_counted) >= _MOST_REMEMBERED:
+            _counted.clear()
+        _counted[self._root] = time.monotonic()
+
+    def _was_counted_recently(self) -> bool:
+        since = _counted.get(self._root)
+        return since is not None and time.monotonic() < since + _AGAIN_SECONDS
+
+    def _warn(self, what: str, error: OSError) -> None:
+        path = text(self._root) + "maildirsize"
+        log.warning(f"{what} {path}: {log.errno_text(error)}")

@@ -1,0 +1,168 @@
+"""maildirsize on the disk: read it, lock it, append to it, replace it.
+
+Deliveries of postvirt exclude each other by flock(2) on the file itself, or on the
+maildir's directory where there is no such file. Other programs do not lock. They append
+their lines, and replace the file when they have counted; the one that has been locked
+is no longer the one that the name leads to then.
+
+Source: Maildir++ (README.maildirquota of Courier).
+Raises: OSError.
+Security: all of it runs as the owner, who may have put anything there: what is not a
+regular file with one name is not read but replaced. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+from contextlib import suppress
+from typing import Final
+
+from postvirt.codec.maildirsize import FULL_BYTES, SizeFile, decode_size_file
+from postvirt.system import locks
+from postvirt.system.descriptors import close
+
+NAME: Final = b"maildirsize"
+
+_SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN: Final = os.O_RDWR | os.O_APPEND | _SAFE
+_LOOK: Final = os.O_RDONLY | _SAFE
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_MODE: Final = 0o600
+
+# How often another file may be in its place once it is locked.
+_MOST_REPLACED: Final = 5
+
+# Distinguishes the temporary files of this process.
+_numbers = itertools.count(1)
+
+
+class OpenSizeFile:
+    """The maildirsize of a maildir; root ends with a slash.
+
+    content     what it says; None if there is no such file, or it cannot be read
+    size_bytes  how large it is, and mtime: when it was last changed, since 1970
+    is_locked   no other delivery of postvirt can change it
+    """
+
+    def __init__(self, root: bytes) -> None:
+        self._root: Final = root
+        self._path: Final = root + NAME
+        self._fd = self._directory = -1
+        self.content: SizeFile | None = None
+        self.size_bytes = 0
+        self.mtime = 0.0
+        self.is_locked = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a file, and it is safe."""
+        return self._fd >= 0
+
+    def read(self, *, to_look: bool = False) -> None:
+        """Open the file, if it is not open, and read it; to_look only to look at it."""
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self._path, _LOOK if to_look else _OPEN)
+            except OSError:
+                return  # it has to be replaced
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            self._forget()
+            return
+        self.size_bytes = status.st_size
+        self.mtime = status.st_mtime
+        self.content = decode_size_file(os.pread(self._fd, FULL_BYTES, 0))
+
+    def lock(self) -> None:
+        """Lock the file, or the directory if there is no file; read it again.
+
+        Raises: BlockingIOError when another process holds the lock, or replaces the
+        file again and again.
+        """
+        for _ in range(_MOST_REPLACED):
+            self.read()
+            if self._fd < 0:
+                self._directory = os.open(self._root, _DIRECTORY)
+                _lock(self._directory)
+            elif _lock(self._fd) and not self.is_still_there():
+                self._forget()
+                continue
+            else:
+                self.read()
+            self.is_locked = True
+            return
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def is_still_there(self) -> bool:
+        """Whether the name leads to the open file; or to none, if there was none."""
+        try:
+            named = os.lstat(self._path)
+        except FileNotFoundError:
+            return self._fd < 0
+        if self._fd < 0:
+            return not stat.S_ISREG(named.st_mode) or named.st_nlink > 1
+        return os.path.samestat(named, os.fstat(self._fd))
+
+    def has_grown(self) -> bool:
+        """Whether somebody has appended to the open file since it was read."""
+        return self._fd >= 0 and os.fstat(self._fd).st_size != self.size_bytes
+
+    def append(self, line: bytes) -> None:
+        """Append a line, in one piece."""
+        _write(self._fd, line)
+
+    def replace(self, data: bytes, hostname: bytes) -> None:
+        """Put another file in its place; the one that is open stays open.
+
+        hostname is a part of the temporary name in tmp/.
+        """
+        name = (self._root, os.getpid(), next(_numbers), hostname)
+        temporary = b"%btmp/P%dQ%d_maildirsize.%b" % name
+        fd = os.open(temporary, _CREATE, _MODE)
+        try:
+            _write(fd, data)
+            os.rename(temporary, self._path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+        finally:
+            close(fd)
+
+    def close(self) -> None:
+        """Close the file, which gives up the lock."""
+        self._forget()
+        if self._directory >= 0:
+            close(self._directory)
+            self._directory = -1
+        self.is_locked = False
+
+    def _forget(self) -> None:
+        if self._fd >= 0:
+            close(self._fd)
+            self._fd = -1
+        self.content = None
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write it in one piece."""
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _lock(fd: int) -> bool:
+    """Lock it; False where the file system knows no such locks.
+
+    Raises: BlockingIOError when another process holds the lock.
+    """
+    try:
+        locks.try_flock(fd)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
