@@ -15,43 +15,40 @@ from postvirt.codec.maildirsize import (
 )
 from postvirt.model.quota import Limit, Use
 
+FOREIGN = SizeFile(
+    Limit(1000, 0),
+    Use(300, 2),
+    lines=1,
+    is_settled=True,
+    is_exact=False,
+    is_own=False,
+    sums=0,
+)
+OWN = FOREIGN._replace(is_exact=True, is_own=True)
+
 SIZE_FILES = {
-    b"1000S\n0 0\n": SizeFile(
-        Limit(1000, 0), Use(0, 0), 1, is_settled=True, is_exact=False
-    ),
-    b"1000S,10C\n300 2\n": SizeFile(
-        Limit(1000, 10), Use(300, 2), 1, is_settled=True, is_exact=False
-    ),
-    b"10C,1000S\n300 2\n": SizeFile(
-        Limit(1000, 10), Use(300, 2), 1, is_settled=True, is_exact=False
-    ),
-    b"10C\n300 2\n": SizeFile(
-        Limit(0, 10), Use(300, 2), 1, is_settled=True, is_exact=False
-    ),
-    b"1000S\n300 2\n100 1\n-50 -1\n": SizeFile(
-        Limit(1000, 0), Use(350, 2), 3, is_settled=True, is_exact=False
-    ),
+    b"1000S\n0 0\n": FOREIGN._replace(use=Use(0, 0)),
+    b"1000S\n300 2\n": FOREIGN,
+    b"1000S,10C\n300 2\n": FOREIGN._replace(limit=Limit(1000, 10)),
+    b"10C,1000S\n300 2\n": FOREIGN._replace(limit=Limit(1000, 10)),
+    b"10C\n300 2\n": FOREIGN._replace(limit=Limit(0, 10)),
+    b"\n300 2\n": FOREIGN._replace(limit=Limit(0, 0)),
+    b"1000S\n300 2\n100 1\n-50 -1\n": FOREIGN._replace(use=Use(350, 2), lines=3),
     # As Courier writes them.
-    b"1000S\n         300           2\n": SizeFile(
-        Limit(1000, 0), Use(300, 2), 1, is_settled=True, is_exact=False
+    b"1000S\n\t300 2\n         100            1\n": OWN._replace(
+        use=Use(400, 3), lines=2, is_own=False
     ),
-    b"\n300 2\n": SizeFile(
-        Limit(0, 0), Use(300, 2), 1, is_settled=True, is_exact=False
+    b"1000S\n\t300 2\n": OWN,
+    b"1000S\n\t\t300 2\n": OWN._replace(is_exact=False),
+    b"1000S\n\t   300 2\n": OWN._replace(sums=3),
+    b"1000S\n\t300 2\n\t100 1\n": OWN._replace(
+        use=Use(400, 3), lines=2, is_settled=False
     ),
-    b"1000S\n\t300 2\n": SizeFile(
-        Limit(1000, 0), Use(300, 2), 1, is_settled=True, is_exact=True
+    b"1000S\n\t300 2\n\t100 1\n-50 -1\n": OWN._replace(
+        use=Use(350, 2), lines=3, is_settled=False, is_own=False
     ),
-    b"1000S\n\t\t300 2\n": SizeFile(
-        Limit(1000, 0), Use(300, 2), 1, is_settled=True, is_exact=False
-    ),
-    b"1000S\n300 2\n\t100 1\n": SizeFile(
-        Limit(1000, 0), Use(400, 3), 2, is_settled=False, is_exact=False
-    ),
-    b"1000S\n300 2\n\t100 1\n-50 -1\n": SizeFile(
-        Limit(1000, 0), Use(350, 2), 3, is_settled=False, is_exact=False
-    ),
-    b"1000S\n300 2\n\t100 1\n-50 -1\n\t0 0\n": SizeFile(
-        Limit(1000, 0), Use(350, 2), 4, is_settled=True, is_exact=False
+    b"1000S\n\t300 2\n\t100 1\n-50 -1\n\t0 0\n": OWN._replace(
+        use=Use(350, 2), lines=4, is_own=False
     ),
 }
 
@@ -64,6 +61,7 @@ UNUSABLE = [
     *(b"1000S\n\xd9\xa3 1\n", b"1000S\n1e3 1\n", b"1000S\n0x1 1\n"),
 ]
 
+LIMITS = st.builds(Limit, st.integers(0, 10**15), st.integers(0, 10**9))
 USES = st.builds(Use, st.integers(1, 10**12), st.integers(1, 10**6))
 
 
@@ -83,30 +81,35 @@ def test_anything_is_a_file_or_none(data: bytes) -> None:
     assert found is None or min(found.use) >= 0
 
 
-@given(
-    st.builds(Limit, st.integers(0, 10**15), st.integers(0, 10**9)),
-    USES,
-    st.lists(USES, max_size=30),
-)
+@given(LIMITS, USES, st.lists(USES, max_size=30))
 def test_what_comes_and_goes_is_added(
     limit: Limit, use: Use, others: list[Use]
 ) -> None:
-    data = encode_size_file(limit, use, is_exact=True)
-    for other in others:
-        data += encode_coming(other)
-        assert decode_size_file(data) == SizeFile(
-            limit,
-            Use(use.size_bytes + other.size_bytes, use.messages + other.messages),
-            decode_lines(data),
-            is_settled=False,
-            is_exact=True,
-        )
-        data += SETTLED + encode_gone(other)
+    data = encode_size_file(limit, use)
     found = decode_size_file(data)
-    assert found == SizeFile(
-        limit, use, decode_lines(data), is_settled=True, is_exact=True
-    )
+    assert found is not None
+    for other in others:
+        line = encode_coming(other)
+        found = found.with_lines(line)
+        data += line
+        assert found == decode_size_file(data)
+        assert found is not None
+        assert found.use == use.plus(other)
+        assert not found.is_settled
+        line = SETTLED + encode_gone(other)
+        found = found.with_lines(line)
+        data += line
+        assert found == decode_size_file(data)
+        assert found is not None
+        assert (found.limit, found.use, found.is_settled) == (limit, use, True)
+        assert found.lines == data.count(b"\n") - 1
 
 
-def decode_lines(data: bytes) -> int:
-    return data.count(b"\n") - 1
+@given(limit=LIMITS, use=USES, is_exact=st.booleans(), sums=st.integers(0, 20))
+def test_what_was_counted_comes_back(
+    limit: Limit, use: Use, is_exact: bool, sums: int
+) -> None:
+    found = decode_size_file(encode_size_file(limit, use, is_exact=is_exact, sums=sums))
+    assert found is not None
+    assert found[:2] == (limit, use)
+    assert (found.is_exact, found.is_own, found.sums) == (is_exact, True, sums)

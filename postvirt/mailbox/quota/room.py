@@ -10,7 +10,8 @@ The maildir is counted instead of believing the file when that is unusable, too 
 older than the machine's start (what was appended may be lost), for another limit, left
 by a process that was killed, or counted by another program, whose count may have missed
 what came meanwhile. And before mail is refused: unless it has been counted less than
-15 minutes ago, and nothing has been appended since.
+15 minutes ago, and nothing has been appended since. A file in which nobody else has
+written needs no count to become shorter.
 
 Parity: Maildir++ (README.maildirquota of Courier).
 Differs: Exact quotas. Deliveries to a maildir with a limit exclude each other, so that
@@ -57,6 +58,11 @@ _STALE_SECONDS: Final = 15 * 60
 # that takes long.
 _MOST_COUNTS: Final = 3
 _LONG_SECONDS: Final = 2.0
+
+# How often lines are replaced by their sum before the maildir is counted again; and the
+# most that two deliveries append.
+_MOST_SUMS: Final = 10
+_LINE_BYTES: Final = 100
 
 # One that another program has counted, or that was changing, is not counted again
 # within some seconds.
@@ -138,6 +144,7 @@ class Room:
         before = self._use()
         if not self._limit.has_room(before, self._more):
             self._refuse()
+        self._sum_up()
         self._append(encode_coming(self._more))
         self.filling = Filling(before, before.plus(self._more), self._limit)
 
@@ -231,6 +238,31 @@ class Room:
             if found is None or found.lines > 1 or is_old:
                 raise _CountNeededError
         raise OverQuotaError
+
+    def _sum_up(self) -> None:
+        """Before the file is full, replace its lines by their sum, if that is exact.
+
+        Raises: _CountNeededError, _TakenError.
+        """
+        old, found = self._file, self._file.content
+        if (
+            found is None
+            or old.size_bytes < FULL_BYTES - _LINE_BYTES
+            or found.sums >= _MOST_SUMS
+            or not (found.is_exact and found.is_own)
+        ):
+            return
+        data = encode_size_file(found.limit, found.use, sums=found.sums + 1)
+        try:
+            old.replace(data, self._hostname)
+        except OSError as error:  # it is counted when it is full
+            self._warn("replace", error)
+            return
+        has_grown = old.has_grown()
+        old.close()
+        if has_grown:
+            raise _CountNeededError
+        self._lock()
 
     def _append(self, line: bytes) -> None:
         if self._file.is_there:

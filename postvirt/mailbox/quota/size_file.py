@@ -33,6 +33,10 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE: Final = 0o600
 
+# What the files said that this process has read last, by path.
+_read: dict[bytes, tuple[bytes, SizeFile | None]] = {}
+_MOST_REMEMBERED: Final = 500
+
 # How often another file may be in its place once it is locked.
 _MOST_REPLACED: Final = 5
 
@@ -75,7 +79,8 @@ class OpenSizeFile:
             return
         self.size_bytes = status.st_size
         self.mtime = status.st_mtime
-        self.content = decode_size_file(os.pread(self._fd, FULL_BYTES, 0))
+        data = os.pread(self._fd, FULL_BYTES, 0)
+        self.content = _decoded(self._path, data)
 
     def lock(self) -> None:
         """Lock the file, or the directory if there is no file; read it again.
@@ -146,6 +151,19 @@ class OpenSizeFile:
             close(self._fd)
             self._fd = -1
         self.content = None
+
+
+def _decoded(path: bytes, data: bytes) -> SizeFile | None:
+    """What the file says, of which usually all but the last lines is known."""
+    known, content = _read.get(path, (b"", None))
+    if content is not None and data.startswith(known):
+        content = content.with_lines(data[len(known) :])
+    else:
+        content = decode_size_file(data)
+    if len(_read) >= _MOST_REMEMBERED:
+        _read.clear()
+    _read[path] = (data, content)
+    return content
 
 
 def _write(fd: int, data: bytes) -> None:
