@@ -183,7 +183,9 @@ class Engine:
             # A delivery that can go on by now may have something for the same commit.
             if self.clients > 1:
                 self._times_alone = 0
-                if self._wait_for_events(0):
+                # Timers have to wait: one that is always over would delay the commit
+                # for ever.
+                if self._poll(0):
                     return
             self._times_alone += 1
             in_background = self._times_alone <= _MOST_TIMES_ALONE
@@ -353,8 +355,16 @@ class Engine:
             return None
         return min(max(0.0, until - time.monotonic()), MOST_REST_SECONDS)
 
-    def _wait_for_events(self, seconds: float | None) -> bool:
-        """Wait for events, and resume what waited for them; False if nothing did."""
+    def _wait_for_events(self, seconds: float | None) -> None:
+        """Wait for events, and resume what waited for them."""
+        self._poll(seconds)
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            wait = heapq.heappop(self._timers)[2]
+            if not wait.is_over:
+                self._end_wait(wait, False)
+
+    def _poll(self, seconds: float | None) -> bool:
+        """Wait for descriptors, and resume what waited for them; False if none did."""
         if seconds == 0:
             events = self._epoll.poll(0)
         else:
@@ -368,10 +378,6 @@ class Engine:
                 self._resume(wait.task, True)
             elif fd in self._watchers:
                 self._watchers[fd]()
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            wait = heapq.heappop(self._timers)[2]
-            if not wait.is_over:
-                self._end_wait(wait, False)
         return bool(self._runnable)
 
 

@@ -503,6 +503,25 @@ def test_many_clients_commit_side_by_side(engine: Engine, tmp_path: Path) -> Non
     assert all(isinstance(end, list) and end[1] is None for end in ends)
 
 
+def test_a_pause_that_is_always_over_does_not_delay_commits(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """As that of a client that counts a large maildir, a little at a time."""
+    results: list[object] = []
+
+    def always_busy() -> Steps[None]:
+        while not results:
+            yield Pause(0)
+
+    with ExitStack() as stack:
+        engine.start(always_busy(), lambda _: None)
+        engine.start(steps(*open_file(tmp_path, stack)), results.append)
+        give_up = time.monotonic() + 10
+        while not results and time.monotonic() < give_up:
+            engine.turn(None)
+        assert results
+
+
 def test_a_commit_that_fails_in_the_background_is_thrown_too(engine: Engine) -> None:
     """A pipe is no file: the kernel refuses to commit it, one way or the other."""
     reads, writes = os.pipe()
