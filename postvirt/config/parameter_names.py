@@ -76,6 +76,8 @@ NEWER = frozenset(
         "virtual_trash_count",
         "virtual_trash_name",
         "postvirt_client_limit",
+        "postvirt_create_folders",
+        "postvirt_folders",
         "postvirt_json_log_file",
         "postvirt_mailbox_directories",
         "postvirt_mailbox_message_limit",

@@ -159,6 +159,14 @@ class Settings(SharedParameters):
         "", meaning="Where smtpd(8) asks the service about quotas."
     )
 
+    # Folders.
+    postvirt_folders: Final = boolean(
+        "no", meaning="Deliver to user+folder into that folder of the maildir."
+    )
+    postvirt_create_folders: Final = string(
+        "", meaning="The folders that such mail may create; * means all."
+    )
+
     # Used by other programs: known here, so that they can be shown and checked.
     mailbox_delivery_lock: Final = string(
         "fcntl, dotlock", minimum=1, meaning="How local(8) locks a mailbox file."

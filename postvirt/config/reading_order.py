@@ -182,6 +182,8 @@ _ORDER: tuple[str | rules.Check | Mark, ...] = (
     """,
     rules.check_quota_warning_percent,
     rules.check_maildir_suffix,
+    "postvirt_folders postvirt_create_folders",
+    rules.check_create_folders,
     """
     mailbox_delivery_lock virtual_maps virtual_alias_maps virtual_alias_domains
     virtual_mailbox_domains virtual_transport

@@ -222,3 +222,20 @@ def check_maildir_suffix(values: Values) -> Iterator[ConfigError]:
     if suffix and (not suffix.endswith("/") or ".." in suffix.split("/")):
         text = f'bad {name} "{suffix}": it must end with / and must not contain ..'
         yield _wrong(name, text)
+
+
+def check_create_folders(values: Values) -> Iterator[ConfigError]:
+    """postvirt_create_folders contains names of folders, but not that of the trash."""
+    name = "postvirt_create_folders"
+    value = values.text(name)
+    trash = values.text("virtual_trash_name")
+    if not value:
+        return
+    from postvirt.config.created_folders import created_folders, is_trash
+
+    try:
+        for folder in created_folders(value).names.values():
+            if is_trash(folder, trash):
+                raise ValueError(f'"{folder}" is the trash folder')
+    except ValueError as error:
+        yield _wrong(name, f'bad {name} "{value}": {error}')

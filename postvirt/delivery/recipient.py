@@ -143,7 +143,8 @@ class Postman(Deliverer):
             outcome = maildir.WOULD_DELIVER if found.is_maildir else mbox.WOULD_DELIVER
         else:
             outcome = yield from self._write(found, sender, recipient, content)
-        return type(outcome)(outcome.dsn, found, outcome.filling)
+        place = outcome.mailbox or found
+        return type(outcome)(outcome.dsn, place, outcome.filling)
 
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content

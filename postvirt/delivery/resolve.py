@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from postvirt.config.parameters import Settings
 from postvirt.delivery.mailbox_limits import Limits
@@ -37,7 +37,10 @@ from postvirt.model.mailbox import (
 from postvirt.model.text import text, wire
 from postvirt.tables.folding import fold
 from postvirt.tables.maps import Maps
-from postvirt.tables.search import Extensions, find_address
+from postvirt.tables.search import Extensions, find_address, find_entry
+
+if TYPE_CHECKING:
+    from postvirt.delivery.folder_rules import FolderRules
 
 # The largest uid and gid; (uid_t) -1 has a special meaning in many system calls.
 _MAX_ID: Final = 2**32 - 2
@@ -51,6 +54,7 @@ class Resolver:
     extensions        which part of an address is an extension
     is_local_domain   whether a domain is a local one, as $myorigin is
     limits            of mailboxes; None while quotas are off
+    folders           the rules for folders; None while they are off
     """
 
     __slots__ = (
@@ -58,6 +62,7 @@ class Resolver:
         "_last_owner",
         "_suffix",
         "extensions",
+        "folders",
         "gid_maps",
         "is_local_domain",
         "limits",
@@ -75,6 +80,7 @@ class Resolver:
         extensions: Extensions,
         is_local_domain: Callable[[bytes], bool],
         limits: Limits | None = None,
+        folders: FolderRules | None = None,
     ) -> None:
         self.settings: Final = settings
         self.mailbox_maps: Final = mailbox_maps
@@ -83,6 +89,7 @@ class Resolver:
         self.extensions: Final = extensions
         self.is_local_domain: Final = is_local_domain
         self.limits: Final = limits
+        self.folders: Final = folders
         self._base = wire(settings.virtual_mailbox_base)
         self._suffix = wire(settings.virtual_maildir_suffix)
         self._last_owner = Owner(0, 0)
@@ -104,6 +111,7 @@ class Resolver:
             self.extensions,
             is_local_domain or self.is_local_domain,
             self.limits,
+            self.folders,
         )
 
     def answer(self, question: Lookup) -> Resolution | bytes | None:
@@ -123,7 +131,9 @@ class Resolver:
         """Find the mailbox of a recipient, given in internal form."""
         user = fold(recipient, utf8=self.settings.smtputf8_enable)
         try:
-            result = self.search(self.mailbox_maps, user)
+            result, is_bare = find_entry(
+                self.mailbox_maps, user, self.extensions, self.is_local_domain
+            )
         except TableError as error:
             title = self.mailbox_maps.title
             problem = f"table {title}: lookup {text(user)}: {error}"
@@ -151,12 +161,15 @@ class Resolver:
             owner = self._last_owner = Owner(uid, gid)
         if self._suffix and path.endswith(b"/"):
             path += self._suffix
+        folder = None
+        if is_bare and self.folders is not None and path.endswith(b"/"):
+            folder = self.folders.wanted(self.extensions.extension(recipient))
         if self.limits is None:
-            return Mailbox(path, owner)
+            return Mailbox(path, owner, None, folder)
         limit = self.limits.find(user, self.search)
         if isinstance(limit, Misconfigured):
             return limit
-        return Mailbox(path, owner, limit)
+        return Mailbox(path, owner, limit, folder)
 
     def _find_id(
         self, what: str, maps: Maps, user: bytes, minimum: int

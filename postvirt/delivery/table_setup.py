@@ -1,4 +1,4 @@
-"""Import what the tables of the configuration need, and open them.
+"""Import what the tables of the configuration and folders need, and open the tables.
 
 `prepare` runs while the process is still root, because mail_owner may not be able to
 read the Python installation. Tables are opened after that, with mail_owner's rights: a
@@ -10,6 +10,8 @@ Raises: ConfigError.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
@@ -24,15 +26,21 @@ from postvirt.tables.opener import TableOpener
 from postvirt.tables.search import Extensions
 from postvirt.tables.table import TableOptions
 
+if TYPE_CHECKING:
+    from postvirt.delivery.folder_rules import FolderRules
+
 # The parameters that are lists of domains, with tables in them.
 _LISTS = ("mydestination", "fast_flush_domains", "parent_domain_matches_subdomains")
 
 
 def prepare(settings: Settings, tables: TableOpener) -> bool:
-    """Import what the tables of these settings need.
+    """Import what these settings need.
 
     Whether that stays so as long as the settings do: no file says what is opened.
     """
+    if settings.postvirt_folders:
+        from postvirt.delivery import folder_rules  # noqa: F401
+        from postvirt.mailbox import new_folder  # noqa: F401
     names = all_table_names(settings)
     tables.prepare(names)
     return tables.stand_alone(names) and not any(
@@ -84,7 +92,14 @@ def open_resolver(settings: Settings, opened: OpenTables) -> Resolver:
         Extensions.of(settings),
         local_domains.is_local,
         _open_limits(settings, opened) if quotas_are_on(settings) else None,
+        _folder_rules(settings) if settings.postvirt_folders else None,
     )
+
+
+def _folder_rules(settings: Settings) -> FolderRules:
+    from postvirt.delivery.folder_rules import FolderRules
+
+    return FolderRules(settings)
 
 
 def _open_limits(settings: Settings, opened: OpenTables) -> Limits:

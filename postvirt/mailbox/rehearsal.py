@@ -22,6 +22,7 @@ from typing import NamedTuple
 from postvirt.mailbox import maildir, mbox, mbox_refusals
 from postvirt.mailbox.errno_dsn import PLACE, WRITE, WRITING, DeliveryFailedError, step
 from postvirt.mailbox.locking import Locking
+from postvirt.mailbox.maildir_file import MaildirFile
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Outcome
 from postvirt.system import locks, safe_open
@@ -52,7 +53,7 @@ class Room(NamedTuple):
 def rehearse_maildir(mailbox: Mailbox, room: Room, hostname: bytes) -> Outcome:
     """As `maildir.deliver_to_maildir`; the inode in a file's name is not known yet."""
     owner = mailbox.owner
-    file = maildir.MaildirFile(mailbox, hostname)
+    file = MaildirFile(mailbox, hostname)
     made: set[bytes] = set()
     try:
         with step(PLACE, maildir.CREATING, file.tmp), acting_as(owner):

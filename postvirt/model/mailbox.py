@@ -18,24 +18,50 @@ class Owner(NamedTuple):
     gid: int
 
 
+class Folder(NamedTuple):
+    """The folder of a maildir that the extension of an address names.
+
+    name       as it is in the address
+    directory  its directory in the maildir
+    new_name   the name of a folder to create if there is none, "" if none may be
+    """
+
+    name: str
+    directory: bytes
+    new_name: str = ""
+
+
 class Mailbox:
     """A mailbox: virtual_mailbox_base, a slash and the table's result.
 
-    limit is None while quotas are off.
+    path    of an mbox file or, with a slash at its end, of a maildir or of a folder
+    limit   None while quotas are off
+    folder  where mail goes if the maildir has this folder; None for the maildir itself
+    root    the maildir, to which all its folders count
     """
 
-    __slots__ = ("limit", "owner", "path")
+    __slots__ = ("folder", "limit", "owner", "path", "root")
 
-    def __init__(self, path: bytes, owner: Owner, limit: Limit | None = None) -> None:
+    def __init__(
+        self,
+        path: bytes,
+        owner: Owner,
+        limit: Limit | None = None,
+        folder: Folder | None = None,
+        root: bytes = b"",
+    ) -> None:
         self.path: Final = path
         self.owner: Final = owner
         self.limit: Final = limit
+        self.folder: Final = folder
+        self.root: Final = root or path
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Mailbox)
             and self.path == other.path
             and self.owner == other.owner
+            and self.folder == other.folder
         )
 
     def __hash__(self) -> int:
@@ -48,6 +74,11 @@ class Mailbox:
     def is_maildir(self) -> bool:
         """Whether the path names a maildir and not an mbox file."""
         return self.path.endswith(b"/")
+
+    def in_folder(self, directory: bytes) -> Mailbox:
+        """The folder with this directory."""
+        path = self.root + directory + b"/"
+        return Mailbox(path, self.owner, self.limit, root=self.root)
 
 
 class Unknown(NamedTuple):

@@ -76,6 +76,16 @@ class Extensions(NamedTuple):
                 return None
         return local[: min(ends)] + at + domain
 
+    def extension(self, address: bytes) -> bytes | None:
+        """The ext of user+ext@domain; None if there is none, as in `without`."""
+        bare = self.without(address)
+        if bare is None:
+            return None
+        end = address.rfind(b"@")
+        if end < 0:
+            end = len(address)
+        return address[end + 1 - len(address) + len(bare) : end]
+
 
 def find_address(
     maps: Maps,
@@ -84,23 +94,37 @@ def find_address(
     is_local_domain: Callable[[bytes], bool],
 ) -> bytes | None:
     """The value for a folded address in internal (unquoted) form, or None."""
+    return find_entry(maps, address, extensions, is_local_domain)[0]
+
+
+def find_entry(
+    maps: Maps,
+    address: bytes,
+    extensions: Extensions,
+    is_local_domain: Callable[[bytes], bool],
+) -> tuple[bytes | None, bool]:
+    """The same, and whether it is the value of the address without its extension."""
     value = _ask(maps, address, partial=False)
     if value is not None:
-        return value
+        return value, False
     bare = extensions.without(address)
     if bare is not None:
         value = _ask(maps, bare)
+        if value is not None:
+            return value, True
     local, at, domain = address.rpartition(b"@")
-    if value is not None or not at:
-        return value
+    if not at:
+        return None, False
     if is_local_domain(domain):
         value = _ask(maps, local, bare_local_part=True)
-        if value is None and bare is not None:
+        if value is not None:
+            return value, False
+        if bare is not None:
             bare_local = bare.rpartition(b"@")[0]
             value = _ask(maps, bare_local, bare_local_part=True)
-        if value is not None:
-            return value
-    return maps.find(at + domain, partial=True)
+            if value is not None:
+                return value, True
+    return maps.find(at + domain, partial=True), False
 
 
 def _ask(

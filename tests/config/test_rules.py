@@ -130,6 +130,14 @@ def test_the_mailbox_limit_covers_the_message_limit(limits, message, main_cf, fa
             "virtual_minimum_uid = 0",
             "invalid virtual_minimum_uid parameter value 0 < 1",
         ),
+        (
+            "postvirt_create_folders = a.b",
+            'bad postvirt_create_folders "a.b": "a.b" names no folder: it contains .',
+        ),
+        (
+            "postvirt_create_folders = trash",
+            'bad postvirt_create_folders "trash": "trash" is the trash folder',
+        ),
     ],
 )
 def test_what_only_virtual_reads_is_refused(line, message, main_cf, fatal):

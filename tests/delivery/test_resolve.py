@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from postvirt.config.parameters import Settings
+from postvirt.delivery.folder_rules import FolderRules
 from postvirt.delivery.resolve import Resolver
 from postvirt.errors import TableError
-from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
+from postvirt.model.mailbox import Folder, Mailbox, Misconfigured, Owner, Unknown
 from postvirt.tables.maps import Maps
 from postvirt.tables.search import Extensions
 from postvirt.tables.simple.static import StaticTable
@@ -55,6 +56,7 @@ def resolver(
         table("virtual_gid_maps", gid),
         Extensions.of(settings),
         is_local,
+        folders=FolderRules(settings) if settings.postvirt_folders else None,
     )
 
 
@@ -111,6 +113,49 @@ def test_the_local_part_alone_counts_in_own_domains(settings: Read) -> None:
     )
     assert found.resolve(b"bob@other.example") == Unknown(b"bob@other.example")
     assert asked == [b"own.example", b"other.example"]
+
+
+@pytest.mark.parametrize(
+    ("recipient", "folder"),
+    [
+        (BOB, None),
+        (b"bob+Work@example.com", Folder("Work", b".Work")),
+        (b"BOB+Work@Example.com", Folder("Work", b".Work")),
+        (b"bob-a+b@example.com", Folder("a+b", b".a+b")),
+        ("bob+Grüße@example.com".encode(), Folder("Grüße", b".Gr&APwA3w-e")),
+        (b"bob+spam@example.com", Folder("spam", b".spam", "Spam")),
+        (b"bob+@example.com", None),
+        (b"bob+a.b@example.com", None),
+        (b"bob+\xff@example.com", None),
+        (b"bob+Trash@example.com", None),
+        (b"bob+inbox@example.com", None),
+        (b"bob+own@example.com", None),
+        (b"mbox+Work@example.com", None),
+        (b"anybody+Work@catch.org", None),
+    ],
+)
+def test_an_extension_names_a_folder(
+    settings: Read, recipient: bytes, folder: Folder | None
+) -> None:
+    found = resolver(
+        settings(
+            recipient_delimiter="+-",
+            postvirt_folders="yes",
+            postvirt_create_folders="Spam",
+            virtual_maildir_suffix="Maildir/",
+        ),
+        mailboxes=MAILBOXES.replace("{", "{bob+own@example.com=bob/, "),
+    ).resolve(recipient)
+    assert isinstance(found, Mailbox)
+    assert found.folder == folder
+    assert found.root == found.path
+    assert found.path.endswith((b"/Maildir/", b"/mbox"))
+
+
+def test_folders_are_off_by_default(settings: Read) -> None:
+    found = resolver(settings(recipient_delimiter="+", postvirt_create_folders="*"))
+    place = found.resolve(b"bob+Work@example.com")
+    assert place == Mailbox(b"/mail/bob/", Owner(5000, 5001))
 
 
 def test_uid_and_gid_are_searched_as_the_mailbox_is(settings: Read) -> None:

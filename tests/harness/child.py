@@ -54,7 +54,10 @@ def _durable(*values: Any) -> Durable:
 # Compiled, they cannot be made without their values.
 for _kind in (Delivered, Deferred, Bounced):
     copyreg.pickle(_kind, lambda one: (type(one), (one.dsn, one.mailbox)))
-copyreg.pickle(Mailbox, lambda one: (Mailbox, (one.path, one.owner)))
+_MAILBOX = ("path", "owner", "limit", "folder", "root")
+copyreg.pickle(
+    Mailbox, lambda one: (Mailbox, tuple(map(one.__getattribute__, _MAILBOX)))
+)
 copyreg.pickle(
     Written, lambda one: (Written, (one.fd, one.device, one.size_bytes, one.mailbox))
 )

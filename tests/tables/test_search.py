@@ -9,7 +9,7 @@ import pytest
 from postvirt.errors import TableError
 from postvirt.tables.folding import fold
 from postvirt.tables.local_domains import LocalDomains
-from postvirt.tables.search import Extensions, find_address
+from postvirt.tables.search import Extensions, find_address, find_entry
 from postvirt.tables.table import TableOptions
 from tests.harness.tables import open_maps, open_tables
 
@@ -141,32 +141,58 @@ def test_search_finds_what_postfix_finds(postfix, logged, tables, setting):
 
 
 @pytest.mark.parametrize(
-    ("address", "bare"),
+    ("address", "bare", "extension"),
     [
-        (b"user+ext@example.com", b"user@example.com"),
-        (b"user+a-b+c@example.com", b"user@example.com"),
-        (b"user-ext", b"user"),
-        (b"user@dash-domain.test", None),
-        (b"+ext@example.com", None),
-        (b"user+@example.com", b"user@example.com"),
-        (b"mailer-daemon@example.com", None),
-        (b"double-bounce@example.com", None),
-        (b"owner-list@example.com", None),
-        (b"list-request@example.com", None),
-        (b"list-request+x@example.com", b"list@example.com"),
-        (b"a@b+c@example.com", b"a@b@example.com"),
+        (b"user+ext@example.com", b"user@example.com", b"ext"),
+        (b"user+a-b+c@example.com", b"user@example.com", b"a-b+c"),
+        (b"user-ext", b"user", b"ext"),
+        (b"user@dash-domain.test", None, None),
+        (b"+ext@example.com", None, None),
+        (b"user+@example.com", b"user@example.com", b""),
+        (b"user+ext@", b"user@", b"ext"),
+        (b"mailer-daemon@example.com", None, None),
+        (b"double-bounce@example.com", None, None),
+        (b"owner-list@example.com", None, None),
+        (b"list-request@example.com", None, None),
+        (b"list-request+x@example.com", b"list@example.com", b"request+x"),
+        (b"a@b+c@example.com", b"a@b@example.com", b"c"),
     ],
 )
-def test_an_extension_is_what_follows_the_first_delimiter(address, bare):
-    assert (
-        Extensions(b"+-", owner_request_special=True, whole_names=WHOLE_NAMES).without(
-            address
-        )
-        == bare
-    )
+def test_an_extension_is_what_follows_the_first_delimiter(address, bare, extension):
+    extensions = Extensions(b"+-", owner_request_special=True, whole_names=WHOLE_NAMES)
+    assert extensions.without(address) == bare
+    assert extensions.extension(address) == extension
 
 
 def test_no_delimiter_means_no_extension():
     for delimiter in (b"", b"%"):
         extensions = Extensions(delimiter, owner_request_special=True)
         assert extensions.without(b"user+ext@example.com") is None
+        assert extensions.extension(b"user+ext@example.com") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        (b"user@example.com", (b"1", False)),
+        (b"user+ext@example.com", (b"1", True)),
+        (b"user+own@example.com", (b"2", False)),
+        (b"local+ext@local.test", (b"3", True)),
+        (b"local+own@local.test", (b"4", False)),
+        (b"other+ext@example.com", (b"5", False)),
+        (b"other+ext@local.test", (None, False)),
+        (b"local+ext", (b"3", True)),
+        (b"other+ext", (None, False)),
+    ],
+)
+def test_an_entry_is_that_of_the_address_without_its_extension_or_not(address, found):
+    maps = open_maps(
+        "virtual_mailbox_maps",
+        "inline:{user@example.com=1, user+own@example.com=2, local=3, local+own=4,"
+        " @example.com=5}",
+        TableOptions(utf8=True, paranoid=True),
+        open_tables(),
+    )
+    extensions = Extensions(b"+", owner_request_special=True)
+    local = b"local.test".__eq__
+    assert find_entry(maps, address, extensions, local) == found

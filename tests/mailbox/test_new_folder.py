@@ -1,0 +1,267 @@
+"""Mail for folders of maildirs, as delivered."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from postvirt.mailbox.maildir import deliver_to_maildir
+from postvirt.mailbox.message import Envelope
+from postvirt.model.effects import Durable, Effect, Pause, Written
+from postvirt.model.mailbox import Folder, Mailbox, Owner
+from postvirt.model.outcome import Delivered, Outcome
+from tests.harness.child import STRANGER, Log, as_mail_system, give, recipient
+from tests.harness.steps import Chunks, Hand
+
+ENVELOPE = Envelope(b"alice@example.org", b"", b"bob+work@example.com")
+WORK = Folder("work", b".work")
+NEW_WORK = Folder("work", b".work", "Work")
+
+
+@pytest.fixture
+def maildir(ground: Path) -> Path:
+    """The recipient's maildir."""
+    path = ground / "maildir"
+    path.mkdir(mode=0o700)
+    give(path, recipient())
+    put_folder(path, "")
+    return path
+
+
+def put_folder(maildir: Path, name: str) -> Path:
+    path = maildir / name
+    for one in (path, path / "tmp", path / "new", path / "cur"):
+        if not one.exists():
+            one.mkdir(mode=0o700)
+            give(one, recipient())
+    return path
+
+
+def deliver(
+    maildir: Path, folder: Folder | None, hand: Hand | None = None
+) -> tuple[str, list[str]]:
+    """Where the message is, and what was logged."""
+    path = os.fsencode(maildir) + b"/"
+    mailbox = Mailbox(path, recipient(), None, folder)
+    before = messages(maildir)
+
+    def work(log: Log) -> tuple[Outcome | None, list[str]]:
+        steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(b"Hello.\n"), b"host")
+        return (hand or Hand()).run(steps), log.lines
+
+    outcome, lines = as_mail_system(work)
+    assert isinstance(outcome, Delivered)
+    (name,) = messages(maildir) - before
+    place, new, _ = name.rpartition("new/")[0], *name.rpartition("new/")[1:]
+    assert new
+    if place:
+        assert outcome.mailbox is not None
+        assert outcome.mailbox.path == path + os.fsencode(place)
+        assert outcome.mailbox.root == path
+    return place, lines
+
+
+def messages(maildir: Path) -> set[str]:
+    return {
+        str(one.relative_to(maildir))
+        for one in maildir.rglob("*")
+        if one.is_file() and one.parent.name in ("tmp", "new", "cur")
+    }
+
+
+def test_mail_for_a_folder_goes_there(maildir):
+    put_folder(maildir, ".work")
+    before = sorted(os.listdir(maildir))
+    assert deliver(maildir, WORK) == (".work/", [])
+    assert sorted(os.listdir(maildir)) == before
+
+
+def test_mail_for_no_folder_goes_to_the_inbox(maildir):
+    before = sorted(os.listdir(maildir))
+    assert deliver(maildir, WORK) == ("", [])
+    assert deliver(maildir, None) == ("", [])
+    assert sorted(os.listdir(maildir)) == before
+
+
+@pytest.mark.parametrize("has_log", [True, False])
+def test_a_folder_is_created_and_subscribed_to(maildir, has_log):
+    seen = []
+
+    def look(effect: Effect) -> None:
+        exists = (maildir / ".Work").exists()
+        seen.append((type(effect), exists))
+        if isinstance(effect, Durable) and exists and not has_log:
+            paths = {os.readlink(f"/proc/self/fd/{d.fd}") for d in effect.directories}
+            work = str(maildir / ".Work")
+            assert paths == {str(maildir), work, f"{work}/new"}
+
+    hand = Hand(look, has_log=has_log)
+    assert deliver(maildir, NEW_WORK, hand) == (".Work/", [])
+    assert (maildir / "subscriptions").read_bytes() == b"V\t2\n\nWork\n"
+    for name in ("", "tmp", "new", "cur", "maildirfolder"):
+        status = (maildir / ".Work" / name).stat()
+        assert Owner(status.st_uid, status.st_gid) == recipient()
+        assert stat.S_IMODE(status.st_mode) == (0o600 if "folder" in name else 0o700)
+    assert os.listdir(maildir / "tmp") == []
+    # The next mail finds it.
+    assert deliver(maildir, NEW_WORK) == (".Work/", [])
+    assert (maildir / "subscriptions").read_bytes() == b"V\t2\n\nWork\n"
+
+
+def test_first_mail_creates_the_maildir_too(ground):
+    give(ground, recipient())
+    assert deliver(ground / "deep" / "maildir", NEW_WORK) == (".Work/", [])
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_the_mail_after_a_kill_completes_the_folder(maildir, number):
+    """Whatever the process was waiting for."""
+    killed = Hand(fail_at=number, failure=None, has_log=True)
+    mailbox = Mailbox(os.fsencode(maildir) + b"/", recipient(), None, NEW_WORK)
+
+    def work(_: Log) -> list[str]:
+        steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(b"Hello.\n"), b"host")
+        killed.run(steps)
+        return [type(effect).__name__ for effect in killed.effects]
+
+    effects = ["Written", "Durable", "Written", "Durable"]
+    assert as_mail_system(work) == effects[: number + 1]
+    assert (maildir / ".Work").exists() == (number > 1)
+    assert deliver(maildir, NEW_WORK) == (".Work/", [])
+    assert (maildir / "subscriptions").read_bytes() == b"V\t2\n\nWork\n"
+
+
+def test_a_list_that_another_program_changes_is_waited_for(maildir):
+    lock = maildir / "subscriptions.lock"
+    lock.write_bytes(b"")
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Pause):
+            assert effect.can_be_cut_short
+            lock.unlink()
+
+    hand = Hand(look)
+    assert deliver(maildir, NEW_WORK, hand) == (".Work/", [])
+    assert (maildir / "subscriptions").read_bytes() == b"V\t2\n\nWork\n"
+
+
+def test_but_not_for_long(maildir):
+    (maildir / "subscriptions.lock").write_bytes(b"")
+    seconds = []
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Pause):
+            seconds.append(effect.seconds)
+            assert sum(seconds) < 1
+
+    line = f"warning: subscribe to folder {maildir}/.Work: File exists"
+    assert deliver(maildir, NEW_WORK, Hand(look)) == (".Work/", [line])
+    assert not (maildir / "subscriptions").exists()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["Written", "Durable"])
+def test_a_list_that_the_disk_does_not_keep_stops_no_mail(maildir, number):
+    hand = Hand(fail_at=number, failure=OSError(errno.EIO, "whatever"))
+    line = f"warning: subscribe to folder {maildir}/.Work: Input/output error"
+    assert deliver(maildir, NEW_WORK, hand) == (".Work/", [line])
+
+
+def test_a_fifo_as_the_list_stops_no_mail(maildir):
+    os.mkfifo(maildir / "subscriptions")
+    give(maildir / "subscriptions", recipient())
+    line = (
+        f"warning: subscribe to folder {maildir}/.Work: file is no list of"
+        " subscriptions"
+    )
+    assert deliver(maildir, NEW_WORK) == (".Work/", [line])
+
+
+def link_to_other(path: Path) -> None:
+    other = path.parents[1] / "other"
+    other.mkdir()
+    give(other, STRANGER)
+    other.chmod(0o777)
+    put_folder(other, ".")
+    path.symlink_to(other)
+
+
+OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "link": (link_to_other, "Not a directory"),
+    "link to itself": (lambda path: path.symlink_to(path.name), "Not a directory"),
+    "file": (lambda path: path.write_bytes(b""), "Not a directory"),
+    "FIFO": (os.mkfifo, "Not a directory"),
+    "not a folder": (
+        lambda path: (path / "private").mkdir(parents=True),
+        "Directory not empty",
+    ),
+}
+
+
+@pytest.mark.parametrize("folder", [WORK, Folder("work", b".work", "work")])
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_is_in_the_way_of_a_folder_sends_mail_to_the_inbox(
+    maildir, obstacle, folder
+):
+    path = maildir / ".work"
+    put, why = OBSTACLES[obstacle]
+    put(path)
+    give(path, recipient())
+    place, lines = deliver(maildir, folder)
+    assert place == ""
+    new = [f"warning: create folder {path}: {why}"] if folder.new_name else []
+    assert lines == new
+    assert os.listdir(maildir / "tmp") == []
+    other = maildir.parent / "other"
+    assert not other.exists() or messages(other) == set()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["tmp", ""])
+def test_a_folder_that_its_user_cannot_write_sends_mail_to_the_inbox(maildir, name):
+    """Such as one that the administrator publishes."""
+    path = put_folder(maildir, ".work")
+    (path / "tmp").rmdir()
+    if name:
+        (path / name).mkdir(mode=0o755)
+    else:
+        give(path, Owner(0, 0))
+        path.chmod(0o755)
+    assert deliver(maildir, WORK) == ("", [])
+
+
+@pytest.mark.root
+def test_a_maildir_in_which_no_folder_can_be_created_receives_mail(maildir):
+    give(maildir, Owner(0, 0))
+    maildir.chmod(0o755)
+    place, lines = deliver(maildir, NEW_WORK)
+    assert place == ""
+    assert lines == [
+        f"warning: subscribe to folder {maildir}/.Work: Permission denied",
+        f"warning: create folder {maildir}/.Work: Permission denied",
+    ]
+    assert os.listdir(maildir / "tmp") == []
+
+
+def test_a_folder_that_another_process_creates_meanwhile_is_used(maildir):
+    def look(effect: Effect) -> None:
+        if not (maildir / ".Work").exists():
+            put_folder(maildir, ".Work")
+
+    assert deliver(maildir, NEW_WORK, Hand(look)) == (".Work/", [])
+    assert os.listdir(maildir / "tmp") == []
+
+
+def test_a_folder_that_is_removed_meanwhile_is_no_loss(maildir):
+    """The delivery creates missing directories, as in a maildir."""
+    put_folder(maildir, ".Work")
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            (maildir / ".Work" / "new").rmdir()
+
+    assert deliver(maildir, Folder("Work", b".Work"), Hand(look)) == (".Work/", [])
