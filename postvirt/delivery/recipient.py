@@ -26,7 +26,7 @@ from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.inside import not_answering
 from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.message import Content, Envelope
-from postvirt.mailbox.quota.room import OverQuotaError
+from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Lookup, Pause, Steps
 from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
 from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome, Result

@@ -57,15 +57,24 @@ def deliver_to_maildir(
     content: Content,
     hostname: bytes,
     rules: QuotaRules | None = None,
+    *,
+    may_exceed: bool = False,
 ) -> Steps[Result]:
     """Deliver; hostname is the last part of the file's name.
 
-    rules are those of quotas, None if they are off.
+    rules are those of quotas, None if they are off; may_exceed as in Room.
     Raises: OverQuotaError when there is no room.
     """
     file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
     if rules is not None:
-        file.room = Room(mailbox, mailbox.root, rules, hostname, file.make_tmp)
+        file.room = Room(
+            mailbox,
+            mailbox.root,
+            rules,
+            hostname,
+            file.make_tmp,
+            may_exceed=may_exceed,
+        )
     try:
         write = _writing(file, envelope, content, rules)
         with step(PLACE, CREATING, file.tmp):

@@ -35,6 +35,7 @@ from typing import Final
 from postvirt.codec.maildirsize import (
     FULL_BYTES,
     SETTLED,
+    SizeFile,
     encode_coming,
     encode_gone,
     encode_size_file,
@@ -43,10 +44,11 @@ from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError, step
 from postvirt.mailbox.inside import Act, together_inside
 from postvirt.mailbox.lock_pauses import pauses
 from postvirt.mailbox.quota.counting import Count
+from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.effects import AtOnce, Pause, Steps
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.quota import NO_LIMIT, Filling, QuotaRules, Use
+from postvirt.model.quota import NO_LIMIT, Filling, Limit, QuotaRules, Use
 from postvirt.model.text import text
 from postvirt.system import log
 from postvirt.system.clock import started
@@ -77,12 +79,38 @@ _counted: dict[bytes, float] = {}
 _MOST_REMEMBERED: Final = 1000
 
 
-class OverQuotaError(Exception):
-    """There is no room. is_too_large: there would be none in an empty mailbox."""
+def believed(file: OpenSizeFile, limit: Limit, rules: QuotaRules) -> SizeFile | None:
+    """What the file says that has been read; None if the maildir has to be counted."""
+    found = file.content
+    if (
+        not rules.keeps_size_file
+        or found is None
+        or file.size_bytes >= FULL_BYTES
+        or limit not in (NO_LIMIT, found.limit)
+        or file.mtime < started()
+        or (file.is_locked and not found.is_settled)
+        or not (found.is_exact or _was_counted_recently(file.root))
+    ):
+        return None
+    return found
 
-    def __init__(self, *, is_too_large: bool = False) -> None:
-        super().__init__()
-        self.is_too_large = is_too_large
+
+def is_reason_to_refuse(file: OpenSizeFile) -> bool:
+    """Whether mail that does not fit, as the file says, is refused without a count."""
+    found = file.content
+    is_old = time.time() - file.mtime > _STALE_SECONDS
+    return found is not None and found.lines == 1 and not is_old
+
+
+def _was_counted_recently(root: bytes) -> bool:
+    since = _counted.get(root)
+    return since is not None and time.monotonic() < since + _AGAIN_SECONDS
+
+
+def _note_count(root: bytes) -> None:
+    if len(_counted) >= _MOST_REMEMBERED:
+        _counted.clear()
+    _counted[root] = time.monotonic()
 
 
 class _CountNeededError(Exception):
@@ -97,7 +125,8 @@ class Room:
     """The room in a maildir for one message.
 
     root is the maildir that has the limit, with a slash at the end; make creates it.
-    The host's name is for temporary files.
+    The host's name is for temporary files; may_exceed is for what counts but is never
+    refused.
 
     filling     what the message has made of it, once the room is taken
     """
@@ -109,9 +138,12 @@ class Room:
         rules: QuotaRules,
         hostname: bytes,
         make: Act,
+        *,
+        may_exceed: bool = False,
     ) -> None:
         self._mailbox: Final = mailbox
         self._limit: Final = mailbox.limit or NO_LIMIT
+        self._may_exceed: Final = may_exceed
         self._root: Final = root
         self._rules: Final = rules
         self._hostname: Final = hostname
@@ -127,11 +159,11 @@ class Room:
         Raises: OverQuotaError; what `making_room` handles.
         """
         self._more = Use(message_bytes, 1)
-        if not self._limit.can_hold(message_bytes):
+        if not (self._may_exceed or self._limit.can_hold(message_bytes)):
             raise OverQuotaError(is_too_large=True)
         if not self._file.is_locked:
             self._file.read()
-        if not self._limit.has_room(self._use(), self._more):
+        if not self._has_room(self._use()):
             self._lock()
             self._refuse()
 
@@ -142,7 +174,7 @@ class Room:
         """
         self._lock()
         before = self._use()
-        if not self._limit.has_room(before, self._more):
+        if not self._has_room(before):
             self._refuse()
         self._sum_up()
         self._append(encode_coming(self._more))
@@ -212,31 +244,23 @@ class Room:
         """
         if self._counted_use is not None:
             return self._counted_use
-        file, found = self._file, self._file.content
-        if (
-            not self._rules.keeps_size_file
-            or found is None
-            or file.size_bytes >= FULL_BYTES
-            or self._limit not in (NO_LIMIT, found.limit)
-            or file.mtime < started()
-            or (file.is_locked and not found.is_settled)
-            or not (found.is_exact or self._was_counted_recently())
-        ):
+        found = believed(self._file, self._limit, self._rules)
+        if found is None:
             raise _CountNeededError
         return found.use
+
+    def _has_room(self, use: Use) -> bool:
+        return self._may_exceed or self._limit.has_room(use, self._more)
 
     def _refuse(self) -> None:
         """Refuse the message, if that is certain; the lock is held.
 
         Raises: OverQuotaError, _CountNeededError.
         """
-        if self._limit.has_room(self._use(), self._more):
+        if self._has_room(self._use()):
             return
-        if self._counted_use is None:
-            found = self._file.content
-            is_old = time.time() - self._file.mtime > _STALE_SECONDS
-            if found is None or found.lines > 1 or is_old:
-                raise _CountNeededError
+        if self._counted_use is None and not is_reason_to_refuse(self._file):
+            raise _CountNeededError
         raise OverQuotaError
 
     def _sum_up(self) -> None:
@@ -328,13 +352,7 @@ class Room:
             return
         count.is_kept = is_last or not old.has_grown()
         old.close()
-        if len(_counted) >= _MOST_REMEMBERED:
-            _counted.clear()
-        _counted[self._root] = time.monotonic()
-
-    def _was_counted_recently(self) -> bool:
-        since = _counted.get(self._root)
-        return since is not None and time.monotonic() < since + _AGAIN_SECONDS
+        _note_count(self._root)
 
     def _warn(self, what: str, error: OSError) -> None:
         path = text(self._root) + "maildirsize"

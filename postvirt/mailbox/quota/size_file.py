@@ -28,7 +28,6 @@ NAME: Final = b"maildirsize"
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN: Final = os.O_RDWR | os.O_APPEND | _SAFE
-_LOOK: Final = os.O_RDONLY | _SAFE
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE: Final = 0o600
@@ -53,7 +52,7 @@ class OpenSizeFile:
     """
 
     def __init__(self, root: bytes) -> None:
-        self._root: Final = root
+        self.root: Final = root
         self._path: Final = root + NAME
         self._fd = self._directory = -1
         self.content: SizeFile | None = None
@@ -66,21 +65,26 @@ class OpenSizeFile:
         """Whether there is such a file, and it is safe."""
         return self._fd >= 0
 
-    def read(self, *, to_look: bool = False) -> None:
-        """Open the file, if it is not open, and read it; to_look only to look at it."""
+    def read(self) -> None:
+        """Open the file, if it is not open, and read it."""
         if self._fd < 0:
             try:
-                self._fd = os.open(self._path, _LOOK if to_look else _OPEN)
+                self._fd = os.open(self._path, _OPEN)
             except OSError:
                 return  # it has to be replaced
-        status = os.fstat(self._fd)
+            self.size_bytes = -1
+        self._read(os.fstat(self._fd))
+
+    def _read(self, status: os.stat_result) -> None:
+        """Read the open file, if it has another size than before."""
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             self._forget()
             return
-        self.size_bytes = status.st_size
         self.mtime = status.st_mtime
-        data = os.pread(self._fd, FULL_BYTES, 0)
-        self.content = _decoded(self._path, data)
+        if status.st_size != self.size_bytes:
+            self.size_bytes = status.st_size
+            data = os.pread(self._fd, FULL_BYTES, 0)
+            self.content = _decoded(self._path, data)
 
     def lock(self) -> None:
         """Lock the file, or the directory if there is no file; read it again.
@@ -89,28 +93,49 @@ class OpenSizeFile:
         file again and again.
         """
         for _ in range(_MOST_REPLACED):
-            self.read()
             if self._fd < 0:
-                self._directory = os.open(self._root, _DIRECTORY)
-                _lock(self._directory)
-            elif _lock(self._fd) and not self.is_still_there():
-                self._forget()
-                continue
-            else:
                 self.read()
-            self.is_locked = True
-            return
+            if self._fd < 0:
+                self._directory = os.open(self.root, _DIRECTORY)
+                self._lock(self._directory)
+                return
+            self._lock(self._fd)
+            status = os.fstat(self._fd)
+            if self._is_named(status):
+                self._read(status)
+            else:
+                self._forget()
+            if self._fd >= 0:
+                return
+        self.close()
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def _lock(self, fd: int) -> None:
+        try:
+            locks.try_flock(fd)
+        except BlockingIOError:
+            self.close()
+            raise
+        except OSError:
+            pass  # the file system knows no such locks
+        self.is_locked = True
 
     def is_still_there(self) -> bool:
         """Whether the name leads to the open file; or to none, if there was none."""
+        if self._fd >= 0:
+            return self._is_named(os.fstat(self._fd))
         try:
             named = os.lstat(self._path)
         except FileNotFoundError:
-            return self._fd < 0
-        if self._fd < 0:
-            return not stat.S_ISREG(named.st_mode) or named.st_nlink > 1
-        return os.path.samestat(named, os.fstat(self._fd))
+            return True
+        return not stat.S_ISREG(named.st_mode) or named.st_nlink > 1
+
+    def _is_named(self, status: os.stat_result) -> bool:
+        try:
+            named = os.lstat(self._path)
+        except FileNotFoundError:
+            return False
+        return named.st_ino == status.st_ino and named.st_dev == status.st_dev
 
     def has_grown(self) -> bool:
         """Whether somebody has appended to the open file since it was read."""
@@ -125,7 +150,7 @@ class OpenSizeFile:
 
         hostname is a part of the temporary name in tmp/.
         """
-        name = (self._root, os.getpid(), next(_numbers), hostname)
+        name = (self.root, os.getpid(), next(_numbers), hostname)
         temporary = b"%btmp/P%dQ%d_maildirsize.%b" % name
         fd = os.open(temporary, _CREATE, _MODE)
         try:
@@ -170,17 +195,3 @@ def _write(fd: int, data: bytes) -> None:
     """Write it in one piece."""
     if os.write(fd, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _lock(fd: int) -> bool:
-    """Lock it; False where the file system knows no such locks.
-
-    Raises: BlockingIOError when another process holds the lock.
-    """
-    try:
-        locks.try_flock(fd)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return False
-    return True
