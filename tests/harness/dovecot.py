@@ -99,6 +99,10 @@ class Dovecot:
         """`doveadm quota recalc`."""
         self._doveadm("quota", "recalc", "-u", user)
 
+    def subscriptions(self, user: str) -> set[str]:
+        """The folders that mail programs show: `doveadm mailbox list`."""
+        return set(self._doveadm("mailbox", "list", "-s", "-u", user).splitlines())
+
     def _doveadm(self, *arguments: str) -> str:
         return _output("doveadm", "-c", os.fspath(self._config), *arguments)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import resource
 import select
@@ -246,6 +247,38 @@ def test_mailboxes_are_only_where_they_may_be(
     assert "dsn=4.2.0, status=deferred" in line
     assert "Permission denied" in line
     assert list(elsewhere.iterdir()) == []
+
+
+def test_many_messages_for_a_new_folder_create_it_once(
+    start: Start, post: Post
+) -> None:
+    log = post.instance.root / "log.json"
+    post.configure(
+        recipient_delimiter="+",
+        postvirt_folders="yes",
+        postvirt_create_folders="Grüße, Work",
+        postvirt_json_log_file=str(log),
+    )
+    agent = start()
+    names = ("Grüße", "GRÜSSE", "work", "WORK", "a.b", "no+Work")
+    recipients = [to(f"bob+{name}@example.com") for name in names * 5]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(greeted(agent)) for _ in range(3)]
+        for client in clients:
+            client.sendall(post.request(recipients))
+        texts = [agent.log_line().text for _ in range(90)]
+        for client in clients:
+            assert client.recv(1000) == encode_reply(0)
+    assert all(text.endswith("(delivered to maildir)") for text in texts)
+    for name in ("", ".Gr&APwA3w-e", ".Work"):
+        assert post.arrived(f"bob/{name}") == 30
+    maildir = post.instance.mail / "bob"
+    lines = (maildir / "subscriptions").read_bytes().splitlines()
+    assert sorted(lines) == [b"", b"Gr&APwA3w-e", b"V\t2", b"Work"]
+    assert list((maildir / "tmp").iterdir()) == []
+    reported = [json.loads(line) for line in log.read_text().splitlines()]
+    paths = Counter(one["mailbox"] for one in reported)
+    assert paths == {f"{maildir}/{one}": 30 for one in ("", ".Gr&APwA3w-e/", ".Work/")}
 
 
 def test_only_the_worker_has_the_file_size_limit(start: Start, post: Post) -> None:
