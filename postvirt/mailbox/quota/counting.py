@@ -37,6 +37,7 @@ class Count:
     """A maildir that is being counted; root ends with a slash.
 
     use        of what has been counted so far
+    looked     the number of names that have been seen so far
     is_over    all has been counted
     is_quiet   no name changed meanwhile
     is_kept    somebody has noted the result; set by the one who counts
@@ -48,6 +49,7 @@ class Count:
         self._steps = self._all()
         self._size_bytes = 0
         self._messages = 0
+        self.looked = 0
         self.is_over = False
         self.is_quiet = self.is_kept = False
 
@@ -104,11 +106,10 @@ class Count:
 
     def _messages_in(self, directory: bytes) -> Iterator[bool]:
         counts_deleted = self._rules.counts_deleted
-        looked = 0
         with os.scandir(directory) as entries:
             for entry in entries:
-                looked += 1
-                if looked % _ENTRIES_PER_LOOK == 0:
+                self.looked += 1
+                if self.looked % _ENTRIES_PER_LOOK == 0:
                     yield True
                 name = entry.name
                 if name.startswith(b"."):

@@ -79,7 +79,9 @@ _counted: dict[bytes, float] = {}
 _MOST_REMEMBERED: Final = 1000
 
 
-def believed(file: OpenSizeFile, limit: Limit, rules: QuotaRules) -> SizeFile | None:
+def believed(
+    file: OpenSizeFile, limit: Limit, rules: QuotaRules, *, must_be_exact: bool = True
+) -> SizeFile | None:
     """What the file says that has been read; None if the maildir has to be counted."""
     found = file.content
     if (
@@ -89,7 +91,11 @@ def believed(file: OpenSizeFile, limit: Limit, rules: QuotaRules) -> SizeFile | 
         or limit not in (NO_LIMIT, found.limit)
         or file.mtime < started()
         or (file.is_locked and not found.is_settled)
-        or not (found.is_exact or _was_counted_recently(file.root))
+        or (
+            must_be_exact
+            and not found.is_exact
+            and not _was_counted_recently(file.root)
+        )
     ):
         return None
     return found
@@ -129,6 +135,7 @@ class Room:
     refused.
 
     filling     what the message has made of it, once the room is taken
+    count       the last count of the maildir, if there was one
     """
 
     def __init__(
@@ -152,6 +159,7 @@ class Room:
         self._counted_use: Use | None = None  # as long as the lock is held
         self._more = Use(0, 1)
         self.filling: Filling | None = None
+        self.count: Count | None = None
 
     def check(self, message_bytes: int) -> None:
         """Say whether a message of this size fits, before it is written.
@@ -225,6 +233,21 @@ class Room:
                 yield Pause(pause, can_be_cut_short=True)
             elif counts > _MOST_COUNTS:
                 raise self._not_now("changes all the time")
+
+    def recounting(self) -> Steps[Use]:
+        """Count the maildir, whatever maildirsize says, and replace that file.
+
+        Raises: DeliveryFailedError.
+        """
+        left = pauses(_LOCK_ATTEMPTS, _LOCK_DELAY)
+        while (yield from self._count()):
+            pause = next(left, None)
+            if pause is None:
+                raise self._not_now("is locked")
+            yield Pause(pause, can_be_cut_short=True)
+        if self.count is None or not self.count.is_kept:
+            raise self._not_now("changes all the time")
+        return self.count.use
 
     def _not_now(self, why: str) -> DeliveryFailedError:
         reason = f"{text(self._root)}maildirsize {why}"
@@ -302,7 +325,7 @@ class Room:
         """
         since = time.monotonic()
         for number in range(1, _MOST_COUNTS + 1):
-            count = Count(self._root, self._rules)
+            count = self.count = Count(self._root, self._rules)
             try:
                 while not count.is_over:
                     waited = time.monotonic() - since

@@ -1,0 +1,243 @@
+"""What a mailbox holds, as commands ask for it: what it says, writes, leaves alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from postvirt.mailbox.errno_dsn import DeliveryFailedError
+from postvirt.mailbox.quota import asking, room
+from postvirt.mailbox.quota.asking import Answer, ask, recount
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.quota import Limit, QuotaRules, Use
+from postvirt.system import file_identity
+from tests.harness.child import Log, all_rights, as_mail_system, give, recipient
+
+T = TypeVar("T")
+
+LIMIT = Limit(1000, 0)
+RULES = QuotaRules()
+NOTHING = Use(0, 0)
+LONG_AGO = 3600
+
+
+@pytest.fixture
+def maildir(ground: Path) -> Path:
+    """A maildir with three messages, 360 bytes."""
+    path = ground / "bob"
+    for directory in (path, *(path / name for name in ("tmp", "new", "cur"))):
+        directory.mkdir(mode=0o700)
+        give(directory, recipient())
+    add(path / "new" / "1.a,S=100")
+    add(path / "cur" / "2.a,S=200:2,S")
+    add(path / "cur" / "3.a", b"x" * 60)
+    return path
+
+
+def add(path: Path, content: bytes = b"") -> None:
+    path.write_bytes(content)
+    give(path, recipient())
+
+
+def note(maildir: Path, content: str, *, age_seconds: float = 0) -> Path:
+    """Write a maildirsize."""
+    path = maildir / "maildirsize"
+    add(path, content.encode())
+    then = time.time() - age_seconds
+    os.utime(path, (then, then))
+    return path
+
+
+def mailbox(path: Path, limit: Limit | None = LIMIT) -> Mailbox:
+    is_mbox = path.is_file()
+    return Mailbox(os.fsencode(path) + b"/"[is_mbox:], recipient(), limit)
+
+
+def asked(
+    path: Path,
+    more: Use = NOTHING,
+    rules: QuotaRules = RULES,
+) -> Answer:
+    box = mailbox(path)
+    return as_mail_system(lambda _: ask(box, rules, lambda _: None, more))
+
+
+def recounted(path: Path, rules: QuotaRules = RULES) -> Answer:
+    box = mailbox(path)
+    return as_mail_system(lambda _: recount(box, rules, lambda _: None))
+
+
+def test_without_a_maildirsize_it_is_counted_and_nothing_is_written(
+    maildir: Path,
+) -> None:
+    assert asked(maildir) == (Use(360, 3), "counted")
+    assert not (maildir / "maildirsize").exists()
+
+
+def test_what_maildirsize_says_is_believed(maildir: Path) -> None:
+    file = note(maildir, "1000S\n\t500 5\n\t10 1\n\t0 0\n")
+    before = file.stat()
+    assert asked(maildir) == (Use(510, 6), "maildirsize")
+    assert file.stat() == before
+
+
+def test_so_is_the_count_of_another_program(maildir: Path) -> None:
+    note(maildir, "1000S\n500 5\n10 1\n")
+    assert asked(maildir) == (Use(510, 6), "maildirsize")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "1000S\n",
+        "2000S\n\t500 5\n",
+        "1000S\n\t500 x\n",
+        "1000S\n" + "\t1 1\n" * 2000,
+    ],
+)
+def test_a_file_that_a_delivery_would_not_believe(maildir: Path, content: str) -> None:
+    note(maildir, content)
+    assert asked(maildir) == (Use(360, 3), "counted")
+
+
+def test_a_file_of_before_the_machine_was_started(maildir: Path) -> None:
+    note(maildir, "1000S\n\t500 5\n", age_seconds=10**9)
+    assert asked(maildir) == (Use(360, 3), "counted")
+
+
+def test_what_maildirsize_says_does_not_matter_without_it(maildir: Path) -> None:
+    note(maildir, "1000S\n\t500 5\n")
+    rules = RULES._replace(keeps_size_file=False)
+    assert asked(maildir, rules=rules) == (Use(360, 3), "counted")
+    assert recounted(maildir, rules) == (Use(360, 3), "counted")
+    assert (maildir / "maildirsize").read_bytes() == b"1000S\n\t500 5\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "age_seconds", "source"),
+    [
+        ("\t950 5\n", 0, "maildirsize"),
+        ("\t950 5\n", LONG_AGO, "counted"),
+        ("\t900 4\n\t50 1\n\t0 0\n", 0, "counted"),
+    ],
+)
+def test_a_refusal_must_be_certain(
+    maildir: Path, monkeypatch, lines: str, age_seconds: float, source: str
+) -> None:
+    monkeypatch.setattr(time, "clock_gettime", lambda _: 2.0 * LONG_AGO)
+    note(maildir, f"1000S\n{lines}", age_seconds=age_seconds)
+    assert asked(maildir, Use(50, 1)).source == "maildirsize"
+    assert asked(maildir, Use(51, 1)).source == source
+
+
+def test_a_delivery_that_was_killed_and_one_that_goes_on(maildir: Path) -> None:
+    file = note(maildir, "1000S\n\t500 5\n\t10 1\n")
+    assert asked(maildir) == (Use(360, 3), "counted")
+    with file.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert asked(maildir) == (Use(510, 6), "maildirsize")
+
+
+def test_a_recount_replaces_maildirsize(maildir: Path) -> None:
+    note(maildir, "2000S\n500 5\n")
+    assert recounted(maildir) == (Use(360, 3), "counted")
+    file = maildir / "maildirsize"
+    assert file.read_bytes().replace(b"\t", b"") == b"1000S\n360 3\n"
+    status = file.stat()
+    assert (status.st_uid, status.st_gid) == recipient()
+    assert list((maildir / "tmp").iterdir()) == []
+    assert asked(maildir) == (Use(360, 3), "maildirsize")
+
+
+def test_a_recount_waits_for_deliveries(maildir: Path, monkeypatch) -> None:
+    """It is deferred as they are when the lock is never given up."""
+    monkeypatch.setattr(room, "_LOCK_ATTEMPTS", 1)
+    file = note(maildir, "1000S\n\t500 5\n")
+    box = mailbox(maildir)
+
+    def work() -> str:
+        with pytest.raises(DeliveryFailedError) as failed:
+            recount(box, RULES, lambda _: None)
+        return failed.value.dsn.reason
+
+    with file.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        said = as_mail_system(lambda _: work())
+    assert said == f"{maildir}/maildirsize is locked"
+    assert file.read_bytes() == b"1000S\n\t500 5\n"
+
+
+def test_mailboxes_without_anything_to_count(ground: Path) -> None:
+    file = ground / "mbox"
+    add(file, b"x" * 77)
+    assert asked(file) == recounted(file) == (Use(77, 0), "file")
+    missing = ground / "missing"
+    assert asked(missing) == recounted(missing) == (Use(0, 0), "missing")
+    assert sorted(ground.iterdir()) == [file]
+
+
+def _seen(act: Callable[[asking.Progress], object]) -> list[tuple[int, bool]]:
+    """The calls of progress, and whether each was made at home."""
+    seen: list[tuple[int, bool]] = []
+    home = file_identity.uid()
+    act(lambda looked: seen.append((looked, file_identity.uid() == home)))
+    return seen
+
+
+@pytest.mark.parametrize("function", [ask, recount])
+def test_progress_is_told_outside_of_the_mailbox(maildir: Path, function) -> None:
+    for number in range(1000):
+        add(maildir / "cur" / f"{number}.b,S=1")
+    box = mailbox(maildir)
+
+    def work() -> list[tuple[int, bool]]:
+        return _seen(lambda progress: function(box, RULES, progress))
+
+    seen = as_mail_system(lambda _: work())
+    assert seen[-1] == (1003, True)
+    assert all(at_home for _, at_home in seen)
+
+
+@pytest.mark.parametrize("function", [ask, recount])
+def test_what_progress_raises_ends_it(maildir: Path, function) -> None:
+    box = mailbox(maildir)
+
+    def fail(_: int) -> None:
+        raise TimeoutError
+
+    def work() -> tuple[int, int]:
+        home = file_identity.uid()
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(TimeoutError):
+            function(box, RULES, fail)
+        assert file_identity.uid() == home
+        return before, len(os.listdir("/proc/self/fd"))
+
+    before, after = as_mail_system(lambda _: work())
+    assert before == after
+    assert recounted(maildir) == (Use(360, 3), "counted")  # the lock is free
+
+
+@pytest.mark.root
+def test_a_maildir_that_its_owner_cannot_read(maildir: Path) -> None:
+    os.chown(maildir / "cur", 0, 0)
+    box = mailbox(maildir)
+
+    def work(function: Callable[..., object], _: Log) -> str:
+        with pytest.raises((OSError, DeliveryFailedError)) as failed:
+            function(box, RULES, lambda _: None)
+        return str(failed.value)
+
+    for function in (ask, recount):
+        said = as_mail_system(partial(work, function))
+        assert "ermission denied" in said
+    with all_rights():
+        assert not (maildir / "maildirsize").exists()
