@@ -25,6 +25,7 @@ from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
 from postvirt.mailbox.inside import not_answering
 from postvirt.mailbox.locking import Locking
+from postvirt.mailbox.mbox_refusals import mbox_failed
 from postvirt.mailbox.message import Content, Envelope
 from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Lookup, Pause, Steps
@@ -158,8 +159,8 @@ class Postman(Deliverer):
         if not self.settings.enable_original_recipient:
             original = b""
         envelope = Envelope(sender, original, recipient.address)
-        if mailbox.is_maildir:
-            try:
+        try:
+            if mailbox.is_maildir:
                 return (
                     yield from maildir.deliver_to_maildir(
                         mailbox,
@@ -169,19 +170,21 @@ class Postman(Deliverer):
                         None if mailbox.limit is None else self._quota_rules,
                     )
                 )
-            except OverQuotaError as full:
-                return (yield from self._refuse(recipient.address, full))
-        return (
-            yield from mbox.deliver_to_mbox(
-                mailbox,
-                envelope,
-                content,
-                self.locking,
-                strict_ownership=self.settings.strict_mailbox_ownership,
+            return (
+                yield from mbox.deliver_to_mbox(
+                    mailbox,
+                    envelope,
+                    content,
+                    self.locking,
+                    strict_ownership=self.settings.strict_mailbox_ownership,
+                )
             )
-        )
+        except OverQuotaError as full:
+            return (yield from self._refuse(mailbox, recipient.address, full))
 
-    def _refuse(self, address: bytes, full: OverQuotaError) -> Steps[Result]:
+    def _refuse(
+        self, mailbox: Mailbox, address: bytes, full: OverQuotaError
+    ) -> Steps[Result]:
         """The outcome for mail over quota."""
         if self.has_slow_tables:
             found: bytes | None = yield Lookup(address, for_refusal=True)
@@ -190,9 +193,10 @@ class Postman(Deliverer):
         reason = self.settings.virtual_maildir_limit_message
         if found is not None:
             reason = text(found)
+        prefix = maildir.FAILED if mailbox.is_maildir else mbox_failed(mailbox)
         if full.is_too_large or self._quota_rules.bounces:
-            return Bounced(Dsn("5.2.2", f"maildir delivery failed: {reason}"))
-        return Deferred(Dsn("4.2.2", f"maildir delivery failed: {reason}"))
+            return Bounced(Dsn("5.2.2", prefix + reason))
+        return Deferred(Dsn("4.2.2", prefix + reason))
 
 
 def _hangs(mailbox: Mailbox) -> float | None:

@@ -47,6 +47,9 @@ from postvirt.system import log
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 
+# What comes before the reason.
+FAILED = "maildir delivery failed: "
+
 # What has failed when a name in tmp/ or new/ cannot be created.
 CREATING = "create maildir file"
 
@@ -191,4 +194,4 @@ def outcome_of(failed: DeliveryFailedError, mailbox: Mailbox) -> Result:
             f"{failed.dsn.reason}"
         )
         log.warning("perhaps you need to create the maildirs in advance")
-    return failed.told_as("maildir delivery failed: ")
+    return failed.told_as(FAILED)

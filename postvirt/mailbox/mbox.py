@@ -11,8 +11,8 @@ Differs: Late refusals. A message that the file system refuses only when the mbo
     is closed is removed again; virtual(8) bounces it and leaves it in the file.
 Differs: Failed truncation. When an mbox file cannot be truncated to its former size, as
     on a btrfs that has reached its quota, a warning says so; virtual(8) logs nothing.
-Raises: QueueFileError when the content is damaged, with the file as it was. A delivery
-that fails is an Outcome.
+Raises: QueueFileError when the content is damaged, OverQuotaError when there is no room
+(mailbox.mbox_room); the file is as it was. A delivery that fails is an Outcome.
 Security: every step on the recipient's side is made as the owner; see system.safe_open.
 """
 
@@ -46,7 +46,9 @@ from postvirt.mailbox.mbox_refusals import (
     not_locked,
     not_opened,
     outcome_of,
+    tell_dot_lock_stays,
 )
+from postvirt.mailbox.mbox_room import arrived, check_room, growing
 from postvirt.mailbox.message import (
     Content,
     Envelope,
@@ -55,9 +57,11 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
+from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Batch, Directory, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
+from postvirt.model.quota import Limit
 from postvirt.model.text import text
 from postvirt.system import locks, log, whereabouts
 from postvirt.system.descriptors import close
@@ -71,11 +75,12 @@ _FILE_MODE: Final = 0o600
 
 
 class _Message(NamedTuple):
-    """A message for an mbox file; since is the time.monotonic() when it came."""
+    """A message; since is the time.monotonic() when it came, limit its recipient's."""
 
     envelope: Envelope
     content: Content
     since: float
+    limit: Limit | None
 
 
 def deliver_to_mbox(
@@ -94,9 +99,8 @@ def deliver_to_mbox(
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    outcome: Result = yield Batch(
-        mailbox, _Message(envelope, content, time.monotonic()), deliver
-    )
+    message = _Message(envelope, content, time.monotonic(), mailbox.limit)
+    outcome: Result = yield Batch(mailbox, message, deliver)
     return outcome
 
 
@@ -109,6 +113,7 @@ def _deliver_all(
 ) -> Steps[list[Result | Exception]]:
     """Append the messages in their order; an outcome or an exception for each."""
     box = _Mbox(mailbox)
+    append = partial(box.append, strict_ownership=strict_ownership)
     waited = time.monotonic() - max(message.since for message in messages)
     attempts = attempts_left(locking.attempts, locking.delay_seconds, waited)
     try:
@@ -117,13 +122,11 @@ def _deliver_all(
         def append_all() -> None:
             for message in messages:
                 try:
-                    box.append(message, strict_ownership=strict_ownership)
+                    outcomes.append(append(message))
                 except DeliveryFailedError as failed:
                     outcomes.append(outcome_of(failed, mailbox))
-                except QueueFileError as damaged:
-                    outcomes.append(damaged)
-                else:
-                    outcomes.append(DELIVERED)
+                except (QueueFileError, OverQuotaError) as refusal:
+                    outcomes.append(refusal)
 
         yield from box.open(locking._replace(attempts=attempts), append_all)
         if DELIVERED in outcomes:
@@ -196,23 +199,24 @@ class _Mbox:
         steps.append(self._truncate_unfinished)
         return steps
 
-    def append(self, message: _Message, *, strict_ownership: bool) -> None:
+    def append(self, message: _Message, *, strict_ownership: bool) -> Delivered:
         """Write a message at the end of the file; inside the mailbox only.
 
         The file is as it was if that fails.
 
-        Raises: DeliveryFailedError, QueueFileError.
+        Raises: DeliveryFailedError, QueueFileError, OverQuotaError.
         """
         with step(WRITE, WRITING):
             status = self._status or os.fstat(self.fd)
         self._status = None
         envelope, owned = message.envelope, strict_ownership
         check(status, self._mailbox, envelope.recipient, strict_ownership=owned)
-        length = status.st_size
+        length, limit = status.st_size, message.limit
+        first_line = from_line(envelope, time.time())
+        head = first_line + envelope_headers(envelope)
+        check_room(limit, length, self._missing, head, message.content)
         try:
-            with step(WRITE, WRITING):
-                first_line = from_line(envelope, time.time())
-                head = first_line + envelope_headers(envelope)
+            with step(WRITE, WRITING), growing(limit):
                 begin = length + len(self._missing)
                 note = unfinished.Note(self.fd, begin, first_line)
                 content = message.content.chunks(quote_from=True)
@@ -230,6 +234,10 @@ class _Mbox:
         self._missing = b""
         if self._length < 0:
             self._length = length
+        if limit is None:
+            return DELIVERED
+        self._status = os.fstat(self.fd)
+        return arrived(DELIVERED.dsn, limit, length, self._status.st_size)
 
     def commit(self) -> Steps[None]:
         """Wait until everything that was appended is on disk.
@@ -264,7 +272,7 @@ class _Mbox:
                 remove = partial(locks.remove_dot_lock, self._path)
                 yield together_inside(self._mailbox, remove)
             except (DeliveryFailedError, OSError) as failed:
-                self._tell_dot_lock_stays(failed)
+                tell_dot_lock_stays(self._path, failed)
             self._has_dot_lock = False
 
     def release(self) -> None:
@@ -281,7 +289,7 @@ class _Mbox:
                 with inside(self._mailbox):
                     locks.remove_dot_lock(self._path)
             except (DeliveryFailedError, OSError) as failed:
-                self._tell_dot_lock_stays(failed)
+                tell_dot_lock_stays(self._path, failed)
 
     def _close(self) -> None:
         if self._directory is not None:
@@ -313,14 +321,6 @@ class _Mbox:
         except OSError as error:
             raise not_dot_locked(error, self._path) from None
         self._has_dot_lock = True
-
-    def _tell_dot_lock_stays(self, why: DeliveryFailedError | OSError) -> None:
-        """A process hangs in the mailbox, or the identity cannot be taken."""
-        lock = text(locks.dot_lock_path(self._path))
-        if isinstance(why, DeliveryFailedError):
-            log.warning(f"remove {lock}: {why.dsn.reason}")
-        else:
-            log.warning(f"remove {lock}: {log.errno_text(why)}")
 
     def _remove_stale_dot_lock(self, locking: Locking) -> None:
         try:

@@ -19,9 +19,14 @@ from postvirt.system.safe_open import CANNOT_OPEN
 from postvirt.system.unsafe_file import UnsafeFileError
 
 
+def mbox_failed(mailbox: Mailbox) -> str:
+    """What comes before the reason."""
+    return f"delivery failed to mailbox {text(mailbox.path)}: "
+
+
 def outcome_of(error: DeliveryFailedError, mailbox: Mailbox) -> Result:
     """What a failed step means for the message."""
-    return error.told_as(f"delivery failed to mailbox {text(mailbox.path)}: ")
+    return error.told_as(mbox_failed(mailbox))
 
 
 def not_opened(error: OSError) -> DeliveryFailedError:
@@ -41,6 +46,15 @@ def not_dot_locked(error: OSError, path: bytes) -> DeliveryFailedError:
     if number == errno.EEXIST:  # another process holds it: try again later
         number = errno.EAGAIN
     return DeliveryFailedError(number, PLACE, reason)
+
+
+def tell_dot_lock_stays(path: bytes, why: DeliveryFailedError | OSError) -> None:
+    """A process hangs in the mailbox, or the identity cannot be taken."""
+    lock = text(locks.dot_lock_path(path))
+    if isinstance(why, DeliveryFailedError):
+        log.warning(f"remove {lock}: {why.dsn.reason}")
+    else:
+        log.warning(f"remove {lock}: {log.errno_text(why)}")
 
 
 def not_locked(error: OSError) -> DeliveryFailedError:
