@@ -29,7 +29,7 @@ HOSTING = "dc=hosting,dc=example"
 # What mail server bundles add to the schemas that everybody has.
 _WORDS = (
     *("accountStatus", "enabledService", "shadowAddress", "mailForwardingAddress"),
-    *("mailMessageStore", "domainName", "domainStatus"),
+    *("mailMessageStore", "domainName", "domainStatus", "mailQuota"),
 )
 _MAIL_USERS = (
     *(
