@@ -61,7 +61,7 @@ from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Batch, Directory, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
-from postvirt.model.quota import Limit
+from postvirt.model.quota import NO_LIMIT, Limit
 from postvirt.model.text import text
 from postvirt.system import locks, log, whereabouts
 from postvirt.system.descriptors import close
@@ -90,16 +90,18 @@ def deliver_to_mbox(
     locking: Locking,
     *,
     strict_ownership: bool,
+    may_exceed: bool = False,
 ) -> Steps[Result]:
     """Append the message; strict_ownership refuses a file that another user owns.
 
     Messages that arrive for the same file at the same time share one lock and one
-    commit.
+    commit. may_exceed is for one that is never refused for a quota.
     """
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    message = _Message(envelope, content, time.monotonic(), mailbox.limit)
+    limit = NO_LIMIT if may_exceed and mailbox.limit else mailbox.limit
+    message = _Message(envelope, content, time.monotonic(), limit)
     outcome: Result = yield Batch(mailbox, message, deliver)
     return outcome
 

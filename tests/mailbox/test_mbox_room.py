@@ -159,6 +159,25 @@ def test_of_messages_that_come_together_those_that_fit_are_delivered(
     assert mbox.stat().st_size == limit
 
 
+def test_what_may_exceed_the_limit_is_not_refused(mbox: Path) -> None:
+    def work(_: Log) -> object:
+        mailbox = Mailbox(os.fsencode(mbox), recipient(), Limit(1, 0))
+        content = Chunks(CONTENT)
+        return Hand().run(
+            deliver_to_mbox(
+                mailbox,
+                ENVELOPE,
+                content,
+                LOCKING,
+                strict_ownership=True,
+                may_exceed=True,
+            )
+        )
+
+    assert as_mail_system(work) == DELIVERED
+    assert mbox.stat().st_size == len(OLD) + SIZE
+
+
 def test_recipients_with_one_file_have_their_own_limits(mbox: Path) -> None:
     content = Chunks(CONTENT)
     low, high = len(OLD) + SIZE - 1, len(OLD) + SIZE
