@@ -64,8 +64,10 @@ class Count:
         Raises: OSError.
         """
         end = time.monotonic() + seconds
-        while not self.is_over and time.monotonic() < end:
+        while not self.is_over:
             self.is_over = next(self._steps, None) is None
+            if time.monotonic() >= end:
+                break
 
     def _all(self) -> Iterator[bool]:
         """Count; yields now and then."""

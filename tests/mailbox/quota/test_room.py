@@ -1,0 +1,395 @@
+"""One delivery at a time into a maildir with a limit, step by step."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from postvirt.codec.maildirsize import FULL_BYTES
+from postvirt.mailbox.maildir import deliver_to_maildir
+from postvirt.mailbox.message import Envelope
+from postvirt.mailbox.quota import room
+from postvirt.mailbox.quota.over_quota import OverQuotaError
+from postvirt.model.effects import Durable, Effect, Pause, Written
+from postvirt.model.mailbox import Mailbox
+from postvirt.model.outcome import Bounced, Deferred, Delivered, Result
+from postvirt.model.quota import Limit, QuotaRules, Use
+from postvirt.system import privileges
+from postvirt.system.file_identity import gid, uid
+from tests.harness.child import Log, as_mail_system, give, recipient
+from tests.harness.maildir_usage import counted, recorded
+from tests.harness.steps import Chunks, Hand
+
+ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
+SIZE = len(b"Return-Path: <alice@example.org>\nDelivered-To: bob@example.com\n") + 100
+CONTENT = b"Subject: hello\n\n".ljust(99, b"x") + b"\n"
+RULES = QuotaRules()
+NO_FILE = RULES._replace(keeps_size_file=False)
+
+Before = Callable[[Path], object]
+
+
+@pytest.fixture
+def home(ground: Path) -> Path:
+    """A directory of the recipient's."""
+    path = ground / "home"
+    path.mkdir(mode=0o755)
+    give(path, recipient())
+    return path
+
+
+def maildir(home: Path, size_file: bytes = b"", messages: int = 0) -> Path:
+    """A maildir with so many messages of the usual size."""
+    path = home / "maildir"
+    for name in ("", "tmp", "new", "cur"):
+        (path / name).mkdir(mode=0o700)
+        give(path / name, recipient())
+    for number in range(messages):
+        (path / "new" / f"{number}.old").write_bytes(b"x" * SIZE)
+    if size_file:
+        (path / "maildirsize").write_bytes(size_file)
+        give(path / "maildirsize", recipient())
+    return path
+
+
+def run(
+    path: Path,
+    limit: Limit,
+    rules: QuotaRules = RULES,
+    hand: Hand | None = None,
+    before: Before | None = None,
+    content: bytes = CONTENT,
+) -> tuple[Result | str | None, Log]:
+    """One delivery by the mail system: its outcome, or that there is no room."""
+
+    def work(log: Log) -> tuple[Result | str | None, Log]:
+        mailbox = Mailbox(os.fsencode(path) + b"/", recipient(), limit)
+        steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(content), b"host", rules)
+        if before is not None:
+            before(path)
+        try:
+            return (hand or Hand()).run(steps), log
+        except OverQuotaError as full:
+            return ("too large" if full.is_too_large else "full"), log
+
+    return as_mail_system(work)
+
+
+def deliver(path: Path, limit: Limit, rules: QuotaRules = RULES) -> str:
+    outcome, log = run(path, limit, rules)
+    assert log.lines == []
+    return "delivered" if isinstance(outcome, Delivered) else str(outcome)
+
+
+def size_file(path: Path) -> bytes:
+    return (path / "maildirsize").read_bytes()
+
+
+def test_the_first_delivery_creates_the_maildir_and_its_maildirsize(
+    home: Path,
+) -> None:
+    path = home / "maildir"
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path) == b"1000S\n\t0 0\n\t%d 1\n\t0 0\n" % SIZE
+    (name,) = os.listdir(path / "new")
+    assert name.endswith(f".host,S={SIZE}")
+    assert (path / "new" / name).stat().st_size == SIZE
+    status = (path / "maildirsize").stat()
+    assert (status.st_uid, status.st_gid) == recipient()
+    assert status.st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "limit", [Limit(3 * SIZE, 0), Limit(4 * SIZE - 1, 0), Limit(0, 3), Limit(10**9, 3)]
+)
+@pytest.mark.parametrize("rules", [RULES, NO_FILE])
+def test_what_fits_is_delivered_and_nothing_more(
+    home: Path, limit: Limit, rules: QuotaRules
+) -> None:
+    path = maildir(home)
+    for _ in range(3):
+        assert deliver(path, limit, rules) == "delivered"
+    for _ in range(2):
+        assert deliver(path, limit, rules) == "full"
+    assert counted(path) == Use(3 * SIZE, 3)
+    assert os.listdir(path / "tmp") == []
+    assert (path / "maildirsize").exists() is rules.keeps_size_file
+    if rules.keeps_size_file:
+        assert recorded(path) == counted(path)
+
+
+def test_there_is_room_again_when_mail_is_gone(home: Path) -> None:
+    """Although maildirsize does not say so: it is old, or has several lines."""
+    path = maildir(home)
+    limit = Limit(2 * SIZE, 0)
+    assert [deliver(path, limit) for _ in range(2)] == ["delivered"] * 2
+    next((path / "new").iterdir()).unlink()
+    assert deliver(path, limit) == "delivered"
+    assert deliver(path, limit) == "full"
+    next((path / "new").iterdir()).unlink()
+    assert deliver(path, limit) == "full"  # it has been counted
+    long_ago = time.time() - 15 * 60 - 1
+    os.utime(path / "maildirsize", (long_ago, long_ago))
+    assert deliver(path, limit) == "delivered"
+    assert recorded(path) == counted(path) == Use(2 * SIZE, 2)
+
+
+def test_a_message_above_the_limit_is_too_large(home: Path) -> None:
+    path = maildir(home)
+    assert deliver(path, Limit(SIZE - 1, 0)) == "too large"
+    assert not (path / "maildirsize").exists()
+
+
+def test_nothing_is_written_before_there_is_room(home: Path) -> None:
+    path = maildir(home, messages=1)
+    hand = Hand()
+    outcome, _ = run(path, Limit(SIZE, 0), hand=hand)
+    assert outcome == "full"
+    assert not any(isinstance(one, Written | Durable) for one in hand.effects)
+
+
+def test_without_a_limit_there_is_room_and_it_is_noted(home: Path) -> None:
+    path = maildir(home, messages=2)
+    assert deliver(path, Limit(0, 0)) == "delivered"
+    assert size_file(path) == b"0S\n\t%d 2\n\t%d 1\n\t0 0\n" % (2 * SIZE, SIZE)
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        b"",
+        b"\0" * 40,
+        b"999S\n\t5 1\n",
+        b"1000S,5C\n\t5 1\n",
+        b"1000S\n\t-5 1\n",
+        b"1000S\n\t5 1",
+        b"1000S\n\t5 1\n\t900 1\n",  # a process was killed
+        b"1000S\n5 1\n",  # another program has counted
+        b"1000S\n\t\t5 1\n",  # it was changing meanwhile
+        b"1000S\n\t5 1\n" + b"0 0\n" * (FULL_BYTES // 4),
+        b"1000S\n\t%d 1\n" % 10**18,
+    ],
+)
+def test_what_is_not_to_be_believed_is_counted(home: Path, old: bytes) -> None:
+    path = maildir(home, old, messages=3)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path) == b"1000S\n\t%d 3\n\t%d 1\n\t0 0\n" % (3 * SIZE, SIZE)
+    assert recorded(path) == counted(path)
+
+
+def test_a_file_from_before_the_start_of_the_machine_is_counted(home: Path) -> None:
+    path = maildir(home, b"1000S\n\t5 1\n", messages=3)
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    os.utime(path / "maildirsize", (started - 1, started - 1))
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert recorded(path) == counted(path)
+
+
+def test_what_is_to_be_believed_is_not_counted(home: Path) -> None:
+    """Lines of other programs are; postvirt's go behind them."""
+    old = b"1000S\n\t5 1\n10 1\n-3 -1\n"
+    path = maildir(home, old, messages=3)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path) == old + b"\t%d 1\n\t0 0\n" % SIZE
+
+
+def test_a_limit_that_another_program_has_set_stays_where_there_is_none(
+    home: Path,
+) -> None:
+    path = maildir(home, b"1000S\n\t5 1\n")
+    assert deliver(path, Limit(0, 0)) == "delivered"
+    assert size_file(path).startswith(b"1000S\n\t5 1\n")
+
+
+def test_a_file_that_is_postvirts_alone_is_summed_up_before_it_is_full(
+    home: Path,
+) -> None:
+    path = maildir(home)
+    limit = Limit(10**9, 0)
+
+    def work(log: Log) -> list[bytes]:
+        mailbox = Mailbox(os.fsencode(path) + b"/", recipient(), limit)
+        seen = []
+        for _ in range(1100):
+            steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(b"x\n"), b"h", RULES)
+            assert isinstance(Hand().run(steps), Delivered)
+            with privileges.acting_as(recipient()):
+                seen.append(size_file(path))
+        return seen
+
+    seen = as_mail_system(work)
+    assert max(map(len, seen)) < FULL_BYTES
+    second_lines = {one.split(b"\n")[1] for one in seen}
+    marks = {line[: len(line) - len(line.lstrip())] for line in second_lines}
+    assert marks == {b"\t", b"\t ", b"\t  "}
+    assert recorded(path) == counted(path)
+
+
+def test_but_not_for_ever(home: Path) -> None:
+    lines = b"\t0 0\n" * (FULL_BYTES // 5)
+    old = b"1000S\n\t" + b" " * room._MOST_SUMS + b"5 1\n" + lines
+    path = maildir(home, old, messages=3)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path) == b"1000S\n\t%d 3\n\t%d 1\n\t0 0\n" % (3 * SIZE, SIZE)
+
+
+def test_nor_where_somebody_else_has_written(home: Path) -> None:
+    lines = b"10 1\n-10 -1\n" + b"\t0 0\n" * ((FULL_BYTES - 40) // 5)
+    old = b"1000S\n\t5 1\n" + lines
+    assert FULL_BYTES - room._LINE_BYTES < len(old) < FULL_BYTES
+    path = maildir(home, old, messages=3)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path) == old + b"\t%d 1\n\t0 0\n" % SIZE
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_failed_commit_gives_the_room_back(home: Path, has_log: bool) -> None:
+    path = maildir(home, b"1000S\n\t5 1\n")
+    failure = OSError(errno.EIO, "boom")
+    hand = Hand(fail_at=1, failure=failure, has_log=has_log)
+    outcome, _ = run(path, Limit(1000, 0), hand=hand)
+    assert isinstance(outcome, Deferred)
+    assert b"\t%d 1\n\t0 0\n-%d -1\n" % (SIZE, SIZE) in size_file(path)
+    assert recorded(path) == Use(5, 1)
+    assert counted(path) == Use(0, 0)
+    assert size_file(path).endswith(b"\t0 0\n")
+
+
+def test_so_does_a_name_that_cannot_be_created(home: Path) -> None:
+    path = maildir(home, b"1000S\n\t5 1\n")
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            (path / "new").rmdir()
+            (path / "new").write_bytes(b"")
+
+    outcome, _ = run(path, Limit(1000, 0), hand=Hand(look=look))
+    assert isinstance(outcome, Deferred | Bounced)
+    assert recorded(path) == Use(5, 1)
+    assert size_file(path).endswith(b"\t0 0\n")
+
+
+def test_room_that_is_gone_meanwhile(home: Path) -> None:
+    """Another delivery was faster: the message is removed again."""
+    path = maildir(home, b"200S\n\t0 0\n")
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            (path / "new" / "1.other,S=150").write_bytes(b"")
+            with (path / "maildirsize").open("ab") as file:
+                file.write(b"\t150 1\n\t0 0\n")
+
+    outcome, _ = run(path, Limit(200, 0), hand=Hand(look=look))
+    assert outcome == "full"
+    assert os.listdir(path / "tmp") == []
+    assert os.listdir(path / "new") == ["1.other,S=150"]
+    assert recorded(path) == Use(150, 1)
+
+
+def holding_a_lock(pauses: int) -> tuple[Hand, Before]:
+    """Another process holds the lock until the delivery has paused so often."""
+    held: list[int] = []
+
+    def before(path: Path) -> None:
+        held.append(os.open(path / "maildirsize", os.O_RDWR))
+        fcntl.flock(held[0], fcntl.LOCK_EX)
+
+    hand = Hand()
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Pause) and len(_pauses(hand)) == pauses:
+            fcntl.flock(held[0], fcntl.LOCK_UN)
+
+    hand.look = look
+    return hand, before
+
+
+def _pauses(hand: Hand) -> list[Pause]:
+    return [one for one in hand.effects if isinstance(one, Pause)]
+
+
+def test_a_lock_is_waited_for(home: Path) -> None:
+    path = maildir(home, b"1000S\n\t0 0\n")
+
+    def work(log: Log) -> tuple[object, list[Pause]]:
+        assert (uid(), gid()) != (0, 0)
+        hand, before = holding_a_lock(pauses=4)
+        with privileges.acting_as(recipient()):
+            before(path)
+        mailbox = Mailbox(os.fsencode(path) + b"/", recipient(), Limit(1000, 0))
+        steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(CONTENT), b"host", RULES)
+        return hand.run(steps), _pauses(hand)
+
+    outcome, pauses = as_mail_system(work)
+    assert isinstance(outcome, Delivered)
+    assert len(pauses) == 4
+    assert recorded(path) == Use(SIZE, 1)
+
+
+def test_a_lock_that_is_held_for_ever_defers_the_mail(home: Path) -> None:
+    path = maildir(home, b"1000S\n\t0 0\n")
+
+    def work(log: Log) -> tuple[object, float]:
+        hand, before = holding_a_lock(pauses=-1)
+        with privileges.acting_as(recipient()):
+            before(path)
+        mailbox = Mailbox(os.fsencode(path) + b"/", recipient(), Limit(1000, 0))
+        steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(CONTENT), b"host", RULES)
+        return hand.run(steps), sum(one.seconds for one in _pauses(hand))
+
+    outcome, seconds = as_mail_system(work)
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.status == "4.2.0"
+    assert "maildirsize is locked" in outcome.dsn.reason
+    assert 10 < seconds < 40
+    assert os.listdir(path / "tmp") == os.listdir(path / "new") == []
+
+
+def test_a_maildirsize_that_cannot_be_kept_is_counted_each_time(home: Path) -> None:
+    path = maildir(home, messages=1)
+    (path / "maildirsize").mkdir()
+    limit = Limit(2 * SIZE, 0)
+    outcome, log = run(path, limit)
+    assert isinstance(outcome, Delivered)
+    assert log.lines == [
+        f"warning: replace {path}/maildirsize: Is a directory",
+    ]
+    outcome, _ = run(path, limit)
+    assert outcome == "full"
+    assert counted(path) == Use(2 * SIZE, 2)
+
+
+def test_a_maildir_that_cannot_be_read_defers_the_mail(home: Path) -> None:
+    path = maildir(home)
+    (path / "cur").chmod(0o300)
+    outcome, _ = run(path, Limit(1000, 0))
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.status == "4.2.0"
+    assert f"count maildir {path}/: Permission denied" in outcome.dsn.reason
+
+
+def test_sizes_in_names(home: Path) -> None:
+    path = maildir(home)
+    rules = RULES._replace(names_have_virtual_size=True)
+    content = b"a\r\nb\nc\n"
+    run(path, Limit(1000, 0), rules, content=content)
+    (name,) = os.listdir(path / "new")
+    whole = (path / "new" / name).read_bytes()
+    virtual = len(whole.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    assert name.endswith(f",S={len(whole)},W={virtual}")
+    assert virtual == len(whole) + 4
+
+
+def test_names_are_as_ever_unless_they_are_to_have_sizes(home: Path) -> None:
+    path = maildir(home)
+    assert deliver(path, Limit(1000, 0), RULES._replace(names_have_size=False)) == (
+        "delivered"
+    )
+    (name,) = os.listdir(path / "new")
+    assert name.endswith(".host")

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from postvirt.mailbox.quota.size_file import OpenSizeFile
+from postvirt.model.quota import Use
+from tests.harness.child import open_descriptors
+
+CONTENT = b"1000S\n\t300 2\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "maildir"
+    (path / "tmp").mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def path(root: Path) -> Path:
+    file = root / "maildirsize"
+    file.write_bytes(CONTENT)
+    return file
+
+
+def opened(root: Path) -> OpenSizeFile:
+    return OpenSizeFile(os.fsencode(root) + b"/")
+
+
+def test_it_is_read_and_what_is_appended_is_added(root: Path, path: Path) -> None:
+    before = open_descriptors()
+    file = opened(root)
+    file.read()
+    assert file.content is not None
+    assert file.content.use == Use(300, 2)
+    with path.open("ab") as other:
+        other.write(b"50 1\n")
+    file.lock()
+    assert file.content.use == Use(350, 3)
+    file.append(b"\t50 1\n")
+    file.close()
+    assert path.read_bytes() == CONTENT + b"50 1\n\t50 1\n"
+    assert open_descriptors() == before
+    again = opened(root)
+    again.read()
+    assert again.content is not None
+    assert again.content.use == Use(400, 4)
+    again.close()
+
+
+def test_a_file_that_begins_differently_is_read_anew(root: Path, path: Path) -> None:
+    file = opened(root)
+    file.read()
+    file.close()
+    path.write_bytes(b"1000S\n\t500 2\n\t50 1\n")
+    file.read()
+    assert file.content is not None
+    assert file.content.use == Use(550, 3)
+    file.close()
+
+
+def test_one_lock_at_a_time(root: Path, path: Path) -> None:
+    one, other = opened(root), opened(root)
+    one.lock()
+    with pytest.raises(BlockingIOError):
+        other.lock()
+    assert not other.is_locked
+    one.close()
+    other.lock()
+    assert other.is_locked
+    other.close()
+
+
+def test_without_a_file_the_directory_is_locked(root: Path) -> None:
+    before = open_descriptors()
+    one, other = opened(root), opened(root)
+    one.lock()
+    assert not one.is_there
+    with pytest.raises(BlockingIOError):
+        other.lock()
+    one.close()
+    other.lock()
+    other.close()
+    assert open_descriptors() == before
+
+
+def test_the_file_that_is_locked_is_that_with_the_name(root: Path, path: Path) -> None:
+    file = opened(root)
+    file.read()
+    new = root / "new-file"
+    new.write_bytes(b"1000S\n\t700 7\n")
+    new.rename(path)
+    file.lock()
+    assert file.content is not None
+    assert file.content.use == Use(700, 7)
+    file.append(b"\t1 1\n")
+    file.close()
+    assert path.read_bytes() == b"1000S\n\t700 7\n\t1 1\n"
+
+
+def test_a_file_that_is_replaced_again_and_again(
+    root: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_descriptors()
+    flock = fcntl.flock
+
+    def replaced_meanwhile(fd: int, operation: int) -> None:
+        (root / "other").write_bytes(CONTENT)
+        (root / "other").rename(path)
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", replaced_meanwhile)
+    with pytest.raises(BlockingIOError):
+        opened(root).lock()
+    assert open_descriptors() == before
+
+
+def test_replacing(root: Path, path: Path) -> None:
+    file = opened(root)
+    file.lock()
+    file.replace(b"1000S\n\t800 8\n", b"host")
+    assert not file.is_still_there()
+    assert not file.has_grown()
+    file.close()
+    assert path.read_bytes() == b"1000S\n\t800 8\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list((root / "tmp").iterdir()) == []
+
+
+def test_growth_behind_the_back_is_noticed(root: Path, path: Path) -> None:
+    file = opened(root)
+    file.lock()
+    assert not file.has_grown()
+    with path.open("ab") as other:
+        other.write(b"50 1\n")
+    assert file.has_grown()
+    file.close()
+
+
+def make_hard_link(path: Path) -> None:
+    (path.parent / "other").write_bytes(CONTENT)
+    path.hardlink_to(path.parent / "other")
+
+
+def make_link(path: Path) -> None:
+    (path.parent / "other").write_bytes(CONTENT)
+    path.symlink_to(path.parent / "other")
+
+
+@pytest.mark.parametrize("make", [make_link, make_hard_link, os.mkfifo])
+def test_what_is_no_plain_file_is_not_read_but_replaced(root: Path, make) -> None:
+    path = root / "maildirsize"
+    make(path)
+    before = open_descriptors()
+    file = opened(root)
+    file.lock()
+    assert file.content is None
+    assert not file.is_there
+    assert file.is_still_there()
+    file.replace(b"1000S\n\t1 1\n", b"host")
+    file.close()
+    assert path.read_bytes() == b"1000S\n\t1 1\n"
+    assert not path.is_symlink()
+    if (root / "other").exists():
+        assert (root / "other").read_bytes() == CONTENT
+    assert open_descriptors() == before
+
+
+def test_a_directory_cannot_be_replaced(root: Path) -> None:
+    (root / "maildirsize").mkdir()
+    file = opened(root)
+    file.lock()
+    with pytest.raises(OSError, match="directory"):
+        file.replace(CONTENT, b"host")
+    file.close()
+    assert list((root / "tmp").iterdir()) == []
