@@ -69,10 +69,10 @@ def find_folder(maildir: bytes, folder: Folder) -> Place:
             return Place(directory)
     if not folder.new_name or len(names) >= _MOST_NAMES:
         return INBOX
-    name = folder.new_name
+    directory = directory_of(folder.new_name)
     if subscriptions.are_couriers(names):
-        return Place(b"." + name.encode(), is_new=True)
-    return Place(directory_of(name), is_new=True)
+        directory = b"." + folder.new_name.encode()
+    return INBOX if directory in names else Place(directory, is_new=True)
 
 
 def make_folder(maildir: bytes, directory: bytes, draft: bytes) -> list[bytes]:
@@ -87,7 +87,7 @@ def make_folder(maildir: bytes, directory: bytes, draft: bytes) -> list[bytes]:
             make_directories(draft + name, DIRECTORY_MODE)
         close(os.open(draft + b"/maildirfolder", _CREATE, _FILE_MODE))
         path = maildir + directory
-        os.rename(draft, path)  # replaces nothing but an empty directory
+        os.rename(draft, path)
     except OSError:
         _remove(draft, names)
         raise

@@ -14,7 +14,7 @@ from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.message import Envelope
 from postvirt.model.effects import Durable, Effect, Pause, Written
 from postvirt.model.mailbox import Folder, Mailbox, Owner
-from postvirt.model.outcome import Delivered, Outcome
+from postvirt.model.outcome import Deferred, Delivered, Outcome
 from tests.harness.child import STRANGER, Log, as_mail_system, give, recipient
 from tests.harness.steps import Chunks, Hand
 
@@ -190,15 +190,12 @@ def link_to_other(path: Path) -> None:
     path.symlink_to(other)
 
 
-OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "link": (link_to_other, "Not a directory"),
-    "link to itself": (lambda path: path.symlink_to(path.name), "Not a directory"),
-    "file": (lambda path: path.write_bytes(b""), "Not a directory"),
-    "FIFO": (os.mkfifo, "Not a directory"),
-    "not a folder": (
-        lambda path: (path / "private").mkdir(parents=True),
-        "Directory not empty",
-    ),
+OBSTACLES: dict[str, Callable[[Path], object]] = {
+    "link": link_to_other,
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "file": lambda path: path.write_bytes(b""),
+    "FIFO": os.mkfifo,
+    "not a folder": lambda path: (path / "private").mkdir(parents=True),
 }
 
 
@@ -208,16 +205,54 @@ def test_what_is_in_the_way_of_a_folder_sends_mail_to_the_inbox(
     maildir, obstacle, folder
 ):
     path = maildir / ".work"
-    put, why = OBSTACLES[obstacle]
-    put(path)
+    OBSTACLES[obstacle](path)
     give(path, recipient())
-    place, lines = deliver(maildir, folder)
-    assert place == ""
-    new = [f"warning: create folder {path}: {why}"] if folder.new_name else []
-    assert lines == new
+    before = sorted(os.listdir(maildir))
+    assert deliver(maildir, folder) == ("", [])
+    assert sorted(os.listdir(maildir)) == before
     assert os.listdir(maildir / "tmp") == []
     other = maildir.parent / "other"
     assert not other.exists() or messages(other) == set()
+
+
+def test_so_does_what_its_owner_puts_there_meanwhile(maildir):
+    path = maildir / ".Work"
+
+    def look(effect: Effect) -> None:
+        if not path.is_symlink():
+            link_to_other(path)
+
+    line = f"warning: create folder {path}: Not a directory"
+    assert deliver(maildir, NEW_WORK, Hand(look)) == ("", [line])
+    assert os.listdir(maildir / "tmp") == []
+    assert messages(maildir.parent / "other") == set()
+
+
+@pytest.mark.root
+def test_a_folder_that_becomes_a_link_gives_nothing_to_its_owner(maildir):
+    """The mail is not written where they could not write."""
+    put_folder(maildir, ".work")
+    other = put_folder(maildir.parent, "other")
+    for path in (other, *other.iterdir()):
+        give(path, STRANGER)
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            (maildir / ".work").rename(maildir / ".old")
+            (maildir / ".work").symlink_to(other)
+            (temporary,) = (maildir / ".old" / "tmp").iterdir()
+            (other / "tmp" / temporary.name).hardlink_to(temporary)
+
+    mailbox = Mailbox(os.fsencode(maildir) + b"/", recipient(), None, WORK)
+
+    def work(_: Log) -> Outcome | None:
+        steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(b"Hello.\n"), b"host")
+        return Hand(look).run(steps)
+
+    outcome = as_mail_system(work)
+    assert isinstance(outcome, Deferred)
+    assert outcome.dsn.reason.endswith("Permission denied")
+    assert os.listdir(other / "new") == []
 
 
 @pytest.mark.root
