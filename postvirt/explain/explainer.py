@@ -19,6 +19,7 @@ from postvirt.config.load import Texts
 from postvirt.config.parameters import Settings
 from postvirt.delivery.recipient import Postman, too_large, without_mailbox
 from postvirt.delivery.table_setup import open_resolver, open_status_filter
+from postvirt.explain.folder_choice import FolderChoice, choose_folder
 from postvirt.explain.lookup_trace import LocalDomain, LookupTrace, Question
 from postvirt.explain.mailbox_findings import (
     MailboxFinding,
@@ -57,6 +58,7 @@ class Explanation(NamedTuple):
     dsn       the status for Postfix and the sender; None for those two verdicts
     unfiltered  the same before virtual_delivery_status_filter and soft_bounce
     mailbox   None when there is none
+    folder    of it, None when the address names none
     user, group  the names of its owner, "" when there are none
     lookups   all lookups, in order
     routing   how mail reaches this agent, or why not
@@ -70,6 +72,7 @@ class Explanation(NamedTuple):
     dsn: Dsn | None
     unfiltered: Dsn | None
     mailbox: Mailbox | None
+    folder: FolderChoice | None
     user: str
     group: str
     lookups: tuple[Question | LocalDomain, ...]
@@ -129,10 +132,14 @@ class Explainer:
             place = self._resolver.resolve(address)
             lookups = self._trace.take()
             mailbox = place if isinstance(place, Mailbox) else None
+            folder: FolderChoice | None = None
             outcome: Outcome | None
             if not isinstance(place, Mailbox):
                 outcome = without_mailbox(place)
             elif may_act_as(place.owner):
+                folder = choose_folder(place, address, self._resolver)
+                if folder is not None:
+                    mailbox = place = folder.mailbox
                 written_bytes = self._size_bytes + self._head_bytes(place, address)
                 message = MessageSize(self._size_bytes, written_bytes)
                 with _log_lines():
@@ -155,6 +162,7 @@ class Explainer:
             dsn,
             None if outcome is None else _dsn(outcome),
             mailbox,
+            folder,
             user,
             group,
             lookups,
@@ -212,6 +220,7 @@ def _rewritten(address: bytes, routing: Routing) -> Explanation:
     return Explanation(
         address,
         "rewritten",
+        None,
         None,
         None,
         None,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from postvirt.explain.explainer import Explanation, Verdict
+from postvirt.explain.folder_choice import FolderChoice
 from postvirt.explain.lookup_trace import LocalDomain, Question
 from postvirt.model.outcome import Dsn
 from postvirt.model.text import shown, text
@@ -107,6 +108,9 @@ def _mailbox(explanation: Explanation) -> Iterator[tuple[str, str]]:
     if mailbox is None:
         return
     yield "path", shown(text(mailbox.path))
+    folder = explanation.folder
+    if folder is not None:
+        yield "folder", shown(f"{folder.name}: {folder.why}")
     yield "format", "maildir" if mailbox.is_maildir else "mbox"
     yield "uid", _with_name(mailbox.owner.uid, explanation.user)
     yield "gid", _with_name(mailbox.owner.gid, explanation.group)
@@ -155,6 +159,7 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
         and {
             "path": text(mailbox.path),
             "format": "maildir" if mailbox.is_maildir else "mbox",
+            "folder": _folder_json(explanation.folder),
             "uid": mailbox.owner.uid,
             "gid": mailbox.owner.gid,
             "user": explanation.user,
@@ -171,6 +176,10 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
         ],
         "log": list(explanation.log),
     }
+
+
+def _folder_json(folder: FolderChoice | None) -> dict[str, str] | None:
+    return folder and {"name": folder.name, "why": folder.why}
 
 
 def _dsn_json(dsn: Dsn | None) -> dict[str, str | None]:

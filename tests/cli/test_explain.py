@@ -67,6 +67,111 @@ def test_the_same_as_json(instance: Instance, postvirt: Run) -> None:
     ]
 
 
+def with_folders(instance: Instance, **more: str) -> Path:
+    """A maildir with folders; where it is."""
+    maps = instance.add_table(
+        "texthash",
+        "mailboxes",
+        {
+            "bob@example.com": "bob/",
+            "bob+own@example.com": "bob/",
+            "mbox@example.com": "mbox",
+        },
+    )
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": maps,
+            "recipient_delimiter": "+",
+            "postvirt_folders": "yes",
+            "postvirt_create_folders": "Spam, Grüße",
+        }
+        | more
+    )
+    maildir = instance.mail / "bob"
+    for name in ("", "tmp", "new", "cur", ".Work", ".Work/cur", ".config", ".old"):
+        (maildir / name).mkdir()
+        instance.recipient_owner.give(maildir / name)
+    (maildir / ".old" / "cur").mkdir()
+    (maildir / ".old" / "tmp").write_bytes(b"")
+    return maildir
+
+
+@pytest.mark.parametrize(
+    ("address", "directory", "line"),
+    [
+        ("bob+work@example.com", ".Work/", "Work: it exists"),
+        (
+            "bob+SPAM@example.com",
+            ".Spam/",
+            "Spam: it would be created, as postvirt_create_folders says",
+        ),
+        (
+            "bob+Grüße@example.com",
+            ".Gr&APwA3w-e/",
+            "Grüße: it would be created, as postvirt_create_folders says",
+        ),
+        ("bob+a.b@example.com", "", 'INBOX: "a.b" names no folder: it contains .'),
+        ("bob+@example.com", "", 'INBOX: "" names no folder: it is empty'),
+        (
+            "bob+Trash@example.com",
+            "",
+            'INBOX: "Trash" names no folder: it is the trash folder',
+        ),
+        (
+            "bob+new@example.com",
+            "",
+            'INBOX: there is no folder "new", and mail may not create it',
+        ),
+        (
+            "bob+config@example.com",
+            "",
+            "INBOX: .config is not a folder: a directory with cur/ in it",
+        ),
+        (
+            "bob+own@example.com",
+            "",
+            "INBOX: only an entry without the extension has folders",
+        ),
+        ("bob+old@example.com", "", "INBOX: {maildir}/.old/tmp: Not a directory"),
+        ("mbox+work@example.com", None, "INBOX: an mbox file has no folders"),
+        ("bob@example.com", "", None),
+    ],
+)
+def test_the_folder_is_that_of_a_delivery(
+    instance: Instance, postvirt: Run, address: str, directory: str, line: str | None
+) -> None:
+    maildir = with_folders(instance)
+    before = sorted(maildir.rglob("*"))
+    done = postvirt("explain", address)
+    assert (done.returncode, done.stderr) == (0, b"")
+    words = [one.strip().split(maxsplit=1) for one in done.stdout.decode().splitlines()]
+    path = f"{instance.mail}/mbox" if directory is None else f"{maildir}/{directory}"
+    assert ["path", path] in words
+    folders = [one[1] for one in words if one[0] == "folder"]
+    assert folders == ([line.format(maildir=maildir)] if line else [])
+    assert sorted(maildir.rglob("*")) == before
+    done = postvirt("deliver", "-f", "", address, stdin=b"Hello.\n")
+    assert done.returncode == 0
+    if directory is not None:
+        assert len(list((maildir / directory / "new").iterdir())) == 1
+
+
+def test_the_folder_as_json(instance: Instance, postvirt: Run) -> None:
+    with_folders(instance)
+    found = explained(postvirt, "bob+work@example.com")["mailbox"]
+    assert found["folder"] == {"name": "Work", "why": "it exists"}
+    assert found["path"] == f"{instance.mail}/bob/.Work/"
+    found = explained(postvirt, "bob@example.com")["mailbox"]
+    assert found["folder"] is None
+
+
+def test_folders_are_not_explained_while_they_are_off(
+    instance: Instance, postvirt: Run
+) -> None:
+    with_folders(instance, postvirt_folders="no")
+    assert b"folder" not in postvirt("explain", "bob+work@example.com").stdout
+
+
 def test_every_form_of_an_address_and_every_table(
     instance: Instance, postvirt: Run
 ) -> None:
