@@ -160,27 +160,37 @@ class Postman(Deliverer):
             original = b""
         envelope = Envelope(sender, original, recipient.address)
         try:
-            if mailbox.is_maildir:
-                return (
-                    yield from maildir.deliver_to_maildir(
-                        mailbox,
-                        envelope,
-                        content,
-                        self.hostname,
-                        None if mailbox.limit is None else self._quota_rules,
-                    )
-                )
+            return (yield from self._put(mailbox, envelope, content))
+        except OverQuotaError as error:
+            full = error
+        return (yield from self._refuse(mailbox, recipient.address, full))
+
+    def _put(
+        self, mailbox: Mailbox, envelope: Envelope, content: Content
+    ) -> Steps[Result]:
+        """Deliver into the mailbox.
+
+        Raises: OverQuotaError.
+        """
+        if mailbox.is_maildir:
             return (
-                yield from mbox.deliver_to_mbox(
+                yield from maildir.deliver_to_maildir(
                     mailbox,
                     envelope,
                     content,
-                    self.locking,
-                    strict_ownership=self.settings.strict_mailbox_ownership,
+                    self.hostname,
+                    None if mailbox.limit is None else self._quota_rules,
                 )
             )
-        except OverQuotaError as full:
-            return (yield from self._refuse(mailbox, recipient.address, full))
+        return (
+            yield from mbox.deliver_to_mbox(
+                mailbox,
+                envelope,
+                content,
+                self.locking,
+                strict_ownership=self.settings.strict_mailbox_ownership,
+            )
+        )
 
     def _refuse(
         self, mailbox: Mailbox, address: bytes, full: OverQuotaError
