@@ -15,6 +15,7 @@ from postvirt.inspection.domains.incoming import check_received
 from postvirt.inspection.entry_checks import check_entries
 from postvirt.inspection.files.characters import check_characters
 from postvirt.inspection.files.comments import check_comments
+from postvirt.inspection.files.folder_parameters import check_folder_parameters
 from postvirt.inspection.files.last_line import check_last_line
 from postvirt.inspection.files.references import (
     check_loops,
@@ -35,6 +36,7 @@ from postvirt.inspection.machine.storage import check_file_systems
 from postvirt.inspection.machine.systemd_sandbox import check_systemd_sandbox
 from postvirt.inspection.machine.worker_confinement import check_confinement
 from postvirt.inspection.mailboxes.base import check_mailbox_base
+from postvirt.inspection.mailboxes.dovecot_folders import check_dovecot_folders
 from postvirt.inspection.services.master_entries import (
     check_arguments,
     check_chroot,
@@ -81,6 +83,7 @@ AS_ROOT: Sequence[Check] = (
     check_overridden,
     check_local_only,
     check_quota_parameters,
+    check_folder_parameters,
     check_files_of_tables,
     check_types,
     check_proxied,
@@ -99,6 +102,7 @@ AS_MAIL_OWNER: Sequence[Check] = (
     check_mailbox_base,
     check_tables,
     check_entries,
+    check_dovecot_folders,
     check_writable,
     check_passwords,
     check_sources,

@@ -1,4 +1,4 @@
-"""How Dovecot locks mbox files, and its quotas, according to its configuration.
+"""What Dovecot's configuration says about locks of mbox files, quotas and folders.
 
 The last value of a name wins, and included files are read where they are named. Only
 settings outside of all braces count, or those of a section that is named here. All
@@ -25,6 +25,15 @@ _WANTED = ("mbox_write_locks", "mail_location", "mail_driver")
 # the beginning of a name may be missing, or outside of all braces.
 _QUOTA = "quota"
 _OF_QUOTAS = ("plugin", _QUOTA, "mailbox")
+# Options of mail_location, and their names since version 2.4.
+_OF_FOLDERS = {
+    "LAYOUT": "layout",
+    "mailbox_list_layout": "layout",
+    "UTF-8": "utf8",
+    "mailbox_list_utf8": "utf8",
+    "CONTROL": "control",
+    "mail_control_path": "control",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,25 @@ def quota_settings_of(path: str) -> dict[str, Setting]:
             found[f"{_QUOTA}_{name}"] = setting
         elif name.startswith(_QUOTA) and (not section or kind in _OF_QUOTAS):
             found[f"{section} {name}" if kind == "mailbox" else name] = setting
+    return found
+
+
+def folder_settings_of(path: str) -> dict[str, Setting]:
+    """The layout, "utf8" if names are in UTF-8, and the place of the control files.
+
+    Up to version 2.3, they are at the end of mail_location.
+    """
+    found = {}
+    for section, name, setting in _settings(path, []):
+        if section:
+            continue
+        if name == "mail_location":
+            for option in setting.value.split(":")[2:]:
+                key, _, value = option.partition("=")
+                if key in _OF_FOLDERS:
+                    found[_OF_FOLDERS[key]] = Setting(value, setting.origin)
+        elif name in _OF_FOLDERS and setting.value not in ("", "no"):
+            found[_OF_FOLDERS[name]] = setting
     return found
 
 
