@@ -27,6 +27,11 @@ Exit status: 0 when the launcher is in place; 1 when something must be corrected
 
 CANNOT_RUN = 1
 
+_QUOTAS = (
+    "main.cf limits mailboxes; virtual(8) ignores that, unless it has the VDA patch:"
+    " run postvirt check-config before the reload"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
@@ -43,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from postvirt.cli.settings_options import load_without_delivery
+    from postvirt.config.quota_settings import quotas_are_on
     from postvirt.installation.drop_in import DropIn, carry_out
     from postvirt.installation.hints import hints
     from postvirt.model.text import shown
@@ -54,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for hint in hints(place.virtual, Path(settings.config_directory, "main.cf")):
         print(shown(f"note: {hint}"))
+    if quotas_are_on(settings):
+        print(f"note: {_QUOTAS}")
     say_what_is_next(settings, dry_run=arguments.dry_run)
     return 0
 

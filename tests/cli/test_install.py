@@ -118,6 +118,18 @@ def test_there_and_back(instance: Instance, daemons: Path, postvirt: Run) -> Non
     assert look(daemons) == before
 
 
+@pytest.mark.parametrize("are_on", [False, True])
+def test_quotas_that_virtual_has_ignored_are_worth_a_note(
+    instance: Instance, daemons: Path, postvirt: Run, *, are_on: bool
+) -> None:
+    limits = {"virtual_mailbox_limit_maps": "static:1G"} if are_on else {}
+    instance.main_cf({"daemon_directory": str(daemons), **limits})
+    printed = postvirt("install", "--dry-run").stdout.decode()
+    assert ("note: main.cf limits mailboxes; virtual(8) ignores that" in printed) == (
+        are_on
+    )
+
+
 def add_instance(
     instance: Instance, name: str, text: str, *, default: bool = False
 ) -> Path:

@@ -93,6 +93,19 @@ def test_a_configuration_with_postfix(patched: Patched, site: Site) -> None:
     assert len(messages(site.mail / box.place)) == 1
 
 
+@pytest.mark.parametrize("patched", parameters(["a limit for a domain"]))
+def test_what_is_no_limit_defers_mail(patched: Patched, site: Site) -> None:
+    """As in a guide that has the query for paths twice; the patch saw no limit."""
+    box = patched.boxes[0]
+    paths = site.table("hash", "vmailbox_limit_maps", f"{box.address} {box.place}\n")
+    site.set(virtual_mailbox_limit_maps=paths)
+    PrivatePostfix(site, launcher(), site.parameters, site.services)
+    found = json.loads(_run(site, "postvirt", "check-config", "--json"))
+    assert ("PV422", "error") in [(one["code"], one["severity"]) for one in found]
+    said = _deliver(site, [box.address])
+    assert said == [("4.3.5", box.address, "mail system configuration error")]
+
+
 @pytest.mark.parametrize("patched", parameters(["texts for recipients"]))
 def test_what_is_larger_than_the_limit_is_bounced(patched: Patched, site: Site) -> None:
     """Whatever virtual_overquota_bounce says: it would never fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.harness.installations import Broken, Installation, Sound
+from tests.inspection.installations.master_cf import GENUINE, launcher, program
 
 BOB, MBOX = "bob@example.com", "mbox@example.com"
 MAILDIR = "example.com/bob/"
@@ -106,7 +107,25 @@ quota "User quota" {{
 """
 
 
+def before_installing(it: Installation) -> None:
+    of_a_guide(it)
+    program(it, GENUINE)
+
+
+def installed(it: Installation) -> None:
+    of_a_guide(it)
+    launcher(it)
+
+
 BROKEN = (
+    Broken(
+        "limits that virtual(8) ignores",
+        "PV019",
+        before_installing,
+        severity="info",
+        says=["virtual ignores virtual_mailbox_limit_maps", "postconf -c {root}/etc"],
+        needs="postfix",
+    ),
     Broken(
         "a name that only guides have",
         "PV003",
@@ -277,6 +296,7 @@ BROKEN = (
 )
 
 SOUND = (
+    Sound("limits that postvirt enforces", installed, silent=["PV019"]),
     Sound("quotas of a guide", of_a_guide, silent=["PV011", "PV423", "PV424"]),
     Sound(
         "a limit in Dovecot's own files",

@@ -110,6 +110,29 @@ def _joined(it: Site) -> None:
     _block(it, table("mailbox_limit_maps", "quota"))
 
 
+def _twice(it: Site) -> None:
+    """A join that returns a row for each of the aliases of an address."""
+    it.fill(
+        """
+        CREATE TABLE mailbox (
+            username varchar(255) PRIMARY KEY, maildir varchar(255), quota bigint);
+        CREATE TABLE alias (address varchar(255) PRIMARY KEY, goto varchar(255));
+        INSERT INTO mailbox VALUES ('bob@example.com', 'example.com/bob/', 20480000);
+        INSERT INTO alias VALUES
+            ('bob@example.com', 'bob@example.com'),
+            ('info@example.com', 'bob@example.com');
+        """
+    )
+    maildirs(it)
+    mailboxes = "SELECT maildir FROM mailbox WHERE username='%s'"
+    it.set(virtual_mailbox_maps=it.query("mysql/mailbox_maps.cf", mailboxes))
+    joined = (
+        "SELECT mailbox.quota FROM mailbox, alias"
+        " WHERE mailbox.username = '%s' AND alias.goto = mailbox.username"
+    )
+    _block(it, it.query("mysql/mailbox_limit_maps.cf", joined))
+
+
 CONFIGURATIONS = (
     Patched(
         "PostfixAdmin with MySQL",
@@ -127,6 +150,15 @@ CONFIGURATIONS = (
         BOUNCES,
         SORRY,
         server="postgresql",
+        problems=_EXTENDED,
+    ),
+    Patched(
+        "two rows",
+        _twice,
+        (Box("bob@example.com", "example.com/bob/", 20_480_000),),
+        BOUNCES,
+        SORRY,
+        server="mariadb",
         problems=_EXTENDED,
     ),
     Patched(
