@@ -61,7 +61,8 @@ def _show(status: dict[str, Any]) -> None:
         f" last reload: {_reload(status['last_reload'])}\n"
         f"{''.join(map(_hung_mailbox, status['hung_mailboxes']))}"
         f"watcher: {_watcher(status['watcher'])}\n"
-        f"{_exporter(status['exporter'])}"
+        f"{_serving('metrics', status['exporter'])}"
+        f"{_serving('policy', status['policy'])}"
     )
     _print_table(_WORKERS, [_worker(one) for one in status["workers"]])
     print()
@@ -101,13 +102,13 @@ def _watcher(watcher: dict[str, Any]) -> str:
     return ", ".join([f"{watcher['state']}{process}", *polled])
 
 
-def _exporter(exporter: dict[str, Any] | None) -> str:
-    """A line, or nothing without postvirt_metrics_address."""
-    if exporter is None:
+def _serving(what: str, status: dict[str, Any] | None) -> str:
+    """A line about what listens at an address, or nothing if that is not wanted."""
+    if status is None:
         return ""
-    process = f" (process {exporter['pid']})" if exporter["state"] != "dead" else ""
-    problem = f": {exporter['problem']}" if exporter["problem"] else ""
-    return f"metrics: {exporter['state']} on {exporter['address']}{process}{problem}\n"
+    process = f" (process {status['pid']})" if status["state"] != "dead" else ""
+    problem = f": {status['problem']}" if status["problem"] else ""
+    return f"{what}: {status['state']} on {status['address']}{process}{problem}\n"
 
 
 def _worker(worker: dict[str, Any]) -> Sequence[str]:

@@ -20,6 +20,7 @@ from postvirt.config.comparing import compatibility_level, malformed_level
 from postvirt.config.hostnames import hostname_problem
 from postvirt.config.lists import mailbox_locks, words
 from postvirt.config.metrics_address import metrics_address
+from postvirt.config.policy_address import policy_address
 from postvirt.config.types import Value
 from postvirt.config.warning_percents import warning_percents
 from postvirt.errors import ConfigError
@@ -213,6 +214,17 @@ def check_quota_warning_percent(values: Values) -> Iterator[ConfigError]:
         warning_percents(value)
     except ValueError as error:
         yield _wrong(name, f'bad {name} "{value}": {error}')
+
+
+def check_policy_address(values: Values) -> Iterator[ConfigError]:
+    """postvirt_quota_policy_address has the form of an address."""
+    name = "postvirt_quota_policy_address"
+    value = values.text(name)
+    if value:
+        try:
+            policy_address(value)
+        except ValueError as error:
+            yield _wrong(name, f'bad {name} "{value}": {error}')
 
 
 def check_maildir_suffix(values: Values) -> Iterator[ConfigError]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from postvirt.config.config_files import directory_of
 from postvirt.config.daemon_options import Options
-from postvirt.config.load import LoadError, load
+from postvirt.config.load import LoadError, Texts, load
 from postvirt.config.parameters import Settings
 from postvirt.server.json_log import JsonLog
 from postvirt.server.log_target import log_as_environment_says, log_as_settings_say
@@ -22,7 +22,7 @@ class CurrentSettings:
     """main.cf and -o, read again when main.cf is no longer the file that was read."""
 
     __slots__ = (
-        *("_main_cf", "_settings", "_tables", "_version"),
+        *("_main_cf", "_settings", "_tables", "_texts", "_version"),
         *("json_log", "options"),
     )
 
@@ -31,6 +31,7 @@ class CurrentSettings:
         self.json_log: Final = JsonLog() if json_log is None else json_log
         self._settings: Settings | None = None
         self._tables: TableOpener | None = None
+        self._texts = Texts({})
         self._main_cf: Final = f"{directory_of(None)}/main.cf"
         self._version: tuple[int, ...] = ()
 
@@ -59,6 +60,7 @@ class CurrentSettings:
                 log.warning(warning)
             loaded.texts.prepare()
             self._settings = loaded.settings
+            self._texts = loaded.texts
             self._tables = TableOpener.of(loaded.settings, loaded.texts)
             self._version = version
             self._apply()
@@ -74,6 +76,11 @@ class CurrentSettings:
         """What opens tables by the settings that were read last."""
         assert self._tables is not None
         return self._tables
+
+    @property
+    def texts(self) -> Texts:
+        """The parameters that are no settings, as they were read last."""
+        return self._texts
 
     def _apply(self) -> Settings:
         assert self._settings is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from postvirt.config.daemon_options import Options
@@ -92,7 +93,9 @@ def prepare_workers(
     announce = services_announce(settings.daemon_directory, settings.command_directory)
     owner = mail_owner(accounts_of(settings)) if before is None else before.owner
     confined = confinement.prepare(
-        owner, settings.virtual_minimum_uid, _places(settings, tables)
+        owner,
+        settings.virtual_minimum_uid,
+        places_of(settings, tables, all_table_names(settings)),
     )
     json_log.open(settings.postvirt_json_log_file, owner, LineFormat.of(settings))
     # Tables that are opened after chroot(2) are others.
@@ -135,12 +138,17 @@ def _assembly(
     )
 
 
-def _places(settings: Settings, tables: TableOpener) -> tuple[str, ...]:
-    """The directories that workers may write to, if they are restricted."""
+def places_of(
+    settings: Settings, tables: TableOpener, names: Sequence[str]
+) -> tuple[str, ...]:
+    """The directories that workers may write to, if they are restricted.
+
+    names    of the tables that they open
+    """
     mailboxes = words(settings.postvirt_mailbox_directories)
     if not mailboxes:
         return ()
-    files = files_of(tables, all_table_names(settings)).values()
+    files = files_of(tables, names).values()
     of_tables = {os.path.dirname(one.path) for many in files for one in many}
     queue = settings.queue_directory
     return (*mailboxes, queue, settings.config_directory, *sorted(of_tables))

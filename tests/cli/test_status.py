@@ -159,6 +159,7 @@ def test_json_has_everything(service: Service) -> None:
         "state": "running",
         "served": 1,
         "exporter": None,
+        "policy": None,
         "hung_mailboxes": [],
     }
     service.stop()

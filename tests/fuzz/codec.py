@@ -34,6 +34,7 @@ from postvirt.codec.notice import (
     encode_status,
     encode_verify_update,
 )
+from postvirt.codec.policy_protocol import PolicyDecoder, PolicyRequest, encode_action
 from postvirt.codec.quoting import quote_local
 from postvirt.errors import ProtocolError, QueueFileError
 from postvirt.mailbox import unfinished
@@ -164,6 +165,26 @@ def fuzz_unfinished(data: bytes) -> None:
         os.close(fd)
 
 
+def fuzz_policy(data: bytes) -> None:
+    """Requests to a policy service are the same in two pieces; answers are one line."""
+    choice, buffer = split(data)
+    place = choice * len(buffer) // 256
+    assert _asked([buffer]) == _asked([buffer[:place], buffer[place:]])
+    assert encode_action(buffer).find(b"\n") == len(encode_action(buffer)) - 2
+
+
+def _asked(pieces: Sequence[bytes]) -> list[PolicyRequest | str]:
+    decoder = PolicyDecoder()
+    found: list[PolicyRequest | str] = []
+    for piece in pieces:
+        decoder.feed(piece)
+        while request := outcome(decoder.next, ProtocolError):
+            found.append(request)
+            if isinstance(request, str):
+                return found
+    return found
+
+
 _QUEUED = QueueFile(
     Path(), b"active", b"3F1A2B0001", 300, 50, b"alice@example.org", (BOB, MBOX)
 )
@@ -211,6 +232,10 @@ TARGETS = (
         fuzz_addresses,
         [b"192.0.2.1", b"::ffff:192.0.2.1", b"2001:db8::1", b'"a b"@example.com'],
         longest=200,
+    ),
+    Target(
+        fuzz_policy,
+        [b"\x10request=smtpd_access_policy\nsize=7\nrecipient=a@b\n\nsize=\n\n"],
     ),
     Target(
         fuzz_unfinished,

@@ -17,6 +17,7 @@ from postvirt.server.metrics import exporter
 from postvirt.server.service.daemonise import Starter
 from postvirt.server.service.listener import Listener
 from postvirt.server.service.options import Wanted
+from postvirt.server.service.policy_work import PolicyWork
 from postvirt.server.worker_protocol import Leave, Parent
 from postvirt.server.worker_setup import (
     Prepared,
@@ -58,6 +59,17 @@ class InForce:
         return self._current.tables
 
     @property
+    def policy_work(self) -> PolicyWork:
+        """What the policy service works with."""
+        return PolicyWork(
+            self.settings,
+            self._current.texts,
+            self._current.tables,
+            self.owner,
+            self.wanted.name,
+        )
+
+    @property
     def most(self) -> int:
         """How many workers accept clients at a time, at most."""
         return most_workers(self.settings)
@@ -82,6 +94,11 @@ class InForce:
             log.fatal(error.text)
         self._starter.leave()
         return worker.run([self._listener.socket], parent)
+
+    def leave(self) -> None:
+        """Keep nothing that only workers need, in a child that is none."""
+        self._starter.leave()
+        self._listener.socket.close()
 
     def change(self) -> None:
         """Have the next workers use what main.cf and master.cf say now.

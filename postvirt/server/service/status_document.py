@@ -52,6 +52,7 @@ def status_document(
         "hung_mailboxes": _hung_mailboxes(watchdog.workers(), now),
         "watcher": tables.watcher.status(),
         "exporter": tables.exporter.status(),
+        "policy": tables.policy.status(),
         "last_reload": last_reload,
         "tables": _tables_status(tables.files),
     }

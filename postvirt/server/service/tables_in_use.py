@@ -1,7 +1,7 @@
 """The tables of the service: which files they have, and what happens when one changes.
 
-The watcher notices changed files while no client comes, and the exporter shows how old
-they are.
+The watcher notices changed files while no client comes, the exporter shows how old they
+are, and the policy service has them open, too.
 
 Raises: nothing.
 """
@@ -17,6 +17,7 @@ from postvirt.server.loop import Loop
 from postvirt.server.metrics.exporter import Exporter
 from postvirt.server.metrics.scoreboard import Reason
 from postvirt.server.service.in_force import InForce
+from postvirt.server.service.policy_service import PolicyService
 from postvirt.server.table_watch.files import files_of, versions_of
 from postvirt.server.table_watch.watcher import Watcher
 from postvirt.server.watchdog import Watchdog
@@ -37,6 +38,7 @@ class TablesInUse:
         self._in_force = in_force
         self.watcher = Watcher(loop, self._files_changed)
         self.exporter = Exporter(loop, watchdog.scoreboard_fd)
+        self.policy = PolicyService(loop, in_force.leave)
 
     def watch(self) -> None:
         """Have the files watched; to be called before workers open the tables."""
@@ -46,11 +48,13 @@ class TablesInUse:
         watched = {**self.files, self._main_cf: [TableFile(self._main_cf)]}
         self.watcher.watch(owner, watched, versions_of(watched))
         self.exporter.export(settings.postvirt_metrics_address, owner, self.files)
+        self.policy.serve(self._in_force.policy_work)
 
     def close(self) -> None:
         """End the companions."""
         self.watcher.close()
         self.exporter.close()
+        self.policy.close()
 
     @property
     def _main_cf(self) -> str:
