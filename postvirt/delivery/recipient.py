@@ -205,8 +205,8 @@ class Postman(Deliverer):
             reason = text(found)
         prefix = maildir.FAILED if mailbox.is_maildir else mbox_failed(mailbox)
         if full.is_too_large or self._quota_rules.bounces:
-            return Bounced(Dsn("5.2.2", prefix + reason))
-        return Deferred(Dsn("4.2.2", prefix + reason))
+            return Bounced(Dsn("5.2.2", prefix + reason), filling=full.filling)
+        return Deferred(Dsn("4.2.2", prefix + reason), filling=full.filling)
 
 
 def _hangs(mailbox: Mailbox) -> float | None:

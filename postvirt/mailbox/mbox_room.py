@@ -19,7 +19,7 @@ from typing import Final
 from postvirt.mailbox.message import Content
 from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.outcome import Delivered, Dsn
-from postvirt.model.quota import Filling, Limit, Use
+from postvirt.model.quota import Filling, Limit, Refusal, Use
 from postvirt.system.limits import larger_files
 
 # Every "From " line at the start of a line is one byte longer in the file, so a message
@@ -50,7 +50,9 @@ def check_room(
             return
     size = known + sum(_lengths(content))
     if length + len(missing) + size > most:
-        raise OverQuotaError(is_too_large=size > most)
+        use = Use(length, 0)
+        refusal: Refusal = "message" if size > most else "size"
+        raise OverQuotaError(Filling(use, use, Limit(most, 0), refusal))
 
 
 def growing(limit: Limit | None) -> AbstractContextManager[None]:

@@ -6,7 +6,11 @@ for virtual(8).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+# Why there is no room: the message is larger than the limit, or it would be too many
+# bytes, or too many messages.
+Refusal = Literal["message", "size", "messages"]
 
 
 class Use(NamedTuple):
@@ -33,6 +37,12 @@ class Limit(NamedTuple):
             not count or use.messages + more.messages <= count
         )
 
+    def refusal(self, use: Use, more: Use) -> Refusal:
+        """Why `more` does not fit into a mailbox that holds `use`."""
+        if not self.can_hold(more.size_bytes):
+            return "message"
+        return "messages" if self._replace(messages=0).has_room(use, more) else "size"
+
     def can_hold(self, message_bytes: int) -> bool:
         """Whether a message of this size fits into a mailbox that is empty."""
         return not 0 < self.size_bytes < message_bytes
@@ -47,14 +57,26 @@ class Limit(NamedTuple):
 
 
 NO_LIMIT = Limit(0, 0)
+NOTHING = Use(0, 0)
 
 
 class Filling(NamedTuple):
-    """What a message has made of a mailbox with a limit."""
+    """What a message has made of a mailbox with a limit, or why it was refused.
+
+    after             the same as before, if it was refused
+    refusal           why; nobody looks at the mailbox if the message is too large
+    counted           the number of names, if the maildir was counted for this message
+    counted_seconds   how long that took
+    warned            the percentage about which the user was warned, 0 for none
+    """
 
     before: Use
     after: Use
     limit: Limit
+    refusal: Refusal | None = None
+    counted: int | None = None
+    counted_seconds: float = 0.0
+    warned: int = 0
 
 
 class QuotaRules(NamedTuple):

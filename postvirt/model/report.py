@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Dsn
-from postvirt.model.quota_standing import Standing
+from postvirt.model.quota import Filling
 from postvirt.model.request import DeliveryRequest, Recipient
 
 
@@ -17,14 +17,14 @@ class Report:
     now       when the outcome was reported, in microseconds since 1970
     word      sent, bounced, deferred and the like; "corrupt" is for observers only
     mailbox   where the mail went or was to go, if that is known
-    quota     how that mailbox stands, if it has a limit
+    filling   what it has made of that mailbox, if this has a limit
     """
 
     __slots__ = (
         "dsn",
+        "filling",
         "mailbox",
         "now",
-        "quota",
         "recipient",
         "relay",
         "request",
@@ -40,7 +40,7 @@ class Report:
         dsn: Dsn,
         word: str,
         mailbox: Mailbox | None,
-        quota: Standing | None = None,
+        filling: Filling | None = None,
     ) -> None:
         self.request: Final = request
         self.recipient: Final = recipient
@@ -49,7 +49,7 @@ class Report:
         self.dsn: Final = dsn
         self.word: Final = word
         self.mailbox: Final = mailbox
-        self.quota: Final = quota
+        self.filling: Final = filling
 
 
 class Observer(Protocol):

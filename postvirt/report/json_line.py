@@ -12,11 +12,13 @@ r"""The log as JSON: an object on a line for each recipient, and for each proble
 
 Names and values are those of the line in Postfix's form, which is written as well; the
 delays are in seconds, to the microsecond. A corrupt queue file also has a line, with
-the status "corrupt" and no "dsn". A mailbox with a limit has its "quota": what it holds
-after the delivery; why a message was refused ("size", "messages", or "message" if it
-alone is larger than the limit); the number of files if they were counted, and the
-percentage if the user was warned. A byte that is not UTF-8 is shown as \xff; everything
+the status "corrupt" and no "dsn". A byte that is not UTF-8 is shown as \xff; everything
 else that is not printable ASCII is escaped as in JSON.
+
+A mailbox with a limit has its "quota": what it holds after the delivery; why a message
+was refused ("size", "messages", or "message" if it alone is larger than the limit, so
+that nobody looked); the number of names if the maildir was counted, and the percentage
+if the user was warned.
 
 Security: whatever addresses and paths contain, a line is one line and valid JSON.
 """
@@ -27,7 +29,7 @@ import json
 import time
 from typing import Any
 
-from postvirt.model.quota_standing import Standing
+from postvirt.model.quota import Filling
 from postvirt.model.report import Report
 from postvirt.model.request import SECOND
 from postvirt.model.text import text, wire
@@ -42,7 +44,8 @@ def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
     format_ = None
     if mailbox is not None:
         format_ = "maildir" if mailbox.is_maildir else "mbox"
-    quota = {} if report.quota is None else {"quota": _quota(report.quota)}
+    filling = report.filling
+    quota = {} if filling is None else {"quota": _quota(filling, format_)}
     return _line(
         report.now,
         pid,
@@ -62,17 +65,18 @@ def report_line(report: Report, pid: int, style: LineFormat) -> bytes:
     )
 
 
-def _quota(standing: Standing) -> dict[str, Any]:
-    limit, use = standing.limit, standing.use
+def _quota(filling: Filling, format_: str | None) -> dict[str, Any]:
+    limit, use = filling.limit, filling.after
+    is_known = filling.refusal != "message"
     return {
-        "used": use.size_bytes,
+        "used": use.size_bytes if is_known else None,
         "limit": limit.size_bytes or None,
-        "messages": use.messages,
+        "messages": use.messages if is_known and format_ == "maildir" else None,
         "message_limit": limit.messages or None,
-        "percent": round(limit.percent(use), 1),
-        "refusal": standing.refusal,
-        "counted": standing.counted,
-        "warned": standing.warned or None,
+        "percent": round(limit.percent(use), 1) if is_known else None,
+        "refusal": filling.refusal,
+        "counted": filling.counted,
+        "warned": filling.warned or None,
     }
 
 

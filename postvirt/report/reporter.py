@@ -35,8 +35,7 @@ from postvirt.codec.notice import (
 from postvirt.config.parameters import Settings
 from postvirt.errors import TableError
 from postvirt.model.effects import Exchange, Pause, Steps
-from postvirt.model.mailbox import Mailbox
-from postvirt.model.outcome import CorruptQueueFile, Delivered, Dsn, Outcome
+from postvirt.model.outcome import CorruptQueueFile, Delivered, Dsn, Outcome, Result
 from postvirt.model.report import Observer, Report
 from postvirt.model.request import (
     NOTIFY_DELAY,
@@ -105,7 +104,7 @@ class Reporter:
         if isinstance(outcome, CorruptQueueFile):
             _Notice(self, request, recipient, None).corrupt()
             return False
-        notice = _Notice(self, request, recipient, outcome.mailbox)
+        notice = _Notice(self, request, recipient, outcome)
         dsn = filtered(self.status_filter, outcome.dsn)
         if isinstance(outcome, Delivered):
             return (yield from notice.sent(dsn))
@@ -122,13 +121,13 @@ class _Notice:
         reporter: Reporter,
         request: DeliveryRequest,
         recipient: Recipient,
-        mailbox: Mailbox | None,
+        outcome: Result | None,
     ) -> None:
         self._reporter = reporter
         self._settings = reporter.settings
         self._request = request
         self._recipient = recipient
-        self._mailbox = mailbox
+        self._outcome = outcome
         self._flags = request.flags & _TRACE_FLAGS
         self._id = text(request.queue_id)
 
@@ -277,6 +276,7 @@ class _Notice:
         self._observe(report)
 
     def _report(self, dsn: Dsn, status_word: str) -> Report:
+        outcome = self._outcome
         return Report(
             self._request,
             self._recipient,
@@ -284,7 +284,8 @@ class _Notice:
             now(),
             dsn,
             status_word,
-            self._mailbox,
+            None if outcome is None else outcome.mailbox,
+            None if outcome is None else outcome.filling,
         )
 
     def _observe(self, report: Report) -> None:

@@ -83,9 +83,10 @@ class _Quoting(Chunks):
 
 
 def _shown(outcome: object) -> object:
-    """What can leave the process of the test: refusals as whether it is too large."""
+    """What can leave the process of the test: refusals as their reason."""
     if isinstance(outcome, OverQuotaError):
-        return outcome.is_too_large
+        assert outcome.filling.before == outcome.filling.after
+        return outcome.filling.refusal
     assert isinstance(outcome, Delivered)
     assert outcome == DELIVERED
     return outcome.filling
@@ -107,16 +108,16 @@ def test_what_fits_to_the_byte_is_delivered(mbox: Path, known: int) -> None:
 
 def test_one_byte_more_is_refused_and_nothing_is_written(mbox: Path) -> None:
     status = mbox.stat()
-    assert together(mbox, (Chunks(CONTENT), len(OLD) + SIZE - 1)) == [False]
+    assert together(mbox, (Chunks(CONTENT), len(OLD) + SIZE - 1)) == ["size"]
     assert mbox.read_bytes() == OLD
     assert mbox.stat().st_mtime_ns == status.st_mtime_ns
 
 
-@pytest.mark.parametrize(("limit", "is_too_large"), [(SIZE, False), (SIZE - 1, True)])
+@pytest.mark.parametrize(("limit", "refusal"), [(SIZE, "size"), (SIZE - 1, "message")])
 def test_what_would_never_fit_is_too_large(
-    mbox: Path, limit: int, *, is_too_large: bool
+    mbox: Path, limit: int, refusal: str
 ) -> None:
-    assert together(mbox, (Chunks(CONTENT), limit)) == [is_too_large]
+    assert together(mbox, (Chunks(CONTENT), limit)) == [refusal]
     assert mbox.read_bytes() == OLD
 
 
@@ -127,7 +128,7 @@ def test_lines_that_are_quoted_count(mbox: Path) -> None:
     letter.queue_file_bytes = len(content)
     limit = len(OLD) + size
     assert together(mbox, (letter, limit - 1), (letter, limit)) == [
-        False,
+        "size",
         grown(limit, len(OLD), limit),
     ]
 
@@ -136,7 +137,7 @@ def test_an_empty_line_that_is_missing_counts(mbox: Path) -> None:
     old = OLD.removesuffix(b"\n\n")
     mbox.write_bytes(old)
     limit = len(OLD) + SIZE
-    assert together(mbox, (Chunks(CONTENT), limit - 1)) == [False]
+    assert together(mbox, (Chunks(CONTENT), limit - 1)) == ["size"]
     assert mbox.read_bytes() == old
     assert together(mbox, (Chunks(CONTENT), limit)) == [grown(limit, len(old), limit)]
     assert mbox.read_bytes().startswith(OLD + b"From ")
@@ -152,9 +153,9 @@ def test_of_messages_that_come_together_those_that_fit_are_delivered(
         mbox, (small, limit), (large, limit), (small, limit), (small, limit)
     ) == [
         grown(limit, len(OLD), len(OLD) + SIZE),
-        True,
+        "message",
         grown(limit, len(OLD) + SIZE, limit),
-        False,
+        "size",
     ]
     assert mbox.stat().st_size == limit
 
@@ -182,7 +183,7 @@ def test_recipients_with_one_file_have_their_own_limits(mbox: Path) -> None:
     content = Chunks(CONTENT)
     low, high = len(OLD) + SIZE - 1, len(OLD) + SIZE
     assert together(mbox, (content, low), (content, high), (content, 0)) == [
-        False,
+        "size",
         grown(high, len(OLD), high),
         grown(0, high, high + SIZE),
     ]

@@ -27,6 +27,22 @@ def test_a_message_that_is_larger_than_the_limit_never_fits() -> None:
     assert NO_LIMIT.can_hold(10**12)
 
 
+@pytest.mark.parametrize(
+    ("use", "more", "refusal"),
+    [
+        (Use(0, 0), Use(101, 1), "message"),
+        (Use(50, 4), Use(101, 1), "message"),
+        (Use(50, 1), Use(51, 1), "size"),
+        (Use(50, 4), Use(51, 1), "size"),
+        (Use(50, 4), Use(50, 1), "messages"),
+    ],
+)
+def test_why_something_does_not_fit(use: Use, more: Use, refusal: str) -> None:
+    limit = Limit(100, 4)
+    assert not limit.has_room(use, more)
+    assert limit.refusal(use, more) == refusal
+
+
 def test_percent_is_that_of_what_is_nearer_to_its_limit() -> None:
     assert Limit(200, 10).percent(Use(100, 1)) == 50
     assert Limit(200, 10).percent(Use(100, 8)) == 80

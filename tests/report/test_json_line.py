@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Dsn
-from postvirt.model.quota import Limit, Use
-from postvirt.model.quota_standing import Standing
+from postvirt.model.quota import NOTHING, Filling, Limit, Use
 from postvirt.model.report import Report
 from postvirt.model.request import DeliveryRequest, MessageStats, Recipient
 from postvirt.report.json_line import problem_line, report_line
@@ -39,10 +38,10 @@ def reported(
     dsn: Dsn = DELIVERED,
     word: str = "sent",
     mailbox: Mailbox | None = BOX,
-    quota: Standing | None = None,
+    filling: Filling | None = None,
 ) -> Report:
     now = moment(1_700_000_002, 250)
-    return Report(request, recipient, "virtual", now, dsn, word, mailbox, quota)
+    return Report(request, recipient, "virtual", now, dsn, word, mailbox, filling)
 
 
 def read(line: bytes) -> dict[str, Any]:
@@ -93,8 +92,8 @@ def test_the_format_of_the_mailbox(path: bytes, format_: str) -> None:
 
 
 def test_a_quota_is_there_if_the_mailbox_has_one() -> None:
-    standing = Standing(Limit(1000, 0), Use(0, 0), Use(334, 17), warned=30)
-    assert read(report_line(reported(quota=standing), 1, STYLE))["quota"] == {
+    filling = Filling(NOTHING, Use(334, 17), Limit(1000, 0), warned=30)
+    assert read(report_line(reported(filling=filling), 1, STYLE))["quota"] == {
         "used": 334,
         "limit": 1000,
         "messages": 17,
@@ -104,13 +103,24 @@ def test_a_quota_is_there_if_the_mailbox_has_one() -> None:
         "counted": None,
         "warned": 30,
     }
-    refused = Standing(
-        Limit(0, 17), Use(0, 0), Use(334, 17), "messages", counted=17, counted_ns=5
-    )
-    found = read(report_line(reported(word="deferred", quota=refused), 1, STYLE))
-    assert found["quota"]["refusal"] == "messages"
-    assert found["quota"]["counted"] == 17
-    assert (found["quota"]["limit"], found["quota"]["message_limit"]) == (None, 17)
+
+
+def test_a_refusal_says_why() -> None:
+    use, limit = Use(334, 17), Limit(0, 17)
+    filling = Filling(use, use, limit, "messages", 17, 0.5)
+    report = reported(word="deferred", filling=filling)
+    found = read(report_line(report, 1, STYLE))["quota"]
+    assert (found["refusal"], found["counted"]) == ("messages", 17)
+    assert (found["limit"], found["message_limit"]) == (None, 17)
+    assert (found["used"], found["percent"]) == (334, 100)
+
+
+def test_the_use_does_not_matter_for_a_message_that_is_too_large() -> None:
+    filling = Filling(NOTHING, NOTHING, Limit(1000, 0), "message")
+    report = reported(word="bounced", filling=filling)
+    found = read(report_line(report, 1, STYLE))["quota"]
+    assert (found["refusal"], found["limit"]) == ("message", 1000)
+    assert found["used"] is found["messages"] is found["percent"] is None
 
 
 def test_bytes_that_are_no_text_are_shown() -> None:

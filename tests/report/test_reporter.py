@@ -15,6 +15,7 @@ from postvirt.model.outcome import (
     Delivered,
     Dsn,
 )
+from postvirt.model.quota import NOTHING, Filling, Limit, Use
 from postvirt.model.report import Report
 from postvirt.model.request import (
     NOTIFY_DELAY,
@@ -537,6 +538,7 @@ class Hears:
 
 
 BOX = Mailbox(b"/mail/bob/", Owner(5000, 5001))
+FILLING = Filling(NOTHING, Use(10, 1), Limit(100, 0))
 
 
 @pytest.mark.parametrize(
@@ -559,12 +561,16 @@ def test_who_observes_hears_what_the_log_says(
 ):
     observer = Hears()
     report(
-        type(outcome)(outcome.dsn, BOX), flags=flags, observers=[observer], **options
+        type(outcome)(outcome.dsn, BOX, FILLING),
+        flags=flags,
+        observers=[observer],
+        **options,
     )
     (heard,) = observer.reports
     (line,) = [line for line in logged if " status=" in line]
     assert f"dsn={status}, status={word} ({heard.dsn.reason})" in line
     assert (heard.dsn.status, heard.word, heard.mailbox) == (status, word, BOX)
+    assert heard.filling is FILLING
     assert (heard.relay, heard.recipient) == ("virtual", RECIPIENT)
 
 

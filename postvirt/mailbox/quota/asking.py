@@ -22,12 +22,13 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from postvirt.mailbox.inside import inside
+from postvirt.mailbox.quota.belief import believed, is_reason_to_refuse
 from postvirt.mailbox.quota.counting import Count
-from postvirt.mailbox.quota.room import Room, believed, is_reason_to_refuse
+from postvirt.mailbox.quota.room import Room
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.effects import AtOnce, Pause
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.quota import NO_LIMIT, Limit, QuotaRules, Use
+from postvirt.model.quota import NO_LIMIT, NOTHING, Limit, QuotaRules, Use
 from postvirt.system.directories import make_directories
 
 # The number of names that have been seen so far.
@@ -42,8 +43,6 @@ _SLICE_SECONDS: Final = 0.02
 
 _DIRECTORY_MODE: Final = 0o700
 
-_NOTHING: Final = Use(0, 0)
-
 
 class Answer(NamedTuple):
     """What a mailbox holds, and who says so; messages is 0 for an mbox file."""
@@ -53,7 +52,7 @@ class Answer(NamedTuple):
 
 
 def ask(
-    mailbox: Mailbox, rules: QuotaRules, progress: Progress, more: Use = _NOTHING
+    mailbox: Mailbox, rules: QuotaRules, progress: Progress, more: Use = NOTHING
 ) -> Answer:
     """What a mailbox holds now; if `more` does not fit, that is certain."""
     with inside(mailbox):
@@ -73,9 +72,9 @@ def recount(mailbox: Mailbox, rules: QuotaRules, progress: Progress) -> Answer:
 def _without_counting(mailbox: Mailbox) -> Answer | None:
     """The answer if there is nothing to count; inside the mailbox."""
     try:
-        status = os.stat(mailbox.path)
+        status = os.stat(mailbox.root)
     except FileNotFoundError:
-        return Answer(_NOTHING, "missing")
+        return Answer(NOTHING, "missing")
     if mailbox.is_maildir:
         return None
     size = status.st_size if stat.S_ISREG(status.st_mode) else 0
@@ -87,7 +86,7 @@ def _at_once(mailbox: Mailbox, rules: QuotaRules, more: Use) -> Answer | None:
     answer = _without_counting(mailbox)
     if answer is not None:
         return answer
-    file = OpenSizeFile(mailbox.path)
+    file = OpenSizeFile(mailbox.root)
     try:
         file.read()
         use = _noted(file, mailbox.limit or NO_LIMIT, rules, more)
@@ -117,7 +116,7 @@ def _noted(
 
 def _counted(mailbox: Mailbox, rules: QuotaRules, progress: Progress) -> Use:
     """Count without a lock."""
-    count = Count(mailbox.path, rules)
+    count = Count(mailbox.root, rules)
     while not count.is_over:
         with inside(mailbox):
             count.go_on(_SLICE_SECONDS)
@@ -129,10 +128,10 @@ def _recounted(mailbox: Mailbox, rules: QuotaRules, progress: Progress) -> Use:
     """Count as a delivery does."""
 
     def make() -> None:
-        make_directories(mailbox.path + b"tmp", _DIRECTORY_MODE)
+        make_directories(mailbox.root + b"tmp", _DIRECTORY_MODE)
 
     hostname = socket.gethostname().encode()
-    room = Room(mailbox, mailbox.path, rules, hostname, make)
+    room = Room(mailbox, mailbox.root, rules, hostname, make)
     steps = room.recounting()
     try:
         effect = next(steps)

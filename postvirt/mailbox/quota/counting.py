@@ -36,6 +36,7 @@ _MESSAGES: Final = (b"new", b"cur")
 class Count:
     """A maildir that is being counted; root ends with a slash.
 
+    since      when it began, a time.monotonic()
     use        of what has been counted so far
     looked     the number of names that have been seen so far
     is_over    all has been counted
@@ -44,6 +45,7 @@ class Count:
     """
 
     def __init__(self, root: bytes, rules: QuotaRules) -> None:
+        self.since: Final = time.monotonic()
         self._root: Final = root
         self._rules: Final = rules
         self._steps = self._all()

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from postvirt.model.quota import Filling
+
 
 class OverQuotaError(Exception):
-    """There is no room. is_too_large: there would be none in an empty mailbox."""
+    """There is no room, as `filling.refusal` says."""
 
-    def __init__(self, *, is_too_large: bool = False) -> None:
+    def __init__(self, filling: Filling) -> None:
         super().__init__()
-        self.is_too_large = is_too_large
+        self.filling: Final = filling
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether there would be none in an empty mailbox."""
+        return self.filling.refusal == "message"

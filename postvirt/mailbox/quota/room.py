@@ -6,12 +6,9 @@ that the sum is that of all other deliveries, and a line for the message is appe
 `settle` gives up the lock when the message has its name. All of that is done in one go.
 So mail never exceeds a limit, and what fits is never refused.
 
-The maildir is counted instead of believing the file when that is unusable, too long,
-older than the machine's start (what was appended may be lost), for another limit, left
-by a process that was killed, or counted by another program, whose count may have missed
-what came meanwhile. And before mail is refused: unless it has been counted less than
-15 minutes ago, and nothing has been appended since. A file in which nobody else has
-written needs no count to become shorter.
+The maildir is counted where the file is not to be believed (mailbox.quota.belief), and
+before mail is refused, unless it has been counted a short time ago. A file in which
+nobody else has written needs no count to become shorter.
 
 Parity: Maildir++ (README.maildirquota of Courier).
 Differs: Exact quotas. Deliveries to a maildir with a limit exclude each other, so that
@@ -35,7 +32,6 @@ from typing import Final
 from postvirt.codec.maildirsize import (
     FULL_BYTES,
     SETTLED,
-    SizeFile,
     encode_coming,
     encode_gone,
     encode_size_file,
@@ -43,18 +39,22 @@ from postvirt.codec.maildirsize import (
 from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError, step
 from postvirt.mailbox.inside import Act, together_inside
 from postvirt.mailbox.lock_pauses import pauses
+from postvirt.mailbox.quota.belief import believed, is_reason_to_refuse, note_count
 from postvirt.mailbox.quota.counting import Count
 from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.effects import AtOnce, Pause, Steps
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.quota import NO_LIMIT, Filling, Limit, QuotaRules, Use
+from postvirt.model.quota import (
+    NO_LIMIT,
+    NOTHING,
+    Filling,
+    QuotaRules,
+    Refusal,
+    Use,
+)
 from postvirt.model.text import text
 from postvirt.system import log
-from postvirt.system.clock import started
-
-# A count that is so old is no reason to refuse mail, says Maildir++.
-_STALE_SECONDS: Final = 15 * 60
 
 # A maildir that changes while it is being counted is counted so often at a time, unless
 # that takes long.
@@ -66,57 +66,9 @@ _LONG_SECONDS: Final = 2.0
 _MOST_SUMS: Final = 10
 _LINE_BYTES: Final = 100
 
-# One that another program has counted, or that was changing, is not counted again
-# within some seconds.
-_AGAIN_SECONDS: Final = 10.0
-
 # How often the lock is tried, and how far apart, in seconds.
 _LOCK_ATTEMPTS: Final = 20
 _LOCK_DELAY: Final = 1.0
-
-# When maildirs have been counted by this process, by time.monotonic().
-_counted: dict[bytes, float] = {}
-_MOST_REMEMBERED: Final = 1000
-
-
-def believed(
-    file: OpenSizeFile, limit: Limit, rules: QuotaRules, *, must_be_exact: bool = True
-) -> SizeFile | None:
-    """What the file says that has been read; None if the maildir has to be counted."""
-    found = file.content
-    if (
-        not rules.keeps_size_file
-        or found is None
-        or file.size_bytes >= FULL_BYTES
-        or limit not in (NO_LIMIT, found.limit)
-        or file.mtime < started()
-        or (file.is_locked and not found.is_settled)
-        or (
-            must_be_exact
-            and not found.is_exact
-            and not _was_counted_recently(file.root)
-        )
-    ):
-        return None
-    return found
-
-
-def is_reason_to_refuse(file: OpenSizeFile) -> bool:
-    """Whether mail that does not fit, as the file says, is refused without a count."""
-    found = file.content
-    is_old = time.time() - file.mtime > _STALE_SECONDS
-    return found is not None and found.lines == 1 and not is_old
-
-
-def _was_counted_recently(root: bytes) -> bool:
-    since = _counted.get(root)
-    return since is not None and time.monotonic() < since + _AGAIN_SECONDS
-
-
-def _note_count(root: bytes) -> None:
-    if len(_counted) >= _MOST_REMEMBERED:
-        _counted.clear()
-    _counted[root] = time.monotonic()
 
 
 class _CountNeededError(Exception):
@@ -158,6 +110,8 @@ class Room:
         self._file = OpenSizeFile(root)
         self._counted_use: Use | None = None  # as long as the lock is held
         self._more = Use(0, 1)
+        self._counted: int | None = None  # names, in all counts
+        self._counted_seconds = 0.0
         self.filling: Filling | None = None
         self.count: Count | None = None
 
@@ -168,7 +122,7 @@ class Room:
         """
         self._more = Use(message_bytes, 1)
         if not (self._may_exceed or self._limit.can_hold(message_bytes)):
-            raise OverQuotaError(is_too_large=True)
+            raise self._over_quota(NOTHING)
         if not self._file.is_locked:
             self._file.read()
         if not self._has_room(self._use()):
@@ -186,7 +140,7 @@ class Room:
             self._refuse()
         self._sum_up()
         self._append(encode_coming(self._more))
-        self.filling = Filling(before, before.plus(self._more), self._limit)
+        self.filling = self._filling(before, before.plus(self._more))
 
     def settle(self) -> None:
         """The message has its name: give up the lock."""
@@ -280,11 +234,23 @@ class Room:
 
         Raises: OverQuotaError, _CountNeededError.
         """
-        if self._has_room(self._use()):
+        use = self._use()
+        if self._has_room(use):
             return
         if self._counted_use is None and not is_reason_to_refuse(self._file):
             raise _CountNeededError
-        raise OverQuotaError
+        raise self._over_quota(use)
+
+    def _over_quota(self, use: Use) -> OverQuotaError:
+        refusal = self._limit.refusal(use, self._more)
+        return OverQuotaError(self._filling(use, use, refusal))
+
+    def _filling(
+        self, before: Use, after: Use, refusal: Refusal | None = None
+    ) -> Filling:
+        return Filling(
+            before, after, self._limit, refusal, self._counted, self._counted_seconds
+        )
 
     def _sum_up(self) -> None:
         """Before the file is full, replace its lines by their sum, if that is exact.
@@ -347,6 +313,8 @@ class Room:
             self._lock()
         count.go_on()
         if count.is_over:
+            self._counted = (self._counted or 0) + count.looked
+            self._counted_seconds += time.monotonic() - count.since
             self._keep(count, is_last=is_last)
 
     def _keep(self, count: Count, *, is_last: bool) -> None:
@@ -375,7 +343,7 @@ class Room:
             return
         count.is_kept = is_last or not old.has_grown()
         old.close()
-        _note_count(self._root)
+        note_count(self._root)
 
     def _warn(self, what: str, error: OSError) -> None:
         path = text(self._root) + "maildirsize"

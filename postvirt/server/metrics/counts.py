@@ -23,7 +23,7 @@ OUTCOMES: Final = tuple(
 )
 # The format of the mailbox; none: no mailbox was found.
 FORMATS: Final = ("maildir", "mbox", "none")
-# What became of mail over quota, and why there was no room (model.quota_standing).
+# What became of mail over quota, and why there was no room (model.quota.Refusal).
 REFUSED: Final = ("deferred", "bounced")
 REFUSALS: Final = ("message", "size", "messages")
 

@@ -33,9 +33,10 @@ from postvirt.model.effects import (
 )
 from postvirt.model.mailbox import Resolution
 from postvirt.model.outcome import Outcome
-from postvirt.model.quota_standing import Standing
+from postvirt.model.quota import Filling
 from postvirt.model.report import Report
 from postvirt.model.request import SECOND, Recipient
+from postvirt.server.metrics.counts import SECOND as NANOSECONDS
 from postvirt.server.metrics.counts import Counts, Stage
 
 T = TypeVar("T")
@@ -115,8 +116,8 @@ class Counting:
         else:
             format_ = "maildir" if mailbox.is_maildir else "mbox"
         self.counts.outcome(_OUTCOMES.get(report.word, report.word), format_)
-        if report.quota is not None:
-            self._standing(report.quota, report.word)
+        if report.filling is not None:
+            self._quota(report.filling, report.word)
         stats = report.request.stats
         active = stats.active_arrival
         if active >= SECOND:
@@ -124,14 +125,15 @@ class Counting:
             self.counts.stage(Stage.QUEUE, queued)
             self.counts.stage(Stage.TOTAL, _between(report.now, active))
 
-    def _standing(self, quota: Standing, word: str) -> None:
+    def _quota(self, filling: Filling, word: str) -> None:
         """Count what the quota of a mailbox has made necessary."""
-        if quota.refusal is not None:
+        if filling.refusal is not None:
             outcome = "bounced" if word == "bounced" else "deferred"
-            self.counts.refusal(outcome, quota.refusal)
-        if quota.counted is not None:
-            self.counts.recount(quota.counted, quota.counted_ns)
-        if quota.warned:
+            self.counts.refusal(outcome, filling.refusal)
+        if filling.counted is not None:
+            nanoseconds = int(filling.counted_seconds * NANOSECONDS)
+            self.counts.recount(filling.counted, nanoseconds)
+        if filling.warned:
             self.counts.warning()
 
 

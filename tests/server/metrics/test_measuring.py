@@ -22,8 +22,7 @@ from postvirt.model.effects import (
 )
 from postvirt.model.mailbox import Mailbox, Owner, Resolution
 from postvirt.model.outcome import Delivered, Dsn, Outcome
-from postvirt.model.quota import Limit, Use
-from postvirt.model.quota_standing import Standing
+from postvirt.model.quota import NOTHING, Filling, Limit, Use
 from postvirt.model.report import Report
 from postvirt.model.request import MessageStats, Recipient
 from postvirt.server.metrics import measuring
@@ -247,7 +246,7 @@ def reported(
     word: str,
     mailbox: Mailbox | None,
     stats: MessageStats,
-    quota: Standing | None = None,
+    filling: Filling | None = None,
 ) -> Report:
     return Report(
         request(3)._replace(stats=stats),
@@ -257,7 +256,7 @@ def reported(
         Dsn("2.0.0", "a"),
         word,
         mailbox,
-        quota,
+        filling,
     )
 
 
@@ -281,15 +280,15 @@ def test_what_never_was_in_the_queue_has_no_time_there(counts) -> None:
 
 def test_what_quotas_make_necessary_is_counted(counts) -> None:
     limit, use = Limit(100, 0), Use(99, 3)
-    for word, standing in (
-        ("sent", Standing(limit, use, use)),
-        ("sent", Standing(limit, use, use, warned=80)),
-        ("deferred", Standing(limit, use, use, "size", counted=7, counted_ns=10)),
-        ("SOFTBOUNCE", Standing(limit, use, use, "size", counted=0, counted_ns=1)),
-        ("bounced", Standing(limit, use, use, "message")),
+    for word, filling in (
+        ("sent", Filling(NOTHING, use, limit)),
+        ("sent", Filling(NOTHING, use, limit, warned=80)),
+        ("deferred", Filling(use, use, limit, "size", 7, 1.0)),
+        ("SOFTBOUNCE", Filling(use, use, limit, "size", 0, 0.5)),
+        ("bounced", Filling(NOTHING, NOTHING, limit, "message")),
     ):
-        Counting(counts).reported(reported(word, BOX, MessageStats(), standing))
+        Counting(counts).reported(reported(word, BOX, MessageStats(), filling))
     found = {labels: count for labels, count in counts.refusals().items() if count}
     assert found == {("deferred", "size"): 2, ("bounced", "message"): 1}
-    assert counts.recounts() == (2, 7, 11)
+    assert counts.recounts() == (2, 7, 1.5 * SECOND)
     assert counts.warnings() == 1
