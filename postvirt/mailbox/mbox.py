@@ -100,10 +100,17 @@ def deliver_to_mbox(
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    limit = NO_LIMIT if may_exceed and mailbox.limit else mailbox.limit
-    message = _Message(envelope, content, time.monotonic(), limit)
+    message = _Message(
+        envelope, content, time.monotonic(), _limit(mailbox, may_exceed=may_exceed)
+    )
     outcome: Result = yield Batch(mailbox, message, deliver)
     return outcome
+
+
+def _limit(mailbox: Mailbox, *, may_exceed: bool) -> Limit | None:
+    if may_exceed and mailbox.limit is not None:
+        return NO_LIMIT
+    return mailbox.limit
 
 
 def _deliver_all(
