@@ -93,6 +93,31 @@ def test_a_configuration_with_postfix(patched: Patched, site: Site) -> None:
     assert len(messages(site.mail / box.place)) == 1
 
 
+@pytest.mark.parametrize("patched", parameters(["an mbox file"]))
+def test_an_mbox_above_the_limit_of_others(patched: Patched, site: Site) -> None:
+    """A worker has virtual_mailbox_limit from the kernel, and few system calls."""
+    (box,) = patched.boxes
+    mbox = site.mail / box.place
+    large = _MESSAGE + b"x" * _LARGE + b"\n"
+    _fill(site, box, box.limit - _LARGE)
+    with PrivatePostfix(site, launcher(), site.parameters, site.services) as postfix:
+        postfix.send(_SENDER.decode(), [box.address], _MESSAGE)
+        postfix.wait_until(lambda: "status=sent" in postfix.log_text())
+        size = mbox.stat().st_size
+        postfix.send(_SENDER.decode(), [box.address], large)
+        postfix.wait_until(lambda: "status=deferred" in postfix.log_text())
+        os.truncate(mbox, 0)
+        postfix.flush()
+        postfix.wait_until_queue_is_empty()
+        said = _SAID.findall(postfix.log_text())
+    assert box.limit - _LARGE < size <= box.limit
+    assert said[0] == (box.address, "2.0.0", "sent", "delivered to mailbox")
+    text = f"delivery failed to mailbox {mbox}: {patched.text}"
+    assert said[1] == (box.address, patched.dsn, "deferred", text)
+    assert said[-1] == said[0]
+    assert len(messages(mbox)) == 1
+
+
 @pytest.mark.parametrize("patched", parameters(["a limit for a domain"]))
 def test_what_is_no_limit_defers_mail(patched: Patched, site: Site) -> None:
     """As in a guide that has the query for paths twice; the patch saw no limit."""

@@ -36,7 +36,12 @@ _DETAILS = (
     "virtual_maildir_limit_message",
     "virtual_maildir_limit_message_maps",
     "virtual_trash_count",
-    "virtual_trash_name",
+    "postvirt_maildir_virtual_size",
+    "postvirt_quota_count_deleted",
+    "postvirt_quota_notice_recipient",
+    "postvirt_quota_policy_address",
+    "postvirt_quota_warning_percent",
+    "postvirt_quota_warning_template",
 )
 
 

@@ -1,4 +1,4 @@
-"""Dovecot's configuration, as far as mbox locks go."""
+"""Dovecot's configuration, as far as mbox locks and quotas go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from postvirt.inspection.mailboxes.dovecot import settings_of, uses_mbox
+from postvirt.inspection.mailboxes.dovecot import (
+    quota_settings_of,
+    settings_of,
+    uses_mbox,
+)
 
 
 def _values(path: Path) -> dict[str, str]:
@@ -67,3 +71,30 @@ def test_whether_there_may_be_mbox_files(
 ) -> None:
     (tmp_path / "conf").write_text(f"{line}\n")
     assert uses_mbox(settings_of(str(tmp_path / "conf"))) is expected
+
+
+def test_quotas_of_both_kinds_of_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "dovecot.conf"
+    path.write_text(
+        "mail_plugins = quota\n"
+        "protocol imap {\n  quota_rule = *:storage=1\n}\n"
+        "passdb sql {\n  quota_password = secret\n}\n"
+        "plugin {\n  quota = maildir:User quota\n  sieve = ~/.sieve\n}\n"
+        "!include conf.d/*.conf\n"
+        "quota_storage_size = 2G\n"
+        'quota "User quota" {\n  driver = maildir\n  storage_size = 3G\n}\n'
+        "namespace inbox {\n"
+        "  mailbox Trash {\n    auto = create\n    quota_ignore = yes\n  }\n}\n"
+    )
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/90-quota.conf").write_text(
+        "plugin {\n  quota_rule2 = Trash:ignore\n}\n"
+    )
+    found = {name: one.value for name, one in quota_settings_of(str(path)).items()}
+    assert found == {
+        "quota": "maildir:User quota",
+        "quota_rule2": "Trash:ignore",
+        "quota_driver": "maildir",
+        "quota_storage_size": "3G",
+        "mailbox Trash quota_ignore": "yes",
+    }
