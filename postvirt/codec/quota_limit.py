@@ -15,6 +15,7 @@ Raises: ValueError for what is no limit.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from postvirt.model.quota import NO_LIMIT, Limit
@@ -32,6 +33,7 @@ _PART: Final = re.compile(rb"(.+?)([SC])")
 _DEFAULT: Final = re.compile(rb"-[0-9]+")
 
 
+@lru_cache(maxsize=256)
 def decode_limit(value: bytes) -> Limit | None:
     """The limit that a value means; None for the default one, a negative number."""
     text = value.strip().upper()

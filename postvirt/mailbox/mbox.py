@@ -61,7 +61,7 @@ from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Batch, Directory, Durable, Pause, Steps, Written
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
-from postvirt.model.quota import NO_LIMIT, Limit
+from postvirt.model.quota import Limit, lifted
 from postvirt.model.text import text
 from postvirt.system import locks, log, whereabouts
 from postvirt.system.descriptors import close
@@ -100,17 +100,10 @@ def deliver_to_mbox(
     deliver = partial(
         _deliver_all, mailbox, locking=locking, strict_ownership=strict_ownership
     )
-    message = _Message(
-        envelope, content, time.monotonic(), _limit(mailbox, may_exceed=may_exceed)
-    )
+    limit = lifted(mailbox.limit) if may_exceed else mailbox.limit
+    message = _Message(envelope, content, time.monotonic(), limit)
     outcome: Result = yield Batch(mailbox, message, deliver)
     return outcome
-
-
-def _limit(mailbox: Mailbox, *, may_exceed: bool) -> Limit | None:
-    if may_exceed and mailbox.limit is not None:
-        return NO_LIMIT
-    return mailbox.limit
 
 
 def _deliver_all(

@@ -57,6 +57,13 @@ class Limit(NamedTuple):
 
 
 NO_LIMIT = Limit(0, 0)
+
+
+def lifted(limit: Limit | None) -> Limit | None:
+    """The limit for mail that counts, but is never refused; None if quotas are off."""
+    return None if limit is None else NO_LIMIT
+
+
 NOTHING = Use(0, 0)
 
 

@@ -20,12 +20,20 @@ def prepare(workload: Workload, instance: Instance) -> list[bytes]:
     """Configure the instance and fill its queue; the requests to deliver that."""
     entries = _add_mailboxes(workload, instance)
     maps = workload.maps or instance.add_table("texthash", "mailboxes", entries)
+    limits = {}
+    if workload.limited:
+        values = dict.fromkeys(entries, "1G")
+        limits = {
+            "virtual_mailbox_limit_maps": instance.add_table("texthash", "l", values),
+            "virtual_maildir_extended": "yes",
+        }
     instance.main_cf(
         {
             "virtual_mailbox_maps": maps,
             "virtual_mailbox_domains": "\n    ".join(_domains(workload.domains)),
             "virtual_mailbox_limit": "0",  # an mbox file may be large
         }
+        | limits
     )
     content = message(workload.size_bytes)
     records = encode_content(content)

@@ -29,6 +29,7 @@ class Workload:
     held        what each mailbox contains already: messages of a maildir, bytes of an
                 mbox file
     domains     how many main.cf lists
+    limited     whether postvirt's quotas are on; virtual(8) knows none
     """
 
     name: str
@@ -42,6 +43,7 @@ class Workload:
     maps: str = ""
     held: int = 0
     domains: int = 1
+    limited: bool = False
 
     @property
     def summary(self) -> str:
@@ -70,6 +72,8 @@ WORKLOADS = (
     Workload("maildir-8", "4 KB, 1 recipient", 4000, clients=8),
     Workload("maildir-20", "4 KB, 1 recipient", 6000, clients=20),
     Workload("maildir-100", "4 KB, 1 recipient", 8000, clients=100),
+    Workload("quota-1", "4 KB, with quotas", 2000, limited=True),
+    Workload("quota-20", "4 KB, with quotas", 6000, clients=20, limited=True),
     Workload(
         *("mbox-one", "4 KB, one mbox", 2000),
         clients=8,

@@ -170,15 +170,18 @@ class Room:
         left = pauses(_LOCK_ATTEMPTS, _LOCK_DELAY)
         counts = 0
         while True:
+            is_taken = False
             try:
                 yield act()
             except _CountNeededError:
-                is_taken = yield from self._count()
-                counts += 1
+                pass
             except _TakenError:
                 is_taken = True
             else:
                 return
+            if not is_taken:
+                is_taken = yield from self._count()
+                counts += 1
             if is_taken:
                 counts = 0
                 pause = next(left, None)
