@@ -87,11 +87,36 @@ def completion(
                 action.complete = shtab.DIRECTORY
             elif action.dest in _FUNCTIONS:
                 action.complete = dict.fromkeys(SHELLS, _FUNCTIONS[action.dest])
+    _nest(parser)
     preamble = _with_words(_BASH if shell == "bash" else _ZSH)
     script: str = shtab.complete(parser, shell=shell, preamble=preamble)
     for old, new in _BEFORE_1_7.items():
         script = script.replace(old, new)
     return script + (_BASH_END if shell == "bash" else "")
+
+
+def _nest(parser: argparse.ArgumentParser) -> None:
+    """Make "quota report" a subcommand of "quota", as shells see the words."""
+    (commands,) = (
+        one
+        for one in parser._actions  # noqa: SLF001
+        if isinstance(one, argparse._SubParsersAction)  # noqa: SLF001
+    )
+    shown = commands._choices_actions  # noqa: SLF001
+    nested: dict[str, Any] = {}
+    for name, command in [*commands.choices.items()]:
+        first, _, second = name.partition(" ")
+        if not second:
+            continue
+        if first not in nested:
+            outer = commands.choices[first]
+            nested[first] = outer.add_subparsers()
+            # Their names come before other words.
+            outer._actions.insert(0, outer._actions.pop())  # noqa: SLF001
+        help_ = next(one.help for one in shown if one.dest == name)
+        nested[first].add_parser(second, parents=[command], add_help=False, help=help_)
+        shown[:] = [one for one in shown if one.dest != name]
+        del commands.choices[name]
 
 
 def _with_words(template: str) -> str:

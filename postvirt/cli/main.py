@@ -24,6 +24,9 @@ from postvirt.cli import (
     install,
     lookup,
     policy,
+    quota_recalc,
+    quota_report,
+    quota_usage,
     reload,
     restart,
     start,
@@ -58,6 +61,9 @@ _COMMANDS: dict[str, _Command] = {
     "install": install,
     "lookup": lookup,
     "policy": policy,
+    "quota": quota_usage,
+    "quota recalc": quota_recalc,
+    "quota report": quota_report,
     "reload": reload,
     "restart": restart,
     "start": start,
@@ -85,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         isolate()
     parser, subparsers = parsers()
-    arguments, unknown = parser.parse_known_args(argv)
+    arguments, unknown = parser.parse_known_args(_joined(argv))
     if unknown:
         subparsers[arguments.command].error(
             f"unrecognized arguments: {' '.join(unknown)}"
@@ -111,6 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return command.CANNOT_RUN
+
+
+def _joined(argv: Sequence[str] | None) -> list[str]:
+    """The arguments; a subcommand of two words is one of them."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = " ".join(words[:2])
+    return [command, *words[2:]] if command in _COMMANDS else words
 
 
 class _Parser(argparse.ArgumentParser):

@@ -38,11 +38,12 @@ class Limits:
     message_maps    virtual_maildir_limit_message_maps
     """
 
-    __slots__ = ("_default", "_least", "limit_maps", "message_maps")
+    __slots__ = ("_default", "_least", "_settings", "limit_maps", "message_maps")
 
     def __init__(
         self, settings: Settings, limit_maps: Maps, message_maps: Maps
     ) -> None:
+        self._settings: Final = settings
         self._default: Final = default_limit(settings)
         self._least: Final = (
             0
@@ -51,6 +52,10 @@ class Limits:
         )
         self.limit_maps: Final = limit_maps
         self.message_maps: Final = message_maps
+
+    def using(self, limit_maps: Maps, message_maps: Maps) -> Limits:
+        """The same limits, but with these tables."""
+        return Limits(self._settings, limit_maps, message_maps)
 
     def find(self, user: bytes, search: Search) -> Limit | Misconfigured:
         """The limit of a folded recipient's mailbox."""

@@ -101,6 +101,7 @@ class Resolver:
         uid_maps: Maps | None = None,
         gid_maps: Maps | None = None,
         is_local_domain: Callable[[bytes], bool] | None = None,
+        limits: Limits | None = None,
     ) -> Resolver:
         """The same resolver, but with these tables."""
         return Resolver(
@@ -110,7 +111,7 @@ class Resolver:
             gid_maps or self.gid_maps,
             self.extensions,
             is_local_domain or self.is_local_domain,
-            self.limits,
+            limits or self.limits,
             self.folders,
         )
 

@@ -60,11 +60,17 @@ class LookupTrace:
 
     def resolver(self, resolver: Resolver) -> Resolver:
         """The same resolver, with its lookups recorded."""
+        limits = resolver.limits
+        if limits is not None:
+            limits = limits.using(
+                self.maps(limits.limit_maps), self.maps(limits.message_maps)
+            )
         return resolver.using(
             mailbox_maps=self.maps(resolver.mailbox_maps),
             uid_maps=self.maps(resolver.uid_maps),
             gid_maps=self.maps(resolver.gid_maps),
             is_local_domain=self._local(resolver.is_local_domain),
+            limits=limits,
         )
 
     def maps(self, maps: Maps) -> Maps:

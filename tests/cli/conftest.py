@@ -34,7 +34,7 @@ def postvirt(instance: Instance) -> Run:
         command: str, *arguments: str, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
-            [Path(sys.executable).parent / "postvirt", command, *arguments],
+            [Path(sys.executable).parent / "postvirt", *command.split(), *arguments],
             input=stdin,
             capture_output=True,
             check=False,

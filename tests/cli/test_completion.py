@@ -56,7 +56,11 @@ def offered(scripts: Path, *words: str, etc: Path | None = None) -> set[str]:
 
 def test_subcommands(scripts: Path) -> None:
     _, subparsers = main.parsers()
-    assert offered(scripts, "postvirt", "") == set(subparsers)
+    first_words = {name.partition(" ")[0] for name in subparsers}
+    assert offered(scripts, "postvirt", "") == first_words
+    assert offered(scripts, "postvirt", "quota", "") == {"recalc", "report"}
+    sorts = offered(scripts, "postvirt", "quota", "report", "--sort", "")
+    assert sorts == {"percent", "use", "address"}
     assert offered(scripts, "postvirt", "st") == {"start", "status", "stop"}
 
 
@@ -64,7 +68,7 @@ def test_options_of_every_subcommand(scripts: Path) -> None:
     _, subparsers = main.parsers()
     for name, parser in subparsers.items():
         options = {one for action in parser._actions for one in action.option_strings}
-        assert offered(scripts, "postvirt", name, "-") == options
+        assert offered(scripts, "postvirt", *name.split(), "-") == options
 
 
 def test_parameters(scripts: Path) -> None:

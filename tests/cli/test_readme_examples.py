@@ -89,6 +89,33 @@ def test_explain(readme_instance: Instance, postvirt: Run) -> None:
     assert narrow(said).startswith(narrow(shown("postvirt explain user@example.com")))
 
 
+@pytest.mark.root
+def test_quota(readme_instance: Instance, postvirt: Run) -> None:
+    instance = readme_instance
+    limits = instance.add_table("hash", "quotas", {"user@example.com": "1G"})
+    with (instance.etc / "main.cf").open("a") as main_cf:
+        main_cf.write(
+            f"virtual_mailbox_limit_maps = {limits}\nvirtual_maildir_extended = yes\n"
+        )
+    maildir = instance.mail / "example.com" / "user"
+    for name in ("tmp", "new", "cur"):
+        (maildir / name).mkdir()
+        instance.recipient_owner.give(maildir / name)
+    for size in (1024, 1 << 28, (1 << 28) - 1024):
+        (maildir / "new" / f"1.a,S={size}").touch()
+    postvirt("quota recalc", "user@example.com")
+
+    def is_shown(command: str) -> bool:
+        said = as_in_readme(postvirt(command).stdout, instance)
+        lines = [f"# postvirt {command}", *said.splitlines()]
+        return "".join(f"    {line}\n" for line in lines) in _README
+
+    assert is_shown("quota user@example.com")
+    assert is_shown("quota report")
+    (maildir / "new" / "1.a,S=1024").unlink()
+    assert is_shown("quota recalc user@example.com")
+
+
 def test_lookup(readme_instance: Instance, postvirt: Run) -> None:
     table = f"hash:{readme_instance.etc}/vmailbox"
     done = postvirt("lookup", table, "user@example.com")

@@ -32,7 +32,7 @@ def test_they_are_up_to_date() -> None:
 def test_every_subcommand_and_every_option_is_there() -> None:
     page = _COMMAND.read_text()
     parser, subparsers = main.parsers()
-    section = re.compile(r"^\.Ss postvirt (\S+)\n((?:(?!\.S[sh] ).*\n)*)", re.MULTILINE)
+    section = re.compile(r"^\.Ss postvirt (.+)\n((?:(?!\.S[sh] ).*\n)*)", re.MULTILINE)
     sections = dict(section.findall(page))
     assert set(sections) == set(subparsers)
     for name, text in [*sections.items(), ("", page)]:

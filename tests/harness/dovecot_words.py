@@ -1,7 +1,4 @@
-"""dovecot.conf for maildirs with a Maildir++ quota, in the words of 2.3 and of 2.4.
-
-What it says about quotas comes from etc/shared-maildirs.md.
-"""
+"""dovecot.conf for maildirs with a Maildir++ quota, in the words of 2.3 and of 2.4."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ from pathlib import Path
 from postvirt.model.mailbox import Owner
 
 PASSWORD = "secret"
-
-_DOCUMENT = Path(__file__).parents[2] / "etc" / "shared-maildirs.md"
+TRASH = "Trash"
 
 _VERSION = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 _SERVICES = """\
@@ -67,16 +63,17 @@ def configuration(
 
 
 def _as_in_2_3(mail: Path, owner: Owner, quota: QuotaSettings) -> str:
-    settings = documented("Dovecot 2.3")
-    ignored = "  quota_rule = Trash:ignore\n"
-    assert ignored in settings
-    rules = "" if quota.counts_trash else ignored
+    rules = []
     if quota.limit_bytes is not None:
-        limit = f"storage={quota.limit_bytes}B:messages={quota.limit_messages}"
-        rules = f"  quota_rule = *:{limit}\n{rules.replace('rule', 'rule2')}"
+        rules.append(f"*:storage={quota.limit_bytes}B:messages={quota.limit_messages}")
+    if not quota.counts_trash:
+        rules.append(f"{TRASH}:ignore")
+    names = ("quota_rule", "quota_rule2")
+    lines = "\n  ".join(f"{a} = {b}" for a, b in zip(names, rules, strict=False))
     return f"""\
 disable_plaintext_auth = no
 mail_location = maildir:{mail}/%n
+mail_plugins = quota
 passdb {{
   driver = static
   args = password={PASSWORD}
@@ -85,25 +82,25 @@ userdb {{
   driver = static
   args = allow_all_users=yes uid={owner.uid} gid={owner.gid} home={mail}/%n
 }}
-{settings.replace(ignored, rules)}
+protocol imap {{
+  mail_plugins = quota imap_quota
+}}
+plugin {{
+  quota = maildir:User quota
+  quota_grace = 0
+  {lines}
+}}
 """
 
 
 def _as_in_2_4(mail: Path, owner: Owner, quota: QuotaSettings) -> str:
-    settings = documented("Dovecot 2.4")
-    limit, ignored = "quota_storage_size = 1000000000B", "quota_ignore = yes"
-    assert limit in settings
-    assert ignored in settings
-    limits = f"""\
-quota_storage_size = {quota.limit_bytes or 0}B
-quota_message_count = {quota.limit_messages}"""
-    settings = settings.replace(limit, limits)
-    if quota.counts_trash:
-        settings = settings.replace(ignored, "quota_ignore = no")
     return f"""\
 auth_allow_cleartext = yes
 mail_driver = maildir
 mail_path = {mail}/%{{user | username}}
+mail_plugins {{
+  quota = yes
+}}
 passdb static {{
   password = {PASSWORD}
 }}
@@ -115,12 +112,21 @@ userdb static {{
     home = {mail}/%{{user | username}}
   }}
 }}
-{settings}
+protocol imap {{
+  mail_plugins {{
+    imap_quota = yes
+  }}
+}}
+quota "User quota" {{
+  driver = maildir
+}}
+quota_storage_size = {quota.limit_bytes or 0}B
+quota_message_count = {quota.limit_messages}
+quota_storage_grace = 0
+namespace inbox {{
+  inbox = yes
+  mailbox {TRASH} {{
+    quota_ignore = {"no" if quota.counts_trash else "yes"}
+  }}
+}}
 """
-
-
-def documented(section: str) -> str:
-    """The settings in this section of etc/shared-maildirs.md."""
-    text = _DOCUMENT.read_text().partition(f"\n## {section}\n\n")[2]
-    lines = text.partition("\n## ")[0].splitlines()
-    return "\n".join(line[4:] for line in lines if line.startswith("    "))

@@ -69,6 +69,19 @@ def recount(mailbox: Mailbox, rules: QuotaRules, progress: Progress) -> Answer:
     return answer or Answer(_recounted(mailbox, rules, progress), "counted")
 
 
+def noted(mailbox: Mailbox) -> Use | None:
+    """What maildirsize says, whether or not it is to be believed; None if nothing."""
+    if not mailbox.is_maildir:
+        return None
+    file = OpenSizeFile(mailbox.root)
+    with inside(mailbox):
+        try:
+            file.read()
+            return None if file.content is None else file.content.use
+        finally:
+            file.close()
+
+
 def _without_counting(mailbox: Mailbox) -> Answer | None:
     """The answer if there is nothing to count; inside the mailbox."""
     try:

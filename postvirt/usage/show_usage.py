@@ -1,0 +1,168 @@
+"""How full mailboxes are, as a person reads it, and as a program does.
+
+Raises: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from postvirt.model.text import counted, shown, text
+from postvirt.usage.gauge import Usage
+
+_SOURCES: Final = {
+    "maildirsize": "as maildirsize says",
+    "counted": "counted now",
+    "file": "the size of the file",
+    "missing": "there is no such mailbox yet",
+}
+
+_HEADINGS: Final = ("used", "bytes", "limit", "messages", "limit", "mailbox")
+_NONE: Final = "-"
+
+# The addresses of a mailbox that a line names.
+_MOST_ADDRESSES: Final = 3
+
+
+def detailed(usage: Usage) -> Iterator[str]:
+    """All about a mailbox, in lines."""
+    names = ", ".join(shown(text(one)) for one in usage.addresses)
+    if usage.answer is None or usage.mailbox is None:
+        yield f"{names}: {shown(usage.problem)}"
+        return
+    percent = "no limit" if usage.percent is None else f"{usage.percent:.1f}% used"
+    yield f"{names}: {percent}"
+    used = counted_bytes(usage.answer.use.size_bytes)
+    if usage.mailbox.is_maildir:
+        used += f", {counted_messages(usage.answer.use.messages)}"
+    yield f"  used     {used}, {_SOURCES[usage.answer.source]}"
+    yield f"  limit    {_limit(usage)}"
+    yield f"  mailbox  {shown(text(usage.mailbox.root))}"
+
+
+def recounted(usage: Usage, *, is_kept: bool) -> str:
+    """What has been counted again; is_kept says whether maildirsize was written."""
+    assert usage.answer is not None
+    name = shown(text(usage.addresses[0]))
+    use, source = usage.answer
+    if source == "file":
+        return f"{name}: an mbox file: nothing to count"
+    if source == "missing":
+        return f"{name}: {_SOURCES[source]}"
+    line = f"{name}: {counted_messages(use.messages)}, {counted_bytes(use.size_bytes)}"
+    if not is_kept:
+        return f"{line}; maildirsize is not used (virtual_create_maildirsize = no)"
+    before = usage.before
+    if before is None:
+        return f"{line}; there was no valid maildirsize"
+    if before != use:
+        return (
+            f"{line}; maildirsize said {counted_messages(before.messages)},"
+            f" {counted_bytes(before.size_bytes)}"
+        )
+    return line
+
+
+def counted_bytes(number: int) -> str:
+    """As in "1,024 bytes"."""
+    return f"{number:,} byte{'' if number == 1 else 's'}"
+
+
+def counted_messages(number: int) -> str:
+    """As in "1,024 messages"."""
+    return f"{number:,} message{'' if number == 1 else 's'}"
+
+
+def _limit(usage: Usage) -> str:
+    size, messages = usage.limit
+    parts = [
+        *([counted_bytes(size)] if size else ()),
+        *([counted_messages(messages)] if messages else ()),
+    ]
+    limit = ", ".join(parts) or "none"
+    entry = usage.entry
+    if entry is None or entry.key is None or entry.value is None:
+        origin = _defaults(usage)
+        return f"{limit} ({origin})" if origin else limit
+    key, value = shown(text(entry.key)), shown(text(entry.value))
+    found = f"{value} for {key} in {shown(entry.table)}"
+    if usage.is_entrys:
+        return f"{limit} ({found})"
+    return f"{limit} ({_defaults(usage)}, instead of {found})"
+
+
+def _defaults(usage: Usage) -> str:
+    """The parameters that limit mailboxes without an entry."""
+    names = []
+    if usage.limit.size_bytes:
+        names.append("virtual_mailbox_limit")
+    if usage.limit.messages:
+        names.append("postvirt_mailbox_message_limit")
+    return ", ".join(names)
+
+
+def table(usages: Sequence[Usage]) -> Iterator[str]:
+    """A line for each mailbox, in columns."""
+    rows = [_HEADINGS, *map(_row, usages)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        *numbers, last = row
+        cells = [f"{cell:>{size}}" for cell, size in zip(numbers, widths, strict=False)]
+        yield "  ".join([*cells, last])
+
+
+def _row(usage: Usage) -> tuple[str, ...]:
+    assert usage.answer is not None
+    assert usage.mailbox is not None
+    use, limit = usage.answer.use, usage.limit
+    names = [shown(text(one)) for one in usage.addresses[:_MOST_ADDRESSES]]
+    more = len(usage.addresses) - len(names)
+    return (
+        _NONE if usage.percent is None else f"{usage.percent:.1f}%",
+        f"{use.size_bytes:,}",
+        f"{limit.size_bytes:,}" if limit.size_bytes else _NONE,
+        f"{use.messages:,}" if usage.mailbox.is_maildir else _NONE,
+        f"{limit.messages:,}" if limit.messages else _NONE,
+        ", ".join(names) + (f" and {more} more" if more else ""),
+    )
+
+
+def summary(usages: Sequence[Usage], shown_usages: Sequence[Usage]) -> str:
+    """How many mailboxes there are, and what they hold together."""
+    places = {usage.key[:2]: usage for usage in usages if usage.key is not None}
+    total = sum(one.answer.use.size_bytes for one in places.values() if one.answer)
+    line = f"{counted(len(places), 'mailbox')}, {counted_bytes(total)}"
+    if len(shown_usages) < len(usages):
+        line += f"; {len(shown_usages)} shown"
+    return line
+
+
+def as_json(usage: Usage) -> dict[str, Any]:
+    """What `json.dumps` accepts; bytes that are not UTF-8 are surrogates."""
+    mailbox, answer, entry = usage.mailbox, usage.answer, usage.entry
+    is_maildir = mailbox is not None and mailbox.is_maildir
+    return {
+        "addresses": [text(one) for one in usage.addresses],
+        "mailbox": mailbox
+        and {
+            "path": text(mailbox.root),
+            "format": "maildir" if is_maildir else "mbox",
+            "uid": mailbox.owner.uid,
+            "gid": mailbox.owner.gid,
+        },
+        "used": answer and answer.use.size_bytes,
+        "messages": answer.use.messages if answer and is_maildir else None,
+        "limit": usage.limit.size_bytes or None,
+        "message_limit": usage.limit.messages or None,
+        "percent": None if usage.percent is None else round(usage.percent, 1),
+        "source": answer and answer.source,
+        "limit_entry": entry
+        and {
+            "table": entry.table,
+            "key": text(entry.key or b""),
+            "value": text(entry.value or b""),
+            "is_used": usage.is_entrys,
+        },
+        "problem": usage.problem or None,
+    }
