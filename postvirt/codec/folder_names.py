@@ -17,6 +17,7 @@ Raises: BadFolderNameError.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 from postvirt.codec.modified_utf7 import decode, encode
@@ -74,6 +75,19 @@ def name_of(directory: bytes) -> str:
         return directory[1:].decode()
     except ValueError:
         return ""
+
+
+def has_name(name: str) -> Callable[[bytes], bool]:
+    """Whether a directory is that of a folder with this name, in any case."""
+    wanted = folded(name)
+    in_ascii = directory_of(wanted)
+
+    def is_called_so(directory: bytes) -> bool:
+        if directory.isascii() and b"&" not in directory:  # as nearly all are
+            return directory.lower() == in_ascii
+        return folded(name_of(directory)) == wanted
+
+    return is_called_so
 
 
 def folded(name: str) -> str:

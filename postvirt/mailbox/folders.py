@@ -23,7 +23,7 @@ import stat
 from itertools import islice
 from typing import Final, NamedTuple
 
-from postvirt.codec.folder_names import directory_of, folded, name_of
+from postvirt.codec.folder_names import directory_of, has_name
 from postvirt.mailbox import subscriptions
 from postvirt.model.mailbox import Folder
 from postvirt.system.descriptors import close
@@ -63,9 +63,9 @@ def find_folder(maildir: bytes, folder: Folder) -> Place:
         names = []
     except OSError:
         return INBOX
-    wanted = folded(folder.name)
-    for directory in sorted(names):
-        if folded(name_of(directory)) == wanted and is_folder(maildir + directory):
+    is_wanted = has_name(folder.name)
+    for directory in sorted(filter(is_wanted, names)):
+        if is_folder(maildir + directory):
             return Place(directory)
     if not folder.new_name or len(names) >= _MOST_NAMES:
         return INBOX

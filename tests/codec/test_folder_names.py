@@ -9,6 +9,7 @@ from postvirt.codec.folder_names import (
     directory_of,
     folded,
     folder_name,
+    has_name,
     name_of,
 )
 from tests.harness.decoding import fuzzed
@@ -116,3 +117,15 @@ def test_the_name_of_a_directory(directory, name):
 )
 def test_case_and_form_do_not_matter(one, other):
     assert folded(one) == folded(other)
+
+
+@given(
+    st.text("aZ&ßSK\u017f\N{KELVIN SIGN}ü\u0308", min_size=1, max_size=3),
+    st.text("aZ&ßSK\u017f\N{KELVIN SIGN}ü\u0308.", max_size=3),
+    st.booleans(),
+)
+@fuzzed
+def test_directories_are_compared_by_their_names(name, other, utf8):
+    directory = b"." + other.encode() if utf8 else directory_of(other)
+    called = name_of(directory)
+    assert has_name(name)(directory) == (folded(called) == folded(name))
