@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -300,3 +301,68 @@ def test_a_folder_that_is_removed_meanwhile_is_no_loss(maildir):
             (maildir / ".Work" / "new").rmdir()
 
     assert deliver(maildir, Folder("Work", b".Work"), Hand(look)) == (".Work/", [])
+
+
+_CALLS = (
+    *("chown", "fstat", "ftruncate", "link", "lstat", "mkdir", "open", "pread"),
+    *("rename", "rmdir", "scandir", "stat", "unlink", "write"),
+)
+
+
+class Failing:
+    """One of the calls fails: the one with this number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.calls = 0
+        self.name = ""
+
+    def begin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in _CALLS:
+            monkeypatch.setattr(os, name, partial(self._call, name, getattr(os, name)))
+
+    def _call(self, name: str, call: Callable[..., object], *args, **options) -> object:
+        if isinstance(args[0], str) and args[0].startswith("/proc"):  # a test's own
+            return call(*args, **options)
+        self.calls += 1
+        if self.calls - 1 == self.number:
+            self.name = name
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return call(*args, **options)
+
+
+def test_whatever_fails_no_mail_is_lost_and_no_folder_is_incomplete(
+    ground, monkeypatch
+):
+    """Each system call, one after the other, until all have failed once."""
+    give(ground, recipient())
+    failed = set()
+    for number in range(200):
+        maildir = ground / f"{number}"
+        mailbox = Mailbox(os.fsencode(maildir) + b"/", recipient(), None, NEW_WORK)
+        failing = Failing(number)
+
+        def work(
+            _: Log, mailbox: Mailbox = mailbox, failing: Failing = failing
+        ) -> tuple[Outcome | None, str]:
+            steps = deliver_to_maildir(mailbox, ENVELOPE, Chunks(b"Hello.\n"), b"host")
+            failing.begin(monkeypatch)
+            outcome = Hand(has_log=True).run(steps)
+            monkeypatch.undo()
+            return outcome, failing.name
+
+        outcome, name = as_mail_system(work)
+        found = messages(maildir) if maildir.exists() else set()
+        assert isinstance(outcome, Delivered | Deferred), (number, name)
+        assert len(found) == isinstance(outcome, Delivered), (number, name, found)
+        if isinstance(outcome, Delivered):
+            assert all("new/" in one for one in found)
+        folder = maildir / ".Work"
+        if folder.exists():
+            names = ["cur", "maildirfolder", "new", "tmp"]
+            assert sorted(os.listdir(folder)) == names, (number, name)
+        assert deliver(maildir, NEW_WORK)[0] == ".Work/"
+        if not name:
+            break
+        failed.add(name)
+    assert failed >= {"mkdir", "open", "rename", "scandir", "stat", "unlink", "write"}
