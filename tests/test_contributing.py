@@ -93,7 +93,7 @@ def test_a_walk_is_short(heading: str, most: int) -> None:
 
 def test_the_usual_changes_have_their_file() -> None:
     rows = _rows("Which file to change")
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert [what for what, where in rows if not _paths(where)] == []
 
 

@@ -69,12 +69,12 @@ def name_of(directory: bytes) -> str:
     """
     if not directory.startswith(b".") or b"." in directory[1:]:
         return ""
-    try:
-        if directory.isascii():
-            return decode(directory[1:])
-        return directory[1:].decode()
-    except ValueError:
-        return ""
+    for read in (decode, bytes.decode):
+        try:
+            return read(directory[1:])
+        except ValueError:
+            pass
+    return ""
 
 
 def has_name(name: str) -> Callable[[bytes], bool]:

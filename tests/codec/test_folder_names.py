@@ -104,7 +104,8 @@ def test_no_extension_leads_out_of_the_maildir(extension):
         (b".", ""),
         (b"..", ""),
         (b"cur", ""),
-        (b".&", ""),
+        (b".A&B", "A&B"),
+        (b".A&-B", "A&B"),
         (b".\xff", ""),
     ],
 )
