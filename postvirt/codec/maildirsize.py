@@ -68,13 +68,16 @@ class SizeFile(NamedTuple):
         is_settled, is_own = self.is_settled, self.is_own
         lines = data[:-1].split(b"\n")
         for line in lines:
+            if line == _SETTLED_LINE:
+                is_settled = True
+                continue
             match = _LINE.fullmatch(line)
             if match is None:
                 return None
             size += int(match[1])
             count += int(match[2])
             if line[0] == _TAB:
-                is_settled = line == _SETTLED_LINE
+                is_settled = False
             else:
                 is_own = False
         use = Use(size, count)

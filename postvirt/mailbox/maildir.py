@@ -80,16 +80,25 @@ def deliver_to_maildir(
         )
     try:
         write = _writing(file, envelope, content, rules)
+        deliver = _delivering(file, write)
         with step(PLACE, CREATING, file.tmp):
-            yield from _into_tmp(
-                file, lambda: together_inside(mailbox, write, _delivering(file, write))
-            )
+            if file.room is None and mailbox.folder is None:
+                yield together_inside(mailbox, write, deliver)
+            else:
+                yield from _into_tmp(
+                    file, lambda: together_inside(mailbox, write, deliver)
+                )
         if not file.is_in_new:
             with step(WRITE, WRITING):
                 has_its_names: bool = yield file.written()
             with step(PLACE, CREATING, file.new):
                 publish = _publishing(file, has_its_names)
-                yield from _in_room(file, lambda: together_inside(mailbox, publish))
+                if file.room is None:
+                    yield together_inside(mailbox, publish)
+                else:
+                    yield from file.room.making_room(
+                        lambda: together_inside(mailbox, publish)
+                    )
         with step(WRITE, WRITING):
             yield file.durable()
     except DeliveryFailedError as failed:

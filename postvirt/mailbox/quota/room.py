@@ -25,13 +25,14 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 from postvirt.codec.maildirsize import (
     FULL_BYTES,
     SETTLED,
+    SizeFile,
     encode_coming,
     encode_gone,
     encode_size_file,
@@ -109,6 +110,7 @@ class Room:
         self._make: Final = make
         self._file = OpenSizeFile(root)
         self._counted_use: Use | None = None  # as long as the lock is held
+        self._believed: SizeFile | None = None
         self._more = Use(0, 1)
         self._counted: int | None = None  # names, in all counts
         self._counted_seconds = 0.0
@@ -167,7 +169,7 @@ class Room:
 
         Raises: OverQuotaError, DeliveryFailedError, and what the act raises.
         """
-        left = pauses(_LOCK_ATTEMPTS, _LOCK_DELAY)
+        left: Iterator[float] | None = None
         counts = 0
         while True:
             is_taken = False
@@ -184,6 +186,8 @@ class Room:
                 counts += 1
             if is_taken:
                 counts = 0
+                if left is None:
+                    left = pauses(_LOCK_ATTEMPTS, _LOCK_DELAY)
                 pause = next(left, None)
                 if pause is None:
                     raise self._not_now("is locked")
@@ -224,9 +228,12 @@ class Room:
         """
         if self._counted_use is not None:
             return self._counted_use
-        found = believed(self._file, self._limit, self._rules)
-        if found is None:
-            raise _CountNeededError
+        found = self._file.content
+        if found is None or found is not self._believed or not found.is_settled:
+            found = believed(self._file, self._limit, self._rules)
+            if found is None:
+                raise _CountNeededError
+            self._believed = found
         return found.use
 
     def _has_room(self, use: Use) -> bool:
