@@ -32,6 +32,7 @@ _MESSAGE = b"Subject: quota\n\nHello.\n"
 _OWNER = (5000, 5000)
 _ABOVE_ANY_DEFAULT = 90_000_000
 _LARGE = 200_000
+_LONG_AGO = 1_000_000_000
 # Through a whole Postfix.
 _BY_POSTFIX = ("a text in quotes and proxy:mysql", "with .Trash, and mail is deferred")
 _SAID = re.compile(r"to=<(.*?)>.* dsn=([\d.]+), status=(\w+) \((.*)\)")
@@ -156,6 +157,8 @@ def test_what_the_patch_has_left_is_counted(
     kept = f"{box.limit}S\n{size + error} 2\n0 0\n"
     (maildir / "maildirsize").write_text(kept)
     _give(maildir / "maildirsize")
+    for path in maildir.rglob("*/"):
+        os.utime(path, (_LONG_AGO, _LONG_AGO))  # no program adds mail right now
     said = _deliver(site, [box.address] * 2)
     assert [status for status, *_ in said] == ["2.0.0", patched.dsn]
     _is_kept(maildir, box, patched)
