@@ -42,6 +42,7 @@ _IMPORTING = {
     "delivery.table_setup.prepare": "start-up",
     "mailbox.maildir_file.MaildirFile._create_in": "table_setup.prepare imports it",
     "mailbox.maildir_file.MaildirFile.create_folder": "table_setup.prepare imports it",
+    "server.assembly._warnings": "start-up, or the watchdog process",
     "server.json_log.JsonLog.open": "start-up, or the watchdog process",
     "server.json_log.JsonLog.reported": "open has imported it",
     "server.json_log.JsonLog.take": "open has imported it",

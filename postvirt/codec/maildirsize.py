@@ -10,8 +10,9 @@ The sum of all lines but the first is what the maildir holds.
 Lines of postvirt begin with a tab, which the other programs skip. A message has two:
 "\t2048 1" before it gets its name in new/, and "\t0 0" after that. If the second is
 missing while no process holds the lock, a process was killed in between. In front of
-what was counted, a second tab says that something changed meanwhile, and each blank
-that the lines have been replaced by their sum once, instead of being counted again.
+what was counted, a second tab says that something changed meanwhile or shortly before,
+and each blank that the lines have been replaced by their sum once, instead of being
+counted again.
 
 Source: Maildir++ (README.maildirquota of Courier). Courier, Dovecot 2.3 and the VDA
     patch skip blanks in front of a number; Courier does not know a plus sign.
@@ -45,7 +46,7 @@ class SizeFile(NamedTuple):
 
     lines        the number of lines after the limit
     is_settled   whether each message of postvirt's is followed by its line
-    is_exact     postvirt has counted, and nothing changed meanwhile
+    is_exact     postvirt has counted, and nothing changed meanwhile or shortly before
     is_own       all lines are postvirt's
     sums         how often lines have been replaced by their sum since it was counted
     """

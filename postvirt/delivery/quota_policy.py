@@ -27,6 +27,7 @@ from postvirt.config.parameter_names import builtin_defaults
 from postvirt.config.parameters import Settings
 from postvirt.config.quota_settings import quota_rules, quotas_are_on
 from postvirt.delivery.mailbox_visits import TooLateError, Visits
+from postvirt.delivery.over_quota_reply import over_quota
 from postvirt.delivery.table_setup import all_table_names, open_resolver, prepare
 from postvirt.errors import ConfigError, TableError
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
@@ -45,9 +46,8 @@ DUNNO: Final = b"DUNNO"
 # The commands after which there is one recipient to decide about.
 _STATES: Final = frozenset({b"RCPT", b"DATA", b"END-OF-MESSAGE"})
 
-# Codes of SMTP for the statuses with which a delivery ends (RFC 5321, RFC 3463).
-_BOUNCED: Final = b"552 5.2.2"
-_DEFERRED: Final = b"452 4.2.2"
+# What SMTP has for the statuses with which a delivery ends (RFC 5321, RFC 3463).
+_CODES: Final = {"5.2.2": b"552", "4.2.2": b"452"}
 
 _MOST_SHOWN_BYTES: Final = 320
 _MOST_STRANGERS: Final = 100
@@ -137,9 +137,15 @@ class QuotaPolicy:
         if not privileges.may_act_as(mailbox.owner):
             self._warn_about(mailbox.owner)
             return DUNNO
-        more = Use(max(request.size_bytes, 1), 1)
-        status = self._status(mailbox, more, deadline)
-        return b"%b %b" % (status, self._reason(address)) if status else DUNNO
+        limit, more = mailbox.limit or NO_LIMIT, Use(max(request.size_bytes, 1), 1)
+        is_too_large = not limit.can_hold(more.size_bytes)
+        if not is_too_large and limit.has_room(
+            self._use(mailbox, more, deadline), more
+        ):
+            return DUNNO
+        found = self._resolver.refusal(address)
+        dsn = over_quota(self._settings, found, is_too_large=is_too_large)
+        return b"%b %b" % (_CODES[dsn.status], wire(f"{dsn.status} {dsn.reason}"))
 
     def _address(self, recipient: bytes) -> bytes | None:
         """The one address to which this service delivers the mail, if there is one."""
@@ -153,27 +159,15 @@ class QuotaPolicy:
         is_here = self._router.route(addresses[0]).service == self._service
         return addresses[0] if is_here else None
 
-    def _status(self, mailbox: Mailbox, more: Use, deadline: float) -> bytes:
-        """How mail ends that is to be added to the mailbox; b"" if there is room."""
+    def _use(self, mailbox: Mailbox, more: Use, deadline: float) -> Use:
+        """What is in the mailbox; if there is no room for more, that is certain."""
 
         def go_on(_: int) -> None:
             if time.monotonic() > deadline:
                 raise TooLateError
 
-        limit = mailbox.limit or NO_LIMIT
-        if not limit.can_hold(more.size_bytes):
-            return _BOUNCED
         with self._visits.visit(mailbox.path, deadline):
-            use = ask(mailbox, self._rules, go_on, more).use
-        if limit.has_room(use, more):
-            return b""
-        return _BOUNCED if self._rules.bounces else _DEFERRED
-
-    def _reason(self, address: bytes) -> bytes:
-        found = self._resolver.refusal(address)
-        if found is None:
-            return wire(self._settings.virtual_maildir_limit_message)
-        return found
+            return ask(mailbox, self._rules, go_on, more).use
 
     def _warn_about(self, owner: Owner) -> None:
         """This process cannot become the owner of a mailbox: say so once."""

@@ -15,11 +15,13 @@ from __future__ import annotations
 import itertools
 import socket
 from abc import ABC, abstractmethod
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
 from postvirt.config.quota_settings import quota_rules
+from postvirt.delivery.over_quota_reply import over_quota
 from postvirt.delivery.resolve import Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
@@ -30,12 +32,24 @@ from postvirt.mailbox.message import Content, Envelope
 from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Lookup, Pause, Steps
 from postvirt.model.mailbox import Mailbox, Misconfigured, Resolution, Unknown
-from postvirt.model.outcome import Bounced, Deferred, Dsn, Outcome, Result
+from postvirt.model.outcome import (
+    Bounced,
+    Deferred,
+    Delivered,
+    Dsn,
+    Outcome,
+    Result,
+    undelivered,
+)
+from postvirt.model.quota import Filling
 from postvirt.model.request import Recipient
 from postvirt.model.text import text
 from postvirt.system import log, whereabouts
 from postvirt.system.clock import SteadyClock
 from postvirt.system.whereabouts import HUNG_SECONDS
+
+if TYPE_CHECKING:
+    from postvirt.delivery.quota_warnings import QuotaWarnings
 
 # How often to look whether a process still hangs in a mailbox, until it is given up.
 _LOOKS: Final = 20
@@ -85,6 +99,7 @@ class Postman(Deliverer):
     It may be made by one process and deliver in others, each of which calls `begin`.
 
     has_slow_tables  lookups may take long, so the engine runs them in a thread
+    warnings         for users whose mailboxes fill up; None if there are none
     """
 
     __slots__ = (
@@ -95,12 +110,19 @@ class Postman(Deliverer):
         "locking",
         "resolver",
         "settings",
+        "warnings",
     )
 
     def __init__(
-        self, settings: Settings, resolver: Resolver, *, has_slow_tables: bool = False
+        self,
+        settings: Settings,
+        resolver: Resolver,
+        *,
+        has_slow_tables: bool = False,
+        warnings: QuotaWarnings | None = None,
     ) -> None:
         self.settings = settings
+        self.warnings = warnings
         self.resolver = resolver
         self.has_slow_tables = has_slow_tables
         self._quota_rules = quota_rules(settings)
@@ -144,8 +166,11 @@ class Postman(Deliverer):
             outcome = maildir.WOULD_DELIVER if found.is_maildir else mbox.WOULD_DELIVER
         else:
             outcome = yield from self._write(found, sender, recipient, content)
+        filling = outcome.filling
+        if self.warnings is not None and filling and isinstance(outcome, Delivered):
+            filling = yield from self._warn(found, recipient.address, filling)
         place = outcome.mailbox or found
-        return type(outcome)(outcome.dsn, place, outcome.filling)
+        return type(outcome)(outcome.dsn, place, filling)
 
     def _write(
         self, mailbox: Mailbox, sender: bytes, recipient: Recipient, content: Content
@@ -165,12 +190,29 @@ class Postman(Deliverer):
             full = error
         return (yield from self._refuse(mailbox, recipient.address, full))
 
+    def _warn(
+        self, mailbox: Mailbox, address: bytes, filling: Filling
+    ) -> Steps[Filling]:
+        """Warn the user, if this delivery has crossed a percentage."""
+        warnings = self.warnings
+        percent = 0 if warnings is None else warnings.crossed(filling)
+        if warnings is None or not percent:
+            return filling
+        put = partial(self._put, may_exceed=True)
+        done = yield from warnings.warn(mailbox, address, filling, percent, put)
+        return filling._replace(warned=percent) if done else filling
+
     def _put(
-        self, mailbox: Mailbox, envelope: Envelope, content: Content
+        self,
+        mailbox: Mailbox,
+        envelope: Envelope,
+        content: Content,
+        *,
+        may_exceed: bool = False,
     ) -> Steps[Result]:
         """Deliver into the mailbox.
 
-        Raises: OverQuotaError.
+        Raises: OverQuotaError, unless it may exceed the limit.
         """
         if mailbox.is_maildir:
             return (
@@ -180,6 +222,7 @@ class Postman(Deliverer):
                     content,
                     self.hostname,
                     None if mailbox.limit is None else self._quota_rules,
+                    may_exceed=may_exceed,
                 )
             )
         return (
@@ -189,6 +232,7 @@ class Postman(Deliverer):
                 content,
                 self.locking,
                 strict_ownership=self.settings.strict_mailbox_ownership,
+                may_exceed=may_exceed,
             )
         )
 
@@ -200,13 +244,10 @@ class Postman(Deliverer):
             found: bytes | None = yield Lookup(address, for_refusal=True)
         else:
             found = self.resolver.refusal(address)
-        reason = self.settings.virtual_maildir_limit_message
-        if found is not None:
-            reason = text(found)
+        dsn = over_quota(self.settings, found, is_too_large=full.is_too_large)
         prefix = maildir.FAILED if mailbox.is_maildir else mbox_failed(mailbox)
-        if full.is_too_large or self._quota_rules.bounces:
-            return Bounced(Dsn("5.2.2", prefix + reason), filling=full.filling)
-        return Deferred(Dsn("4.2.2", prefix + reason), filling=full.filling)
+        dsn = dsn._replace(reason=prefix + dsn.reason)
+        return type(undelivered(dsn))(dsn, filling=full.filling)
 
 
 def _hangs(mailbox: Mailbox) -> float | None:

@@ -78,7 +78,9 @@ def _found(subject: Subject, opened: OpenTables) -> list[Problem]:
         return []  # reported: nothing can be delivered
     tables = resolver.mailbox_maps.tables
     listed = [one for one in tables if isinstance(one, ListedTable)]
-    sample = _sample(subject, listed, [*chain.from_iterable(names.values())])
+    limits = split(subject.settings.virtual_mailbox_limit_maps)
+    asked = [*chain.from_iterable(names.values()), *limits]
+    sample = _sample(subject, listed, asked)
     every_entry_shown = len(listed) == len(tables) and not sample.is_partial
     routes = Routes(subject, opened)
 

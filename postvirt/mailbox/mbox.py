@@ -18,7 +18,6 @@ Security: every step on the recipient's side is made as the owner; see system.sa
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -31,7 +30,6 @@ from typing import Final, NamedTuple
 from postvirt.errors import QueueFileError
 from postvirt.mailbox import mbox_end, unfinished
 from postvirt.mailbox.errno_dsn import (
-    PLACE,
     WRITE,
     WRITING,
     DeliveryFailedError,
@@ -42,6 +40,7 @@ from postvirt.mailbox.lock_pauses import attempts_left, pauses
 from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.mbox_refusals import (
     check,
+    check_name,
     not_dot_locked,
     not_locked,
     not_opened,
@@ -368,10 +367,7 @@ class _Mbox:
         if not self._is_file:
             return
         status = os.fstat(self.fd)
-        if status.st_nlink != 1:
-            log.warning(f"{text(self._path)}: file status changed unexpectedly")
-            reason = "target file status changed unexpectedly"
-            raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
+        check_name(status, self._path)
         if not mbox_end.is_as_left(status):
             start = unfinished.find(self.fd, self._path)
             excess = status.st_size - start

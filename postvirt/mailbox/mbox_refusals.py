@@ -64,6 +64,17 @@ def not_locked(error: OSError) -> DeliveryFailedError:
     return DeliveryFailedError(number, PLACE, reason)
 
 
+def check_name(status: os.stat_result, path: bytes) -> None:
+    """Refuse a file that is locked, but has no name any more, or a second one.
+
+    Raises: DeliveryFailedError.
+    """
+    if status.st_nlink != 1:
+        log.warning(f"{text(path)}: file status changed unexpectedly")
+        reason = "target file status changed unexpectedly"
+        raise DeliveryFailedError(errno.EAGAIN, PLACE, reason)
+
+
 def check(
     status: os.stat_result,
     mailbox: Mailbox,

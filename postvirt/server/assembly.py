@@ -6,6 +6,7 @@ Parity: post_init() in src/virtual/virtual.c.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
@@ -22,6 +23,9 @@ from postvirt.tables.match_list import DomainList, table_names
 from postvirt.tables.open_tables import OpenTables
 from postvirt.tables.opener import TableOpener
 
+if TYPE_CHECKING:
+    from postvirt.delivery.quota_warnings import QuotaWarnings
+
 
 class Assembly:
     """An agent, and the tables that it needs, which `open` opens.
@@ -31,6 +35,7 @@ class Assembly:
     counts      where to count what deliveries do, if anywhere
     observers   what else is told of every recipient's outcome
     ahead       the tables that the watchdog process opens
+    warnings    those of another one with these settings
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Assembly:
         counts: Counts | None = None,
         observers: Sequence[Observer] = (),
         ahead: Ahead | None = None,
+        warnings: QuotaWarnings | None = None,
     ) -> None:
         self._settings = settings
         self._tables = tables
@@ -56,6 +62,7 @@ class Assembly:
             settings,
             open_resolver(settings, self._opened),
             has_slow_tables=_are_slow(settings, tables),
+            warnings=warnings or _warnings(settings),
         )
         flush_domains = DomainList(
             "fast_flush_domains",
@@ -100,6 +107,15 @@ class Assembly:
     def changed_table(self) -> str | None:
         """The first table that has changed since it was opened, for the log."""
         return self._opened.changed()
+
+
+def _warnings(settings: Settings) -> QuotaWarnings | None:
+    """The warnings for users, if there are to be any."""
+    if not settings.postvirt_quota_warning_percent:
+        return None
+    from postvirt.delivery.quota_warnings import QuotaWarnings
+
+    return QuotaWarnings(settings)
 
 
 def _are_slow(settings: Settings, tables: TableOpener) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postvirt.config.daemon_options import Options
 from postvirt.config.identities import Identities
@@ -30,6 +30,9 @@ from postvirt.system import log, processors
 from postvirt.system.limits import allow_many_files, limit_file_size
 from postvirt.tables.ahead import Ahead, refuse
 from postvirt.tables.opener import TableOpener
+
+if TYPE_CHECKING:
+    from postvirt.delivery.quota_warnings import QuotaWarnings
 
 # Deliveries leave no cycles behind. Those that are under way are no reason to look for
 # some: a hundred of them have less than this many objects.
@@ -127,6 +130,7 @@ def _assembly(
     json_log: JsonLog,
     ahead: Ahead | None,
     counts: Counts | None = None,
+    warnings: QuotaWarnings | None = None,
 ) -> Assembly:
     return Assembly(
         settings,
@@ -135,6 +139,7 @@ def _assembly(
         counts=counts,
         observers=(json_log,) if settings.postvirt_json_log_file else (),
         ahead=ahead,
+        warnings=warnings,
     )
 
 
@@ -185,6 +190,7 @@ def set_up_worker(
             prepared.json_log,
             prepared.ahead,
             counts,
+            assembly.postman.warnings,
         )
     return Worker(
         assembly.open(),

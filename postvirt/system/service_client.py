@@ -19,6 +19,7 @@ import time
 
 # What the module socket adds to it is Python code, which takes longer than the rest.
 from _socket import AF_UNIX, SOCK_NONBLOCK, SOCK_STREAM, socket
+from collections.abc import Callable
 from typing import Final, cast
 
 from postvirt.codec.announcement import decode_announcement
@@ -35,14 +36,25 @@ _CONNECT_AGAIN_SECONDS: Final = 0.02
 _NON_BLOCKING_STREAM: Final = SOCK_STREAM | SOCK_NONBLOCK
 
 
+# Finds where a greeting ends, or what status an answer has, from an offset on; the text
+# is the peer's name.
+Decode = Callable[[bytes, int, str], int | NeedData]
+
+
 def exchange(
-    service: str, protocol: bytes, request: bytes, timeout: float
+    service: str,
+    protocol: bytes,
+    request: bytes,
+    timeout: float,
+    decode_greeting: Decode | None = None,
+    decode_answer: Decode | None = None,
 ) -> Steps[int | None]:
     """Connect, check the announcement, send the request, return the status.
 
     service is class and name ("private/bounce"); protocol is what it announces, b"" if
     it has no greeting; timeout is the time limit in seconds for each read or write
-    (ipc_timeout). The status is None if there is no valid answer.
+    (ipc_timeout). The status is None if there is no valid answer. A service whose
+    greeting or answer is another one has functions that decode it.
     """
     try:
         connection = socket(AF_UNIX, _NON_BLOCKING_STREAM)
@@ -61,18 +73,22 @@ def exchange(
         doing = "read"
         try:
             start = 0
-            if protocol:
+            if protocol or decode_greeting:
                 begin: int | NeedData = NeedData.LIST
                 while isinstance(begin, NeedData):
                     yield from talk.receive(begin)
-                    begin = decode_announcement(protocol, talk.received, 0, peer)
+                    if decode_greeting:
+                        begin = decode_greeting(talk.received, 0, peer)
+                    else:
+                        begin = decode_announcement(protocol, talk.received, 0, peer)
                 start = begin
             doing = "write/read"
             yield from talk.send(request)
-            status = _status(talk.received, start, peer)
+            decode = decode_answer or _status
+            status = decode(talk.received, start, peer)
             while isinstance(status, NeedData):
                 yield from talk.receive(status)
-                status = _status(talk.received, start, peer)
+                status = decode(talk.received, start, peer)
             return status
         except ProtocolError as mistake:
             if str(mistake):

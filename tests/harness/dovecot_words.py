@@ -1,4 +1,7 @@
-"""dovecot.conf for maildirs with a Maildir++ quota, in the words of 2.3 and of 2.4."""
+"""dovecot.conf for maildirs with a Maildir++ quota, in the words of 2.3 and of 2.4.
+
+What it says about quotas comes from etc/shared-maildirs.md.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from pathlib import Path
 from postvirt.model.mailbox import Owner
 
 PASSWORD = "secret"
-TRASH = "Trash"
+
+_DOCUMENT = Path(__file__).parents[2] / "etc" / "shared-maildirs.md"
 
 _VERSION = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 _SERVICES = """\
@@ -63,17 +67,16 @@ def configuration(
 
 
 def _as_in_2_3(mail: Path, owner: Owner, quota: QuotaSettings) -> str:
-    rules = []
+    settings = documented("Dovecot 2.3")
+    ignored = "  quota_rule = Trash:ignore\n"
+    assert ignored in settings
+    rules = "" if quota.counts_trash else ignored
     if quota.limit_bytes is not None:
-        rules.append(f"*:storage={quota.limit_bytes}B:messages={quota.limit_messages}")
-    if not quota.counts_trash:
-        rules.append(f"{TRASH}:ignore")
-    names = ("quota_rule", "quota_rule2")
-    lines = "\n  ".join(f"{a} = {b}" for a, b in zip(names, rules, strict=False))
+        limit = f"storage={quota.limit_bytes}B:messages={quota.limit_messages}"
+        rules = f"  quota_rule = *:{limit}\n{rules.replace('rule', 'rule2')}"
     return f"""\
 disable_plaintext_auth = no
 mail_location = maildir:{mail}/%n
-mail_plugins = quota
 passdb {{
   driver = static
   args = password={PASSWORD}
@@ -82,25 +85,25 @@ userdb {{
   driver = static
   args = allow_all_users=yes uid={owner.uid} gid={owner.gid} home={mail}/%n
 }}
-protocol imap {{
-  mail_plugins = quota imap_quota
-}}
-plugin {{
-  quota = maildir:User quota
-  quota_grace = 0
-  {lines}
-}}
+{settings.replace(ignored, rules)}
 """
 
 
 def _as_in_2_4(mail: Path, owner: Owner, quota: QuotaSettings) -> str:
+    settings = documented("Dovecot 2.4")
+    limit, ignored = "quota_storage_size = 1000000000B", "quota_ignore = yes"
+    assert limit in settings
+    assert ignored in settings
+    limits = f"""\
+quota_storage_size = {quota.limit_bytes or 0}B
+quota_message_count = {quota.limit_messages}"""
+    settings = settings.replace(limit, limits)
+    if quota.counts_trash:
+        settings = settings.replace(ignored, "quota_ignore = no")
     return f"""\
 auth_allow_cleartext = yes
 mail_driver = maildir
 mail_path = {mail}/%{{user | username}}
-mail_plugins {{
-  quota = yes
-}}
 passdb static {{
   password = {PASSWORD}
 }}
@@ -112,21 +115,12 @@ userdb static {{
     home = {mail}/%{{user | username}}
   }}
 }}
-protocol imap {{
-  mail_plugins {{
-    imap_quota = yes
-  }}
-}}
-quota "User quota" {{
-  driver = maildir
-}}
-quota_storage_size = {quota.limit_bytes or 0}B
-quota_message_count = {quota.limit_messages}
-quota_storage_grace = 0
-namespace inbox {{
-  inbox = yes
-  mailbox {TRASH} {{
-    quota_ignore = {"no" if quota.counts_trash else "yes"}
-  }}
-}}
+{settings}
 """
+
+
+def documented(section: str) -> str:
+    """The settings in this section of etc/shared-maildirs.md."""
+    text = _DOCUMENT.read_text().partition(f"\n## {section}\n\n")[2]
+    lines = text.partition("\n## ")[0].splitlines()
+    return "\n".join(line[4:] for line in lines if line.startswith("    "))

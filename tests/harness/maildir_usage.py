@@ -8,6 +8,8 @@ from pathlib import Path
 
 from postvirt.model.quota import Use
 
+_QUIET_SECONDS = 60.0
+
 
 def counted(maildir: Path, ignored: str = "") -> Use:
     """The messages in all folders but one, with the sizes that the files have."""
@@ -26,6 +28,14 @@ def messages(maildir: Path, ignored: str = "") -> Iterator[Path]:
             directory = maildir / folder / place
             if directory.is_dir():
                 yield from directory.iterdir()
+
+
+def calm(maildir: Path) -> None:
+    """As if nothing had happened in the maildir for a minute."""
+    for directory, _, _ in os.walk(maildir):
+        if os.path.basename(directory) in ("new", "cur"):
+            then = os.stat(directory).st_mtime - _QUIET_SECONDS
+            os.utime(directory, (then, then))
 
 
 def recorded(maildir: Path) -> Use:

@@ -56,7 +56,10 @@ def test_a_thousand_different_causes_are_no_thousand_problems(
     counts = Counter(one.code for one in problems_of(installation))
     assert counts["PV210"] == 21
     assert counts["PV302"] == 21
-    installation.set(virtual_uid_maps="static:5000")
+    bad = installation.table("limits", {name: f"x{name}" for name in names})
+    installation.set(virtual_uid_maps="static:5000", virtual_mailbox_limit_maps=bad)
+    assert Counter(one.code for one in problems_of(installation))["PV422"] == 21
+    installation.set(virtual_mailbox_limit_maps=None)
     for name in names:
         installation.directory(name, owner=(0, 0))
     counts = Counter(one.code for one in problems_of(installation))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ from tests.harness.maildir_usage import counted, recorded
 from tests.shared_maildirs.writers import Deliverquota, ImapUser, Lmtp, Writer
 
 USER = "bob"
-_QUIET_SECONDS = 60.0
 _KIB = 1024
 
 
@@ -58,13 +56,6 @@ class Shared:
             recorded(self.maildir),
             *self.dovecot.usage(USER),
         )
-
-    def calm(self) -> None:
-        """As if nothing had happened in the maildir for a minute."""
-        for directory, _, _ in os.walk(self.maildir):
-            if os.path.basename(directory) in ("new", "cur"):
-                then = os.stat(directory).st_mtime - _QUIET_SECONDS
-                os.utime(directory, (then, then))
 
     @contextmanager
     def others(self, number: int, seed: int) -> Iterator[list[Writer]]:

@@ -24,7 +24,7 @@ from postvirt.inspection.mailboxes.grouped import Grouped
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.subject import Subject
 from postvirt.model.mailbox import Unknown
-from postvirt.model.text import text
+from postvirt.model.text import counted, text
 from postvirt.tables.folding import fold
 
 _MAPS = "virtual_mailbox_limit_maps"
@@ -91,6 +91,13 @@ class LimitValues:
                 remedy="write the bytes (0 for no limit), as in 104857600 or 100M; have"
                 " a database return the column that contains them",
             )
+        if self._bad.ungrouped:
+            yield self._subject.problem(
+                "PV422",
+                f"{counted(self._bad.ungrouped, 'more value')} that are not limits",
+                _MAPS,
+                remedy="fix the ones shown, then check again",
+            )
         for _, group in self._small:
             settings = self._subject.settings
             yield self._subject.problem(
@@ -115,7 +122,7 @@ class LimitValues:
             or _LIMIT in self._subject.places.overridden
         ):
             return
-        are = "1 mailbox" if self._default == 1 else f"{self._default} mailboxes"
+        are = counted(self._default, "mailbox")
         such = "" if self._default == 1 else "such as "
         yield self._subject.problem(
             "PV424",

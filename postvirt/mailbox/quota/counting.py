@@ -4,8 +4,11 @@ A large maildir takes seconds, so it is counted in slices, between which other
 deliveries go on. Memory is bounded, whatever the owner has put there.
 
 The size of a message is what its name says (,S=); without that, the file is looked at.
-Folders are the directories of the maildir that begin with a dot. Changes while it is
-being counted are noticed: `is_quiet` says that there was none.
+Folders are the directories of the maildir that begin with a dot.
+
+Other programs do not lock: they add or remove a message, and append to maildirsize soon
+after that. So a count is right for sure only if the maildir was quiet: nothing changed
+meanwhile, nor in the seconds before.
 
 Source: Maildir++. Courier and Dovecot count the same, except for a trash folder and
     messages marked as deleted, where model.quota.QuotaRules says what counts.
@@ -27,8 +30,11 @@ from postvirt.codec.maildir_names import is_marked_deleted, size_in_name
 from postvirt.model.quota import QuotaRules, Use
 
 # How long others wait for one slice, and how often to look at the clock.
-_SLICE_SECONDS: Final = 0.002
+SLICE_SECONDS: Final = 0.002
 _ENTRIES_PER_LOOK: Final = 64
+
+# By then, another program has appended its line.
+_QUIET_NS: Final = 2_000_000_000
 
 _MESSAGES: Final = (b"new", b"cur")
 
@@ -40,7 +46,8 @@ class Count:
     use        of what has been counted so far
     looked     the number of names that have been seen so far
     is_over    all has been counted
-    is_quiet   no name changed meanwhile
+    is_stable  no name changed meanwhile
+    is_quiet   nor shortly before
     is_kept    somebody has noted the result; set by the one who counts
     """
 
@@ -53,14 +60,14 @@ class Count:
         self._messages = 0
         self.looked = 0
         self.is_over = False
-        self.is_quiet = self.is_kept = False
+        self.is_stable = self.is_quiet = self.is_kept = False
 
     @property
     def use(self) -> Use:
         """What has been counted so far."""
         return Use(self._size_bytes, self._messages)
 
-    def go_on(self, seconds: float = _SLICE_SECONDS) -> None:
+    def go_on(self, seconds: float = SLICE_SECONDS) -> None:
         """Count for so long; inside the mailbox.
 
         Raises: OSError.
@@ -73,8 +80,9 @@ class Count:
 
     def _all(self) -> Iterator[bool]:
         """Count; yields now and then."""
+        quiet_since = time.time_ns() - _QUIET_NS
         newest = 0
-        for directory, is_folder in self._directories():
+        for directory, is_folder in _directories(self._root, self._rules):
             yield True
             try:
                 newest = max(newest, os.stat(directory).st_mtime_ns)
@@ -85,28 +93,11 @@ class Count:
                 if not is_folder:
                     raise
         now_newest = 0
-        for directory, _ in self._directories():
+        for directory, _ in _directories(self._root, self._rules):
             yield True
-            with suppress(OSError):
-                now_newest = max(now_newest, os.stat(directory).st_mtime_ns)
-        self.is_quiet = newest == now_newest
-
-    def _directories(self) -> Iterator[tuple[bytes, bool]]:
-        """Those with messages, and whether each belongs to a folder."""
-        for name in _MESSAGES:
-            yield self._root + name, False
-        if self._rules.inbox_only:
-            return
-        with os.scandir(self._root) as entries:
-            for entry in entries:
-                folder = entry.name
-                if (
-                    folder.startswith(b".")
-                    and folder != self._rules.trash
-                    and entry.is_dir(follow_symlinks=False)
-                ):
-                    for name in _MESSAGES:
-                        yield b"%b%b/%b" % (self._root, folder, name), True
+            now_newest = max(now_newest, _changed(directory))
+        self.is_stable = newest == now_newest
+        self.is_quiet = self.is_stable and newest < quiet_since
 
     def _messages_in(self, directory: bytes) -> Iterator[bool]:
         counts_deleted = self._rules.counts_deleted
@@ -127,6 +118,45 @@ class Count:
                         continue
                 self._size_bytes += size
                 self._messages += 1
+
+
+def is_quiet(root: bytes, rules: QuotaRules) -> bool:
+    """Whether a count that begins now would probably be right for sure.
+
+    Of a maildir that is busy, mostly one directory tells it.
+    """
+    quiet_since = time.time_ns() - _QUIET_NS
+    try:
+        return all(
+            _changed(place) < quiet_since for place, _ in _directories(root, rules)
+        )
+    except OSError:
+        return False
+
+
+def _directories(root: bytes, rules: QuotaRules) -> Iterator[tuple[bytes, bool]]:
+    """Those with messages, and whether each belongs to a folder."""
+    for name in _MESSAGES:
+        yield root + name, False
+    if rules.inbox_only:
+        return
+    with os.scandir(root) as entries:
+        for entry in entries:
+            folder = entry.name
+            if (
+                folder.startswith(b".")
+                and folder != rules.trash
+                and entry.is_dir(follow_symlinks=False)
+            ):
+                for name in _MESSAGES:
+                    yield b"%b%b/%b" % (root, folder, name), True
+
+
+def _changed(directory: bytes) -> int:
+    """When a name in it has changed, in nanoseconds since 1970; 0 if nobody knows."""
+    with suppress(OSError):
+        return os.stat(directory).st_mtime_ns
+    return 0
 
 
 def _size_of(entry: os.DirEntry[bytes]) -> int | None:

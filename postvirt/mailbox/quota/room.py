@@ -40,8 +40,8 @@ from postvirt.codec.maildirsize import (
 from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError, step
 from postvirt.mailbox.inside import Act, together_inside
 from postvirt.mailbox.lock_pauses import pauses
-from postvirt.mailbox.quota.belief import believed, is_reason_to_refuse, note_count
-from postvirt.mailbox.quota.counting import Count
+from postvirt.mailbox.quota.belief import believed, is_reason_to_refuse
+from postvirt.mailbox.quota.counting import SLICE_SECONDS, Count
 from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.effects import AtOnce, Pause, Steps
@@ -70,6 +70,10 @@ _LINE_BYTES: Final = 100
 # How often the lock is tried, and how far apart, in seconds.
 _LOCK_ATTEMPTS: Final = 20
 _LOCK_DELAY: Final = 1.0
+
+# The counts under way in this process. However many, they leave the others about half
+# of the time.
+_under_way: Final[set[Count]] = set()
 
 
 class _CountNeededError(Exception):
@@ -263,7 +267,7 @@ class Room:
         )
 
     def _sum_up(self) -> None:
-        """Before the file is full, replace its lines by their sum, if that is exact.
+        """Before the file is full, replace its lines by their sum, if all are our own.
 
         Raises: _CountNeededError, _TakenError.
         """
@@ -272,10 +276,13 @@ class Room:
             found is None
             or old.size_bytes < FULL_BYTES - _LINE_BYTES
             or found.sums >= _MOST_SUMS
-            or not (found.is_exact and found.is_own)
+            or not found.is_own
         ):
             return
-        data = encode_size_file(found.limit, found.use, sums=found.sums + 1)
+        sums = found.sums + 1
+        data = encode_size_file(
+            found.limit, found.use, is_exact=found.is_exact, sums=sums
+        )
         try:
             old.replace(data, self._hostname)
         except OSError as error:  # it is counted when it is full
@@ -302,6 +309,8 @@ class Room:
         since = time.monotonic()
         for number in range(1, _MOST_COUNTS + 1):
             count = self.count = Count(self._root, self._rules)
+            _under_way.add(count)
+            is_taken = False
             try:
                 while not count.is_over:
                     waited = time.monotonic() - since
@@ -310,8 +319,12 @@ class Room:
                     with step(PLACE, "count maildir", self._root):
                         yield together_inside(self._mailbox, go_on)
                     if not count.is_over:
-                        yield Pause(0.0)
+                        yield Pause(len(_under_way) * SLICE_SECONDS)
             except _TakenError:
+                is_taken = True
+            finally:
+                _under_way.remove(count)
+            if is_taken:
                 return True
             if count.is_kept:
                 break
@@ -340,9 +353,9 @@ class Room:
         if not old.is_still_there():
             old.close()
             return
-        is_exact = count.is_quiet and not old.has_grown()
-        if not is_exact and not is_last:
+        if not is_last and (not count.is_stable or old.has_grown()):
             return
+        is_exact = count.is_quiet and not old.has_grown()
         data = encode_size_file(self._limit, count.use, is_exact=is_exact)
         try:
             old.replace(data, self._hostname)
@@ -353,7 +366,6 @@ class Room:
             return
         count.is_kept = is_last or not old.has_grown()
         old.close()
-        note_count(self._root)
 
     def _warn(self, what: str, error: OSError) -> None:
         path = text(self._root) + "maildirsize"

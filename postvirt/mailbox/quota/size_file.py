@@ -55,6 +55,7 @@ class OpenSizeFile:
         self.root: Final = root
         self._path: Final = root + NAME
         self._fd = self._directory = -1
+        self._unusable: tuple[int, int] | None = None
         self.content: SizeFile | None = None
         self.size_bytes = 0
         self.mtime = 0.0
@@ -94,6 +95,7 @@ class OpenSizeFile:
         """
         for _ in range(_MOST_REPLACED):
             if self._fd < 0:
+                self._unusable = self._identity()
                 self.read()
             if self._fd < 0:
                 self._directory = os.open(self.root, _DIRECTORY)
@@ -121,21 +123,21 @@ class OpenSizeFile:
         self.is_locked = True
 
     def is_still_there(self) -> bool:
-        """Whether the name leads to the open file; or to none, if there was none."""
+        """Whether the name leads to the open file; or where it led, if that is none."""
         if self._fd >= 0:
             return self._is_named(os.fstat(self._fd))
-        try:
-            named = os.lstat(self._path)
-        except FileNotFoundError:
-            return True
-        return not stat.S_ISREG(named.st_mode) or named.st_nlink > 1
+        return self._identity() == self._unusable
 
     def _is_named(self, status: os.stat_result) -> bool:
+        return self._identity() == (status.st_dev, status.st_ino)
+
+    def _identity(self) -> tuple[int, int] | None:
+        """To what the name leads, None if it is not there."""
         try:
             named = os.lstat(self._path)
         except FileNotFoundError:
-            return False
-        return named.st_ino == status.st_ino and named.st_dev == status.st_dev
+            return None
+        return named.st_dev, named.st_ino
 
     def has_grown(self) -> bool:
         """Whether somebody has appended to the open file since it was read."""

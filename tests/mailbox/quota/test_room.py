@@ -23,7 +23,7 @@ from postvirt.model.quota import Limit, QuotaRules, Use
 from postvirt.system import privileges
 from postvirt.system.file_identity import gid, uid
 from tests.harness.child import Log, as_mail_system, give, recipient
-from tests.harness.maildir_usage import counted, recorded
+from tests.harness.maildir_usage import calm, counted, recorded
 from tests.harness.steps import Chunks, Hand
 
 ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
@@ -45,7 +45,7 @@ def home(ground: Path) -> Path:
 
 
 def maildir(home: Path, size_file: bytes = b"", messages: int = 0) -> Path:
-    """A maildir with so many messages of the usual size."""
+    """A quiet maildir with so many messages of the usual size."""
     path = home / "maildir"
     for name in ("", "tmp", "new", "cur"):
         (path / name).mkdir(mode=0o700)
@@ -55,6 +55,7 @@ def maildir(home: Path, size_file: bytes = b"", messages: int = 0) -> Path:
     if size_file:
         (path / "maildirsize").write_bytes(size_file)
         give(path / "maildirsize", recipient())
+    calm(path)
     return path
 
 
@@ -180,6 +181,40 @@ def test_what_is_not_to_be_believed_is_counted(home: Path, old: bytes) -> None:
     path = maildir(home, old, messages=3)
     assert deliver(path, Limit(1000, 0)) == "delivered"
     assert size_file(path) == b"1000S\n\t%d 3\n\t%d 1\n\t0 0\n" % (3 * SIZE, SIZE)
+    assert recorded(path) == counted(path)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\t\t"])
+def test_a_doubtful_count_is_repeated_when_the_maildir_is_quiet(
+    home: Path, mark: bytes
+) -> None:
+    """Not before, and only once."""
+    old = b"1000S\n%b5 1\n" % mark
+    path = maildir(home, old, messages=2)
+    (path / "cur" / "1.new,S=10:2,").write_bytes(b"x" * 10)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path) == old + b"\t%d 1\n\t0 0\n" % SIZE
+    calm(path)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    exact = b"1000S\n\t%d 4\n\t%d 1\n\t0 0\n" % (3 * SIZE + 10, SIZE)
+    assert size_file(path) == exact
+    calm(path)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path).startswith(exact)
+
+
+def test_a_count_of_a_busy_maildir_is_doubtful(home: Path) -> None:
+    path = maildir(home, b"?", messages=2)
+    (path / "cur" / "1.new,S=10:2,").write_bytes(b"x" * 10)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert size_file(path).startswith(b"1000S\n\t\t%d 3\n" % (2 * SIZE + 10))
+    assert recorded(path) == counted(path)
+
+
+def test_a_file_that_cannot_be_opened_is_replaced(home: Path) -> None:
+    path = maildir(home, b"1000S\n\t5 1\n", messages=2)
+    (path / "maildirsize").chmod(0)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
     assert recorded(path) == counted(path)
 
 

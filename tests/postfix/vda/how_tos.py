@@ -42,7 +42,7 @@ _PROXY_READ_MAPS = (
     " $relocated_maps $transport_maps $mynetworks $virtual_mailbox_limit_maps"
 )
 _QUOTED = '"The user you are trying to reach is over quota."'
-_FULL = '"La boite mail de votre destinataire est pleine, reessayez plus tard."'
+_FULL = '"La boîte mail de votre destinataire est pleine, réessayez plus tard."'
 
 
 def _users(it: Site) -> None:
