@@ -51,9 +51,9 @@ def choose_folder(
         why_not = "only an entry without the extension has folders"
         return FolderChoice(INBOX, why_not, mailbox)
     with acting_as(mailbox.owner):
-        found = find_folder(mailbox.root, folder)
+        found = find_folder(mailbox.path, folder)
         if not found.directory:
-            return FolderChoice(INBOX, _why_none(mailbox.root, folder), mailbox)
+            return FolderChoice(INBOX, _why_none(mailbox.path, folder), mailbox)
         place = mailbox.in_folder(found.directory)
         trouble = "" if found.is_new else _trouble(place.path)
     if trouble:

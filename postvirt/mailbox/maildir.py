@@ -36,6 +36,7 @@ from postvirt.mailbox.message import (
     write_message,
 )
 from postvirt.mailbox.quota.room import Room
+from postvirt.mailbox.quota.roots import may_be_folder, rooted
 from postvirt.mailbox.quota.sizes import Sizes
 from postvirt.model.effects import AtOnce, Steps, WriteOut
 from postvirt.model.mailbox import Mailbox
@@ -68,8 +69,10 @@ def deliver_to_maildir(
     rules are those of quotas, None if they are off; may_exceed as in Room.
     Raises: OverQuotaError when there is no room.
     """
+    if rules is not None and may_be_folder(mailbox):
+        mailbox = yield from _rooted(mailbox)
     file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
-    if rules is not None:
+    if rules is not None and rules.counts(mailbox.directory):
         file.room = Room(
             mailbox,
             mailbox.root,
@@ -112,6 +115,19 @@ def deliver_to_maildir(
         file.close()
 
 
+def _rooted(mailbox: Mailbox) -> Steps[Mailbox]:
+    found = [mailbox]
+
+    def act() -> None:
+        found[0] = rooted(mailbox)
+
+    try:
+        yield together_inside(mailbox, act)
+    except (OSError, DeliveryFailedError):
+        pass  # the next step fails as well
+    return found[0]
+
+
 def _into_tmp(file: MaildirFile, act: Callable[[], AtOnce]) -> Steps[None]:
     if file.mailbox.folder is None:
         yield from _in_room(file, act)
@@ -140,9 +156,10 @@ def _writing(
         if file.fd >= 0:
             return  # it has been written, but there was no room yet
         headers = envelope_headers(envelope)
-        if file.room is not None and rules is not None:
+        if rules is not None:
             sizes = Sizes.of(headers, content, rules)
-            file.room.check(sizes.in_bytes)
+            if file.room is not None:
+                file.room.check(sizes.in_bytes)
             file.suffix = sizes.in_name(rules)
         file.create()
         with step(WRITE, WRITING):

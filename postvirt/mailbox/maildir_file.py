@@ -190,7 +190,7 @@ class MaildirFile:
         """Create the file in a folder; whether that was possible."""
         from postvirt.mailbox.folders import find_folder
 
-        found = find_folder(self.mailbox.root, folder)
+        found = find_folder(self.mailbox.path, folder)
         if found.is_new:
             raise MissingFolderError(found.directory)
         if not found.directory:

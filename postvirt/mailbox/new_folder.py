@@ -37,7 +37,7 @@ def create_folder(
 
     draft  as in `folders.make_folder`
     """
-    path = text(mailbox.root + directory)
+    path = text(mailbox.path + directory)
     made: list[bytes] = []
     try:
         yield from _subscribe(mailbox, directory, made)
@@ -46,9 +46,9 @@ def create_folder(
 
     def act() -> None:
         try:
-            made.extend(make_folder(mailbox.root, directory, draft))
+            made.extend(make_folder(mailbox.path, directory, draft))
         except OSError:
-            if not is_folder(mailbox.root + directory):  # by another process
+            if not is_folder(mailbox.path + directory):  # by another process
                 raise
 
     try:
@@ -62,8 +62,8 @@ def _subscribe(mailbox: Mailbox, directory: bytes, made: list[bytes]) -> Steps[N
     changed = [-1]
 
     def act() -> None:
-        made.extend(make_directories(mailbox.root[:-1], DIRECTORY_MODE))
-        changed[0] = subscribe(mailbox.root, directory)
+        made.extend(make_directories(mailbox.path[:-1], DIRECTORY_MODE))
+        changed[0] = subscribe(mailbox.path, directory)
 
     try:
         for seconds in pauses(_ATTEMPTS, _DELAY_SECONDS):

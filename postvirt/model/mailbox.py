@@ -37,7 +37,7 @@ class Mailbox:
     path    of an mbox file or, with a slash at its end, of a maildir or of a folder
     limit   None while quotas are off
     folder  where mail goes if the maildir has this folder; None for the maildir itself
-    root    the maildir, to which all its folders count
+    root    the maildir whose quota it counts to; another path for a folder
     """
 
     __slots__ = ("folder", "limit", "owner", "path", "root")
@@ -75,9 +75,14 @@ class Mailbox:
         """Whether the path names a maildir and not an mbox file."""
         return self.path.endswith(b"/")
 
+    @property
+    def directory(self) -> bytes:
+        """That of a folder in its root, b"" for the maildir itself."""
+        return self.path[len(self.root) :].rstrip(b"/")
+
     def in_folder(self, directory: bytes) -> Mailbox:
         """The folder with this directory."""
-        path = self.root + directory + b"/"
+        path = self.path + directory + b"/"
         return Mailbox(path, self.owner, self.limit, root=self.root)
 
 

@@ -107,3 +107,7 @@ class QuotaRules(NamedTuple):
     trash: bytes = b".Trash"
     counts_deleted: bool = True
     bounces: bool = False
+
+    def counts(self, folder: bytes) -> bool:
+        """Whether mail in a folder counts, by its directory; b"" is the INBOX."""
+        return not folder or not (self.inbox_only or folder == self.trash)

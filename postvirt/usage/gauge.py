@@ -18,7 +18,9 @@ from postvirt.config.quota_settings import quota_rules
 from postvirt.delivery.table_setup import open_resolver
 from postvirt.explain.lookup_trace import LookupTrace, Question
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
+from postvirt.mailbox.inside import inside
 from postvirt.mailbox.quota.asking import Answer, Progress, ask, noted, recount
+from postvirt.mailbox.quota.roots import may_be_folder, rooted
 from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.model.quota import NO_LIMIT, Limit, Use
 from postvirt.system import log, privileges
@@ -120,6 +122,7 @@ class Gauge:
             limit = NO_LIMIT if place.is_maildir else self._mbox_limit
         elif not place.is_maildir:
             limit = limit._replace(messages=0)
+        place = _rooted(place)
         return Usage(address, place, limit, entries[-1] if entries else None)
 
     def read(self, usage: Usage, progress: Progress) -> None:
@@ -156,3 +159,13 @@ def _value_of(entry: Question) -> Limit | None:
         return decode_limit(entry.value)
     except ValueError:
         return None
+
+
+def _rooted(mailbox: Mailbox) -> Mailbox:
+    if not may_be_folder(mailbox):
+        return mailbox
+    try:
+        with inside(mailbox):
+            return rooted(mailbox)
+    except (OSError, DeliveryFailedError):
+        return mailbox  # it cannot be read either, which is a problem

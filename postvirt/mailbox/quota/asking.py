@@ -25,6 +25,7 @@ from postvirt.mailbox.inside import inside
 from postvirt.mailbox.quota.belief import believed, is_reason_to_refuse
 from postvirt.mailbox.quota.counting import Count
 from postvirt.mailbox.quota.room import Room
+from postvirt.mailbox.quota.roots import rooted
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.effects import AtOnce, Pause
 from postvirt.model.mailbox import Mailbox
@@ -56,6 +57,7 @@ def ask(
 ) -> Answer:
     """What a mailbox holds now; if `more` does not fit, that is certain."""
     with inside(mailbox):
+        mailbox = rooted(mailbox)
         answer = _at_once(mailbox, rules, more)
     return answer or Answer(_counted(mailbox, rules, progress), "counted")
 
@@ -65,6 +67,7 @@ def recount(mailbox: Mailbox, rules: QuotaRules, progress: Progress) -> Answer:
     if not rules.keeps_size_file:
         return ask(mailbox, rules, progress)
     with inside(mailbox):
+        mailbox = rooted(mailbox)
         answer = _without_counting(mailbox)
     return answer or Answer(_recounted(mailbox, rules, progress), "counted")
 
@@ -73,8 +76,8 @@ def noted(mailbox: Mailbox) -> Use | None:
     """What maildirsize says, whether or not it is to be believed; None if nothing."""
     if not mailbox.is_maildir:
         return None
-    file = OpenSizeFile(mailbox.root)
     with inside(mailbox):
+        file = OpenSizeFile(rooted(mailbox).root)
         try:
             file.read()
             return None if file.content is None else file.content.use

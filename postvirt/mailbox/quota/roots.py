@@ -1,0 +1,44 @@
+"""The maildir that a folder counts to, where a table names the folder itself.
+
+    user+junk@example.com    example.com/user/.Junk/
+
+Its maildirsize is that of example.com/user/. The file `maildirfolder` tells a folder
+from a maildir that is called .maildir.
+
+Source: Maildir++ (README.maildirquota of Courier).
+Raises: nothing.
+Security: `rooted` is called inside the mailbox. The owner may say that it is a folder,
+and has it count to another maildir of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final
+
+from postvirt.model.mailbox import Mailbox
+
+_MARK: Final = b"maildirfolder"
+
+
+def may_be_folder(mailbox: Mailbox) -> bool:
+    """Whether its name is that of a folder."""
+    path = mailbox.path
+    begin = path.rfind(b"/", 0, -1) + 1
+    return path.startswith(b".", begin) and path.endswith(b"/")
+
+
+def rooted(mailbox: Mailbox) -> Mailbox:
+    """The mailbox, with the maildir above as its root if it is a folder."""
+    if not may_be_folder(mailbox):
+        return mailbox
+    path = mailbox.path
+    try:
+        status = os.stat(path + _MARK, follow_symlinks=False)
+    except OSError:
+        return mailbox
+    if not stat.S_ISREG(status.st_mode):
+        return mailbox
+    root = path[: path.rfind(b"/", 0, -1) + 1]
+    return Mailbox(path, mailbox.owner, mailbox.limit, mailbox.folder, root)
