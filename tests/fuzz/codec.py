@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from postvirt.codec import attributes, from_lines
+from postvirt.codec import modified_utf7 as utf7
 from postvirt.codec.announcement import (
     DELIVERY_REQUEST,
     decode_announcement,
@@ -21,6 +22,13 @@ from postvirt.codec.delivery import (
     decode_reply,
     encode_reply,
     encode_request,
+)
+from postvirt.codec.folder_names import (
+    BadFolderNameError,
+    directory_of,
+    folder_name,
+    has_name,
+    name_of,
 )
 from postvirt.codec.host_address import ipv4_problem, ipv6_problem
 from postvirt.codec.message_stats import decode_stats, encode_stats
@@ -150,6 +158,24 @@ def fuzz_addresses(data: bytes) -> None:
     quote_local(data, bare_local_part=True)
 
 
+def fuzz_folders(data: bytes) -> None:
+    """A name of a folder is one directory of its maildir, and has one form."""
+    try:
+        assert utf7.encode(utf7.decode(data)) == data
+    except ValueError:
+        pass
+    try:
+        name = folder_name(data)
+    except BadFolderNameError:
+        return
+    directory = directory_of(name)
+    assert directory.startswith(b".")
+    assert not set(b"./\0") & set(directory[1:])
+    assert 1 < len(directory) <= 200
+    assert name_of(directory) == name
+    assert has_name(name)(directory)
+
+
 def fuzz_unfinished(data: bytes) -> None:
     """A forged note about a forged mailbox never leads behind its end."""
     note, _, mailbox = data.partition(b"\0")
@@ -232,6 +258,11 @@ TARGETS = (
         fuzz_addresses,
         [b"192.0.2.1", b"::ffff:192.0.2.1", b"2001:db8::1", b'"a b"@example.com'],
         longest=200,
+    ),
+    Target(
+        fuzz_folders,
+        [b"Work", b"A&-B", b"&U,BTFw-&-&ZeVnLIqe-", "Grüße u\u0308".encode(), b"a.b/~"],
+        longest=300,
     ),
     Target(
         fuzz_policy,
