@@ -104,10 +104,10 @@ class Postman(Deliverer):
 
     __slots__ = (
         "_clock",
-        "_quota_rules",
         "has_slow_tables",
         "hostname",
         "locking",
+        "quota_rules",
         "resolver",
         "settings",
         "warnings",
@@ -125,7 +125,7 @@ class Postman(Deliverer):
         self.warnings = warnings
         self.resolver = resolver
         self.has_slow_tables = has_slow_tables
-        self._quota_rules = quota_rules(settings)
+        self.quota_rules = quota_rules(settings)
         self._clock = SteadyClock()
         self.locking = Locking(
             styles=mailbox_locks(settings.virtual_mailbox_lock),
@@ -221,7 +221,7 @@ class Postman(Deliverer):
                     envelope,
                     content,
                     self.hostname,
-                    None if mailbox.limit is None else self._quota_rules,
+                    None if mailbox.limit is None else self.quota_rules,
                     may_exceed=may_exceed,
                 )
             )
@@ -244,10 +244,17 @@ class Postman(Deliverer):
             found: bytes | None = yield Lookup(address, for_refusal=True)
         else:
             found = self.resolver.refusal(address)
-        dsn = over_quota(self.settings, found, is_too_large=full.is_too_large)
+        return self.refused(mailbox, full.filling, found)
+
+    def refused(
+        self, mailbox: Mailbox, filling: Filling, found: bytes | None
+    ) -> Result:
+        """The outcome for mail over quota; found is the text, None for the default."""
+        is_too_large = filling.refusal == "message"
+        dsn = over_quota(self.settings, found, is_too_large=is_too_large)
         prefix = maildir.FAILED if mailbox.is_maildir else mbox_failed(mailbox)
         dsn = dsn._replace(reason=prefix + dsn.reason)
-        return type(undelivered(dsn))(dsn, filling=full.filling)
+        return type(undelivered(dsn))(dsn, filling=filling)
 
 
 def _hangs(mailbox: Mailbox) -> float | None:

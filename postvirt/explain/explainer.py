@@ -27,6 +27,7 @@ from postvirt.explain.mailbox_findings import (
     mailbox_findings,
     no_such_owner,
 )
+from postvirt.explain.quota_findings import Quota, look, quota_finding
 from postvirt.explain.routing_remarks import Remark, Routing, RoutingRemarks
 from postvirt.mailbox.message import Envelope, envelope_headers, from_line
 from postvirt.mailbox.rehearsal import Room, rehearse_maildir, rehearse_mbox
@@ -39,6 +40,7 @@ from postvirt.model.outcome import (
     Outcome,
     undelivered,
 )
+from postvirt.model.quota import Filling
 from postvirt.model.text import text
 from postvirt.report.status_filter import filtered
 from postvirt.system import log, privileges
@@ -65,6 +67,7 @@ class Explanation(NamedTuple):
     others    the recipients that aliases add, or replace the address with
     findings  the checks of the mailbox
     log       the other lines that a delivery would log
+    quota     of the mailbox; None if there is none, or it could not be read
     """
 
     address: bytes
@@ -80,6 +83,7 @@ class Explanation(NamedTuple):
     others: tuple[bytes, ...]
     findings: tuple[MailboxFinding, ...]
     log: tuple[str, ...]
+    quota: Quota | None = None
 
 
 class Explainer:
@@ -133,6 +137,7 @@ class Explainer:
             lookups = self._trace.take()
             mailbox = place if isinstance(place, Mailbox) else None
             folder: FolderChoice | None = None
+            quota: Quota | None = None
             outcome: Outcome | None
             if not isinstance(place, Mailbox):
                 outcome = without_mailbox(place)
@@ -142,16 +147,21 @@ class Explainer:
                     mailbox = place = folder.mailbox
                 written_bytes = self._size_bytes + self._head_bytes(place, address)
                 message = MessageSize(self._size_bytes, written_bytes)
+                rules = self._postman.quota_rules
+                quota = look(place, rules, lookups, written_bytes)
                 with _log_lines():
                     findings = tuple(
                         mailbox_findings(
                             place, self._settings, self._postman.locking, message
                         )
                     )
-                outcome = self._rehearse(place, address, written_bytes)
+                if quota is not None:
+                    findings += (quota_finding(quota, written_bytes),)
+                outcome = self._rehearse(place, address, written_bytes, quota)
+                lookups += self._trace.take()
             elif privileges.is_root():
                 findings = (no_such_owner(place.owner),)
-                outcome = self._rehearse(place, address, self._size_bytes)
+                outcome = self._rehearse(place, address, self._size_bytes, None)
             else:
                 outcome = None
             verdict, dsn = self._told(outcome)
@@ -170,25 +180,42 @@ class Explainer:
             routing.others,
             findings,
             tuple(lines),
+            quota,
         )
 
     def _rehearse(
-        self, mailbox: Mailbox, address: bytes, written_bytes: int
+        self,
+        mailbox: Mailbox,
+        address: bytes,
+        written_bytes: int,
+        quota: Quota | None,
     ) -> Outcome:
         settings = self._settings
         refusal = too_large(self._size_bytes, settings)
         if refusal:
             return refusal
+        full = quota.refused if quota else None
         room = Room(written_bytes, settings.virtual_mailbox_limit)
         if mailbox.is_maildir:
+            if full is not None:
+                return self._refused(mailbox, address, full)
             return rehearse_maildir(mailbox, room, self._postman.hostname)
-        return rehearse_mbox(
+        if mailbox.limit is not None:
+            room = room._replace(limit_bytes=0)  # the quota is the limit of the file
+        outcome = rehearse_mbox(
             mailbox,
             room,
             address,
             self._postman.locking,
             strict_ownership=settings.strict_mailbox_ownership,
         )
+        if full is not None and isinstance(outcome, Delivered):
+            return self._refused(mailbox, address, full)
+        return outcome
+
+    def _refused(self, mailbox: Mailbox, address: bytes, full: Filling) -> Outcome:
+        found = self._resolver.refusal(address)
+        return self._postman.refused(mailbox, full, found)
 
     def _head_bytes(self, mailbox: Mailbox, address: bytes) -> int:
         """The size of the lines in front of a message from the null sender."""

@@ -41,7 +41,7 @@ from postvirt.system.path_control import way_to
 from postvirt.system.privileges import acting_as
 
 # The first line is the limit, the others add to the usage or subtract from it.
-_MAILDIRSIZE = re.compile(rb"^ *(-?[0-9]{1,18}) +(-?[0-9]{1,18}) *$", re.MULTILINE)
+_MAILDIRSIZE = re.compile(rb"^[ \t]*(-?[0-9]{1,18}) +(-?[0-9]{1,18}) *$", re.MULTILINE)
 _MAILDIR_LIMIT = re.compile(rb"([0-9]{1,18})S")
 _MOST_MAILDIRSIZE_BYTES = 65_536
 
@@ -108,11 +108,12 @@ def _behind(
         if status is not None:
             yield from _kernel_locks(path, locking.styles)
     place = _nearest(path)
-    yield _limit(used_bytes, message, settings.virtual_mailbox_limit)
+    if mailbox.is_maildir or mailbox.limit is None:  # else that is a quota
+        yield _limit(used_bytes, message, settings.virtual_mailbox_limit)
     more_bytes = bytes_to_allocate(place, used_bytes, message.written_bytes)
     yield from _space(place, more_bytes)
     yield from _quotas(place, more_bytes)
-    if mailbox.is_maildir:
+    if mailbox.is_maildir and mailbox.limit is None:
         yield from _maildirsize(path)
 
 
@@ -221,7 +222,7 @@ def _most(use: Use) -> str:
 
 
 def _maildirsize(maildir: bytes) -> Iterator[MailboxFinding]:
-    """The quota that an IMAP server keeps; virtual(8) ignores it, too."""
+    """The quota that an IMAP server keeps, while quotas are off here."""
     content = _content(maildir + b"maildirsize")
     limit = _MAILDIR_LIMIT.search(content.partition(b"\n")[0])
     if not limit:

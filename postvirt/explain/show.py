@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from postvirt.explain.explainer import Explanation, Verdict
 from postvirt.explain.folder_choice import FolderChoice
 from postvirt.explain.lookup_trace import LocalDomain, Question
+from postvirt.explain.quota_findings import Quota
 from postvirt.model.outcome import Dsn
 from postvirt.model.text import shown, text
 
@@ -174,12 +175,28 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
             {"subject": one.subject, "text": one.text, "is_sound": one.is_sound}
             for one in explanation.findings
         ],
+        "quota": _quota_json(explanation.quota),
         "log": list(explanation.log),
     }
 
 
 def _folder_json(folder: FolderChoice | None) -> dict[str, str] | None:
     return folder and {"name": folder.name, "why": folder.why}
+
+
+def _quota_json(quota: Quota | None) -> dict[str, Any] | None:
+    if quota is None:
+        return None
+    answer = quota.answer
+    return {
+        "used": answer and answer.use.size_bytes,
+        "messages": answer.use.messages if answer and answer.source != "file" else None,
+        "limit": quota.limit.size_bytes or None,
+        "message_limit": quota.limit.messages or None,
+        "percent": None if quota.percent is None else round(quota.percent, 1),
+        "source": answer and answer.source,
+        "refusal": quota.refused and quota.refused.refusal,
+    }
 
 
 def _dsn_json(dsn: Dsn | None) -> dict[str, str | None]:

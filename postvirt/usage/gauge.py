@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from postvirt.codec.quota_limit import decode_limit
 from postvirt.config.parameters import Settings
 from postvirt.config.quota_settings import quota_rules
 from postvirt.delivery.table_setup import open_resolver
 from postvirt.explain.lookup_trace import LookupTrace, Question
+from postvirt.explain.quota_findings import is_limit_of, limit_entry
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.inside import inside
 from postvirt.mailbox.quota.asking import Answer, Progress, ask, noted, recount
@@ -25,8 +25,6 @@ from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.model.quota import NO_LIMIT, Limit, Use
 from postvirt.system import log, privileges
 from postvirt.tables.open_tables import OpenTables
-
-_LIMIT_MAPS: Final = "virtual_mailbox_limit_maps"
 
 # What is known of a mailbox: its place, its owner and its limit.
 Key = tuple[bytes, Owner, Limit]
@@ -56,7 +54,7 @@ class Usage:
         self.mailbox: Final = mailbox
         self.limit: Final = limit
         self.entry: Final = entry
-        self.is_entrys: Final = entry is not None and _value_of(entry) == limit
+        self.is_entrys: Final = is_limit_of(entry, limit)
         self.answer: Answer | None = None
         self.before: Use | None = None
         self.problem = problem
@@ -109,21 +107,13 @@ class Gauge:
             return Usage(address, problem="unknown user")
         if isinstance(place, Misconfigured):
             return Usage(address, problem=place.problem)
-        entries = [
-            note
-            for note in self._trace.take()
-            if isinstance(note, Question)
-            and note.parameter == _LIMIT_MAPS
-            and note.value is not None
-            and not note.depth
-        ]
         limit = place.limit
         if limit is None:
             limit = NO_LIMIT if place.is_maildir else self._mbox_limit
         elif not place.is_maildir:
             limit = limit._replace(messages=0)
         place = _rooted(place)
-        return Usage(address, place, limit, entries[-1] if entries else None)
+        return Usage(address, place, limit, limit_entry(self._trace.take()))
 
     def read(self, usage: Usage, progress: Progress) -> None:
         """Say what a mailbox holds."""
@@ -151,14 +141,6 @@ class Gauge:
             usage.problem = failed.dsn.reason
         except OSError as error:
             usage.problem = log.errno_text(error)
-
-
-def _value_of(entry: Question) -> Limit | None:
-    assert entry.value is not None
-    try:
-        return decode_limit(entry.value)
-    except ValueError:
-        return None
 
 
 def _rooted(mailbox: Mailbox) -> Mailbox:

@@ -8,15 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from postvirt.explain.quota_findings import origin_of, source_of
 from postvirt.model.text import counted, shown, text
 from postvirt.usage.gauge import Usage
-
-_SOURCES: Final = {
-    "maildirsize": "as maildirsize says",
-    "counted": "counted now",
-    "file": "the size of the file",
-    "missing": "there is no such mailbox yet",
-}
 
 _HEADINGS: Final = ("used", "bytes", "limit", "messages", "limit", "mailbox")
 _NONE: Final = "-"
@@ -36,7 +30,7 @@ def detailed(usage: Usage) -> Iterator[str]:
     used = counted_bytes(usage.answer.use.size_bytes)
     if usage.mailbox.is_maildir:
         used += f", {counted_messages(usage.answer.use.messages)}"
-    yield f"  used     {used}, {_SOURCES[usage.answer.source]}"
+    yield f"  used     {used}, {source_of(usage.answer)}"
     yield f"  limit    {_limit(usage)}"
     yield f"  mailbox  {shown(text(usage.mailbox.root))}"
 
@@ -49,7 +43,7 @@ def recounted(usage: Usage, *, is_kept: bool) -> str:
     if source == "file":
         return f"{name}: an mbox file: nothing to count"
     if source == "missing":
-        return f"{name}: {_SOURCES[source]}"
+        return f"{name}: {source_of(usage.answer)}"
     line = f"{name}: {counted_messages(use.messages)}, {counted_bytes(use.size_bytes)}"
     if not is_kept:
         return f"{line}; maildirsize is not used (virtual_create_maildirsize = no)"
@@ -81,25 +75,8 @@ def _limit(usage: Usage) -> str:
         *([counted_messages(messages)] if messages else ()),
     ]
     limit = ", ".join(parts) or "none"
-    entry = usage.entry
-    if entry is None or entry.key is None or entry.value is None:
-        origin = _defaults(usage)
-        return f"{limit} ({origin})" if origin else limit
-    key, value = shown(text(entry.key)), shown(text(entry.value))
-    found = f"{value} for {key} in {shown(entry.table)}"
-    if usage.is_entrys:
-        return f"{limit} ({found})"
-    return f"{limit} ({_defaults(usage)}, instead of {found})"
-
-
-def _defaults(usage: Usage) -> str:
-    """The parameters that limit mailboxes without an entry."""
-    names = []
-    if usage.limit.size_bytes:
-        names.append("virtual_mailbox_limit")
-    if usage.limit.messages:
-        names.append("postvirt_mailbox_message_limit")
-    return ", ".join(names)
+    origin = origin_of(usage.limit, usage.entry)
+    return f"{limit} ({origin})" if origin else limit
 
 
 def table(usages: Sequence[Usage]) -> Iterator[str]:

@@ -714,3 +714,132 @@ def test_an_owner_who_does_not_exist_in_this_container(
     for address in ("bob", "mbox"):
         assert f"{address}@example.com: would be deferred: 4." in shown
     assert shown.count("not even root can act as uid 5000, gid 5000") == 2
+
+
+BOB_S_QUOTA = {
+    "virtual_mailbox_limit_maps": "inline:{bob@example.com=100k, mbox@example.com=50k}",
+    "virtual_mailbox_limit_override": "yes",
+    "virtual_maildir_extended": "yes",
+}
+
+
+def quota_of(explanation: dict[str, Any]) -> tuple[str, bool]:
+    """What is said about the quota, and whether it is sound."""
+    ((text, is_sound),) = [
+        (one["text"], one["is_sound"])
+        for one in explanation["checks"]
+        if one["subject"] == "quota"
+    ]
+    return text, is_sound
+
+
+def put_maildir(instance: Instance, *names: str) -> None:
+    for directory in ("bob", "bob/tmp", "bob/new", "bob/cur"):
+        (instance.mail / directory).mkdir(mode=0o700)
+        instance.recipient_owner.give(instance.mail / directory)
+    for name in names:
+        (instance.mail / "bob" / name).touch()
+
+
+def test_the_quota_of_a_maildir(instance: Instance, postvirt: Run) -> None:
+    instance.main_cf(BOB_S_QUOTA | {"virtual_mailbox_maps": "static:bob/"})
+    put_maildir(instance, "new/1.a,S=51200", "cur/2.a,S=0:2,S")
+    found = explained(postvirt, "bob@example.com")
+    assert found["verdict"] == "delivered"
+    said = "51,200 of 102,400 bytes are used (50.0%), counted now"
+    assert quota_of(found) == (said, True)
+    assert found["quota"] == {
+        "used": 51200,
+        "messages": 2,
+        "limit": 102400,
+        "message_limit": None,
+        "percent": 50.0,
+        "source": "counted",
+        "refusal": None,
+    }
+    asked = [(one.get("parameter"), one.get("value")) for one in found["lookups"]]
+    assert ("virtual_mailbox_limit_maps", "100k") in asked
+    assert sorted(os.listdir(instance.mail / "bob")) == ["cur", "new", "tmp"]
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "verdict", "status", "refusal"),
+    [
+        (51000, {}, "delivered", "2.0.0", None),
+        (51200, {}, "deferred", "4.2.2", "size"),
+        (51200, {"virtual_overquota_bounce": "yes"}, "bounced", "5.2.2", "size"),
+        (102400, {}, "bounced", "5.2.2", "message"),
+        (
+            10,
+            {"virtual_mailbox_limit_maps": "static:1C"},
+            "deferred",
+            "4.2.2",
+            "messages",
+        ),
+        (51200, {"virtual_mailbox_limit_maps": "static:0"}, "delivered", "2.0.0", None),
+    ],
+)
+def test_what_a_message_would_get(
+    instance: Instance, postvirt: Run, size, parameters, verdict, status, refusal
+) -> None:
+    instance.main_cf(
+        BOB_S_QUOTA
+        | {"virtual_mailbox_maps": "static:bob/"}
+        | {"virtual_maildir_limit_message": "full up"}
+        | parameters
+    )
+    put_maildir(instance, "new/1.a,S=51200")
+    found = explained(postvirt, "--size", str(size), "bob@example.com")
+    assert (found["verdict"], found["status"]) == (verdict, status)
+    assert found["quota"]["refusal"] == refusal
+    text, is_sound = quota_of(found)
+    assert is_sound == (refusal is None)
+    if refusal is not None:
+        assert found["reason"] == "maildir delivery failed: full up"
+        assert text.endswith(" bytes do not fit")
+
+
+def test_the_text_of_a_refusal_is_looked_up(instance: Instance, postvirt: Run) -> None:
+    texts = {"virtual_maildir_limit_message_maps": "static:no_room"}
+    maps = {"virtual_mailbox_maps": "static:bob/"}
+    instance.main_cf(BOB_S_QUOTA | maps | texts)
+    found = explained(postvirt, "--size", "102400", "bob@example.com")
+    assert found["reason"] == "maildir delivery failed: no_room"
+    parameters = [one.get("parameter") for one in found["lookups"]]
+    assert "virtual_maildir_limit_message_maps" in parameters
+
+
+def test_the_quota_of_an_mbox_file(instance: Instance, postvirt: Run) -> None:
+    """It is the limit of the file, in the place of virtual_mailbox_limit."""
+    limit = {"virtual_mailbox_limit": "20000000", "message_size_limit": "10000"}
+    instance.main_cf(BOB_S_QUOTA | {"virtual_mailbox_maps": "static:mbox"} | limit)
+    file = instance.mail / "mbox"
+    file.write_text("x" * 25600)
+    instance.recipient_owner.give(file)
+    found = explained(postvirt, "--size", "20000", "mbox@example.com")
+    assert found["verdict"] == "delivered"
+    said = "25,600 of 51,200 bytes are used (50.0%), the size of the file"
+    assert quota_of(found) == (said, True)
+    assert "limit" not in {one["subject"] for one in found["checks"]}
+    found = explained(postvirt, "--size", "25600", "mbox@example.com")
+    assert (found["verdict"], found["status"]) == ("deferred", "4.2.2")
+    assert found["reason"].startswith(f"delivery failed to mailbox {file}: ")
+
+
+def test_the_limit_of_all_mailboxes(instance: Instance, postvirt: Run) -> None:
+    maps = {"virtual_mailbox_maps": "static:bob/"}
+    instance.main_cf(BOB_S_QUOTA | maps | {"virtual_mailbox_limit": "20000000"})
+    text, _ = quota_of(explained(postvirt, "eve@example.com"))
+    assert text.startswith("0 of 20,000,000 bytes are used (0.0%), ")
+    assert text.endswith("; limit: virtual_mailbox_limit")
+
+
+def test_a_quota_that_is_off(instance: Instance, postvirt: Run) -> None:
+    put_maildir(instance)
+    size_file = instance.mail / "bob" / "maildirsize"
+    size_file.write_text("1000S\n\t500 1\n10 1\n")
+    instance.recipient_owner.give(size_file)
+    found = explained(postvirt, "bob@example.com")
+    said = "maildirsize reports 510 of 1,000 bytes used; delivery ignores it"
+    assert quota_of(found) == (said, True)
+    assert found["quota"] is None
