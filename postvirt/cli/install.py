@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from postvirt.config.quota_settings import quotas_are_on
     from postvirt.installation.drop_in import DropIn, carry_out
     from postvirt.installation.hints import hints
+    from postvirt.installation.quota_lines import quota_lines
     from postvirt.model.text import shown
 
     settings = load_without_delivery(arguments).settings
@@ -62,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(shown(f"note: {hint}"))
     if quotas_are_on(settings):
         print(f"note: {_QUOTAS}")
+    for line in quota_lines(settings):
+        print(shown(line))
     say_what_is_next(settings, dry_run=arguments.dry_run)
     return 0
 

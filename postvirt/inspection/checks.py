@@ -44,8 +44,10 @@ from postvirt.inspection.services.master_entries import (
     check_process_limit,
 )
 from postvirt.inspection.services.metrics_library import check_metrics
+from postvirt.inspection.services.policy_requests import check_policy_requests
 from postvirt.inspection.services.program_file import check_program
 from postvirt.inspection.services.transport import check_transport
+from postvirt.inspection.services.warning_template import check_warning_template
 from postvirt.inspection.subject import Check, FileCheck
 from postvirt.inspection.tables.database_answers import check_answers
 from postvirt.inspection.tables.database_files import check_database_files
@@ -75,6 +77,8 @@ OF_FILES: Sequence[FileCheck] = (
 AS_ROOT: Sequence[Check] = (
     check_privileged,
     check_metrics,
+    check_policy_requests,
+    check_warning_template,
     check_chroot,
     check_arguments,
     check_process_limit,
