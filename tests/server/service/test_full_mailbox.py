@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ def test_exactly_what_there_is_room_for_is_delivered(
             "virtual_mailbox_maps": mailboxes,
             "virtual_minimum_uid": "1",
             "virtual_mailbox_limit_maps": limits,
+            "postvirt_json_log_file": f"{instance.spool}/log.json",
         }
         | ON
     )
@@ -97,3 +99,10 @@ def test_exactly_what_there_is_room_for_is_delivered(
     bob = instance.mail / "bob"
     assert counted(bob) == recorded(bob) == (ROOM * size, ROOM)
     assert list((bob / "tmp").iterdir()) == []
+    lines = [
+        json.loads(line)
+        for line in (instance.spool / "log.json").read_text().splitlines()
+    ]
+    counts = [one["quota"]["counted"] for one in lines if one.get("status") == "sent"]
+    assert len(counts) == ROOM
+    assert sum(filter(None, counts)) == 0  # once, when there was no message
