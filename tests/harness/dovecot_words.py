@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postvirt.model.mailbox import Owner
+from tests.harness.documented import documented
 
 PASSWORD = "secret"
-
-_DOCUMENT = Path(__file__).parents[2] / "etc" / "shared-maildirs.md"
 
 _VERSION = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 _SERVICES = """\
@@ -117,10 +116,3 @@ userdb static {{
 }}
 {settings}
 """
-
-
-def documented(section: str) -> str:
-    """The settings in this section of etc/shared-maildirs.md."""
-    text = _DOCUMENT.read_text().partition(f"\n## {section}\n\n")[2]
-    lines = text.partition("\n## ")[0].splitlines()
-    return "\n".join(line[4:] for line in lines if line.startswith("    "))

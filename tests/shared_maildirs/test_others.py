@@ -20,7 +20,7 @@ _SEED = 19
 
 
 @pytest.mark.parametrize("counts_trash", [True, False])
-@pytest.mark.parametrize("limit", ["40000000S", "300000S,100C"])
+@pytest.mark.parametrize("limit", ["40000000S", "300000S,100C"], ids=["roomy", "full"])
 def test_they_agree(instance: Instance, limit: str, counts_trash: bool) -> None:
     """With room for all, and in a maildir that is often full."""
     quota = QuotaSettings(counts_trash=counts_trash)

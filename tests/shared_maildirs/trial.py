@@ -1,10 +1,9 @@
-"""Many writers at once, and what all programs say about the maildir afterwards."""
+"""A maildir, those who change it without postvirt, and what all say about it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -47,12 +46,12 @@ class Shared:
         self.maildir = instance.mail / USER
         self.owner = Owner(instance.recipient_owner.uid, instance.recipient_owner.gid)
         self.dovecot = dovecot
-        self._ignored = ignored
+        self.ignored = ignored
 
     def answers(self) -> Answers:
         """Ask all."""
         return Answers(
-            counted(self.maildir, self._ignored),
+            counted(self.maildir, self.ignored),
             recorded(self.maildir),
             *self.dovecot.usage(USER),
         )
@@ -69,7 +68,7 @@ class Shared:
                 source = random.Random(f"{seed} {one}")
                 writers.append(Lmtp(self.dovecot, USER, source))
                 writers.append(ImapUser(self.dovecot, USER, source))
-                if self._ignored:
+                if self.ignored:
                     writers.append(Deliverquota(self.maildir, self.owner, source))
             for writer in writers:
                 opened.callback(writer.close)
@@ -91,18 +90,6 @@ def shared(
     place, who = instance.root / "dovecot", Owner(owner.uid, owner.gid)
     with running(place, instance.mail, who, quota) as dovecot:
         yield Shared(instance, dovecot, "" if quota.counts_trash else ".Trash")
-
-
-def change_at_once(writers: Sequence[Writer], acts: int) -> None:
-    """All of them; each does its share of the acts."""
-
-    def work(writer: Writer) -> None:
-        for _ in range(acts // len(writers)):
-            writer.act()
-
-    with ThreadPoolExecutor(len(writers)) as threads:
-        for done in [threads.submit(work, one) for one in writers]:
-            done.result()
 
 
 def change_in_turn(writers: Sequence[Writer], acts: int, source: random.Random) -> None:

@@ -1,0 +1,104 @@
+"""postvirt on a maildir that the others use, too, and all of them at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+
+from postvirt.standin.instance import Instance
+from tests.harness.documented import settings
+from tests.harness.dovecot_words import QuotaSettings
+from tests.harness.maildir_usage import calm
+from tests.harness.service import Service
+from tests.shared_maildirs.trial import USER, Answers, Shared, shared
+from tests.shared_maildirs.writers import Postvirt, Writer
+
+# What is said to the sender of mail over quota.
+_FULL = "Sorry, the user's maildir has overdrawn his diskspace quota"
+_LOOK_SECONDS = 0.02
+
+
+class Beside:
+    """The service, on a maildir that others change."""
+
+    def __init__(self, maildir: Shared, service: Service, seed: int) -> None:
+        self.maildir = maildir
+        self.service = service
+        self._seed = seed
+        self._source = random.Random(seed)
+
+    @contextmanager
+    def all(
+        self, number: int, *, may_be_killed: bool = False
+    ) -> Iterator[list[Writer]]:
+        """So many writers of each kind; may_be_killed as in `Postvirt`."""
+        with self.maildir.others(number, self._seed) as writers:
+            for one in range(number):
+                source = random.Random(f"{self._seed} postvirt {one}")
+                writers.append(self.postvirt(source, may_be_killed=may_be_killed))
+            yield writers
+
+    def postvirt(
+        self, source: random.Random, *, may_be_killed: bool = False
+    ) -> Postvirt:
+        """Who has postvirt deliver."""
+        instance = self.maildir.instance
+        return Postvirt(
+            instance, self.service, USER, source, may_be_killed=may_be_killed
+        )
+
+    def change(self, writers: Sequence[Writer], acts: int) -> None:
+        """All writers at once; each does its share of the acts."""
+
+        def work(writer: Writer) -> None:
+            for _ in range(acts // len(writers)):
+                writer.act()
+
+        with ThreadPoolExecutor(len(writers)) as threads:
+            left = {threads.submit(work, one) for one in writers}
+            while left:
+                done, left = wait(left, _LOOK_SECONDS, FIRST_EXCEPTION)
+                self.check_log()
+                for one in done:
+                    one.result()
+        self.check_log()
+
+    def check_log(self) -> None:
+        """Mail may be deferred because the maildir is full, but for nothing else."""
+        for line in self.service.no_lines():
+            assert "status=" not in line or "status=sent" in line or _FULL in line
+
+    def answers_after_next_delivery(self) -> Answers:
+        """After a minute without events, postvirt delivers a message, or refuses it."""
+        calm(self.maildir.maildir)
+        self.postvirt(self._source).act()
+        self.check_log()
+        return self.maildir.answers()
+
+
+@contextmanager
+def beside(
+    instance: Instance, quota: QuotaSettings, limit: str, seed: int
+) -> Iterator[Beside]:
+    """The service and the others, and a maildir with this limit."""
+    mailboxes = {f"{USER}@example.com": f"{USER}/"}
+    limits = instance.add_table("texthash", "limits", {f"{USER}@example.com": limit})
+    instance.main_cf(
+        settings("postvirt")
+        | {
+            "virtual_mailbox_maps": instance.add_table("texthash", "box", mailboxes),
+            "virtual_mailbox_limit_maps": limits,
+            "virtual_trash_count": "yes" if quota.counts_trash else "no",
+            "postvirt_maildir_virtual_size": "yes",
+            "postvirt_workers": "2",
+        }
+    )
+    service = Service(instance)
+    with ExitStack() as both:
+        both.callback(service.end)
+        service.start()
+        service.no_lines()
+        maildir = both.enter_context(shared(instance, quota, limit))
+        yield Beside(maildir, service, seed)

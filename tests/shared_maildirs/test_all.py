@@ -1,0 +1,27 @@
+"""postvirt, Dovecot and Courier on one maildir, all at once: what they say is right.
+
+Meanwhile, each of the others may lose a message in a count, because none of them locks.
+The next delivery of postvirt makes that good.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from postvirt.standin.instance import Instance
+from tests.harness.dovecot_words import QuotaSettings
+from tests.shared_maildirs.beside import beside
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("counts_trash", [True, False])
+@pytest.mark.parametrize("limit", ["40000000S", "300000S,100C"], ids=["roomy", "full"])
+def test_they_agree(instance: Instance, limit: str, counts_trash: bool) -> None:
+    """With room for all, and in a maildir that is often full."""
+    quota = QuotaSettings(counts_trash=counts_trash)
+    with beside(instance, quota, limit, 19) as both, both.all(2) as writers:
+        for _ in range(3):
+            both.change(writers, 50)
+            answers = both.answers_after_next_delivery()
+            assert answers.agree(), answers
