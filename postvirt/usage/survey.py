@@ -60,6 +60,9 @@ class Survey:
         """Do it, unless it has been done for another limit."""
 
         def progress(looked: int) -> None:
+            if usage.before is not None and total <= 1:
+                self._report(label, looked, max(usage.before.messages, looked))
+                return
             shown = f"{label} {looked:,}" if looked else label
             self._report(shown, number, max(total, number))
 

@@ -314,6 +314,31 @@ def test_a_delivery_has_the_maildir_locked(instance: Instance, postvirt: Run) ->
     assert (one["used"], one["source"]) == (1024, "maildirsize")
 
 
+def peak_kilobytes(instance: Instance, *arguments: str) -> int:
+    """How much memory a command needs."""
+    program = os.fspath(Path(sys.executable).parent / "postvirt")
+    environment = {**os.environ, "MAIL_CONFIG": str(instance.etc)}
+    pid = os.posix_spawn(program, [program, *arguments], environment)
+    _, status, usage = os.wait4(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return usage.ru_maxrss
+
+
+@pytest.mark.slow
+def test_a_large_maildir_needs_no_more_memory(instance: Instance) -> None:
+    """The names alone would need 6 MB; for 1,000,000 messages it is the same."""
+    maildir(instance, "ann")
+    before = peak_kilobytes(instance, "quota", "recalc", "ann@example.com")
+    cur = instance.mail / "ann" / "cur"
+    for number in range(50_000):
+        name = f"{cur}/1700000000.V10I{number:x}M0.mail.example.org,S=5000:2,S"
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+    after = peak_kilobytes(instance, "quota", "recalc", "ann@example.com")
+    assert after < before + 2 * KB
+    size_file = (instance.mail / "ann" / "maildirsize").read_bytes()
+    assert size_file.split() == [b"60000000S", b"250000000", b"50000"]
+
+
 def test_a_progress_bar_on_a_terminal(instance: Instance) -> None:
     pytest.importorskip("rich")
     program = Path(sys.executable).parent / "postvirt"
