@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from postvirt.codec.policy_protocol import ACCESS_POLICY, PolicyRequest
 from postvirt.config.lists import words
@@ -28,6 +28,7 @@ from postvirt.config.parameters import Settings
 from postvirt.config.quota_settings import quota_rules, quotas_are_on
 from postvirt.delivery.mailbox_visits import TooLateError, Visits
 from postvirt.delivery.over_quota_reply import over_quota
+from postvirt.delivery.resolve import Resolver
 from postvirt.delivery.table_setup import all_table_names, open_resolver, prepare
 from postvirt.errors import ConfigError, TableError
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
@@ -52,6 +53,9 @@ _CODES: Final = {"5.2.2": b"552", "4.2.2": b"452"}
 _MOST_SHOWN_BYTES: Final = 320
 _MOST_STRANGERS: Final = 100
 
+# A table that has failed is opened again after this time.
+_AGAIN_SECONDS: Final = 5.0
+
 
 def tables_of_policy(settings: Settings, texts: Texts) -> list[str]:
     """Every "type:name" that is opened here."""
@@ -65,6 +69,42 @@ def prepare_policy(settings: Settings, texts: Texts, tables: TableOpener) -> Non
     builtin_defaults()
     prepare(settings, tables)
     tables.prepare(tables_of_policy(settings, texts))
+
+
+class _Tables(NamedTuple):
+    """The tables, open."""
+
+    opened: OpenTables
+    resolver: Resolver
+    router: Router
+    aliases: AliasMaps
+
+    @classmethod
+    def open(cls, settings: Settings, texts: Texts, opener: TableOpener) -> _Tables:
+        """Raises: ConfigError."""
+        opened = OpenTables(opener)
+        resolver = open_resolver(settings, opened)
+        return cls(
+            opened,
+            resolver,
+            Router(settings, texts, opened),
+            AliasMaps(settings, texts, opened, resolver.is_local_domain),
+        )
+
+    def address(self, recipient: bytes, service: str) -> bytes | None:
+        """The one address to which this service delivers the mail, if there is one.
+
+        Raises: TableError, ConfigError.
+        """
+        if b"@" not in recipient:
+            return None
+        addresses: tuple[bytes, ...] = (recipient,)
+        if self.aliases:
+            addresses = self.aliases.expand(recipient).recipients
+        if len(addresses) != 1 or b"@" not in addresses[0]:
+            return None
+        is_here = self.router.route(addresses[0]).service == service
+        return addresses[0] if is_here else None
 
 
 class QuotaPolicy:
@@ -90,14 +130,23 @@ class QuotaPolicy:
         self._rules: Final = quota_rules(settings)
         self._is_on: Final = quotas_are_on(settings)
         self._strangers: set[Owner] = set()
-        self._open()
+        self._tables: _Tables | None = None
+        self._failed_at: float | None = None
 
-    def _open(self) -> None:
-        settings, texts = self._settings, self._texts
-        self._opened = opened = OpenTables(self._opener)
-        self._resolver = resolver = open_resolver(settings, opened)
-        self._router = Router(settings, texts, opened)
-        self._aliases = AliasMaps(settings, texts, opened, resolver.is_local_domain)
+    def _current(self) -> _Tables:
+        """The tables, opened again if one has changed, or has failed a while ago.
+
+        Raises: ConfigError.
+        """
+        tables, failed_at, now = self._tables, self._failed_at, time.monotonic()
+        if tables is not None:
+            is_over = failed_at is not None and now >= failed_at + _AGAIN_SECONDS
+            if not is_over and not tables.opened.changed():
+                return tables
+            tables.opened.close()
+        self._tables = self._failed_at = None
+        self._tables = _Tables.open(self._settings, self._texts, self._opener)
+        return self._tables
 
     def action(self, request: PolicyRequest, deadline: float) -> bytes:
         """What smtpd(8) is to do; it waits until this time.monotonic()."""
@@ -111,6 +160,7 @@ class QuotaPolicy:
         except TooLateError:
             problem = "the mailbox does not answer, or takes too long to count"
         except (TableError, ConfigError) as error:
+            self._note_failure()
             problem = str(error)
         except OSError as error:
             problem = log.errno_text(error)
@@ -122,42 +172,34 @@ class QuotaPolicy:
         return DUNNO
 
     def _action(self, request: PolicyRequest, deadline: float) -> bytes:
-        if self._opened.changed():
-            self._opened.close()
-            self._open()
-        address = self._address(request.recipient)
+        tables = self._current()
+        address = tables.address(request.recipient, self._service)
         if address is None:
             return DUNNO
-        mailbox = self._resolver.resolve(address)
+        mailbox = tables.resolver.resolve(address)
         if isinstance(mailbox, Misconfigured):
+            if mailbox.cause == "lookup":
+                self._note_failure()
             log.warning(f"policy: {mailbox.problem}")
             return DUNNO
         if isinstance(mailbox, Unknown) or mailbox.limit in (None, NO_LIMIT):
             return DUNNO
-        if not privileges.may_act_as(mailbox.owner):
-            self._warn_about(mailbox.owner)
-            return DUNNO
         limit, more = mailbox.limit or NO_LIMIT, Use(max(request.size_bytes, 1), 1)
         is_too_large = not limit.can_hold(more.size_bytes)
-        if not is_too_large and limit.has_room(
-            self._use(mailbox, more, deadline), more
-        ):
-            return DUNNO
-        found = self._resolver.refusal(address)
+        if not is_too_large:
+            if not privileges.may_act_as(mailbox.owner):
+                self._warn_about(mailbox.owner)
+                return DUNNO
+            if limit.has_room(self._use(mailbox, more, deadline), more):
+                return DUNNO
+        found = tables.resolver.refusal(address)
         dsn = over_quota(self._settings, found, is_too_large=is_too_large)
         return b"%b %b" % (_CODES[dsn.status], wire(f"{dsn.status} {dsn.reason}"))
 
-    def _address(self, recipient: bytes) -> bytes | None:
-        """The one address to which this service delivers the mail, if there is one."""
-        if b"@" not in recipient:
-            return None
-        addresses: tuple[bytes, ...] = (recipient,)
-        if self._aliases:
-            addresses = self._aliases.expand(recipient).recipients
-        if len(addresses) != 1 or b"@" not in addresses[0]:
-            return None
-        is_here = self._router.route(addresses[0]).service == self._service
-        return addresses[0] if is_here else None
+    def _note_failure(self) -> None:
+        """A table has failed; an index file may be there later."""
+        if self._failed_at is None:
+            self._failed_at = time.monotonic()
 
     def _use(self, mailbox: Mailbox, more: Use, deadline: float) -> Use:
         """What is in the mailbox; if there is no room for more, that is certain."""

@@ -12,6 +12,7 @@ import pytest
 from postvirt.server.policy import policy_client, policy_worker
 from postvirt.server.policy.askers import Answer
 from postvirt.server.policy.policy_worker import PolicyWorker
+from tests.harness.child import open_descriptors
 from tests.harness.policy import PolicyClient, policy_request
 
 
@@ -27,8 +28,9 @@ class Running:
         self.port = self.listener.getsockname()[1]
         self.lifeline, self.held = os.pipe()
         ready = threading.Event()
+        self.worker = PolicyWorker(answers)
         self.thread = threading.Thread(
-            target=PolicyWorker(answers).run,
+            target=self.worker.run,
             args=(self.listener, self.lifeline, ready.set),
         )
         self.thread.start()
@@ -130,3 +132,15 @@ def test_it_leaves_when_nobody_needs_it(running: Running) -> None:
         assert client.ask(recipient="a") == "a"
         running.end()
         assert client.receive() == ""
+
+
+def test_clients_that_come_and_go_leave_nothing(running: Running) -> None:
+    with running.client() as client:
+        assert client.ask(recipient="a") == "a"
+    before = open_descriptors()
+    for _ in range(200):
+        with running.client() as client:
+            assert client.ask(recipient="a") == "a"
+    while len(open_descriptors()) > len(before):
+        pass  # the last one is being closed
+    assert not running.worker._clients

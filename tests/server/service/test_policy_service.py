@@ -146,6 +146,26 @@ def test_a_reload_may_change_the_address(service: Service) -> None:
     assert service.status()["policy"] is None
 
 
+def test_it_reads_tables_where_workers_have_none(service: Service) -> None:
+    """The directories that it may read include those of tables that only it opens."""
+    instance = service.instance
+    directory = instance.root / "aliases"
+    directory.mkdir()
+    aliases = directory / "a"
+    aliases.write_text("robert@example.net bob@example.com\n")
+    os.utime(aliases, (1, 1))  # one that has just been written is waited for
+    configure(
+        instance,
+        virtual_alias_maps=f"texthash:{aliases}",
+        postvirt_mailbox_directories="$virtual_mailbox_base",
+    )
+    service.start()
+    wait_until_serving(service)
+    with client(service) as smtpd:
+        assert smtpd.ask(recipient="robert@example.net", size=1001)[:3] == "552"
+        assert smtpd.ask(recipient="full@example.com")[:3] == "452"
+
+
 def test_one_that_is_killed_is_started_again(service: Service) -> None:
     service.start()
     first = wait_until_serving(service)
