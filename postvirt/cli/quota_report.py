@@ -60,20 +60,21 @@ def _percent(word: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read all of them, and print; the exit status."""
-    import json
     import sys
+    from itertools import chain
 
     from postvirt.cli.progress import show_progress
     from postvirt.cli.quota_setup import (
         all_addresses,
         open_gauge,
+        print_json,
         tell_problems,
         wanted_addresses,
     )
     from postvirt.errors import TableError
     from postvirt.model.text import wire
     from postvirt.system import log
-    from postvirt.usage.show_usage import as_json, summary, table
+    from postvirt.usage.show_usage import summary, table
     from postvirt.usage.survey import Survey
 
     with show_progress() as progress:
@@ -95,10 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
     found.sort(key=_ORDERS[arguments.sort])
     if arguments.json:
         shown = found if arguments.above is not None else [*found, *survey.problems]
-        print(json.dumps([as_json(one) for one in shown], indent=4))
+        print_json(shown)
     else:
-        lines = [*(table(found) if found else ()), summary(usages, found)]
-        for line in lines:
+        for line in chain(table(found) if found else (), [summary(usages, found)]):
             sys.stdout.buffer.write(wire(line) + b"\n")
         sys.stdout.buffer.flush()
     tell_problems(survey.problems, missing)

@@ -90,15 +90,33 @@ def _with_input(words: Sequence[str]) -> Iterator[bytes]:
 
 def all_addresses(gauge: Gauge) -> Wanted:
     """The addresses of all tables that can be listed."""
+    from postvirt.tables.unavailable import Unavailable
     from postvirt.usage.listed_addresses import Listing
 
     listing = Listing(gauge.resolver)
     missing = [
-        f"{table.title} cannot be listed: give the addresses as arguments, or one on"
-        ' each line of standard input, with "-"'
+        f"{table.title} cannot be opened"
+        if isinstance(table, Unavailable)
+        else f"{table.title} cannot be listed: give the addresses as arguments, or one"
+        ' on each line of standard input, with "-"'
         for table in listing.unlisted
     ]
     return Wanted(listing, listing.total, missing)
+
+
+def print_json(usages: Iterable[Usage]) -> None:
+    """Print a list, which may be long, object by object."""
+    import json
+    from textwrap import indent
+
+    from postvirt.usage.show_usage import as_json
+
+    before = "["
+    for usage in usages:
+        shown = indent(json.dumps(as_json(usage), indent=4), "    ")
+        print(f"{before}\n{shown}", end="")
+        before = ","
+    print("[]" if before == "[" else "\n]")
 
 
 def tell_problems(problems: Sequence[Usage], missing: Sequence[str] = ()) -> None:

@@ -36,13 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read and print; the exit status."""
-    import json
     import sys
 
     from postvirt.cli.progress import show_progress
-    from postvirt.cli.quota_setup import open_gauge, wanted_addresses
+    from postvirt.cli.quota_setup import open_gauge, print_json, wanted_addresses
     from postvirt.model.text import wire
-    from postvirt.usage.show_usage import as_json, detailed
+    from postvirt.usage.show_usage import detailed
     from postvirt.usage.survey import Survey
 
     with show_progress() as progress:
@@ -51,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         wanted = wanted_addresses(arguments.addresses)
         usages = [*survey.over(wanted.addresses, wanted.total), *survey.problems]
     if arguments.json:
-        print(json.dumps([as_json(one) for one in usages], indent=4))
+        print_json(usages)
     else:
         for usage in usages:
             for line in detailed(usage):

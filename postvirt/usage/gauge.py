@@ -26,8 +26,8 @@ from postvirt.model.quota import NO_LIMIT, Limit, Use
 from postvirt.system import log, privileges
 from postvirt.tables.open_tables import OpenTables
 
-# What is known of a mailbox: its place, its owner and its limit.
-Key = tuple[bytes, Owner, Limit]
+# The path of a mailbox, and its owner.
+Place = tuple[bytes, Owner]
 
 
 class Usage:
@@ -41,6 +41,17 @@ class Usage:
     before      what maildirsize said before it was counted again, if it said anything
     problem     why not, "" if it is known
     """
+
+    __slots__ = (
+        "addresses",
+        "answer",
+        "before",
+        "entry",
+        "is_entrys",
+        "limit",
+        "mailbox",
+        "problem",
+    )
 
     def __init__(
         self,
@@ -60,12 +71,9 @@ class Usage:
         self.problem = problem
 
     @property
-    def key(self) -> Key | None:
-        """The same for all addresses of a mailbox with the same limit."""
-        mailbox = self.mailbox
-        if mailbox is None:
-            return None
-        return mailbox.root, mailbox.owner, self.limit
+    def place(self) -> Place | None:
+        """The same for all addresses of a mailbox; None if there is none."""
+        return None if self.mailbox is None else (self.mailbox.root, self.mailbox.owner)
 
     @property
     def percent(self) -> float | None:
@@ -132,15 +140,14 @@ class Gauge:
         mailbox = usage.mailbox
         if mailbox is None:
             return
-        if not privileges.may_act_as(mailbox.owner):
-            usage.problem = "only root or the owner can read the mailbox"
-            return
         try:
             usage.answer = act(mailbox)
         except DeliveryFailedError as failed:
             usage.problem = failed.dsn.reason
         except OSError as error:
             usage.problem = log.errno_text(error)
+            if not privileges.may_act_as(mailbox.owner):
+                usage.problem = "only root or the owner can read the mailbox"
 
 
 def _rooted(mailbox: Mailbox) -> Mailbox:

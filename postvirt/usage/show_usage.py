@@ -6,6 +6,7 @@ Raises: nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from postvirt.explain.quota_findings import origin_of, source_of
@@ -81,9 +82,10 @@ def _limit(usage: Usage) -> str:
 
 def table(usages: Sequence[Usage]) -> Iterator[str]:
     """A line for each mailbox, in columns."""
-    rows = [_HEADINGS, *map(_row, usages)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    widths = [len(heading) for heading in _HEADINGS]
+    for usage in usages:
+        widths = [*map(max, widths, map(len, _row(usage)))]
+    for row in chain([_HEADINGS], map(_row, usages)):
         *numbers, last = row
         cells = [f"{cell:>{size}}" for cell, size in zip(numbers, widths, strict=False)]
         yield "  ".join([*cells, last])
@@ -107,9 +109,8 @@ def _row(usage: Usage) -> tuple[str, ...]:
 
 def summary(usages: Sequence[Usage], shown_usages: Sequence[Usage]) -> str:
     """How many mailboxes there are, and what they hold together."""
-    places = {usage.key[:2]: usage for usage in usages if usage.key is not None}
-    total = sum(one.answer.use.size_bytes for one in places.values() if one.answer)
-    line = f"{counted(len(places), 'mailbox')}, {counted_bytes(total)}"
+    sizes = {one.place: one.answer.use.size_bytes for one in usages if one.answer}
+    line = f"{counted(len(sizes), 'mailbox')}, {counted_bytes(sum(sizes.values()))}"
     if len(shown_usages) < len(usages):
         line += f"; {len(shown_usages)} shown"
     return line

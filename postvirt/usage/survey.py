@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from postvirt.mailbox.quota.asking import Answer, Progress
-from postvirt.model.mailbox import Owner
+from postvirt.mailbox.quota.asking import Progress
 from postvirt.model.text import text
-from postvirt.usage.gauge import Gauge, Key, Usage
+from postvirt.usage.gauge import Gauge, Place, Usage
 
 # What to do with a mailbox that has been found.
 Act = Callable[[Usage, Progress], None]
@@ -30,8 +29,8 @@ class Survey:
         self._gauge: Final = gauge
         self._act: Final = act
         self._report: Final = report
-        self._seen: Final[dict[Key, Usage]] = {}
-        self._answers: Final[dict[tuple[bytes, Owner], Answer]] = {}
+        # The usages of a mailbox have different limits.
+        self._seen: Final[dict[Place, list[Usage]]] = {}
         self.problems: Final[list[Usage]] = []
 
     def over(self, addresses: Iterable[bytes], total: int) -> Iterator[Usage]:
@@ -40,25 +39,27 @@ class Survey:
             usage = self._gauge.find(address)
             label = text(address)
             self._report(label, number, max(total, number))
-            key = usage.key
-            if key is None:
+            if usage.place is None:
                 self.problems.append(usage)
                 continue
-            known = self._seen.get(key)
-            if known is not None:
-                known.addresses.append(address)
-                continue
-            self._seen[key] = usage
-            self._measure(usage, label, number, total)
-            if usage.answer is None:
-                self.problems.append(usage)
+            known = self._seen.setdefault(usage.place, [])
+            for other in known:
+                if other.limit == usage.limit:
+                    other.addresses.append(address)
+                    break
             else:
-                yield usage
+                if known:
+                    usage.answer, usage.problem = known[0].answer, known[0].problem
+                else:
+                    self._measure(usage, label, number, total)
+                known.append(usage)
+                if usage.answer is None:
+                    self.problems.append(usage)
+                else:
+                    yield usage
         self._report("", 0, 0)
 
     def _measure(self, usage: Usage, label: str, number: int, total: int) -> None:
-        """Do it, unless it has been done for another limit."""
-
         def progress(looked: int) -> None:
             if usage.before is not None and total <= 1:
                 self._report(label, looked, max(usage.before.messages, looked))
@@ -66,10 +67,4 @@ class Survey:
             shown = f"{label} {looked:,}" if looked else label
             self._report(shown, number, max(total, number))
 
-        assert usage.mailbox is not None
-        place = (usage.mailbox.root, usage.mailbox.owner)
-        usage.answer = self._answers.get(place)
-        if usage.answer is None:
-            self._act(usage, progress)
-            if usage.answer is not None:
-                self._answers[place] = usage.answer
+        self._act(usage, progress)

@@ -105,6 +105,39 @@ def test_deliveries_are_counted(service: Service) -> None:
     service.stop()
 
 
+def test_what_quotas_make_necessary_is_counted(service: Service) -> None:
+    """The second message is one too many for the maildir; all are for the mbox file."""
+    configure(
+        service,
+        f"127.0.0.1:{free_port()}",
+        virtual_mailbox_limit_maps="inline:{bob@example.com=1C, mbox@example.com=5}",
+        virtual_mailbox_limit_override="yes",
+        virtual_maildir_extended="yes",
+        postvirt_quota_warning_percent="90",
+    )
+    service.start()
+    address = wait_until_serving(service)
+    deliver(service)
+    deliver(service)
+    found = scrape(address)
+    assert sent(found) == (1, 0)
+    refusals = {
+        (outcome, reason): found.value(
+            "postvirt_quota_refusals_total", outcome=outcome, reason=reason
+        )
+        for outcome in ("deferred", "bounced")
+        for reason in ("message", "size", "messages")
+    }
+    # No service takes the bounce, so that it is deferred.
+    expected = {("deferred", "messages"): 1, ("deferred", "message"): 2}
+    assert {labels: count for labels, count in refusals.items() if count} == expected
+    assert found.value("postvirt_quota_recount_seconds_count") >= 1
+    assert found.value("postvirt_quota_recount_seconds_sum") > 0
+    assert found.value("postvirt_quota_recounted_files_total") >= 0
+    assert found.value("postvirt_quota_warnings_total") == 1
+    service.stop()
+
+
 def test_what_workers_counted_outlives_them(service: Service) -> None:
     service.start()
     address = wait_until_serving(service)

@@ -258,6 +258,27 @@ def test_tables_that_cannot_be_listed(instance: Instance, postvirt: Run) -> None
         assert address == "bob@example.com"
 
 
+def test_tables_that_cannot_be_opened(instance: Instance, postvirt: Run) -> None:
+    with (instance.etc / "main.cf").open("a") as main_cf:
+        main_cf.write("virtual_mailbox_maps = texthash:/no/such\n")
+    done = postvirt("quota report", "--json")
+    assert (done.returncode, done.stdout) == (2, b"[]\n")
+    assert b"postvirt: texthash:/no/such cannot be opened\n" in done.stderr
+    done = postvirt("quota", "bob@example.com")
+    assert done.returncode == 2
+    assert b"bob@example.com: table virtual_mailbox_maps: lookup" in done.stdout
+
+
+def test_a_limit_that_is_none(instance: Instance, postvirt: Run) -> None:
+    """The mailbox gets no mail; the others are shown."""
+    instance.add_table("texthash", "q", {**LIMITS, "ann@example.com": "much"})
+    done = postvirt("quota report")
+    assert done.returncode == 2
+    assert b"postvirt: ann@example.com: " in done.stderr
+    assert b"bad limit much in virtual_mailbox_limit_maps" in done.stderr
+    assert done.stdout.endswith(b"\n3 mailboxes, 1,000 bytes\n")
+
+
 def test_counting_again(instance: Instance, postvirt: Run) -> None:
     bob = instance.mail / "bob"
     done = postvirt("quota recalc", "bob@example.com")
