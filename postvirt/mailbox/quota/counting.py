@@ -22,8 +22,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from typing import Final
 
 from postvirt.codec.maildir_names import is_marked_deleted, size_in_name
@@ -78,7 +78,11 @@ class Count:
             if time.monotonic() >= end:
                 break
 
-    def _all(self) -> Iterator[bool]:
+    def close(self) -> None:
+        """Count no further."""
+        self._steps.close()
+
+    def _all(self) -> Generator[bool, None, None]:
         """Count; yields now and then."""
         quiet_since = time.time_ns() - _QUIET_NS
         newest = 0
@@ -127,14 +131,18 @@ def is_quiet(root: bytes, rules: QuotaRules) -> bool:
     """
     quiet_since = time.time_ns() - _QUIET_NS
     try:
-        return all(
-            _changed(place) < quiet_since for place, _ in _directories(root, rules)
-        )
+        with closing(_directories(root, rules)) as directories:
+            for directory, _ in directories:
+                if _changed(directory) >= quiet_since:
+                    return False
     except OSError:
         return False
+    return True
 
 
-def _directories(root: bytes, rules: QuotaRules) -> Iterator[tuple[bytes, bool]]:
+def _directories(
+    root: bytes, rules: QuotaRules
+) -> Generator[tuple[bytes, bool], None, None]:
     """Those with messages, and whether each belongs to a folder."""
     for name in _MESSAGES:
         yield root + name, False

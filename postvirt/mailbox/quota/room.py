@@ -167,6 +167,8 @@ class Room:
         """Give up the lock."""
         self._counted_use = None
         self._file.close()
+        if self.count is not None:
+            self.count.close()
 
     def making_room(self, act: Callable[[], AtOnce]) -> Steps[None]:
         """Do it, and what is necessary for that: wait for the lock, count the maildir.
