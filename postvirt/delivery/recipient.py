@@ -166,10 +166,9 @@ class Postman(Deliverer):
             outcome = maildir.WOULD_DELIVER if found.is_maildir else mbox.WOULD_DELIVER
         else:
             outcome = yield from self._write(found, sender, recipient, content)
-        filling = outcome.filling
+        place, filling = outcome.mailbox or found, outcome.filling
         if self.warnings is not None and filling and isinstance(outcome, Delivered):
-            filling = yield from self._warn(found, recipient.address, filling)
-        place = outcome.mailbox or found
+            filling = yield from self._warn(place, recipient.address, filling)
         return type(outcome)(outcome.dsn, place, filling)
 
     def _write(

@@ -14,6 +14,7 @@ from postvirt.codec.announcement import (
     encode_announcement,
 )
 from postvirt.codec.attributes import NeedData
+from postvirt.codec.cleanup_mail import decode_answer, decode_greeting
 from postvirt.codec.delivery import (
     RECIPIENT_FIELDS,
     REPLY_FIELDS,
@@ -43,6 +44,7 @@ from postvirt.codec.notice import (
     encode_verify_update,
 )
 from postvirt.codec.policy_protocol import PolicyDecoder, PolicyRequest, encode_action
+from postvirt.codec.quota_template import PLACEHOLDERS, Template
 from postvirt.codec.quoting import quote_local
 from postvirt.errors import ProtocolError, QueueFileError
 from postvirt.mailbox import unfinished
@@ -106,7 +108,7 @@ def _request(pieces: Sequence[bytes]) -> DeliveryRequest | NeedData | str:
 
 def fuzz_answers(data: bytes) -> None:
     """Greetings, replies, and the times of a message."""
-    for decode in (decode_reply, decode_status):
+    for decode in (decode_reply, decode_status, decode_greeting, decode_answer):
         outcome(lambda decode=decode: decode(data, 0, _PEER), ProtocolError)  # type: ignore[misc]
     outcome(lambda: decode_announcement(b"fuzz", data, 0, _PEER), ProtocolError)
     outcome(lambda: encode_stats(decode_stats(data)), ProtocolError)
@@ -191,6 +193,20 @@ def fuzz_unfinished(data: bytes) -> None:
         os.close(fd)
 
 
+def fuzz_template(data: bytes) -> None:
+    """A template makes a message with headers that it cannot change, or is refused."""
+    template = outcome(lambda: Template.decode(data), ValueError)
+    if isinstance(template, str):
+        return
+    values = dict.fromkeys(PLACEHOLDERS, data.decode("utf-8", "surrogateescape"))
+    message = template.message(values, {"Date": "now"}, "a@b")
+    head = message.partition(b"\n\n")[0]
+    names = [line.partition(b":")[0].lower() for line in head.split(b"\n")]
+    assert head.isascii()
+    for name in (b"date", b"mime-version", b"content-type", b"auto-submitted"):
+        assert names.count(name) == 1, head
+
+
 def fuzz_policy(data: bytes) -> None:
     """Requests to a policy service are the same in two pieces; answers are one line."""
     choice, buffer = split(data)
@@ -264,6 +280,7 @@ TARGETS = (
         [b"Work", b"A&-B", b"&U,BTFw-&-&ZeVnLIqe-", "Grüße u\u0308".encode(), b"a.b/~"],
         longest=300,
     ),
+    Target(fuzz_template, [b"From: a@b\nSubject: \xc3\xa4 ${percent}\n b\n\n${used}"]),
     Target(
         fuzz_policy,
         [b"\x10request=smtpd_access_policy\nsize=7\nrecipient=a@b\n\nsize=\n\n"],

@@ -13,6 +13,7 @@ Raises: nothing; the service goes on without it.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -142,6 +143,7 @@ class PolicyService:
         lifeline, held = os.pipe2(os.O_CLOEXEC)
         theirs = listener.dup()  # which, other than ours, a child inherits
         self._loop.keep(held)
+        gc.freeze()  # as before a worker is forked (server.watchdog)
         try:
             pid, words, writes = self._loop.fork_with_pipe()
             if pid == 0:
