@@ -111,7 +111,7 @@ def decode_size_file(data: bytes) -> SizeFile | None:
         is_settled=True,
         is_exact=tabs == b"\t",
         is_own=bool(tabs),
-        sums=len(match[2]),
+        sums=len(match[2]) if tabs else 0,
     )
     return None if _is_impossible(found.use) else found.with_lines(rest)
 

@@ -7,8 +7,9 @@ that the sum is that of all other deliveries, and a line for the message is appe
 So mail never exceeds a limit, and what fits is never refused.
 
 The maildir is counted where the file is not to be believed (mailbox.quota.belief), and
-before mail is refused, unless it has been counted a short time ago. A file in which
-nobody else has written needs no count to become shorter.
+before mail is refused, unless it has been counted a short time ago. Before the file is
+so long that other programs would count, its lines are replaced by their sum. That is
+doubtful only where other programs have written, which may do so at that moment.
 
 Parity: Maildir++ (README.maildirquota of Courier).
 Differs: Exact quotas. Deliveries to a maildir with a limit exclude each other, so that
@@ -30,7 +31,6 @@ from functools import partial
 from typing import Final
 
 from postvirt.codec.maildirsize import (
-    FULL_BYTES,
     SETTLED,
     SizeFile,
     encode_coming,
@@ -62,10 +62,10 @@ from postvirt.system import log
 _MOST_COUNTS: Final = 3
 _LONG_SECONDS: Final = 2.0
 
-# How often lines are replaced by their sum before the maildir is counted again; and the
-# most that two deliveries append.
+# From what size on lines are replaced by their sum, and how often before the maildir is
+# counted again.
+_LONG_BYTES: Final = 4096
 _MOST_SUMS: Final = 10
-_LINE_BYTES: Final = 100
 
 # How often the lock is tried, and how far apart, in seconds.
 _LOCK_ATTEMPTS: Final = 20
@@ -141,10 +141,12 @@ class Room:
         Raises: OverQuotaError; what `making_room` handles.
         """
         self._lock()
+        if self._counted_use is None:
+            self._use()
+            self._sum_up()
         before = self._use()
         if not self._has_room(before):
             self._refuse()
-        self._sum_up()
         self._append(encode_coming(self._more))
         self.filling = self._filling(before, before.plus(self._more))
 
@@ -269,22 +271,17 @@ class Room:
         )
 
     def _sum_up(self) -> None:
-        """Before the file is full, replace its lines by their sum, if all are our own.
+        """Before the file is full, replace its lines by their sum, and lock that file.
 
+        Another delivery may have locked it before.
         Raises: _CountNeededError, _TakenError.
         """
         old, found = self._file, self._file.content
-        if (
-            found is None
-            or old.size_bytes < FULL_BYTES - _LINE_BYTES
-            or found.sums >= _MOST_SUMS
-            or not found.is_own
-        ):
+        if found is None or old.size_bytes < _LONG_BYTES or found.sums >= _MOST_SUMS:
             return
+        is_exact = found.is_exact and found.is_own
         sums = found.sums + 1
-        data = encode_size_file(
-            found.limit, found.use, is_exact=found.is_exact, sums=sums
-        )
+        data = encode_size_file(found.limit, found.use, is_exact=is_exact, sums=sums)
         try:
             old.replace(data, self._hostname)
         except OSError as error:  # it is counted when it is full

@@ -274,13 +274,19 @@ def test_but_not_for_ever(home: Path) -> None:
     assert size_file(path) == b"1000S\n\t%d 3\n\t%d 1\n\t0 0\n" % (3 * SIZE, SIZE)
 
 
-def test_nor_where_somebody_else_has_written(home: Path) -> None:
-    lines = b"10 1\n-10 -1\n" + b"\t0 0\n" * ((FULL_BYTES - 40) // 5)
-    old = b"1000S\n\t5 1\n" + lines
-    assert FULL_BYTES - room._LINE_BYTES < len(old) < FULL_BYTES
-    path = maildir(home, old, messages=3)
+@pytest.mark.parametrize("mark", [b"", b"\t", b"\t\t", b"         "])
+def test_the_sum_is_doubtful_where_another_program_has_written(
+    home: Path, mark: bytes
+) -> None:
+    """It is counted when the maildir is quiet."""
+    lines = b"10 1\n-10 -1\n" + b"\t0 0\n" * (room._LONG_BYTES // 5)
+    path = maildir(home, b"1000S\n%b5 1\n" % mark + lines, messages=3)
+    (path / "cur" / "1.new,S=10:2,").write_bytes(b"x" * 10)
     assert deliver(path, Limit(1000, 0)) == "delivered"
-    assert size_file(path) == old + b"\t%d 1\n\t0 0\n" % SIZE
+    assert size_file(path) == b"1000S\n\t\t 5 1\n\t%d 1\n\t0 0\n" % SIZE
+    calm(path)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert recorded(path) == counted(path)
 
 
 @pytest.mark.parametrize("has_log", [False, True])
