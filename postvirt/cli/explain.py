@@ -19,7 +19,8 @@ user, and if not, what the sender would be told. For example:
     postvirt explain user@example.com
 
 It shows how Postfix routes the mail, each lookup, the mailbox and its owner, and checks
-access, locks and free space as the owner. Lines with "!" show what prevents delivery.
+access, locks, quota and free space as the owner. Lines with "!" show what prevents the
+delivery of a message of the given size.
 If virtual_alias_maps replaces the address, what it becomes is explained as well.
 Nothing is delivered, created or locked. When run as root, this command opens tables as
 mail_owner, like the daemon; other users can check only their own mailboxes.

@@ -47,7 +47,7 @@ def recounted(usage: Usage, *, is_kept: bool) -> str:
         return f"{name}: {source_of(usage.answer)}"
     line = f"{name}: {counted_messages(use.messages)}, {counted_bytes(use.size_bytes)}"
     if not is_kept:
-        return f"{line}; maildirsize is not used (virtual_create_maildirsize = no)"
+        return f"{line}; no maildirsize is kept"
     before = usage.before
     if before is None:
         return f"{line}; there was no valid maildirsize"

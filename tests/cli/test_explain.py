@@ -11,6 +11,7 @@ import os
 import pty
 import subprocess
 import sys
+from bisect import bisect
 from pathlib import Path
 from typing import Any
 
@@ -843,3 +844,32 @@ def test_a_quota_that_is_off(instance: Instance, postvirt: Run) -> None:
     said = "maildirsize reports 510 of 1,000 bytes used; delivery ignores it"
     assert quota_of(found) == (said, True)
     assert found["quota"] is None
+
+
+@pytest.mark.parametrize("box", ["bob/", "mbox"])
+def test_a_delivery_agrees_to_the_byte(
+    instance: Instance, postvirt: Run, box: str
+) -> None:
+    """The largest message that explain lets in is the largest that is delivered."""
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": f"static:{box}",
+            "virtual_mailbox_limit_maps": "static:2000",
+            "virtual_mailbox_limit_override": "yes",
+            "virtual_maildir_extended": "yes",
+        }
+    )
+
+    def says(size: int) -> str:
+        found = explained(postvirt, "--size", str(size), "bob@example.com")
+        return str(found["verdict"])
+
+    def does(size: int) -> int:
+        content = b"Subject: a\n\n".ljust(size - 1, b"x") + b"\n"
+        done = postvirt("deliver", "-f", "", "bob@example.com", stdin=content)
+        return done.returncode
+
+    sizes = range(1000, 2000)
+    most = sizes[bisect(sizes, False, key=lambda size: says(size) != "delivered") - 1]
+    assert (says(most), says(most + 1)) == ("delivered", "bounced")
+    assert (does(most + 1), does(most)) == (69, 0)

@@ -313,7 +313,7 @@ def test_without_maildirsize_nothing_is_written(
 ) -> None:
     option = "virtual_create_maildirsize=no"
     done = postvirt("quota recalc", "-o", option, "bob@example.com")
-    assert b"1,000 bytes; maildirsize is not used (" in done.stdout
+    assert b"1,000 bytes; no maildirsize is kept\n" in done.stdout
     assert sorted(os.listdir(instance.mail / "bob")) == ["cur", "new", "tmp"]
 
 
