@@ -13,9 +13,9 @@ virtual_mailbox_maps, holds, and write that to its maildirsize. For example:
 
 That is only needed after another program has changed maildirs without keeping their
 maildirsize files: deliveries count by themselves when they find such a file missing or
-stale. While a maildir is being counted, mail for it waits; other mail does not. This
-command works as its owner, like a delivery, and "-" as ADDRESS reads addresses from
-standard input, one on each line.
+stale. While a maildir is being counted, mail for it waits; it is deferred after 20
+seconds. Other mail does not wait. This command works as the owner of the maildir, like
+a delivery, and "-" as ADDRESS reads addresses from standard input, one on each line.
 
 Exit status: 0 all were counted; 1 some were not; 2 the command could not run.
 """

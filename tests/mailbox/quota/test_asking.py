@@ -13,14 +13,20 @@ from typing import TypeVar
 import pytest
 
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
+from postvirt.mailbox.maildir import DELIVERED, deliver_to_maildir
+from postvirt.mailbox.message import Envelope
 from postvirt.mailbox.quota import asking, room
-from postvirt.mailbox.quota.asking import Answer, ask, recount
+from postvirt.mailbox.quota.asking import Answer, ask, noted, recount
+from postvirt.model.effects import Effect, Pause
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.quota import Limit, QuotaRules, Use
 from postvirt.system import file_identity
 from tests.harness.child import Log, all_rights, as_mail_system, give, recipient
+from tests.harness.steps import Chunks, Hand
 
 T = TypeVar("T")
+
+ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 
 LIMIT = Limit(1000, 0)
 RULES = QuotaRules()
@@ -241,3 +247,42 @@ def test_a_maildir_that_its_owner_cannot_read(maildir: Path) -> None:
         assert "ermission denied" in said
     with all_rights():
         assert not (maildir / "maildirsize").exists()
+
+
+def _deliver_many(box: Mailbox, times: int) -> None:
+    def wait(effect: Effect) -> None:
+        if isinstance(effect, Pause):
+            time.sleep(effect.seconds)
+
+    for _ in range(times):
+        steps = deliver_to_maildir(box, ENVELOPE, Chunks(b"a\n"), b"host", RULES)
+        assert Hand(look=wait).run(steps) == DELIVERED
+
+
+def test_counting_again_while_mail_arrives(maildir: Path) -> None:
+    """Nothing is lost, and nothing counts twice."""
+    box = mailbox(maildir, Limit(10**6, 0))
+
+    def work() -> tuple[Use, Use]:
+        pids = []
+        for _ in range(2):
+            if (pid := os.fork()) == 0:
+                status = 1
+                try:
+                    _deliver_many(box, 60)
+                    status = 0
+                finally:
+                    os._exit(status)
+            pids.append(pid)
+        for _ in range(20):
+            recount(box, RULES, lambda _: None)
+            time.sleep(0.01)  # or deliveries would hardly ever find it unlocked
+        for pid in pids:
+            assert os.waitpid(pid, 0)[1] == 0
+        noted_use = noted(box)
+        assert noted_use is not None
+        return noted_use, recount(box, RULES, lambda _: None).use
+
+    said, counted = as_mail_system(lambda _: work())
+    assert said == counted
+    assert counted.messages == 3 + 120
