@@ -181,6 +181,7 @@ _ORDER: tuple[str | rules.Check | Mark, ...] = (
     postvirt_quota_policy_address
     """,
     rules.check_quota_warning_percent,
+    rules.check_quota_notice_recipient,
     rules.check_policy_address,
     rules.check_maildir_suffix,
     "postvirt_folders postvirt_create_folders",

@@ -31,6 +31,7 @@ _OF_PARAMETERS = {
     "postvirt_metrics_address": (
         "write 127.0.0.1:9154, [::1]:9154, or unix:/run/postvirt-metrics"
     ),
+    "postvirt_quota_notice_recipient": "write an address such as postmaster",
     "postvirt_quota_policy_address": (
         "write unix:private/postvirt-quota or inet:127.0.0.1:10031"
     ),

@@ -216,6 +216,14 @@ def check_quota_warning_percent(values: Values) -> Iterator[ConfigError]:
         yield _wrong(name, f'bad {name} "{value}": {error}')
 
 
+def check_quota_notice_recipient(values: Values) -> Iterator[ConfigError]:
+    """postvirt_quota_notice_recipient is one address."""
+    name = "postvirt_quota_notice_recipient"
+    value = values.text(name)
+    if len(words(value)) > 1:
+        yield _wrong(name, f'bad {name} "{value}": it must be one address')
+
+
 def check_policy_address(values: Values) -> Iterator[ConfigError]:
     """postvirt_quota_policy_address has the form of an address."""
     name = "postvirt_quota_policy_address"

@@ -2,8 +2,9 @@
 
 When a message makes the use of a mailbox cross one of the percentages in
 postvirt_quota_warning_percent, another message is put into the mailbox, which says so.
-It counts, but it is not refused for a quota, and it causes no other one. So there is
-one for each crossing: the use before and after each delivery is exact.
+It counts, but it is not refused for a quota. There is one for each crossing, because
+the use before and after each delivery is exact; where the warning itself is what
+crosses a higher percentage, it is followed by the warning about that.
 
 Who is named by postvirt_quota_notice_recipient gets a notice through Postfix, except
 about the mailbox of that address.
@@ -87,31 +88,41 @@ class QuotaWarnings:
 
     def warn(
         self, mailbox: Mailbox, address: bytes, filling: Filling, percent: int, put: Put
-    ) -> Steps[bool]:
-        """Put a warning into the recipient's mailbox; whether it is there."""
+    ) -> Steps[int]:
+        """Put a warning into the recipient's mailbox.
+
+        The percentage about which the user has been warned at last; 0 for none.
+        """
+        warned = 0
         try:
-            done = yield from self._put_warning(mailbox, address, filling, percent, put)
-            if self._notice_recipient and not self._is_notified(address):
-                yield from self._notify(address, filling, percent)
+            found: Filling | None = filling
+            while found is not None and percent > warned:
+                was = found
+                found = yield from self._put_warning(
+                    mailbox, address, was, percent, put
+                )
+                if self._notice_recipient and not self._is_notified(address):
+                    yield from self._notify(address, was, percent)
+                if found is not None:
+                    warned, percent = percent, self.crossed(found)
         except Exception as error:
             kind = type(error).__name__
             log.error(f"quota warning: unexpected {kind}: {error}; please report")
-            return False
-        return done
+        return warned
 
     def _put_warning(
         self, mailbox: Mailbox, address: bytes, filling: Filling, percent: int, put: Put
-    ) -> Steps[bool]:
+    ) -> Steps[Filling | None]:
+        """What it has made of the mailbox; None if it is not there."""
         message = self._message(self._template, address, address, filling, percent)
         inbox = Mailbox(mailbox.root, mailbox.owner, mailbox.limit)
         outcome = yield from put(inbox, Envelope(b"", b"", address), _Text(message))
-        done = isinstance(outcome, Delivered)
         about = f"quota warning for {text(address)}: {percent} %"
-        if done:
-            log.info(about)
-        else:
+        if not isinstance(outcome, Delivered):
             log.warning(f"{about}: {outcome.dsn.reason}")
-        return done
+            return None
+        log.info(about)
+        return (outcome.filling or filling)._replace(limit=filling.limit)
 
     def _notify(self, address: bytes, filling: Filling, percent: int) -> Steps[None]:
         recipient = self._notice_recipient

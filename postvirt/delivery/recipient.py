@@ -198,8 +198,8 @@ class Postman(Deliverer):
         if warnings is None or not percent:
             return filling
         put = partial(self._put, may_exceed=True)
-        done = yield from warnings.warn(mailbox, address, filling, percent, put)
-        return filling._replace(warned=percent) if done else filling
+        warned = yield from warnings.warn(mailbox, address, filling, percent, put)
+        return filling._replace(warned=warned)
 
     def _put(
         self,

@@ -135,6 +135,24 @@ def test_the_mailbox_limit_covers_the_message_limit(limits, message, main_cf, fa
             'bad postvirt_create_folders "a.b": "a.b" names no folder: it contains .',
         ),
         (
+            "postvirt_quota_warning_percent = 0",
+            (
+                'bad postvirt_quota_warning_percent "0": "0" is not a whole number'
+                " from 1 to 100"
+            ),
+        ),
+        (
+            "postvirt_quota_notice_recipient = ann, bob",
+            'bad postvirt_quota_notice_recipient "ann, bob": it must be one address',
+        ),
+        (
+            "postvirt_quota_policy_address = unix:/run/quota",
+            (
+                'bad postvirt_quota_policy_address "unix:/run/quota": expected'
+                " unix:private/NAME or inet:ADDRESS:PORT"
+            ),
+        ),
+        (
             "postvirt_create_folders = trash",
             'bad postvirt_create_folders "trash": "trash" is the trash folder',
         ),

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from postvirt.config.load import load
 from postvirt.config.parameters import Settings
 from postvirt.delivery.quota_warnings import (
     QuotaWarnings,
     in_words,
     size_in_words,
 )
+from postvirt.delivery.table_setup import prepare
+from postvirt.engine.engine import Engine
+from postvirt.mailbox.message import Content, Envelope
+from postvirt.model.effects import Pause, Steps, Together
+from postvirt.model.mailbox import Mailbox, Owner
+from postvirt.model.outcome import Delivered, Dsn, Outcome, Result
 from postvirt.model.quota import Filling, Limit, Use
-from tests.harness.child import Log
+from postvirt.model.request import Recipient
+from postvirt.server.assembly import Assembly
+from postvirt.standin.instance import Instance
+from postvirt.tables.opener import TableOpener
+from tests.harness.child import Log, as_mail_system
+from tests.harness.steps import Chunks, Hand
 
 Read = Callable[..., Settings]
 
@@ -99,3 +113,68 @@ def test_a_template_that_cannot_be_used(
         f"{start}No such file or directory: using the built-in text instead",
         f'{start}"nonsense" is not a header: using the built-in text instead',
     ]
+
+
+def test_one_warning_for_each_crossing_by_many_deliveries(instance: Instance) -> None:
+    """As many at the same time as there may be; and one warning counts as a message."""
+    instance.main_cf(
+        {
+            "virtual_mailbox_maps": "inline:{bob@example.com=bob/}",
+            "virtual_mailbox_limit_maps": "inline:{{bob@example.com = 0S,200C}}",
+            "virtual_maildir_extended": "yes",
+            "virtual_minimum_uid": "1",
+            "postvirt_quota_warning_percent": "25 50 75 100",
+        }
+    )
+    loaded = load(str(instance.etc), process_name="virtual", service_name="virtual")
+    opener = TableOpener.of(loaded.settings, loaded.texts)
+    prepare(loaded.settings, opener)
+    to = Recipient(
+        original_recipient=b"bob@example.com", address=b"bob@example.com", offset=-1
+    )
+
+    def work(log: Log) -> int:
+        assembly = Assembly(loaded.settings, opener, "virtual").open()
+
+        def all_of_them() -> Steps[list[Outcome]]:
+            content = Chunks(b"Subject: mail\n\n")
+            postman = assembly.postman
+            branches = [postman.deliver(b"", to, content) for _ in range(250)]
+            outcomes: list[Outcome] = yield Together(branches)
+            return outcomes
+
+        outcomes = Engine(60).run(all_of_them())
+        assert outcomes is not None
+        return sum(isinstance(one, Delivered) for one in outcomes)
+
+    delivered = as_mail_system(work)
+    subjects = Counter(
+        re.findall(rb"(?m)^Subject: (.*)$", one.read_bytes())[0]
+        for one in (instance.mail / "bob" / "new").iterdir()
+    )
+    warnings = {b"Your mailbox is %d %% full" % one: 1 for one in (25, 50, 75, 100)}
+    assert 196 <= delivered <= 200
+    assert subjects == {b"mail": delivered, **warnings}
+
+
+def test_a_warning_that_crosses_a_percentage_itself(
+    settings: Read, logged: Log
+) -> None:
+    """Each is followed by the next, but none by one about less."""
+    warnings = QuotaWarnings(settings(postvirt_quota_warning_percent="10 20 90"))
+    limit = Limit(0, 100)
+    uses = [(9, 10), (19, 20), (9, 10), (89, 90)]
+    fillings = [Filling(Use(0, a), Use(0, b), limit) for a, b in uses]
+    said = []
+
+    def put(mailbox: Mailbox, envelope: Envelope, content: Content) -> Steps[Result]:
+        said.append(b"".join(content.chunks(quote_from=False)))
+        yield Pause(0)
+        return Delivered(Dsn("2.0.0", ""), filling=fillings[len(said)])
+
+    mailbox = Mailbox(b"/mail/bob/", Owner(1, 1), limit)
+    warned = Hand().run(warnings.warn(mailbox, b"bob@x", fillings[0], 10, put))
+    assert warned == 20
+    subjects = [one.partition(b"Subject: ")[2].partition(b"\n")[0] for one in said]
+    assert subjects == [b"Your mailbox is %d %% full" % one for one in (10, 20)]
+    assert len(logged.lines) == 2

@@ -17,18 +17,18 @@ def test_the_postmaster_gets_a_notice_for_each_crossing(
     instance: Instance, start_postfix: StartPostfix
 ) -> None:
     """Also where the mailbox of notices fills up by them, which is no loop."""
+    limits = {"bob@example.com": "4000", "post@example.com": "2000"}
     postfix = start_postfix(
         {"bob@example.com": "bob/", "post@example.com": "post/"},
-        virtual_mailbox_limit_maps="static:4000",
+        virtual_mailbox_limit_maps=instance.add_table("hash", "limits", limits),
         virtual_mailbox_limit_override="yes",
         message_size_limit="100000",
-        postvirt_quota_warning_percent="10 20 30 40 50 60 70 80 90",
+        postvirt_quota_warning_percent="50 80",
         postvirt_quota_notice_recipient="post@example.com",
     )
-    for _ in range(2):
-        postfix.send(
-            "alice@example.org", ["bob@example.com"], b"Subject: a\n\n" + b"x" * 300
-        )
+    for size in (1800, 300):
+        message = b"Subject: a\n\n" + b"x" * size
+        postfix.send("alice@example.org", ["bob@example.com"], message)
         postfix.wait_until_queue_is_empty()
     notices = [
         email.message_from_bytes(one.read_bytes(), policy=email.policy.default)
