@@ -179,6 +179,25 @@ def test_one_that_is_killed_is_started_again(service: Service) -> None:
     assert wait_until_serving(service) != first
 
 
+@pytest.mark.parametrize("kind", ["unix", "inet"])
+def test_a_restart_serves_at_once(service: Service, kind: str) -> None:
+    """What the old service had is free again when the new one starts."""
+    address: Path | int = service.instance.socket("private/quota")
+    if kind == "inet":
+        address = free_port()
+        value = f"inet:127.0.0.1:{address}"
+        configure(service.instance, postvirt_quota_policy_address=value)
+    service.start()
+    wait_until_serving(service)
+    with PolicyClient(address) as smtpd:
+        assert smtpd.ask(size=1001).startswith("552 ")
+        done = service.command("restart")
+        assert (done.returncode, done.stderr) == (0, "")
+    wait_until_serving(service)
+    with PolicyClient(address) as smtpd:
+        assert smtpd.ask(size=1001).startswith("552 ")
+
+
 def test_it_ends_with_the_service(service: Service) -> None:
     service.start()
     pid = wait_until_serving(service)
