@@ -170,6 +170,7 @@ def examine(
         with mounted(file_system, device, folder):
             problems = recording.promise.broken(folder, epoch.acknowledged)
             problems += next_mail.lost(folder)
+            problems += next_mail.miscounted(folder)
     except OSError as error:
         problems = [f"it cannot be used: {error}"]
     if file_system.has_errors(image):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from postvirt.standin import identity
@@ -30,10 +30,14 @@ from tests.power_cut.traffic import Traffic, enqueue
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Clients side by side, each with its mails one after the other."""
+    """Clients side by side, each with its mails one after the other.
+
+    parameters    of main.cf
+    """
 
     name: str
     clients: tuple[tuple[Mail, ...], ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mails(self) -> tuple[Mail, ...]:
@@ -70,6 +74,14 @@ SCENARIOS = (
             for n in range(8)
         ),
     ),
+    Scenario(
+        "quotas",
+        tuple(
+            tuple(Mail(10 * n + m, ("maildir", f"maildir{m}")) for m in range(4))
+            for n in range(6)
+        ),
+        {"virtual_maildir_extended": "yes", "virtual_mailbox_limit": "100000000"},
+    ),
 )
 
 
@@ -102,7 +114,7 @@ def record(
     """Have a program deliver a scenario's mails; everything is below `root`."""
     instance = Instance(root / "instance")
     table = instance.add_table("texthash", "mailboxes", mailboxes(scenario.mails))
-    instance.main_cf({"virtual_mailbox_maps": table})
+    instance.main_cf({"virtual_mailbox_maps": table, **scenario.parameters})
     clients = [[enqueue(instance, mail) for mail in one] for one in scenario.clients]
     traffic = Traffic(instance.socket("private/virtual"), clients)
 
