@@ -22,7 +22,10 @@ _INJECTED = re.compile(r"^(?:\d+ +)?\w+\((.*?)\) += .*\(INJECTED\)$", re.MULTILI
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The call of this name, and of this number (from 1), fails with this error."""
+    """The call of this name, and of this number (from 1), fails with this error.
+
+    If the error is a signal, the process receives that instead, before the call.
+    """
 
     call: str
     number: int
@@ -54,7 +57,8 @@ def traced(pid: int, log: Path, fault: Fault | None) -> Iterator[Trace]:
     """Watch a process, and let a call of it fail."""
     command = ["strace", "-f", "-y", "-s", "0", "-o", os.fspath(log), "-p", f"{pid}"]
     if fault is not None:
-        inject = f"{fault.call}:error={fault.error}:when={fault.number}"
+        effect = "signal" if fault.error.startswith("SIG") else "error"
+        inject = f"{fault.call}:{effect}={fault.error}:when={fault.number}"
         command += ["-e", f"trace={fault.call}", "-e", f"inject={inject}"]
     trace = Trace()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
