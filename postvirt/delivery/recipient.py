@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 from postvirt.config.lists import mailbox_locks
 from postvirt.config.parameters import Settings
 from postvirt.config.quota_settings import quota_rules
-from postvirt.delivery.over_quota_reply import over_quota
 from postvirt.delivery.resolve import Resolver
 from postvirt.mailbox import maildir, mbox
 from postvirt.mailbox.errno_dsn import CONFIGURATION
@@ -249,6 +248,8 @@ class Postman(Deliverer):
         self, mailbox: Mailbox, filling: Filling, found: bytes | None
     ) -> Result:
         """The outcome for mail over quota; found is the text, None for the default."""
+        from postvirt.delivery.over_quota_reply import over_quota
+
         is_too_large = filling.refusal == "message"
         dsn = over_quota(self.settings, found, is_too_large=is_too_large)
         prefix = maildir.FAILED if mailbox.is_maildir else mbox_failed(mailbox)

@@ -23,7 +23,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from postvirt.config.parameters import Settings
-from postvirt.delivery.mailbox_limits import Limits
 from postvirt.errors import TableError
 from postvirt.model.effects import Lookup
 from postvirt.model.mailbox import (
@@ -41,6 +40,7 @@ from postvirt.tables.search import Extensions, find_address, find_entry
 
 if TYPE_CHECKING:
     from postvirt.delivery.folder_rules import FolderRules
+    from postvirt.delivery.mailbox_limits import Limits
 
 # The largest uid and gid; (uid_t) -1 has a special meaning in many system calls.
 _MAX_ID: Final = 2**32 - 2

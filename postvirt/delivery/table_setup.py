@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from postvirt.config.lists import split
 from postvirt.config.parameters import Settings
 from postvirt.config.quota_settings import quotas_are_on
-from postvirt.delivery.mailbox_limits import Limits
 from postvirt.delivery.resolve import Resolver
 from postvirt.tables.local_domains import LocalDomains
 from postvirt.tables.maps import Maps, open_maps
@@ -28,6 +27,7 @@ from postvirt.tables.table import TableOptions
 
 if TYPE_CHECKING:
     from postvirt.delivery.folder_rules import FolderRules
+    from postvirt.delivery.mailbox_limits import Limits
 
 # The parameters that are lists of domains, with tables in them.
 _LISTS = ("mydestination", "fast_flush_domains", "parent_domain_matches_subdomains")
@@ -41,6 +41,9 @@ def prepare(settings: Settings, tables: TableOpener) -> bool:
     if settings.postvirt_folders:
         from postvirt.delivery import folder_rules  # noqa: F401
         from postvirt.mailbox import new_folder  # noqa: F401
+    if quotas_are_on(settings):
+        from postvirt.delivery import mailbox_limits, over_quota_reply  # noqa: F401
+        from postvirt.mailbox.quota import room, roots, sizes  # noqa: F401
     names = all_table_names(settings)
     tables.prepare(names)
     return tables.stand_alone(names) and not any(
@@ -104,6 +107,8 @@ def _folder_rules(settings: Settings) -> FolderRules:
 
 def _open_limits(settings: Settings, opened: OpenTables) -> Limits:
     """The limits of mailboxes, which may be any text, with their tables open."""
+    from postvirt.delivery.mailbox_limits import Limits
+
     options = TableOptions(utf8=settings.smtputf8_enable)
 
     def limit_maps(parameter: str, value: str) -> Maps:

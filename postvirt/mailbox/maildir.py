@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from postvirt.mailbox.errno_dsn import (
     PLACE,
@@ -35,15 +36,16 @@ from postvirt.mailbox.message import (
     hand_over,
     write_message,
 )
-from postvirt.mailbox.quota.room import Room
-from postvirt.mailbox.quota.roots import may_be_folder, rooted
-from postvirt.mailbox.quota.sizes import Sizes
 from postvirt.model.effects import AtOnce, Steps, WriteOut
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
 from postvirt.model.quota import QuotaRules
 from postvirt.model.text import text
 from postvirt.system import log
+
+if TYPE_CHECKING:
+    from postvirt.mailbox.quota.room import Room
+    from postvirt.mailbox.quota.sizes import Sizes
 
 WOULD_DELIVER = Delivered(Dsn("2.0.0", "delivers to maildir"))
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
@@ -69,18 +71,11 @@ def deliver_to_maildir(
     rules are those of quotas, None if they are off; may_exceed as in Room.
     Raises: OverQuotaError when there is no room.
     """
-    if rules is not None and may_be_folder(mailbox):
+    if rules is not None:
         mailbox = yield from _rooted(mailbox)
     file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
     if rules is not None and rules.counts(mailbox.directory):
-        file.room = Room(
-            mailbox,
-            mailbox.root,
-            rules,
-            hostname,
-            file.make_tmp,
-            may_exceed=may_exceed,
-        )
+        file.room = _room_for(file, rules, hostname, may_exceed=may_exceed)
     try:
         write = _writing(file, envelope, content, rules)
         deliver = _delivering(file, write)
@@ -115,7 +110,21 @@ def deliver_to_maildir(
         file.close()
 
 
+def _room_for(
+    file: MaildirFile, rules: QuotaRules, hostname: bytes, *, may_exceed: bool
+) -> Room:
+    from postvirt.mailbox.quota.room import Room
+
+    root = file.mailbox.root
+    make = file.make_tmp
+    return Room(file.mailbox, root, rules, hostname, make, may_exceed=may_exceed)
+
+
 def _rooted(mailbox: Mailbox) -> Steps[Mailbox]:
+    from postvirt.mailbox.quota.roots import may_be_folder, rooted
+
+    if not may_be_folder(mailbox):
+        return mailbox
     found = [mailbox]
 
     def act() -> None:
@@ -157,7 +166,7 @@ def _writing(
             return  # it has been written, but there was no room yet
         headers = envelope_headers(envelope)
         if rules is not None:
-            sizes = Sizes.of(headers, content, rules)
+            sizes = _sizes_of(headers, content, rules)
             if file.room is not None:
                 file.room.check(sizes.in_bytes)
             file.suffix = sizes.in_name(rules)
@@ -167,6 +176,12 @@ def _writing(
             write_message(file.fd, headers, chunks, b"")
 
     return act
+
+
+def _sizes_of(headers: bytes, content: Content, rules: QuotaRules) -> Sizes:
+    from postvirt.mailbox.quota.sizes import Sizes
+
+    return Sizes.of(headers, content, rules)
 
 
 def _delivering(file: MaildirFile, write: Act) -> Callable[[WriteOut], None]:

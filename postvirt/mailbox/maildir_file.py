@@ -15,9 +15,8 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from postvirt.mailbox.quota.room import Room
 from postvirt.model.effects import Directory, Durable, Steps, Written
 from postvirt.model.mailbox import Folder, Mailbox
 from postvirt.model.text import text
@@ -25,6 +24,9 @@ from postvirt.system import log
 from postvirt.system.descriptors import close
 from postvirt.system.directories import make_directories, open_directory
 from postvirt.system.rename_noreplace import rename_to_new_name
+
+if TYPE_CHECKING:
+    from postvirt.mailbox.quota.room import Room
 
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
