@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from postvirt.standin.instance import Instance
 from tests.harness.child import public_directory
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         public_directory() as root,
         beside(Instance(root / "i"), quota, f"{limit_bytes}S", options.seed) as both,
     ):
-        return _run(both, options.acts)
+        return _run(both, options.acts, kills=options.kill)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -44,15 +45,17 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--limit", choices=_LIMITS, default="roomy")
     parser.add_argument("--without", choices=["courier"], default="")
+    parser.add_argument("--kill", action="store_true", help="kill workers meanwhile")
     return parser.parse_args(arguments)
 
 
-def _run(both: Beside, acts: int) -> int:
+def _run(both: Beside, acts: int, *, kills: bool) -> int:
     began = time.monotonic()
     wrong = wrong_in_the_end = 0
-    with both.all(_EACH) as writers:
+    with both.all(_EACH, may_be_killed=kills) as writers:
         for number in range(1, _CHECKPOINTS + 1):
-            both.change(writers, acts // _CHECKPOINTS)
+            with both.killing() if kills else nullcontext():
+                both.change(writers, acts // _CHECKPOINTS)
             before = both.maildir.answers()
             after = both.answers_after_next_delivery()
             wrong += not before.agree()

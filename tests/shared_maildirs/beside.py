@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from postvirt.standin.instance import Instance
 from tests.harness.documented import settings
@@ -18,6 +21,7 @@ from tests.shared_maildirs.writers import Postvirt, Writer
 # What is said to the sender of mail over quota.
 _FULL = "Sorry, the user's maildir has overdrawn his diskspace quota"
 _LOOK_SECONDS = 0.02
+_KILL_SECONDS = 0.1
 
 
 class Beside:
@@ -64,6 +68,25 @@ class Beside:
         for one in started:
             one.result()
         self._check_log(lines)
+
+    @contextmanager
+    def killing(self) -> Iterator[None]:
+        """Kill a worker now and then, wherever it is."""
+        is_over = threading.Event()
+
+        def kill() -> None:
+            while not is_over.wait(_KILL_SECONDS):
+                if workers := self.service.workers():
+                    with suppress(ProcessLookupError):
+                        os.kill(self._source.choice(workers), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            killer.join()
 
     def _check_log(self, lines: Sequence[str]) -> None:
         """Mail may be deferred because the maildir is full, but for nothing else."""

@@ -25,3 +25,17 @@ def test_they_agree(instance: Instance, limit: str, counts_trash: bool) -> None:
             both.change(writers, 50)
             answers = both.answers_after_next_delivery()
             assert answers.agree(), answers
+
+
+def test_they_agree_after_workers_were_killed(instance: Instance) -> None:
+    """Wherever they are at that moment: tests/faults/test_kills.py tries all places."""
+    quota = QuotaSettings(counts_trash=False)
+    with (
+        beside(instance, quota, "40000000S", 19) as both,
+        both.all(2, may_be_killed=True) as writers,
+    ):
+        for _ in range(2):
+            with both.killing():
+                both.change(writers, 120)
+            answers = both.answers_after_next_delivery()
+            assert answers.agree(), answers
