@@ -29,7 +29,7 @@ CANNOT_RUN = 1
 
 _QUOTAS = (
     "main.cf limits mailboxes; virtual(8) ignores that, unless it has the VDA patch:"
-    " run postvirt check-config before the reload"
+    " `postvirt quota report --above 95` shows which are full, or almost"
 )
 
 

@@ -20,7 +20,7 @@ service of spawn(8) in master.cf:
 
 and in main.cf, at the end of smtpd_recipient_restrictions:
 
-    check_policy_service { unix:private/quota, default_action=DUNNO }
+    check_policy_service { unix:private/quota, timeout=10s, default_action=DUNNO }
 
 Mail that does not fit into its mailbox is refused then, before it is received: with 552
 or 452, as its delivery would end. Everything else is answered by DUNNO: mail that fits,

@@ -16,8 +16,16 @@ from postvirt.config.metrics_address import LoopbackAddress, metrics_address
 _UNIX = "unix:private/"
 _INET = "inet:"
 
+# What smtpd(8) waits for an answer, which otherwise is a hundred seconds, twice.
+_ASKING = "check_policy_service {{ {}, timeout=10s, default_action=DUNNO }}"
+
 # Temporary names of sockets begin with a dot (server.service.listener).
 _MOST_NAME_BYTES = 80
+
+
+def asking(value: str) -> str:
+    """What main.cf has at the end of smtpd_recipient_restrictions."""
+    return _ASKING.format(value)
 
 
 def policy_address(value: str) -> str | LoopbackAddress:

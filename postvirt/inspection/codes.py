@@ -113,6 +113,7 @@ CODES = {
     "PV513": "mail over quota is received, and deferred or returned only then",
     "PV514": "mail over quota is received, and deferred or returned only then",
     "PV515": "users get the built-in text instead",
+    "PV516": "smtpd(8) waits for an answer until it gives up, for each recipient",
     "PV601": "nothing can be written here; all mail stays in the queue",
     "PV602": "a message that does not fit stays in the queue until it bounces",
     "PV603": "no file can be created here; all mail for maildirs stays in the queue",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from postvirt.config.master_cf import read_master_cf
 from postvirt.config.parameters import Settings
+from postvirt.config.policy_address import asking
 from postvirt.config.quota_settings import quotas_are_on
 from postvirt.errors import ConfigError
 
@@ -27,7 +28,7 @@ def quota_lines(settings: Settings) -> Iterator[str]:
     spawn = f"spawn user={_owner(settings)} argv={program} policy"
     yield f"    quota unix - n n - 0 {spawn}"
     yield "and to main.cf, at the end of smtpd_recipient_restrictions,"
-    yield "    check_policy_service { unix:private/quota, default_action=DUNNO }"
+    yield f"    {asking('unix:private/quota')}"
 
 
 def _has_policy(config_directory: str) -> bool:

@@ -2,7 +2,7 @@
 
     PV003  its filters, and names that guides have but no version of the patch
     PV011  nothing turns quotas on, or no mailbox has a limit
-    PV019  virtual(8), which delivers now, ignores these limits (information)
+    PV019  virtual(8), which delivers now, ignores these limits
 
 Raises: nothing.
 """
@@ -134,8 +134,9 @@ def _new(subject: Subject) -> Iterator[Problem]:
         f"{path} ignores {switch or 'postvirt_mailbox_message_limit'}: with postvirt"
         " mailboxes have limits, and mail for those that are above is refused",
         switch or "postvirt_mailbox_message_limit",
-        severity="info",
-        remedy="if nothing should change, remove the parameters about quotas",
+        severity="warning",
+        remedy="`postvirt quota report --above 95` shows which are full, or almost; if"
+        " nothing should change, remove the parameters about quotas",
         commands=_without_quotas(subject),
     )
 

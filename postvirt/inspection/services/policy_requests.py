@@ -1,28 +1,33 @@
 """Whether smtpd(8) asks about quotas, and whether anything answers.
 
     PV512  another service has the socket of postvirt_quota_policy_address
-    PV513  smtpd(8) does not ask there (information)
-    PV514  nothing listens there, because this is the drop-in (information)
+    PV513  smtpd(8) does not ask there
+    PV514  nothing listens there, because this is the drop-in
+    PV516  spawn(8) does not run the command that answers
 
 Raises: nothing.
 """
 
 from __future__ import annotations
 
+import pwd
+import re
 from collections.abc import Iterator
 
 from postvirt.config.metrics_address import LoopbackAddress
-from postvirt.config.policy_address import policy_address
+from postvirt.config.policy_address import asking, policy_address
 from postvirt.inspection.commands import assign
 from postvirt.inspection.problem import Problem
 from postvirt.inspection.services.transport import leads_to_own_service
 from postvirt.inspection.subject import Subject
 
 _NAME = "postvirt_quota_policy_address"
+_USER = "user="
 
 
 def check_policy_requests(subject: Subject) -> Iterator[Problem]:
     """The address, and who uses it."""
+    yield from _spawned(subject)
     value = subject.settings.postvirt_quota_policy_address
     if not value:
         return
@@ -33,7 +38,7 @@ def check_policy_requests(subject: Subject) -> Iterator[Problem]:
             f"{_NAME} = {value}: only `postvirt start` listens there, and"
             f" {subject.process.service} is a service of master.cf",
             _NAME,
-            severity="info",
+            severity="warning",
             remedy="have spawn(8) run `postvirt policy`, as etc/master.cf shows",
         )
     elif not _is_asked(subject, value):
@@ -41,15 +46,15 @@ def check_policy_requests(subject: Subject) -> Iterator[Problem]:
             "PV513",
             f"{_NAME} = {value}: smtpd(8) does not ask there",
             _NAME,
-            severity="info",
-            remedy=f"add check_policy_service {{ {value}, default_action=DUNNO }} at"
-            " the end of smtpd_recipient_restrictions",
+            severity="warning",
+            remedy=f"add {asking(value)} at the end of smtpd_recipient_restrictions",
         )
 
 
 def _taken(subject: Subject, value: str) -> Iterator[Problem]:
     name = policy_address(value)
     if isinstance(name, LoopbackAddress):
+        yield from _taken_port(subject, value, name)
         return
     services = {subject.process.service}
     if subject.master_cf is not None:
@@ -64,10 +69,56 @@ def _taken(subject: Subject, value: str) -> Iterator[Problem]:
         )
 
 
+def _taken_port(
+    subject: Subject, value: str, address: LoopbackAddress
+) -> Iterator[Problem]:
+    for service in () if subject.master_cf is None else subject.master_cf.services:
+        host, _, port = service.name.rpartition(":")
+        has_host = host.strip("[]") in ("", address.host)
+        if service.type == "inet" and has_host and port == str(address.port):
+            yield subject.problem(
+                "PV512",
+                f"{_NAME} = {value}: service {service.name} of master.cf listens there",
+                _NAME,
+                remedy="choose another port",
+            )
+            return
+
+
+def _spawned(subject: Subject) -> Iterator[Problem]:
+    """The command as spawn(8) runs it: it ends if it does not know the user."""
+    for service in () if subject.master_cf is None else subject.master_cf.services:
+        if service.program != "spawn" or "policy" not in service.arguments:
+            continue
+        found = [one for one in service.arguments if one.startswith(_USER)]
+        user = found[0].removeprefix(_USER).partition(":")[0] if found else ""
+        why = _refusal(user)
+        if why:
+            yield Problem(
+                "PV516",
+                f"service {service.name} does not start: {why}",
+                origin=service.origin,
+                remedy=f"write {_USER} and the name of the account that owns the"
+                " mailboxes; if they belong to a number without one, create it",
+            )
+
+
+def _refusal(user: str) -> str:
+    """Why spawn(8) runs no command as this user; "" if it does."""
+    if not user:
+        return f"{_USER} is missing"
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return f"there is no user {user}"
+    return "" if uid else f"spawn(8) runs no command as {user}"
+
+
 def _is_asked(subject: Subject, value: str) -> bool:
     """Whether the address is in any other value, or in an option of a service."""
     texts = [text for name, text in subject.texts.unexpanded.items() if name != _NAME]
     if subject.master_cf is not None:
         for service in subject.master_cf.services:
             texts += [value for _, value in service.overrides]
-    return any(value in text or f"${_NAME}" in text for text in texts)
+    named = re.compile(rf"(?<![^\s,{{]){re.escape(value)}(?![^\s,}}])")
+    return any(named.search(text) or f"${_NAME}" in text for text in texts)

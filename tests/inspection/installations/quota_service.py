@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from postvirt.config.policy_address import asking
 from tests.harness.installations import Broken, Installation, Sound
 from tests.inspection.installations.master_cf import entry
 
 ADDRESS = "unix:private/quota"
-ASKING = f"check_policy_service {{ {ADDRESS}, default_action=DUNNO }}"
+ASKING = asking(ADDRESS)
 
 
 def service(it: Installation, address: str = ADDRESS, asking: str = ASKING) -> None:
@@ -20,6 +21,13 @@ def service(it: Installation, address: str = ADDRESS, asking: str = ASKING) -> N
 def drop_in(it: Installation) -> None:
     service(it)
     entry()(it)
+
+
+def spawned(it: Installation, user: str = "user=nobody") -> None:
+    it.master_cf(
+        "virtual unix - n n - - virtual\n"
+        f"quota unix - n n - 0 spawn {user} argv=/usr/bin/postvirt policy\n"
+    )
 
 
 def template(it: Installation, text: str = "Subject: a\n\n${percent}\n") -> None:
@@ -48,16 +56,54 @@ BROKEN = (
         "PV513",
         lambda it: service(it, asking="reject"),
         mends=service,
-        severity="info",
-        says=[f"check_policy_service {{ {ADDRESS}, default_action=DUNNO }}"],
+        severity="warning",
+        says=[ASKING],
     ),
     Broken(
         "an address of the policy service for the drop-in",
         "PV514",
         drop_in,
         mends=lambda it: it.set(postvirt_quota_policy_address=None),
-        severity="info",
+        severity="warning",
         says=["spawn(8)"],
+    ),
+    Broken(
+        "a policy service on the port of smtpd",
+        "PV512",
+        lambda it: [
+            service(it, "inet:127.0.0.1:10025"),
+            it.master_cf("127.0.0.1:10025 inet n - n - - smtpd\n"),
+        ],
+        mends=service,
+        says=["service 127.0.0.1:10025 of master.cf listens there"],
+    ),
+    Broken(
+        "a policy service that smtpd asks by another name",
+        "PV513",
+        lambda it: service(it, asking=asking(f"{ADDRESS}s")),
+        mends=service,
+        severity="warning",
+    ),
+    Broken(
+        "a policy service for a user that is not there",
+        "PV516",
+        lambda it: spawned(it, "user=OWNER"),
+        mends=spawned,
+        says=["there is no user OWNER"],
+    ),
+    Broken(
+        "a policy service without a user",
+        "PV516",
+        lambda it: spawned(it, ""),
+        mends=spawned,
+        says=["user= is missing"],
+    ),
+    Broken(
+        "a policy service of root's",
+        "PV516",
+        lambda it: spawned(it, "user=root"),
+        mends=spawned,
+        says=["runs no command as root"],
     ),
     Broken(
         "a template of warnings that is not there",

@@ -122,7 +122,7 @@ BROKEN = (
         "limits that virtual(8) ignores",
         "PV019",
         before_installing,
-        severity="info",
+        severity="warning",
         says=["virtual ignores virtual_mailbox_limit_maps", "postconf -c {root}/etc"],
         needs="postfix",
     ),
