@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 
+from postvirt.model.quota import Use
 from postvirt.standin.instance import Instance
 from tests.harness.documented import settings
 from tests.harness.dovecot_words import QuotaSettings
@@ -20,6 +22,7 @@ from tests.shared_maildirs.writers import Postvirt, Writer
 
 # What is said to the sender of mail over quota.
 _FULL = "Sorry, the user's maildir has overdrawn his diskspace quota"
+_IS_FULL = 1  # the exit status of `postvirt quota`
 _LOOK_SECONDS = 0.02
 _KILL_SECONDS = 0.1
 
@@ -98,7 +101,17 @@ class Beside:
         calm(self.maildir.maildir)
         self.postvirt(self._source).act()
         self._check_log([])
-        return self.maildir.answers()
+        answers = self.maildir.answers()
+        assert self._said() == answers.maildirsize
+        return answers
+
+    def _said(self) -> Use:
+        """What `postvirt quota` says."""
+        address = f"{USER}@example.com"
+        done = self.service.plain_command("quota", "--json", address)
+        assert done.returncode in (0, _IS_FULL), done.stderr
+        (mailbox,) = json.loads(done.stdout)
+        return Use(mailbox["used"], mailbox["messages"])
 
 
 @contextmanager
