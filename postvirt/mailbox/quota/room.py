@@ -118,6 +118,7 @@ class Room:
         self._more = Use(0, 1)
         self._counted: int | None = None  # names, in all counts
         self._counted_seconds = 0.0
+        self._is_incomplete = False  # maildirsize, because a line could not be written
         self.filling: Filling | None = None
         self.count: Count | None = None
 
@@ -153,6 +154,7 @@ class Room:
     def settle(self) -> None:
         """The message has its name: give up the lock."""
         self._append(SETTLED)
+        self._remove_incomplete()
         self.close()
 
     def give_back(self) -> None:
@@ -163,6 +165,7 @@ class Room:
         if not self._file.is_locked:
             self._file.read()
         self._append(encode_gone(self._more) + SETTLED)
+        self._remove_incomplete()
         self.close()
 
     def close(self) -> None:
@@ -297,8 +300,15 @@ class Room:
         if self._file.is_there:
             try:
                 self._file.append(line)
-            except OSError as error:  # the next delivery will count
+            except OSError as error:
                 self._warn("write to", error)
+                self._is_incomplete = True
+
+    def _remove_incomplete(self) -> None:
+        """A file that lacks a line goes, so that the next delivery counts."""
+        if self._is_incomplete:
+            self._is_incomplete = False
+            self._file.remove()
 
     def _count(self) -> Steps[bool]:
         """Count the maildir; True if another delivery holds the lock.

@@ -147,6 +147,12 @@ class OpenSizeFile:
         """Append a line, in one piece."""
         _write(self._fd, line)
 
+    def remove(self) -> None:
+        """Remove the file, unless another one is in its place by now."""
+        with suppress(OSError):
+            if self.is_still_there():
+                os.unlink(self._path)
+
     def replace(self, data: bytes, hostname: bytes) -> None:
         """Put another file in its place; the one that is open stays open.
 

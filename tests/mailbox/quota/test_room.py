@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -404,6 +405,29 @@ def test_a_maildirsize_that_cannot_be_kept_is_counted_each_time(home: Path) -> N
     outcome, _ = run(path, limit)
     assert outcome == "full"
     assert counted(path) == Use(2 * SIZE, 2)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_line_that_cannot_be_written_is_counted(home: Path, fails: bool) -> None:
+    """Such as on a full disk; here the file may not become larger."""
+    old = b"1000S\n\t0 0\n" + b"\t0 0\n" * 100
+    path = maildir(home, old)
+    limit = Limit(2 * SIZE, 0)
+    (path / "maildirsize").write_bytes(old.replace(b"1000", b"%d" % limit.size_bytes))
+    size = (path / "maildirsize").stat().st_size
+
+    def no_larger(_: Path) -> None:
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+
+    failure = OSError(errno.EIO, "boom")
+    hand = Hand(fail_at=1, failure=failure) if fails else Hand()
+    outcome, log = run(path, limit, hand=hand, before=no_larger)
+    assert isinstance(outcome, Deferred if fails else Delivered)
+    assert f"warning: write to {path}/maildirsize: File too large" in log.lines
+    outcomes = ["delivered"] * (2 - counted(path).messages) + ["full"]
+    assert [deliver(path, limit) for _ in outcomes] == outcomes
+    assert recorded(path) == counted(path) == Use(2 * SIZE, 2)
 
 
 def test_a_maildir_that_cannot_be_read_defers_the_mail(home: Path) -> None:
