@@ -47,6 +47,7 @@ _IMPORTING = {
     "mailbox.maildir._sizes_of": "table_setup.prepare imports it",
     "mailbox.maildir_file.MaildirFile._create_in": "table_setup.prepare imports it",
     "mailbox.maildir_file.MaildirFile.create_folder": "table_setup.prepare imports it",
+    "mailbox.quota.roots.counts": "table_setup.prepare imports it",
     "server.assembly._warnings": "start-up, or the watchdog process",
     "server.json_log.JsonLog.open": "start-up, or the watchdog process",
     "server.json_log.JsonLog.reported": "open has imported it",

@@ -32,7 +32,9 @@ from postvirt.delivery.resolve import Resolver
 from postvirt.delivery.table_setup import all_table_names, open_resolver, prepare
 from postvirt.errors import ConfigError, TableError
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
+from postvirt.mailbox.inside import inside
 from postvirt.mailbox.quota.asking import ask
+from postvirt.mailbox.quota.roots import counts, may_be_folder
 from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.model.quota import NO_LIMIT, Use
 from postvirt.model.text import text, wire
@@ -186,12 +188,12 @@ class QuotaPolicy:
             return DUNNO
         limit, more = mailbox.limit or NO_LIMIT, Use(max(request.size_bytes, 1), 1)
         is_too_large = not limit.can_hold(more.size_bytes)
-        if not is_too_large:
-            if not privileges.may_act_as(mailbox.owner):
-                self._warn_about(mailbox.owner)
-                return DUNNO
-            if limit.has_room(self._use(mailbox, more, deadline), more):
-                return DUNNO
+        must_look = not is_too_large or self._may_not_count(mailbox)
+        if must_look and not privileges.may_act_as(mailbox.owner):
+            self._warn_about(mailbox.owner)
+            return DUNNO
+        if must_look and self._has_room(mailbox, more, deadline):
+            return DUNNO
         found = tables.resolver.refusal(address)
         dsn = over_quota(self._settings, found, is_too_large=is_too_large)
         return b"%b %b" % (_CODES[dsn.status], wire(f"{dsn.status} {dsn.reason}"))
@@ -201,15 +203,28 @@ class QuotaPolicy:
         if self._failed_at is None:
             self._failed_at = time.monotonic()
 
-    def _use(self, mailbox: Mailbox, more: Use, deadline: float) -> Use:
-        """What is in the mailbox; if there is no room for more, that is certain."""
+    def _may_not_count(self, mailbox: Mailbox) -> bool:
+        """Whether this may be mail for a folder that does not count."""
+        return may_be_folder(mailbox) or (
+            mailbox.folder is not None and self._rules.inbox_only
+        )
+
+    def _has_room(self, mailbox: Mailbox, more: Use, deadline: float) -> bool:
+        """Whether a delivery would find room; if there is none, that is certain."""
 
         def go_on(_: int) -> None:
             if time.monotonic() > deadline:
                 raise TooLateError
 
         with self._visits.visit(mailbox.path, deadline):
-            return ask(mailbox, self._rules, go_on, more).use
+            if self._may_not_count(mailbox):
+                with inside(mailbox):
+                    if not counts(mailbox, self._rules):
+                        return True
+            limit = mailbox.limit or NO_LIMIT
+            if not limit.can_hold(more.size_bytes):
+                return False
+            return limit.has_room(ask(mailbox, self._rules, go_on, more).use, more)
 
     def _warn_about(self, owner: Owner) -> None:
         """This process cannot become the owner of a mailbox: say so once."""

@@ -121,13 +121,16 @@ def look(
     try:
         with inside(mailbox):
             mailbox = rooted(mailbox)
+        needs_room = rules.counts(mailbox.directory)
+        if not needs_room:
+            refused, more = None, NOTHING
         answer = ask(mailbox, rules, lambda _: None, more)
     except DeliveryFailedError as failed:
         return Quota(limit, entry, None, failed.dsn.reason, refused)
     except OSError as error:
         return Quota(limit, entry, None, log.errno_text(error), refused)
     use = answer.use
-    if refused is None and not limit.has_room(use, more):
+    if needs_room and refused is None and not limit.has_room(use, more):
         refused = Filling(use, use, limit, limit.refusal(use, more))
     return Quota(limit, entry, answer, "", refused)
 

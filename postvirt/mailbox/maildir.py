@@ -167,8 +167,7 @@ def _writing(
         headers = envelope_headers(envelope)
         if rules is not None:
             sizes = _sizes_of(headers, content, rules)
-            if file.room is not None:
-                file.room.check(sizes.in_bytes)
+            file.size_bytes = sizes.in_bytes
             file.suffix = sizes.in_name(rules)
         file.create()
         with step(WRITE, WRITING):

@@ -47,9 +47,11 @@ class MissingFolderError(Exception):
 class MaildirFile:
     """One file on its way from tmp/ to new/; its methods run as the owner.
 
-    place    the mailbox, or its folder where the file is
-    suffix   ends its name in new/
-    room     that it takes there, if mailboxes have limits
+    place       the mailbox, or its folder where the file is
+    suffix      ends its name in new/
+    size_bytes  how large it will be
+    room        that it takes there, if mailboxes have limits; None once it is in a
+                folder that does not count
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MaildirFile:
         name = (mailbox.path, seconds, os.getpid(), next(_deliveries), hostname)
         self.tmp = b"%btmp/%d.P%dQ%d.%b" % name
         self.new = self.suffix = b""
+        self.size_bytes = 0
         self.room: Room | None = None
         self.fd = self.device = -1
         self.is_kept = False
@@ -79,9 +82,11 @@ class MaildirFile:
     def create(self) -> None:
         """Create the file in tmp/ and missing directories, and choose its name in new/.
 
-        Raises: OSError; MissingFolderError when its folder has to be created first.
+        Raises: OSError; MissingFolderError when its folder has to be created first; as
+            `Room.check`.
         """
         if self._folder is None or not self._create_in(self._folder):
+            self._check_room(self.place)
             self._create_with_directories()
         self._is_in_tmp = True
         status = os.fstat(self.fd)
@@ -193,18 +198,33 @@ class MaildirFile:
         from postvirt.mailbox.folders import find_folder
 
         found = find_folder(self.mailbox.path, folder)
-        if found.is_new:
-            raise MissingFolderError(found.directory)
         if not found.directory:
             return False
         inbox, tmp = self.place, self.tmp
-        self.place = inbox.in_folder(found.directory)
+        place = inbox.in_folder(found.directory)
+        counts = self._check_room(place)
+        if found.is_new:
+            raise MissingFolderError(found.directory)
+        self.place = place
         self.tmp = self.place.path + tmp[len(inbox.path) :]
         try:
             self._create_with_directories()
         except OSError:
             self.place, self.tmp = inbox, tmp
             return False
+        if self.room is not None and not counts:
+            self.room.close()
+            self.room = None
+        return True
+
+    def _check_room(self, place: Mailbox) -> bool:
+        """Say whether there is room; False where mail does not count.
+
+        Raises: as `Room.check`.
+        """
+        if self.room is None or not self.room.counts(place):
+            return False
+        self.room.check(self.size_bytes)
         return True
 
     def _create_with_directories(self) -> None:

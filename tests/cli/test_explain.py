@@ -800,6 +800,40 @@ def test_what_a_message_would_get(
         assert text.endswith(" bytes do not fit")
 
 
+@pytest.mark.parametrize(
+    ("mailbox", "inbox_only", "verdict"),
+    [
+        ("bob/", "yes", "bounced"),
+        ("bob/.Trash/", "no", "delivered"),
+        ("bob/.Junk/", "no", "bounced"),
+        ("bob/.Junk/", "yes", "delivered"),
+    ],
+)
+@pytest.mark.parametrize("size", [60_000, 110_000])
+def test_mail_for_a_folder_that_does_not_count_fits(
+    instance: Instance,
+    postvirt: Run,
+    mailbox: str,
+    inbox_only: str,
+    verdict: str,
+    size: int,
+) -> None:
+    instance.main_cf(
+        BOB_S_QUOTA
+        | {"virtual_mailbox_maps": f"static:{mailbox}"}
+        | {"virtual_mailbox_limit_inbox": inbox_only, "virtual_overquota_bounce": "yes"}
+    )
+    put_maildir(instance, "new/1.a,S=102400")
+    for name in (".Trash", ".Junk"):
+        for place in ("", "tmp", "new", "cur"):
+            (instance.mail / "bob" / name / place).mkdir()
+            instance.recipient_owner.give(instance.mail / "bob" / name / place)
+        (instance.mail / "bob" / name / "maildirfolder").touch()
+    found = explained(postvirt, "--size", str(size), "bob@example.com")
+    assert found["verdict"] == verdict
+    assert (found["quota"]["refusal"] is None) is (verdict == "delivered")
+
+
 def test_the_text_of_a_refusal_is_looked_up(instance: Instance, postvirt: Run) -> None:
     texts = {"virtual_maildir_limit_message_maps": "static:no_room"}
     maps = {"virtual_mailbox_maps": "static:bob/"}

@@ -179,3 +179,50 @@ def test_a_mailbox_that_takes_too_long_to_count(
     assert in_time.startswith(b"452 4.2.2 ")
     why = "the mailbox does not answer, or takes too long to count"
     assert lines == [f"warning: policy: bob@example.com: {why}"]
+
+
+@pytest.mark.parametrize("size", [200, TOO_LARGE])
+@pytest.mark.parametrize(
+    ("recipient", "inbox_only", "is_refused"),
+    [
+        ("bob", False, True),
+        ("bob", True, True),
+        ("bob+trash", False, False),
+        ("bob+junk", False, True),
+        ("bob+junk", True, False),
+        ("bob+work", False, True),
+        ("bob+work", True, False),
+        ("bob+missing", True, True),
+        ("ann", False, True),
+    ],
+)
+def test_a_folder_that_does_not_count(
+    policy: Policy,
+    instance: Instance,
+    recipient: str,
+    inbox_only: bool,
+    is_refused: bool,
+    size: int,
+) -> None:
+    """Its mail is delivered, however full the maildir is."""
+    made = policy(
+        virtual_mailbox_maps="inline:{bob@example.com=bob/,ann@example.com=.ann/,"
+        "bob+trash@example.com=bob/.Trash/,bob+junk@example.com=bob/.Junk/}",
+        virtual_mailbox_limit_inbox="yes" if inbox_only else "no",
+        postvirt_folders="yes",
+        recipient_delimiter="+",
+    )
+    for name in ("bob", "bob/.Trash", "bob/.Junk", "bob/.Work", ".ann"):
+        for place in ("new", "cur"):
+            (instance.mail / name / place).mkdir(parents=True)
+    for name in (".Trash", ".Junk"):
+        (instance.mail / "bob" / name / "maildirfolder").touch()
+    for name in ("bob", ".ann"):
+        (instance.mail / name / "cur" / "1.a:2,").write_bytes(b"x" * 1000)
+    request = PolicyRequest(
+        b"smtpd_access_policy", b"RCPT", f"{recipient}@example.com".encode(), size
+    )
+    action = as_mail_system(lambda _: made.action(request, time.monotonic() + 60))
+    assert isinstance(action, bytes)
+    assert action.startswith(b"452 " if size == 200 else b"552 ") is is_refused
+    assert action.startswith(b"DUNNO") is not is_refused

@@ -13,9 +13,11 @@ import pytest
 
 from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.message import Envelope
+from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.model.effects import Durable, Effect, Pause, Written
 from postvirt.model.mailbox import Folder, Mailbox, Owner
 from postvirt.model.outcome import Deferred, Delivered, Outcome
+from postvirt.model.quota import Limit, QuotaRules
 from tests.harness.child import STRANGER, Log, as_mail_system, give, recipient
 from tests.harness.steps import Chunks, Hand
 
@@ -366,3 +368,40 @@ def test_whatever_fails_no_mail_is_lost_and_no_folder_is_incomplete(
             break
         failed.add(name)
     assert failed >= {"mkdir", "open", "rename", "scandir", "stat", "unlink", "write"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "inbox_only", "place"),
+    [
+        (None, True, "full"),
+        (WORK, True, ".work"),
+        (WORK, False, "full"),
+        (Folder("other", b".other", "other"), True, ".other"),
+        (Folder("other", b".other", "other"), False, "full"),
+        (Folder("other", b".other"), True, "full"),
+        (Folder("broken", b".broken"), True, "full"),
+    ],
+)
+def test_mail_needs_room_where_it_counts(maildir, folder, inbox_only, place):
+    """A folder that cannot be written sends it to the INBOX, which is full."""
+    put_folder(maildir, ".work")
+    (put_folder(maildir, ".broken") / "tmp").chmod(0o500)
+    (maildir / "cur" / "1.a,S=100:2,").write_bytes(b"")
+    before = messages(maildir)
+    rules = QuotaRules(inbox_only=inbox_only, keeps_size_file=not inbox_only)
+    path = os.fsencode(maildir) + b"/"
+    mailbox = Mailbox(path, recipient(), Limit(100, 0), folder)
+
+    def work(_: Log) -> bool:
+        content = Chunks(b"Hello.\n")
+        steps = deliver_to_maildir(mailbox, ENVELOPE, content, b"host", rules)
+        try:
+            assert isinstance(Hand().run(steps), Delivered)
+        except OverQuotaError:
+            return False
+        return True
+
+    assert as_mail_system(work) == (place != "full")
+    places = [name.partition("/")[0] for name in messages(maildir) - before]
+    assert places == ([] if place == "full" else [place])
+    assert (maildir / ".other").exists() is (place == ".other")

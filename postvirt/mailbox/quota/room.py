@@ -122,6 +122,10 @@ class Room:
         self.filling: Filling | None = None
         self.count: Count | None = None
 
+    def counts(self, place: Mailbox) -> bool:
+        """Whether mail counts there, in the maildir or in a folder of it."""
+        return self._rules.counts(place.directory)
+
     def check(self, message_bytes: int) -> None:
         """Say whether a message of this size fits, before it is written.
 

@@ -1,4 +1,6 @@
-"""The maildir that a folder counts to, where a table names the folder itself.
+"""The maildir that a folder counts to, if it does.
+
+An entry of a table may name the folder itself:
 
     user+junk@example.com    example.com/user/.Junk/
 
@@ -7,8 +9,8 @@ from a maildir that is called .maildir.
 
 Source: Maildir++ (README.maildirquota of Courier).
 Raises: nothing.
-Security: `rooted` is called inside the mailbox. The owner may say that it is a folder,
-and has it count to another maildir of their own.
+Security: `rooted` and `counts` are called inside the mailbox. The owner may say that it
+    is a folder, and has it count to another maildir of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import stat
 from typing import Final
 
 from postvirt.model.mailbox import Mailbox
+from postvirt.model.quota import QuotaRules
 
 _MARK: Final = b"maildirfolder"
 
@@ -42,3 +45,15 @@ def rooted(mailbox: Mailbox) -> Mailbox:
         return mailbox
     root = path[: path.rfind(b"/", 0, -1) + 1]
     return Mailbox(path, mailbox.owner, mailbox.limit, mailbox.folder, root)
+
+
+def counts(mailbox: Mailbox, rules: QuotaRules) -> bool:
+    """Whether mail counts where a delivery would put it now."""
+    mailbox, folder = rooted(mailbox), mailbox.folder
+    if folder is not None and rules.inbox_only:
+        from postvirt.mailbox.folders import find_folder
+
+        directory = find_folder(mailbox.path, folder).directory
+        if directory:
+            mailbox = mailbox.in_folder(directory)
+    return rules.counts(mailbox.directory)
