@@ -33,6 +33,9 @@ from postvirt.model.quota import QuotaRules, Use
 SLICE_SECONDS: Final = 0.002
 _ENTRIES_PER_LOOK: Final = 64
 
+# So many names of folders, or of other files, are looked at to see if all is quiet.
+_MOST_LOOKED: Final = 2000
+
 # By then, another program has appended its line.
 _QUIET_NS: Final = 2_000_000_000
 
@@ -86,8 +89,11 @@ class Count:
         """Count; yields now and then."""
         quiet_since = time.time_ns() - _QUIET_NS
         newest = 0
-        for directory, is_folder in _directories(self._root, self._rules):
+        for found in _directories(self._root, self._rules):
             yield True
+            if found is None:
+                continue
+            directory, is_folder = found
             try:
                 newest = max(newest, os.stat(directory).st_mtime_ns)
                 yield from self._messages_in(directory)
@@ -97,9 +103,10 @@ class Count:
                 if not is_folder:
                     raise
         now_newest = 0
-        for directory, _ in _directories(self._root, self._rules):
+        for found in _directories(self._root, self._rules):
             yield True
-            now_newest = max(now_newest, _changed(directory))
+            if found is not None:
+                now_newest = max(now_newest, _changed(found[0]))
         self.is_stable = newest == now_newest
         self.is_quiet = self.is_stable and newest < quiet_since
 
@@ -127,13 +134,18 @@ class Count:
 def is_quiet(root: bytes, rules: QuotaRules) -> bool:
     """Whether a count that begins now would probably be right for sure.
 
-    Of a maildir that is busy, mostly one directory tells it.
+    Of a maildir that is busy, mostly one directory tells it. Nobody else waits for the
+    answer, so it is False where that would take long.
     """
+    looked = 0
     quiet_since = time.time_ns() - _QUIET_NS
     try:
         with closing(_directories(root, rules)) as directories:
-            for directory, _ in directories:
-                if _changed(directory) >= quiet_since:
+            for found in directories:
+                looked += _ENTRIES_PER_LOOK if found is None else 1
+                if looked > _MOST_LOOKED:
+                    return False
+                if found is not None and _changed(found[0]) >= quiet_since:
                     return False
     except OSError:
         return False
@@ -142,14 +154,16 @@ def is_quiet(root: bytes, rules: QuotaRules) -> bool:
 
 def _directories(
     root: bytes, rules: QuotaRules
-) -> Generator[tuple[bytes, bool], None, None]:
-    """Those with messages, and whether each belongs to a folder."""
+) -> Generator[tuple[bytes, bool] | None, None, None]:
+    """Those with messages, and whether each belongs to a folder; None now and then."""
     for name in _MESSAGES:
         yield root + name, False
     if rules.inbox_only:
         return
     with os.scandir(root) as entries:
-        for entry in entries:
+        for number, entry in enumerate(entries, 1):
+            if number % _ENTRIES_PER_LOOK == 0:
+                yield None
             folder = entry.name
             if (
                 folder.startswith(b".")

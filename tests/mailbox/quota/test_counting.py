@@ -115,6 +115,30 @@ def test_slices_are_short_and_the_sum_is_the_same(root: Path) -> None:
     assert slices > 10
 
 
+def test_other_files_in_the_maildir_make_no_slice_longer(root: Path) -> None:
+    for number in range(1000):
+        message(root, f"{number}", 0)
+    count = Count(os.fsencode(root) + b"/", ALL)
+    slices = 0
+    while not count.is_over:
+        count.go_on(0.0)
+        slices += 1
+    assert slices > 2 * 1000 // 64
+
+
+@pytest.mark.parametrize("names", ["{}", ".{}"])
+def test_a_maildir_with_very_many_names_is_not_quiet(root: Path, names: str) -> None:
+    """To see whether it is would take long."""
+    for number in range(500):
+        (root / names.format(number)).mkdir()
+    calm(root)
+    path = os.fsencode(root) + b"/"
+    assert is_quiet(path, ALL)
+    for number in range(500, 2100):
+        (root / names.format(number)).mkdir()
+    assert not is_quiet(path, ALL)
+
+
 @pytest.mark.parametrize("place", ["new", "cur", ".Sent/cur"])
 def test_a_change_meanwhile_is_noticed(root: Path, place: str) -> None:
     folder(root, ".Sent")
