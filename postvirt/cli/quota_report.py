@@ -51,10 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _percent(word: str) -> float:
-    """A percentage; ValueError for anything else."""
-    number = float(word.removesuffix("%"))
+    """A percentage."""
+    try:
+        number = float(word.removesuffix("%"))
+    except ValueError:
+        number = -1
     if not 0 <= number < float("inf"):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"not a percentage: {word!r}")
     return number
 
 

@@ -16,6 +16,9 @@ run as root, this command opens tables as mail_owner, like the daemon, and reads
 mailbox as its owner; other users can read only their own mailboxes. "-" as ADDRESS
 reads addresses from standard input, one on each line.
 
+All mailboxes are shown by `postvirt quota report`; `postvirt quota recalc` counts
+maildirs again.
+
 Exit status: 0 there is room in all mailboxes; 1 some are full; 2 some could not be
 read.
 """

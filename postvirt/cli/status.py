@@ -106,7 +106,8 @@ def _serving(what: str, status: dict[str, Any] | None) -> str:
     """A line about what listens at an address, or nothing if that is not wanted."""
     if status is None:
         return ""
-    process = f" (process {status['pid']})" if status["state"] != "dead" else ""
+    is_there = status["pid"] and status["state"] != "dead"
+    process = f" (process {status['pid']})" if is_there else ""
     problem = f": {status['problem']}" if status["problem"] else ""
     return f"{what}: {status['state']} on {status['address']}{process}{problem}\n"
 

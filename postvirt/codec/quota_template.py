@@ -28,6 +28,8 @@ _MOST_BYTES: Final = 65_536
 
 _HEADER: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]*)\}")
+# As the templates of bounce(5) may have them.
+_BARE: Final = re.compile(rf"\$\(?({'|'.join(PLACEHOLDERS)})\b")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _ADDED: Final = frozenset(
     {
@@ -76,6 +78,8 @@ class Template(NamedTuple):
             if name not in PLACEHOLDERS:
                 known = ", ".join(f"${{{one}}}" for one in PLACEHOLDERS)
                 raise ValueError(f"${{{name}}} is unknown; there are {known}")
+        if bare := _BARE.search(whole):
+            raise ValueError(f"{bare[0]} is not replaced: write ${{{bare[1]}}}")
         head, is_there, text = whole.partition("\n\n")
         if not is_there:
             raise ValueError("there is no empty line after the headers")

@@ -32,6 +32,7 @@ _OF_PARAMETERS = {
         "write 127.0.0.1:9154, [::1]:9154, or unix:/run/postvirt-metrics"
     ),
     "postvirt_quota_notice_recipient": "write an address such as postmaster",
+    "postvirt_quota_warning_percent": "write percentages such as 80, 95",
     "postvirt_quota_policy_address": (
         "write unix:private/postvirt-quota or inet:127.0.0.1:10031"
     ),

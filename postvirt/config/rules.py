@@ -220,7 +220,7 @@ def check_quota_notice_recipient(values: Values) -> Iterator[ConfigError]:
     """postvirt_quota_notice_recipient is one address."""
     name = "postvirt_quota_notice_recipient"
     value = values.text(name)
-    if len(words(value)) > 1:
+    if len(words(value)) > 1 or "<" in value:
         yield _wrong(name, f'bad {name} "{value}": it must be one address')
 
 

@@ -188,6 +188,8 @@ def read_template(path: str) -> Template:
 
     Raises: OSError, ValueError.
     """
+    if not os.path.isabs(path):
+        raise ValueError("the path does not begin with /")
     with open(path, "rb") as file:
         return Template.decode(file.read(_MOST_TEMPLATE_BYTES))
 

@@ -153,5 +153,8 @@ def quota_finding(quota: Quota, message_bytes: int) -> MailboxFinding:
     elif not is_limit_of(quota.entry, quota.limit):
         line += f"; limit: {origin_of(quota.limit, quota.entry)}"
     if quota.refused is not None:
-        line += f"; {message_bytes:,} bytes do not fit"
+        what = f"{message_bytes:,} bytes do"
+        if quota.refused.refusal == "messages":
+            what = "one more message does"
+        line += f"; {what} not fit"
     return MailboxFinding("quota", line, is_sound=quota.refused is None)

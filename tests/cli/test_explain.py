@@ -797,7 +797,8 @@ def test_what_a_message_would_get(
     assert is_sound == (refusal is None)
     if refusal is not None:
         assert found["reason"] == "maildir delivery failed: full up"
-        assert text.endswith(" bytes do not fit")
+        which = "one more message does" if refusal == "messages" else "bytes do"
+        assert text.endswith(f" {which} not fit")
 
 
 @pytest.mark.parametrize(

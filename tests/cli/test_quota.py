@@ -233,6 +233,13 @@ def test_a_report_of_what_is_nearly_full(instance: Instance, postvirt: Run) -> N
     assert json.loads(done.stdout) == []
 
 
+@pytest.mark.parametrize("word", ["much", "-1", "inf", "nan"])
+def test_what_is_no_percentage(postvirt: Run, word: str) -> None:
+    done = postvirt("quota report", f"--above={word}")
+    assert done.returncode == 2
+    assert f"argument --above: not a percentage: '{word}'" in done.stderr.decode()
+
+
 def test_one_mailbox_with_two_limits(instance: Instance, postvirt: Run) -> None:
     instance.add_table("texthash", "q", {**LIMITS, "info@example.com": "2000"})
     lines = report(postvirt)

@@ -96,6 +96,8 @@ def test_surrogates_of_addresses_that_are_no_utf8() -> None:
         (b"Subject: a\nDate: now\n\n", "Date is added, and must not be there"),
         (b"Subject: a\ncontent-type: x\n\n", "content-type is added, and must not be"),
         (b"Subject: a\nFrom: \xc3\xa4\n\n", "From contains characters that are not"),
+        (b"Subject: $percent %\n\n", r"^\$percent is not replaced: write \$\{perc"),
+        (b"Subject: a\n\n$(used)\n", r"^\$\(used is not replaced: write \$\{used\}"),
         (b"Subject: ${size}\n\n", r"\$\{size\} is unknown; there are \$\{recipient\},"),
         (b"Subject: a\n\n\xff", "it is not UTF-8"),
         (b"Subject: a\n\n\x00", "it contains control characters"),

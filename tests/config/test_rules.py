@@ -146,6 +146,10 @@ def test_the_mailbox_limit_covers_the_message_limit(limits, message, main_cf, fa
             'bad postvirt_quota_notice_recipient "ann, bob": it must be one address',
         ),
         (
+            "postvirt_quota_notice_recipient = <ann>",
+            'bad postvirt_quota_notice_recipient "<ann>": it must be one address',
+        ),
+        (
             "postvirt_quota_policy_address = unix:/run/quota",
             (
                 'bad postvirt_quota_policy_address "unix:/run/quota": expected'

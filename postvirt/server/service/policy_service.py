@@ -97,7 +97,9 @@ class PolicyService:
         """For `postvirt status`; None when it is not wanted."""
         if not self._address:
             return None
-        current = self._processes[-1] if self._processes else None
+        current = None
+        if self._processes and self._listener is not None:
+            current = self._processes[-1]
         is_serving = current is not None and current.is_ready and current.held >= 0
         return {
             "pid": 0 if current is None else current.pid,

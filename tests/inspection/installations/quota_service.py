@@ -114,6 +114,14 @@ BROKEN = (
         says=["No such file or directory"],
     ),
     Broken(
+        "a template of warnings, by a relative path",
+        "PV515",
+        lambda it: [template(it), it.set(postvirt_quota_warning_template="template")],
+        mends=template,
+        severity="warning",
+        says=["the path does not begin with /"],
+    ),
+    Broken(
         "a template of warnings without a subject",
         "PV515",
         lambda it: template(it, "From: a@b\n\ntext\n"),

@@ -214,7 +214,8 @@ def test_a_socket_where_another_process_listens(service: Service) -> None:
         problem = "another process listens there"
         assert f"cannot listen on unix:private/quota: {problem}" in done.stderr
         assert service.status()["policy"]["problem"] == problem
-        assert problem in service.command("status").stdout
+        line = f"policy: starting on unix:private/quota: {problem}\n"
+        assert line in service.command("status").stdout
         other.close()
         assert service.command("reload").returncode == 0
     with client(service) as smtpd:
