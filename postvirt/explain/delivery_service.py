@@ -11,7 +11,7 @@ from typing import NamedTuple
 from postvirt.config.load import Loaded, check, load
 from postvirt.config.master_cf import MasterCf, Service, read_master_cf
 from postvirt.errors import ConfigError
-from postvirt.installation.own_transport import is_own_service
+from postvirt.installation.own_transport import is_own_service, is_said_to_run
 
 # The default name of the entry. The service that postvirt runs by itself uses the
 # options of this entry, too.
@@ -69,7 +69,9 @@ def delivery_service(
         raise ConfigError(f"{_path(master_cf)} has no service {wanted}")
     elif entry is None:
         entry = _agent(master_cf)
-        if master_cf is not None and is_own_service(queue_directory, service):
+        if is_said_to_run(queue_directory, service):
+            remark = ""
+        elif master_cf is not None and is_own_service(queue_directory, service):
             remark = (
                 f"master.cf has no service {service}: `postvirt start` must provide it"
             )

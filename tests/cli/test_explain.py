@@ -446,7 +446,12 @@ def test_the_service_that_virtual_transport_names(
     # What the command line says wins over master.cf.
     assert where("-o", f"virtual_mailbox_maps={maps}") == "bob/"
     # A service of postvirt's own takes the options of the entry virtual.
-    assert where("-o", "virtual_transport=postvirt") == "plain/"
+    own = ("-o", "virtual_transport=postvirt", "bob@example.com")
+    assert where(*own[:2]) == "plain/"
+    must_start = b"`postvirt start` must provide it"
+    assert must_start in postvirt("explain", *own).stderr
+    (instance.spool / "pid/postvirt-postvirt.pid").write_text("1\n")
+    assert must_start not in postvirt("explain", *own).stderr
     for name, complaint in (("none", b"no service none"), ("lmtp", b"runs lmtp")):
         done = postvirt("explain", "--service", name, "bob@example.com")
         assert done.returncode == 2

@@ -24,6 +24,9 @@ from postvirt.model.text import wire
 from postvirt.tables.complaint import Complaint, Kind
 from postvirt.tables.table_types import TYPES
 
+# Parameters of the VDA patch, which may be left over.
+_OF_QUOTAS = ("virtual_mailbox_limit_maps", "virtual_maildir_limit_message_maps")
+
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
@@ -77,9 +80,7 @@ def _meaning(  # noqa: C901 (one case each)
             remedy, commands = how_to_make(subject.settings, listed, complaint.file)
             return _Meaning("PV104", "error", remedy, commands)
         case Kind.MISSING_FILE:
-            is_database = listed.type in DATABASES
-            remedy = "" if is_database else f"create {complaint.file}"
-            return _Meaning("PV104", "error", remedy)
+            return _Meaning("PV104", "error", _creating(listed, complaint.file))
         case Kind.STALE_INDEX | Kind.EDITED:
             remedy, commands = how_to_make_again(
                 subject.settings, listed, complaint.file
@@ -110,6 +111,19 @@ def _meaning(  # noqa: C901 (one case each)
             remedy = how_to_give_a_value(wire(line.strip()))
             return _Meaning("PV116", "warning", remedy)
     assert_never(complaint.kind)
+
+
+def _creating(listed: Listed, file: str) -> str:
+    """What to do about a file that is missing."""
+    if listed.type not in DATABASES:
+        remedy = f"create {file}"
+    elif file == listed.name:
+        remedy = f"write {file}, which says where the database is, and the query"
+    else:
+        return ""
+    if listed.parameter in _OF_QUOTAS:
+        remedy += f"; or remove {listed.parameter}, which virtual(8) ignores"
+    return remedy
 
 
 def _driver(listed: Listed) -> str:

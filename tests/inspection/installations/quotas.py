@@ -283,7 +283,14 @@ BROKEN = (
         "PV104",
         lambda it: it.set(virtual_mailbox_limit_maps=f"texthash:{it.etc}/missing"),
         lambda it: it.set(virtual_mailbox_limit_maps=None),
-        says=["{root}/etc/missing"],
+        says=["{root}/etc/missing", "or remove virtual_mailbox_limit_maps"],
+    ),
+    Broken(
+        "no file of a database with limits",
+        "PV104",
+        lambda it: it.set(virtual_mailbox_limit_maps=f"sqlite:{it.etc}/missing.cf"),
+        lambda it: it.set(virtual_mailbox_limit_maps=None),
+        says=["write {root}/etc/missing.cf, which says where the database is"],
     ),
     Broken(
         "limits for users and not for addresses",
