@@ -35,16 +35,21 @@ class Dovecot:
         self._mail = mail
         self._owner = owner
         self._config = root / "dovecot.conf"
+        self._version = _output("dovecot", "--version").split()[0]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def subtracts_moves(self) -> bool:
+        """Whether a message that is moved does not count any more."""
+        return "2.4.0" <= self._version < "2.4.5"
 
     def start(self, quota: QuotaSettings) -> None:
         """Start it, and return when it is ready."""
         for name in ("run", "state"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
         self._root.chmod(0o755)
-        version = _output("dovecot", "--version").split()[0]
         self._config.write_text(
-            configuration(version, self._root, self._mail, self._owner, quota)
+            configuration(self._version, self._root, self._mail, self._owner, quota)
         )
         path = os.fspath(self._root / "ready")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postvirt.model.mailbox import Owner
+from postvirt.model.quota import NO_LIMIT, Limit
 from tests.harness.documented import documented
 
 PASSWORD = "secret"
@@ -46,11 +47,10 @@ service lmtp {
 class QuotaSettings:
     """What Dovecot is told about quotas.
 
-    limit_bytes    None: what the file maildirsize says, which 2.4 cannot
+    limit    only 2.4 is told: 2.3 finds it in maildirsize
     """
 
-    limit_bytes: int | None = None
-    limit_messages: int = 0
+    limit: Limit = NO_LIMIT
     counts_trash: bool = True
 
 
@@ -70,9 +70,6 @@ def _as_in_2_3(mail: Path, owner: Owner, quota: QuotaSettings) -> str:
     ignored = "  quota_rule = Trash:ignore\n"
     assert ignored in settings
     rules = "" if quota.counts_trash else ignored
-    if quota.limit_bytes is not None:
-        limit = f"storage={quota.limit_bytes}B:messages={quota.limit_messages}"
-        rules = f"  quota_rule = *:{limit}\n{rules.replace('rule', 'rule2')}"
     return f"""\
 disable_plaintext_auth = no
 mail_location = maildir:{mail}/%n
@@ -94,8 +91,8 @@ def _as_in_2_4(mail: Path, owner: Owner, quota: QuotaSettings) -> str:
     assert limit in settings
     assert ignored in settings
     limits = f"""\
-quota_storage_size = {quota.limit_bytes or 0}B
-quota_message_count = {quota.limit_messages}"""
+quota_storage_size = {quota.limit.size_bytes}B
+quota_message_count = {quota.limit.messages}"""
     settings = settings.replace(limit, limits)
     if quota.counts_trash:
         settings = settings.replace(ignored, "quota_ignore = no")

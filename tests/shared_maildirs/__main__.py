@@ -15,23 +15,23 @@ from contextlib import nullcontext
 
 from postvirt.standin.instance import Instance
 from tests.harness.child import public_directory
-from tests.harness.dovecot_words import QuotaSettings
 from tests.shared_maildirs.beside import Beside, beside
 
 _EACH = 2
 _CHECKPOINTS = 50
-_LIMITS = {"roomy": 1 << 40, "full": 300_000}
+_LIMITS = {"roomy": "1000000000000S", "full": "300000S"}
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when all agree after each next delivery, 1 when they do not."""
     options = _parse(arguments)
-    limit_bytes = _LIMITS[options.limit]
+    limit = _LIMITS[options.limit]
     counts_trash = options.without == "courier"
-    quota = QuotaSettings(limit_bytes, counts_trash=counts_trash)
     with (
         public_directory() as root,
-        beside(Instance(root / "i"), quota, f"{limit_bytes}S", options.seed) as both,
+        beside(
+            Instance(root / "i"), limit, options.seed, counts_trash=counts_trash
+        ) as both,
     ):
         return _run(both, options.acts, kills=options.kill)
 

@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from postvirt.model.quota import Use
 from postvirt.standin.instance import Instance
 from tests.harness.documented import settings
-from tests.harness.dovecot_words import QuotaSettings
 from tests.harness.maildir_usage import calm
 from tests.harness.service import Service
 from tests.shared_maildirs.trial import USER, Answers, Shared, shared
@@ -116,7 +115,7 @@ class Beside:
 
 @contextmanager
 def beside(
-    instance: Instance, quota: QuotaSettings, limit: str, seed: int
+    instance: Instance, limit: str, seed: int, *, counts_trash: bool
 ) -> Iterator[Beside]:
     """The service and the others, and a maildir with this limit."""
     mailboxes = {f"{USER}@example.com": f"{USER}/"}
@@ -126,7 +125,7 @@ def beside(
         | {
             "virtual_mailbox_maps": instance.add_table("texthash", "box", mailboxes),
             "virtual_mailbox_limit_maps": limits,
-            "virtual_trash_count": "yes" if quota.counts_trash else "no",
+            "virtual_trash_count": "yes" if counts_trash else "no",
             "postvirt_maildir_virtual_size": "yes",
             "postvirt_workers": "2",
         }
@@ -136,5 +135,5 @@ def beside(
         both.callback(service.end)
         service.start()
         service.no_lines()
-        maildir = both.enter_context(shared(instance, quota, limit))
+        maildir = both.enter_context(shared(instance, limit, counts_trash=counts_trash))
         yield Beside(maildir, service, seed)

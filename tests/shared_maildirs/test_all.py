@@ -9,7 +9,6 @@ from __future__ import annotations
 import pytest
 
 from postvirt.standin.instance import Instance
-from tests.harness.dovecot_words import QuotaSettings
 from tests.shared_maildirs.beside import beside
 
 pytestmark = pytest.mark.root
@@ -19,8 +18,10 @@ pytestmark = pytest.mark.root
 @pytest.mark.parametrize("limit", ["40000000S", "300000S,100C"], ids=["roomy", "full"])
 def test_they_agree(instance: Instance, limit: str, counts_trash: bool) -> None:
     """With room for all, and in a maildir that is often full."""
-    quota = QuotaSettings(counts_trash=counts_trash)
-    with beside(instance, quota, limit, 19) as both, both.all(2) as writers:
+    with (
+        beside(instance, limit, 19, counts_trash=counts_trash) as both,
+        both.all(2) as writers,
+    ):
         for _ in range(3):
             both.change(writers, 50)
             answers = both.answers_after_next_delivery()
@@ -29,9 +30,8 @@ def test_they_agree(instance: Instance, limit: str, counts_trash: bool) -> None:
 
 def test_they_agree_after_workers_were_killed(instance: Instance) -> None:
     """Wherever they are at that moment: tests/faults/test_kills.py tries all places."""
-    quota = QuotaSettings(counts_trash=False)
     with (
-        beside(instance, quota, "40000000S", 19) as both,
+        beside(instance, "40000000S", 19, counts_trash=False) as both,
         both.all(2, may_be_killed=True) as writers,
     ):
         for _ in range(2):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from postvirt.standin.instance import Instance
-from tests.harness.dovecot_words import QuotaSettings
 from tests.shared_maildirs.trial import USER, shared
 
 pytestmark = pytest.mark.root
@@ -41,7 +40,7 @@ def test_dovecot_shows_the_folders_that_mail_creates(instance: Instance) -> None
             "postvirt_create_folders": "Work, *",
         }
     )
-    with shared(instance, QuotaSettings(), "40000000S") as maildir:
+    with shared(instance, "40000000S") as maildir:
         dovecot = maildir.dovecot
         deliver(instance, "work", "Grüße", "A&B", "a b")
         ours = {"Work", "Grüße", "A&B", "a b"}

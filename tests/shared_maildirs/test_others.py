@@ -11,7 +11,6 @@ import random
 import pytest
 
 from postvirt.standin.instance import Instance
-from tests.harness.dovecot_words import QuotaSettings
 from tests.shared_maildirs.trial import change_in_turn, shared
 
 pytestmark = pytest.mark.root
@@ -23,10 +22,9 @@ _SEED = 19
 @pytest.mark.parametrize("limit", ["40000000S", "300000S,100C"], ids=["roomy", "full"])
 def test_they_agree(instance: Instance, limit: str, counts_trash: bool) -> None:
     """With room for all, and in a maildir that is often full."""
-    quota = QuotaSettings(counts_trash=counts_trash)
     source = random.Random(_SEED)
     with (
-        shared(instance, quota, limit) as maildir,
+        shared(instance, limit, counts_trash=counts_trash) as maildir,
         maildir.others(1, _SEED) as writers,
     ):
         for _ in range(8):

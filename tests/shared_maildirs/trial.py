@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from postvirt.codec.quota_limit import decode_limit
 from postvirt.model.mailbox import Owner
 from postvirt.model.quota import Use
 from postvirt.standin.instance import Instance
@@ -77,19 +78,22 @@ class Shared:
 
 @contextmanager
 def shared(
-    instance: Instance, quota: QuotaSettings, first_line: str
+    instance: Instance, limit: str, *, counts_trash: bool = True
 ) -> Iterator[Shared]:
     """An empty maildir with this limit in maildirsize, and a Dovecot."""
+    decoded = decode_limit(limit.encode())
+    assert decoded is not None
     owner = instance.recipient_owner
     maildir = instance.mail / USER
     for name in ("", "new", "cur", "tmp"):
         (maildir / name).mkdir(mode=0o700)
         owner.give(maildir / name)
-    (maildir / "maildirsize").write_text(f"{first_line}\n0 0\n")
+    (maildir / "maildirsize").write_text(f"{limit}\n0 0\n")
     owner.give(maildir / "maildirsize")
     place, who = instance.root / "dovecot", Owner(owner.uid, owner.gid)
+    quota = QuotaSettings(decoded, counts_trash)
     with running(place, instance.mail, who, quota) as dovecot:
-        yield Shared(instance, dovecot, "" if quota.counts_trash else ".Trash")
+        yield Shared(instance, dovecot, "" if counts_trash else ".Trash")
 
 
 def change_in_turn(writers: Sequence[Writer], acts: int, source: random.Random) -> None:

@@ -140,6 +140,7 @@ class ImapUser:
 
     def __init__(self, dovecot: Dovecot, user: str, source: random.Random) -> None:
         self._source = source
+        self._moves = self._copy if dovecot.subtracts_moves else self._move
         self._connect = partial(dovecot.imap, user)
         self._client = self._connect()
         for folder in FOLDERS[1:]:
@@ -148,7 +149,7 @@ class ImapUser:
     def act(self) -> None:
         """Do one of these."""
         acts: tuple[Callable[[], None], ...]
-        acts = (self._save, self._read, self._move, self._copy, *3 * (self._delete,))
+        acts = (self._save, self._read, self._moves, self._copy, *3 * (self._delete,))
         try:
             self._source.choice(acts)()
         except imaplib.IMAP4.abort as broken:
