@@ -42,6 +42,9 @@ Source = Literal["maildirsize", "counted", "file", "missing"]
 # How long to work as the owner at a time.
 _SLICE_SECONDS: Final = 0.02
 
+# As a delivery does.
+_MOST_COUNTS: Final = 3
+
 _DIRECTORY_MODE: Final = 0o700
 
 
@@ -131,12 +134,15 @@ def _noted(
 
 
 def _counted(mailbox: Mailbox, rules: QuotaRules, progress: Progress) -> Use:
-    """Count without a lock."""
-    count = Count(mailbox.root, rules)
-    while not count.is_over:
-        with inside(mailbox):
-            count.go_on(_SLICE_SECONDS)
-        progress(count.looked)
+    """Count without a lock, again if messages come, go or move meanwhile."""
+    for _ in range(_MOST_COUNTS):
+        count = Count(mailbox.root, rules)
+        while not count.is_over:
+            with inside(mailbox):
+                count.go_on(_SLICE_SECONDS)
+            progress(count.looked)
+        if count.is_stable:
+            break
     return count.use
 
 

@@ -88,26 +88,29 @@ class Count:
     def _all(self) -> Generator[bool, None, None]:
         """Count; yields now and then."""
         quiet_since = time.time_ns() - _QUIET_NS
-        newest = 0
+        newest = changed = 0
         for found in _directories(self._root, self._rules):
             yield True
             if found is None:
                 continue
             directory, is_folder = found
             try:
-                newest = max(newest, os.stat(directory).st_mtime_ns)
+                mtime = os.stat(directory).st_mtime_ns
+                newest = max(newest, mtime)
+                changed += mtime
                 yield from self._messages_in(directory)
             except FileNotFoundError:
                 pass
             except OSError:
                 if not is_folder:
                     raise
-        now_newest = 0
         for found in _directories(self._root, self._rules):
             yield True
             if found is not None:
-                now_newest = max(now_newest, _changed(found[0]))
-        self.is_stable = newest == now_newest
+                changed -= _changed(found[0])
+        # The newest alone would not do: a message that is moved from one that has been
+        # counted to one that has not gives both the same time.
+        self.is_stable = not changed
         self.is_quiet = self.is_stable and newest < quiet_since
 
     def _messages_in(self, directory: bytes) -> Iterator[bool]:

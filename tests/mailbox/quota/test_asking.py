@@ -20,7 +20,7 @@ from postvirt.mailbox.quota.asking import Answer, ask, noted, recount
 from postvirt.model.effects import Effect, Pause
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.quota import Limit, QuotaRules, Use
-from postvirt.system import file_identity
+from postvirt.system import file_identity, privileges
 from tests.harness.child import Log, all_rights, as_mail_system, give, recipient
 from tests.harness.steps import Chunks, Hand
 
@@ -85,6 +85,23 @@ def test_without_a_maildirsize_it_is_counted_and_nothing_is_written(
 ) -> None:
     assert asked(maildir) == (Use(360, 3), "counted")
     assert not (maildir / "maildirsize").exists()
+
+
+def test_a_message_that_moves_meanwhile_counts_once(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_SLICE_SECONDS", 0)
+    box = mailbox(maildir)
+    seen: list[int] = []
+
+    def move(number: int) -> None:
+        seen.append(number)
+        if number == 1 == seen.count(1):  # new/ has been counted, and cur/ has not
+            with privileges.acting_as(recipient()):
+                (maildir / "new" / "1.a,S=100").rename(maildir / "cur" / "1.a,S=100:2,")
+
+    answer = as_mail_system(lambda _: ask(box, RULES, move))
+    assert answer == (Use(360, 3), "counted")
 
 
 def test_what_maildirsize_says_is_believed(maildir: Path) -> None:

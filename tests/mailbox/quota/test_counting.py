@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -153,6 +154,23 @@ def test_a_change_meanwhile_is_noticed(root: Path, place: str) -> None:
         count.go_on()
     assert not count.is_stable or count.use == Use(1, 1)
     assert not count.is_quiet
+
+
+def test_so_is_a_message_that_moves(root: Path) -> None:
+    """It has been counted twice."""
+    message(root / "new", "1.a", 1)
+    calm(root)
+    count = Count(os.fsencode(root) + b"/", ALL)
+    next(count._steps)
+    next(count._steps)
+    assert count.use == Use(1, 1)
+    (root / "new" / "1.a").rename(root / "cur" / "1.a:2,")
+    now = time.time_ns()
+    for place in ("new", "cur"):
+        os.utime(root / place, ns=(now, now))
+    count.go_on(1.0)
+    assert count.use == Use(2, 2)
+    assert not count.is_stable
 
 
 @pytest.mark.parametrize("place", ["new", "cur", ".Sent/cur"])
