@@ -28,6 +28,7 @@ CODES = {
     "PV018": "postconf(1) and scripts would write their next line onto this one",
     "PV019": "mail that virtual(8) delivers is refused if a mailbox is above its limit",
     "PV020": "mail for user+folder goes to the INBOX",
+    "PV021": "what is in the trash folder counts to the quota",
     "PV101": "mail that needs this table is deferred until it can be opened",
     "PV102": "this table may give wrong answers",
     "PV103": "no mail is delivered without this table",

@@ -3,6 +3,7 @@
     PV003  its filters, and names that guides have but no version of the patch
     PV011  nothing turns quotas on, or no mailbox has a limit
     PV019  virtual(8), which delivers now, ignores these limits
+    PV021  the name of the trash folder is not that of a folder's directory
 
 Raises: nothing.
 """
@@ -94,6 +95,7 @@ def check_quota_parameters(subject: Subject) -> Iterator[Problem]:
         )
     else:
         yield from _new(subject)
+        yield from _trash(subject)
 
 
 def _off(subject: Subject) -> Iterator[Problem]:
@@ -138,6 +140,22 @@ def _new(subject: Subject) -> Iterator[Problem]:
         remedy="`postvirt quota report --above 95` shows which are full, or almost; if"
         " nothing should change, remove the parameters about quotas",
         commands=_without_quotas(subject),
+    )
+
+
+def _trash(subject: Subject) -> Iterator[Problem]:
+    settings = subject.settings
+    name = settings.virtual_trash_name
+    if settings.virtual_trash_count or (name.startswith(".") and "/" not in name):
+        return
+    meant = name.strip("\"'/ ").lstrip(".")
+    yield subject.problem(
+        "PV021",
+        f"virtual_trash_name = {name} is not the directory of a folder",
+        "virtual_trash_name",
+        severity="warning",
+        remedy="write its name in the maildir, which begins with a dot",
+        commands=assign(settings, "virtual_trash_name", f".{meant or 'Trash'}"),
     )
 
 

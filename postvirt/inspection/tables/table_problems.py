@@ -78,9 +78,10 @@ def _meaning(  # noqa: C901 (one case each)
             return _Meaning("PV123", "warning", f"remove it from {file}")
         case Kind.MISSING_INDEX:
             remedy, commands = how_to_make(subject.settings, listed, complaint.file)
-            return _Meaning("PV104", "error", remedy, commands)
+            return _Meaning("PV104", "error", _or_removing(listed, remedy), commands)
         case Kind.MISSING_FILE:
-            return _Meaning("PV104", "error", _creating(listed, complaint.file))
+            remedy = _creating(listed, complaint.file)
+            return _Meaning("PV104", "error", _or_removing(listed, remedy))
         case Kind.STALE_INDEX | Kind.EDITED:
             remedy, commands = how_to_make_again(
                 subject.settings, listed, complaint.file
@@ -116,14 +117,18 @@ def _meaning(  # noqa: C901 (one case each)
 def _creating(listed: Listed, file: str) -> str:
     """What to do about a file that is missing."""
     if listed.type not in DATABASES:
-        remedy = f"create {file}"
-    elif file == listed.name:
-        remedy = f"write {file}, which says where the database is, and the query"
-    else:
-        return ""
-    if listed.parameter in _OF_QUOTAS:
-        remedy += f"; or remove {listed.parameter}, which virtual(8) ignores"
-    return remedy
+        return f"create {file}"
+    if file == listed.name:
+        return f"write {file}, which says where the database is, and the query"
+    return ""
+
+
+def _or_removing(listed: Listed, remedy: str) -> str:
+    """The same, with the other way for what may be left over."""
+    if listed.parameter not in _OF_QUOTAS:
+        return remedy
+    either = f"{remedy}; or " if remedy else ""
+    return f"{either}remove {listed.parameter}, which virtual(8) ignores"
 
 
 def _driver(listed: Listed) -> str:

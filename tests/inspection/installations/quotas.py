@@ -286,6 +286,18 @@ BROKEN = (
         says=["{root}/etc/missing", "or remove virtual_mailbox_limit_maps"],
     ),
     Broken(
+        "a trash folder without its dot",
+        "PV021",
+        lambda it: it.set(
+            virtual_maildir_extended="yes",
+            virtual_mailbox_limit="50000000",
+            virtual_trash_name='"Trash"',
+        ),
+        severity="warning",
+        says=["""virtual_trash_name = "Trash" is not""", "virtual_trash_name = .Trash"],
+        needs="postfix",
+    ),
+    Broken(
         "no file of a database with limits",
         "PV104",
         lambda it: it.set(virtual_mailbox_limit_maps=f"sqlite:{it.etc}/missing.cf"),
