@@ -61,7 +61,10 @@ def show_progress() -> Iterator[Report]:
             return
         drawn = now
         shown = what if len(what) <= _WIDTH else f"...{what[3 - _WIDTH :]}"
-        bar.update(task, description=shown, completed=done, total=total or None)
+        # Lines that are printed while it cannot be seen are not added to it.
+        bar.update(
+            task, description=shown, completed=done, total=total, visible=total > 0
+        )
         bar.refresh()
 
     with bar:

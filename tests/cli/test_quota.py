@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -385,3 +386,24 @@ def test_a_progress_bar_on_a_terminal(instance: Instance) -> None:
     assert b"\x1b[" in drawn
     assert b"4 mailboxes" in done.stdout
     assert b"\x1b[" not in done.stdout
+
+
+def test_lines_are_not_added_to_the_progress_bar(instance: Instance) -> None:
+    pytest.importorskip("rich")
+    master, terminal = pty.openpty()
+    subprocess.run(
+        [Path(sys.executable).parent / "postvirt", "quota", "recalc", "--all"],
+        stdout=terminal,
+        stderr=terminal,
+        check=True,
+        env={**os.environ, "MAIL_CONFIG": str(instance.etc), "TERM": "xterm"},
+    )
+    os.close(terminal)
+    drawn = os.read(master, 100_000).decode()
+    os.close(master)
+    said = [one for one in drawn.splitlines() if "example." in one]
+    assert len(said) == 4
+    for line in said:
+        # What is before the last removal cannot be seen any more.
+        assert re.match(r"\S*@example\.\w+: ", line.rpartition("\x1b[2K")[2])
+    assert "0/2" not in drawn.rpartition("@example.")[2]
