@@ -1,9 +1,9 @@
 """Whether to believe a maildirsize, or to count the maildir instead.
 
 It is counted when the file is unusable, too long, older than the machine's start (what
-was appended may be lost), for another limit, or left by a process that was killed. And
-before mail is refused: unless it has been counted less than 15 minutes ago, and nothing
-has been appended since.
+was appended may be lost, even if another program has appended since), for another
+limit, or left by a process that was killed. And before mail is refused: unless it has
+been counted less than 15 minutes ago, and nothing has been appended since.
 
 A count that is not right for sure (mailbox.quota.counting), such as any of another
 program, is repeated by the first delivery that finds the maildir quiet.
@@ -37,7 +37,7 @@ def believed(
         or found is None
         or file.size_bytes >= FULL_BYTES
         or limit not in (NO_LIMIT, found.limit)
-        or file.mtime < started()
+        or file.is_older_than(started())
         or (file.is_locked and not found.is_settled)
         or (must_be_exact and not found.is_exact and is_quiet(file.root, rules))
     ):

@@ -22,6 +22,7 @@ from typing import Final
 
 from postvirt.codec.maildirsize import FULL_BYTES, SizeFile, decode_size_file
 from postvirt.system import locks
+from postvirt.system.birth_time import birth_time
 from postvirt.system.descriptors import close
 
 NAME: Final = b"maildirsize"
@@ -138,6 +139,18 @@ class OpenSizeFile:
         except FileNotFoundError:
             return None
         return named.st_dev, named.st_ino
+
+    def is_older_than(self, when: float) -> bool:
+        """Whether the open file was last changed before this time.
+
+        Where other programs have appended since then, whether it was created before.
+        """
+        if self.mtime < when:
+            return True
+        if self.content is not None and self.content.is_own:
+            return False
+        born = birth_time(self._fd)
+        return born is not None and born < when
 
     def has_grown(self) -> bool:
         """Whether somebody has appended to the open file since it was read."""

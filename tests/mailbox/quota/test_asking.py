@@ -87,6 +87,16 @@ def test_without_a_maildirsize_it_is_counted_and_nothing_is_written(
     assert not (maildir / "maildirsize").exists()
 
 
+@pytest.mark.parametrize(("seconds", "source"), [(-10, "maildirsize"), (10, "counted")])
+def test_one_that_another_program_has_changed_since_then(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, source: str
+) -> None:
+    """Its lines of before may be lost. The machine starts so long after it was made."""
+    note(maildir, "1000S\n\t500 5\n-10 -1\n", age_seconds=-20)
+    monkeypatch.setattr(time, "clock_gettime", lambda _: -seconds)
+    assert asked(maildir).source == source
+
+
 def test_a_message_that_moves_meanwhile_counts_once(
     maildir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
