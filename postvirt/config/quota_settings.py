@@ -17,7 +17,7 @@ def quotas_are_on(settings: Settings) -> bool:
     """Whether mailboxes have limits of their own."""
     return bool(
         settings.virtual_mailbox_limit_maps
-        or settings.postvirt_mailbox_message_limit
+        or settings.postvirt_mailbox_message_limit > 0
         or settings.virtual_overquota_bounce
         or settings.virtual_mailbox_limit_inbox
         or settings.virtual_maildir_extended
@@ -26,9 +26,13 @@ def quotas_are_on(settings: Settings) -> bool:
 
 
 def default_limit(settings: Settings) -> Limit:
-    """The limit of a mailbox that has none in virtual_mailbox_limit_maps."""
+    """The limit of a mailbox that has none in virtual_mailbox_limit_maps.
+
+    Postfix accepts negative numbers, which are no limits either.
+    """
     return Limit(
-        settings.virtual_mailbox_limit, settings.postvirt_mailbox_message_limit
+        max(settings.virtual_mailbox_limit, 0),
+        max(settings.postvirt_mailbox_message_limit, 0),
     )
 
 

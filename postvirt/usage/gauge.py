@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from postvirt.config.parameters import Settings
-from postvirt.config.quota_settings import quota_rules
+from postvirt.config.quota_settings import default_limit, quota_rules
 from postvirt.delivery.table_setup import open_resolver
 from postvirt.explain.lookup_trace import LookupTrace, Question
 from postvirt.explain.quota_findings import is_limit_of, limit_entry
@@ -105,7 +105,7 @@ class Gauge:
         self.resolver: Final = open_resolver(settings, opened)
         self.has_quotas: Final = self.resolver.limits is not None
         self._traced: Final = self._trace.resolver(self.resolver)
-        self._mbox_limit: Final = Limit(settings.virtual_mailbox_limit, 0)
+        self._mbox_limit: Final = Limit(default_limit(settings).size_bytes, 0)
 
     def find(self, address: bytes) -> Usage:
         """The mailbox of an address; it has not been read yet."""

@@ -121,6 +121,12 @@ def test_the_same_as_json(instance: Instance, postvirt: Run) -> None:
             "60,000,000 bytes, 5 messages (virtual_mailbox_limit, postvirt_mail",
         ),
         (
+            {"postvirt_mailbox_message_limit": "-5"},
+            "ann@example.com",
+            "60,000,000 bytes (virtual_mailbox_limit)",
+        ),
+        ({"virtual_mailbox_limit": "-1"}, "ann@example.com", "none\n"),
+        (
             {"virtual_mailbox_limit_override": "no"},
             "bob@example.com",
             "60,000,000 bytes (virtual_mailbox_limit, instead of 10k for bob@examp",
