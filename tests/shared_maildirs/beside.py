@@ -93,7 +93,8 @@ class Beside:
     def _check_log(self, lines: Sequence[str]) -> None:
         """Mail may be deferred because the maildir is full, but for nothing else."""
         for line in (*lines, *self.service.no_lines()):
-            assert "status=" not in line or "status=sent" in line or _FULL in line
+            is_fine = "status=" not in line or "status=sent" in line or _FULL in line
+            assert is_fine, line
 
     def answers_after_next_delivery(self) -> Answers:
         """After a minute without events, postvirt delivers a message, or refuses it."""

@@ -262,7 +262,9 @@ class Room:
         use = self._use()
         if self._has_room(use):
             return
-        if self._counted_use is None and not is_reason_to_refuse(self._file):
+        # It is counted once for that, however much others append meanwhile.
+        is_counted = self.count is not None and self.count.is_kept
+        if not is_counted and not is_reason_to_refuse(self._file):
             raise _CountNeededError
         raise self._over_quota(use)
 

@@ -23,7 +23,7 @@ from postvirt.model.outcome import Bounced, Deferred, Delivered, Result
 from postvirt.model.quota import Limit, QuotaRules, Use
 from postvirt.system import privileges
 from postvirt.system.file_identity import gid, uid
-from tests.harness.child import Log, as_mail_system, give, recipient
+from tests.harness.child import Log, all_rights, as_mail_system, give, recipient
 from tests.harness.maildir_usage import calm, counted, recorded
 from tests.harness.steps import Chunks, Hand
 
@@ -288,6 +288,21 @@ def test_the_sum_is_doubtful_where_another_program_has_written(
     calm(path)
     assert deliver(path, Limit(1000, 0)) == "delivered"
     assert recorded(path) == counted(path)
+
+
+def test_others_that_append_all_the_time_do_not_delay_a_refusal(home: Path) -> None:
+    path = maildir(home, b"1000S\n\t1500 1\n", messages=10)
+
+    class Among(Hand):
+        """Before each step of the delivery, another program appends a line."""
+
+        def _answer(self, effect: Effect, home: tuple[int, int, list[int]]) -> object:
+            with all_rights(), (path / "maildirsize").open("ab") as file:
+                file.write(b"1 1\n")
+            return super()._answer(effect, home)
+
+    outcome, _ = run(path, Limit(1000, 0), hand=Among())
+    assert outcome == "full"
 
 
 @pytest.mark.parametrize("has_log", [False, True])
