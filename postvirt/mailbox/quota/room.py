@@ -31,6 +31,7 @@ from functools import partial
 from typing import Final
 
 from postvirt.codec.maildirsize import (
+    FULL_BYTES,
     SETTLED,
     SizeFile,
     encode_coming,
@@ -139,6 +140,8 @@ class Room:
         if not self._has_room(self._use()):
             self._lock()
             self._refuse()
+            if self._counted_use is None:
+                self._file.close()  # it would be locked until the message is written
 
     def take(self) -> None:
         """Take the room for the message, which gets its name now, and keep the lock.
@@ -303,7 +306,8 @@ class Room:
         self._lock()
 
     def _append(self, line: bytes) -> None:
-        if self._file.is_there:
+        # A file that is full is counted by all programs, whatever is in it.
+        if self._file.is_there and self._file.size_bytes < FULL_BYTES:
             try:
                 self._file.append(line)
             except OSError as error:

@@ -196,6 +196,7 @@ class OpenSizeFile:
         if self._fd >= 0:
             close(self._fd)
             self._fd = -1
+            self.is_locked = False
         self.content = None
 
 

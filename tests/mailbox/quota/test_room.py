@@ -349,6 +349,43 @@ def test_room_that_is_gone_meanwhile(home: Path) -> None:
     assert recorded(path) == Use(150, 1)
 
 
+def test_room_that_comes_meanwhile(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is locked while the message is written."""
+    path = maildir(home, b"200S\n\t100 1\n\t100 1\n\t0 0\n")
+    flock = fcntl.flock
+    locked: list[int] = []
+
+    def lock(fd: int, how: int) -> None:
+        flock(fd, how)
+        if not locked:
+            with (path / "maildirsize").open("ab") as file:
+                file.write(b"-200 -2\n")
+        locked.append(fd)
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Written):
+            size_file = path / "maildirsize"
+            with privileges.acting_as(recipient()), size_file.open("rb") as file:
+                flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    outcome, _ = run(path, Limit(200, 0), hand=Hand(look=look))
+    assert isinstance(outcome, Delivered)
+    assert recorded(path) == Use(SIZE, 1)
+
+
+def test_a_file_that_nobody_counts_does_not_grow_for_ever(home: Path) -> None:
+    """Another program has left it, and postvirt is not to keep one."""
+    old = b"1000S\n5 1\n"
+    full = old + b"0 0\n" * (FULL_BYTES // 4)
+    path = maildir(home, full)
+    assert deliver(path, Limit(1000, 0), NO_FILE) == "delivered"
+    assert size_file(path) == full
+    (path / "maildirsize").write_bytes(old)
+    assert deliver(path, Limit(1000, 0), NO_FILE) == "delivered"
+    assert size_file(path) == old + b"\t%d 1\n\t0 0\n" % SIZE
+
+
 def holding_a_lock(pauses: int) -> tuple[Hand, Before]:
     """Another process holds the lock until the delivery has paused so often."""
     held: list[int] = []

@@ -119,6 +119,18 @@ def test_a_file_that_is_replaced_again_and_again(
     assert open_descriptors() == before
 
 
+def test_a_maildir_that_is_gone_is_not_locked(root: Path, path: Path) -> None:
+    before = open_descriptors()
+    file = opened(root)
+    file.read()
+    root.rename(root.parent / "other")
+    with pytest.raises(FileNotFoundError):
+        file.lock()
+    assert not file.is_locked
+    file.close()
+    assert open_descriptors() == before
+
+
 def test_replacing(root: Path, path: Path) -> None:
     file = opened(root)
     file.lock()
