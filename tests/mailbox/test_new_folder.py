@@ -333,6 +333,7 @@ class Failing:
         return call(*args, **options)
 
 
+@pytest.mark.slow  # with coverage, a child takes a second to end
 def test_whatever_fails_no_mail_is_lost_and_no_folder_is_incomplete(
     ground, monkeypatch
 ):
