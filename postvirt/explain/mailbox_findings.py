@@ -228,10 +228,10 @@ def _maildirsize(maildir: bytes) -> Iterator[MailboxFinding]:
     if not limit:
         return
     used = sum(int(line[1]) for line in _MAILDIRSIZE.finditer(content))
+    most = f" of {int(limit[1]):,}" if int(limit[1]) else ""
     yield MailboxFinding(
         "quota",
-        f"maildirsize reports {used:,} of {int(limit[1]):,} bytes used;"
-        " delivery ignores it",
+        f"maildirsize reports {used:,}{most} bytes used; delivery ignores it",
     )
 
 

@@ -884,6 +884,9 @@ def test_a_quota_that_is_off(instance: Instance, postvirt: Run) -> None:
     said = "maildirsize reports 510 of 1,000 bytes used; delivery ignores it"
     assert quota_of(found) == (said, True)
     assert found["quota"] is None
+    size_file.write_text("0S\n500 1\n")
+    said = "maildirsize reports 500 bytes used; delivery ignores it"
+    assert quota_of(explained(postvirt, "bob@example.com")) == (said, True)
 
 
 @pytest.mark.parametrize("box", ["bob/", "mbox"])
