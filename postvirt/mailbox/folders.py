@@ -78,9 +78,17 @@ def find_folder(maildir: bytes, folder: Folder) -> Place:
 def make_folder(maildir: bytes, directory: bytes, draft: bytes) -> list[bytes]:
     """Create a folder; the directories that are new.
 
+    The maildir may be new as well, and be left to other programs before its INBOX gets
+    mail: for them, what has no cur/ is no maildir.
+
     draft  the path of a name in tmp/ that no other process uses
     """
     made = make_directories(draft, DIRECTORY_MODE)
+    for name in (b"new", b"cur"):
+        try:
+            made += make_directories(maildir + name, DIRECTORY_MODE)
+        except OSError:
+            pass  # the folder needs neither
     names = (b"/tmp", b"/new", b"/cur")
     try:
         for name in names:

@@ -126,10 +126,12 @@ def test_a_maildir_is_created_with_its_folder(tmp_path):
     maildir = tmp_path / "bob" / "maildir"
     assert found(maildir, NEW_WORK) == Place(b".Work", is_new=True)
     made = make(maildir, b".Work")
-    assert [Path(os.fsdecode(one)) for one in made[:3]] == [
+    assert [Path(os.fsdecode(one)) for one in made[:5]] == [
         tmp_path / "bob",
         maildir,
         maildir / "tmp",
+        maildir / "new",
+        maildir / "cur",
     ]
     assert found(maildir, NEW_WORK) == Place(b".Work")
 

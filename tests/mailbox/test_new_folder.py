@@ -118,7 +118,9 @@ def test_a_folder_is_created_and_subscribed_to(maildir, has_log):
 
 def test_first_mail_creates_the_maildir_too(ground):
     give(ground, recipient())
-    assert deliver(ground / "deep" / "maildir", NEW_WORK) == (".Work/", [])
+    maildir = ground / "deep" / "maildir"
+    assert deliver(maildir, NEW_WORK) == (".Work/", [])
+    assert {"cur", "new", "tmp"} <= set(os.listdir(maildir))
 
 
 @pytest.mark.parametrize("number", range(4))
