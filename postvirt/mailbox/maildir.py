@@ -39,7 +39,7 @@ from postvirt.mailbox.message import (
 from postvirt.model.effects import AtOnce, Steps, WriteOut
 from postvirt.model.mailbox import Mailbox
 from postvirt.model.outcome import Delivered, Dsn, Result
-from postvirt.model.quota import QuotaRules
+from postvirt.model.quota import NO_LIMIT, QuotaRules
 from postvirt.model.text import text
 from postvirt.system import log
 
@@ -74,7 +74,7 @@ def deliver_to_maildir(
     if rules is not None:
         mailbox = yield from _rooted(mailbox)
     file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
-    if rules is not None and rules.counts(mailbox.directory):
+    if rules is not None and _needs_room(mailbox, rules):
         file.room = _room_for(file, rules, hostname, may_exceed=may_exceed)
     try:
         write = _writing(file, envelope, content, rules)
@@ -108,6 +108,12 @@ def deliver_to_maildir(
         if file.fd >= 0 and not file.is_kept:
             _remove(file, mailbox)
         file.close()
+
+
+def _needs_room(mailbox: Mailbox, rules: QuotaRules) -> bool:
+    """Whether the message counts, and somebody wants to know."""
+    is_limited = mailbox.limit is not None and mailbox.limit != NO_LIMIT
+    return rules.counts(mailbox.directory) and (is_limited or rules.keeps_size_file)
 
 
 def _room_for(

@@ -491,6 +491,17 @@ def test_a_maildir_that_cannot_be_read_defers_the_mail(home: Path) -> None:
     assert f"count maildir {path}/: Permission denied" in outcome.dsn.reason
 
 
+@pytest.mark.parametrize(
+    ("rules", "outcome"), [(RULES, Deferred), (NO_FILE, Delivered)]
+)
+def test_without_a_limit_nothing_is_counted_for_nobody(
+    home: Path, rules: QuotaRules, outcome: type[Result]
+) -> None:
+    path = maildir(home)
+    (path / "cur").chmod(0o300)
+    assert isinstance(run(path, Limit(0, 0), rules)[0], outcome)
+
+
 def test_sizes_in_names(home: Path) -> None:
     path = maildir(home)
     rules = RULES._replace(names_have_virtual_size=True)
