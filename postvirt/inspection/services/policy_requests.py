@@ -23,6 +23,7 @@ from postvirt.inspection.subject import Subject
 
 _NAME = "postvirt_quota_policy_address"
 _USER = "user="
+_HOW_TO_ASK = "add {} at the end of smtpd_recipient_restrictions"
 
 
 def check_policy_requests(subject: Subject) -> Iterator[Problem]:
@@ -47,7 +48,7 @@ def check_policy_requests(subject: Subject) -> Iterator[Problem]:
             f"{_NAME} = {value}: smtpd(8) does not ask there",
             _NAME,
             severity="warning",
-            remedy=f"add {asking(value)} at the end of smtpd_recipient_restrictions",
+            remedy=_HOW_TO_ASK.format(asking(value)),
         )
 
 
@@ -101,6 +102,17 @@ def _spawned(subject: Subject) -> Iterator[Problem]:
                 remedy=f"write {_USER} and the name of the account that owns the"
                 " mailboxes; if they belong to a number without one, create it",
             )
+        socket = "public" if service.private is False else "private"
+        address = f"unix:{socket}/{service.name}"
+        if service.type == "unix" and not _is_asked(subject, address):
+            yield Problem(
+                "PV513",
+                f"smtpd(8) does not ask service {service.name}, which answers about"
+                " quotas",
+                "warning",
+                origin=service.origin,
+                remedy=_HOW_TO_ASK.format(asking(address)),
+            )
 
 
 def _refusal(user: str) -> str:
@@ -121,4 +133,7 @@ def _is_asked(subject: Subject, value: str) -> bool:
         for service in subject.master_cf.services:
             texts += [value for _, value in service.overrides]
     named = re.compile(rf"(?<![^\s,{{]){re.escape(value)}(?![^\s,}}])")
-    return any(named.search(text) or f"${_NAME}" in text for text in texts)
+    by_name = (f"${_NAME}", f"${{{_NAME}}}", f"$({_NAME})")
+    return any(
+        named.search(text) or any(one in text for one in by_name) for text in texts
+    )

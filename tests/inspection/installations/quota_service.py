@@ -23,7 +23,8 @@ def drop_in(it: Installation) -> None:
     entry()(it)
 
 
-def spawned(it: Installation, user: str = "user=nobody") -> None:
+def spawned(it: Installation, user: str = "user=nobody", asking: str = ASKING) -> None:
+    it.set(smtpd_recipient_restrictions=f"permit_mynetworks, {asking}")
     it.master_cf(
         "virtual unix - n n - - virtual\n"
         f"quota unix - n n - 0 spawn {user} argv=/usr/bin/postvirt policy\n"
@@ -83,6 +84,14 @@ BROKEN = (
         lambda it: service(it, asking=asking(f"{ADDRESS}s")),
         mends=service,
         severity="warning",
+    ),
+    Broken(
+        "a command that smtpd does not ask",
+        "PV513",
+        lambda it: spawned(it, asking="reject"),
+        mends=spawned,
+        severity="warning",
+        says=["smtpd(8) does not ask service quota", ASKING],
     ),
     Broken(
         "a policy service for a user that is not there",
