@@ -2,7 +2,8 @@
 
     PV512  another service has the socket of postvirt_quota_policy_address
     PV513  smtpd(8) does not ask there
-    PV514  nothing listens there, because this is the drop-in
+    PV514  nothing listens there, because this is the drop-in; or the command that
+           answers cannot look into the mailboxes
     PV516  spawn(8) does not run the command that answers
 
 Raises: nothing.
@@ -14,6 +15,7 @@ import pwd
 import re
 from collections.abc import Iterator
 
+from postvirt.config.master_cf import Service
 from postvirt.config.metrics_address import LoopbackAddress
 from postvirt.config.policy_address import asking, policy_address
 from postvirt.inspection.commands import assign
@@ -23,6 +25,7 @@ from postvirt.inspection.subject import Subject
 
 _NAME = "postvirt_quota_policy_address"
 _USER = "user="
+_STATIC = re.compile(r"static:([0-9]+)", re.ASCII)
 _HOW_TO_ASK = "add {} at the end of smtpd_recipient_restrictions"
 
 
@@ -87,32 +90,43 @@ def _taken_port(
 
 
 def _spawned(subject: Subject) -> Iterator[Problem]:
-    """The command as spawn(8) runs it: it ends if it does not know the user."""
+    """The commands that spawn(8) runs to answer smtpd(8)."""
     for service in () if subject.master_cf is None else subject.master_cf.services:
-        if service.program != "spawn" or "policy" not in service.arguments:
-            continue
-        found = [one for one in service.arguments if one.startswith(_USER)]
-        user = found[0].removeprefix(_USER).partition(":")[0] if found else ""
-        why = _refusal(user)
-        if why:
-            yield Problem(
-                "PV516",
-                f"service {service.name} does not start: {why}",
-                origin=service.origin,
-                remedy=f"write {_USER} and the name of the account that owns the"
-                " mailboxes; if they belong to a number without one, create it",
-            )
-        socket = "public" if service.private is False else "private"
-        address = f"unix:{socket}/{service.name}"
-        if service.type == "unix" and not _is_asked(subject, address):
-            yield Problem(
-                "PV513",
-                f"smtpd(8) does not ask service {service.name}, which answers about"
-                " quotas",
-                "warning",
-                origin=service.origin,
-                remedy=_HOW_TO_ASK.format(asking(address)),
-            )
+        if service.program == "spawn" and "policy" in service.arguments:
+            yield from _of_command(subject, service)
+
+
+def _of_command(subject: Subject, service: Service) -> Iterator[Problem]:
+    users = [one for one in service.arguments if one.startswith(_USER)]
+    user = users[0].removeprefix(_USER).partition(":")[0] if users else ""
+    owner = _STATIC.fullmatch(subject.settings.virtual_uid_maps.strip())
+    if why := _refusal(user):
+        yield Problem(
+            "PV516",
+            f"service {service.name} does not start: {why}",
+            origin=service.origin,
+            remedy=f"write {_USER} and the name of the account that owns the"
+            " mailboxes; if they belong to a number without one, create it",
+        )
+    elif owner is not None and int(owner[1]) != pwd.getpwnam(user).pw_uid:
+        yield Problem(
+            "PV514",
+            f"service {service.name} runs as {user}, and cannot look into mailboxes of"
+            f" uid {owner[1]}",
+            "warning",
+            origin=service.origin,
+            remedy=f"write {_USER} and the name of the account with that number",
+        )
+    socket = "public" if service.private is False else "private"
+    address = f"unix:{socket}/{service.name}"
+    if service.type == "unix" and not _is_asked(subject, address):
+        yield Problem(
+            "PV513",
+            f"smtpd(8) does not ask service {service.name}, which answers about quotas",
+            "warning",
+            origin=service.origin,
+            remedy=_HOW_TO_ASK.format(asking(address)),
+        )
 
 
 def _refusal(user: str) -> str:

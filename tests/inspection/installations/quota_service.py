@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pwd
+
 from postvirt.config.policy_address import asking
 from tests.harness.installations import Broken, Installation, Sound
 from tests.inspection.installations.master_cf import entry
@@ -24,6 +26,8 @@ def drop_in(it: Installation) -> None:
 
 
 def spawned(it: Installation, user: str = "user=nobody", asking: str = ASKING) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    it.set(virtual_uid_maps=f"static:{nobody}")
     it.set(smtpd_recipient_restrictions=f"permit_mynetworks, {asking}")
     it.master_cf(
         "virtual unix - n n - - virtual\n"
@@ -99,6 +103,14 @@ BROKEN = (
         lambda it: spawned(it, "user=OWNER"),
         mends=spawned,
         says=["there is no user OWNER"],
+    ),
+    Broken(
+        "a policy service for a user without mailboxes",
+        "PV514",
+        lambda it: [spawned(it), it.set(virtual_uid_maps="static:5000")],
+        mends=spawned,
+        severity="warning",
+        says=["runs as nobody, and cannot look into mailboxes of uid 5000"],
     ),
     Broken(
         "a policy service without a user",
