@@ -16,6 +16,11 @@ in place; 1 when something must be corrected first.
 
 CANNOT_RUN = 1
 
+_QUOTAS = (
+    "main.cf limits mailboxes; virtual(8) ignores that, unless it has the VDA patch:"
+    " from the reload on, they have no limits"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
@@ -31,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Uninstall and report each step; the exit status."""
     from postvirt.cli.install import say_what_is_next
     from postvirt.cli.settings_options import load_without_delivery
+    from postvirt.config.quota_settings import quotas_are_on
     from postvirt.installation.drop_in import DropIn, carry_out
 
     settings = load_without_delivery(arguments).settings
@@ -38,5 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not carry_out(place.uninstall(), dry_run=arguments.dry_run):
         print(f"{place.virtual} is already Postfix's own")
         return 0
+    if quotas_are_on(settings):
+        print(f"note: {_QUOTAS}")
     say_what_is_next(settings, dry_run=arguments.dry_run)
     return 0

@@ -128,6 +128,9 @@ def test_quotas_that_virtual_has_ignored_are_worth_a_note(
     assert ("note: main.cf limits mailboxes; virtual(8) ignores that" in printed) == (
         are_on
     )
+    postvirt("install")
+    printed = postvirt("uninstall").stdout.decode()
+    assert ("from the reload on, they have no limits" in printed) == are_on
 
 
 def add_instance(
