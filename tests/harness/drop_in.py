@@ -173,6 +173,10 @@ class DropIn:
         """The next status record: pid, generation, availability."""
         return decode_status(self.status.recv(RECORD_BYTES))
 
+    def has_logged(self, seconds: float) -> bool:
+        """Whether there is a line, or will be one in so many seconds."""
+        return bool(select.select([self._log], [], [], seconds)[0])
+
     def log_line(self) -> LogLine:
         """The next line of the log, but for what postmap says of an index."""
         while not without_new([(line := self._next_line()).text]):

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -53,8 +54,22 @@ def town(instance: Instance) -> Town:
 
 @pytest.fixture
 def agent(town: Town) -> Iterator[DropIn]:
+    is_over = threading.Event()
     with closing(DropIn(town.instance)) as agent:
-        yield agent
+        reader = threading.Thread(target=read_log, args=(agent, is_over))
+        reader.start()
+        try:
+            yield agent
+        finally:
+            is_over.set()
+            reader.join()
+
+
+def read_log(agent: DropIn, is_over: threading.Event) -> None:
+    """The kernel keeps ten lines; then a worker waits until they are read."""
+    while not is_over.is_set():
+        if agent.has_logged(0.05):
+            agent.log_line()
 
 
 def size_file(town: Town, name: str = "evil0") -> Path:
