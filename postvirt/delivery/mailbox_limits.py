@@ -63,8 +63,7 @@ class Limits:
         try:
             value = search(self.limit_maps, user)
         except TableError as error:
-            problem = f"table {title}: lookup {text(user)}: {error}"
-            return Misconfigured(problem, "lookup", title)
+            return _failed(self.limit_maps, user, error)
         if value is None:
             return self._default
         try:
@@ -82,9 +81,14 @@ class Limits:
             return Limit(self._default.size_bytes, limit.messages)
         return limit
 
-    def refusal(self, user: bytes, search: Search) -> bytes | None:
+    def refusal(self, user: bytes, search: Search) -> bytes | Misconfigured | None:
         """What to tell the sender of mail above this limit; None for the default."""
         try:
             return search(self.message_maps, user)
-        except TableError:  # logged by Maps
-            return None
+        except TableError as error:
+            return _failed(self.message_maps, user, error)
+
+
+def _failed(maps: Maps, user: bytes, error: TableError) -> Misconfigured:
+    problem = f"table {maps.title}: lookup {text(user)}: {error}"
+    return Misconfigured(problem, "lookup", maps.title)

@@ -180,10 +180,7 @@ class QuotaPolicy:
             return DUNNO
         mailbox = tables.resolver.resolve(address)
         if isinstance(mailbox, Misconfigured):
-            if mailbox.cause == "lookup":
-                self._note_failure()
-            log.warning(f"policy: {mailbox.problem}")
-            return DUNNO
+            return self._misconfigured(mailbox)
         if isinstance(mailbox, Unknown) or mailbox.limit in (None, NO_LIMIT):
             return DUNNO
         limit, more = mailbox.limit or NO_LIMIT, Use(max(request.size_bytes, 1), 1)
@@ -195,8 +192,16 @@ class QuotaPolicy:
         if must_look and self._has_room(mailbox, more, deadline):
             return DUNNO
         found = tables.resolver.refusal(address)
+        if isinstance(found, Misconfigured):
+            return self._misconfigured(found)
         dsn = over_quota(self._settings, found, is_too_large=is_too_large)
         return b"%b %b" % (_CODES[dsn.status], wire(f"{dsn.status} {dsn.reason}"))
+
+    def _misconfigured(self, found: Misconfigured) -> bytes:
+        if found.cause == "lookup":
+            self._note_failure()
+        log.warning(f"policy: {found.problem}")
+        return DUNNO
 
     def _note_failure(self) -> None:
         """A table has failed; an index file may be there later."""

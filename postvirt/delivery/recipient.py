@@ -239,15 +239,22 @@ class Postman(Deliverer):
     ) -> Steps[Result]:
         """The outcome for mail over quota."""
         if self.has_slow_tables:
-            found: bytes | None = yield Lookup(address, for_refusal=True)
+            found: bytes | Misconfigured | None = yield Lookup(
+                address, for_refusal=True
+            )
         else:
             found = self.resolver.refusal(address)
         return self.refused(mailbox, full.filling, found)
 
     def refused(
-        self, mailbox: Mailbox, filling: Filling, found: bytes | None
+        self, mailbox: Mailbox, filling: Filling, found: bytes | Misconfigured | None
     ) -> Result:
-        """The outcome for mail over quota; found is the text, None for the default."""
+        """The outcome for mail over quota; found is the text, None for the default.
+
+        A table that fails defers the mail, as all tables do.
+        """
+        if isinstance(found, Misconfigured):
+            return without_mailbox(found)
         from postvirt.delivery.over_quota_reply import over_quota
 
         is_too_large = filling.refusal == "message"

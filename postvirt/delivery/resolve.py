@@ -121,7 +121,7 @@ class Resolver:
             return self.refusal(question.address)
         return self.resolve(question.address)
 
-    def refusal(self, recipient: bytes) -> bytes | None:
+    def refusal(self, recipient: bytes) -> bytes | Misconfigured | None:
         """What to tell the sender of mail over quota; None for the default."""
         if self.limits is None:
             return None

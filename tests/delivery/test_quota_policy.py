@@ -117,6 +117,7 @@ def test_without_quotas_nothing_is_refused(policy: Policy) -> None:
         {"virtual_mailbox_maps": "fail:x"},
         {"virtual_mailbox_limit_maps": "fail:x"},
         {"virtual_mailbox_limit_maps": "static:many"},
+        {"virtual_maildir_limit_message_maps": "fail:x"},
         {"virtual_alias_maps": "fail:x"},
         {"virtual_uid_maps": "fail:x"},
         {"transport_maps": "fail:x"},
