@@ -171,7 +171,7 @@ def test_without_a_limit_there_is_room_and_it_is_noted(home: Path) -> None:
         b"1000S,5C\n\t5 1\n",
         b"1000S\n\t-5 1\n",
         b"1000S\n\t5 1",
-        b"1000S\n\t5 1\n\t900 1\n",  # a process was killed
+        b"1000S\n\t5 1\n\t100 1\n",  # a process was killed
         b"1000S\n5 1\n",  # another program has counted
         b"1000S\n\t\t5 1\n",  # it was changing meanwhile
         b"1000S\n\t5 1\n" + b"0 0\n" * (FULL_BYTES // 4),
@@ -268,8 +268,9 @@ def test_a_file_that_is_postvirts_alone_is_summed_up_before_it_is_full(
 
 
 def test_but_not_for_ever(home: Path) -> None:
-    lines = b"\t0 0\n" * (FULL_BYTES // 5)
+    lines = b"\t00 0\n" * 4 + b"\t0 0\n" * 1015
     old = b"1000S\n\t" + b" " * room._MOST_SUMS + b"5 1\n" + lines
+    assert len(old) == FULL_BYTES
     path = maildir(home, old, messages=3)
     assert deliver(path, Limit(1000, 0)) == "delivered"
     assert size_file(path) == b"1000S\n\t%d 3\n\t%d 1\n\t0 0\n" % (3 * SIZE, SIZE)
