@@ -11,7 +11,7 @@ Lines of postvirt begin with a tab, which the other programs skip. A message has
 "\t2048 1" before it gets its name in new/, and "\t0 0" after that. If the second is
 missing while no process holds the lock, a process was killed in between. In front of
 what was counted, a second tab says that something changed meanwhile or shortly before,
-and each blank that the lines have been replaced by their sum once, instead of being
+and each blank that 512 bytes of lines have been replaced by their sum, instead of being
 counted again.
 
 Source: Maildir++ (README.maildirquota of Courier). Courier, Dovecot 2.3 and the VDA
@@ -22,6 +22,7 @@ Raises: nothing. What cannot be read has to be counted again.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from postvirt.model.quota import NO_LIMIT, Limit, Use
@@ -31,14 +32,16 @@ FULL_BYTES: Final = 5120
 
 SETTLED: Final = b"\t0 0\n"
 
-_TAB: Final = ord("\t")
-_SETTLED_LINE: Final = SETTLED[:-1]
-
 _LIMIT: Final = re.compile(rb"([0-9]{1,19})([SC])")
 _COUNTED: Final = re.compile(
     rb"(\t{0,2})( *)[ \t]*([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*"
 )
-_LINE: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*")
+# All at once, because a match for each line takes longer than reading the file. Mostly
+# there are only messages that postvirt has delivered.
+_DELIVERED: Final = re.compile(rb"(?:\t[0-9]{1,18} [0-9]{1,18}\n\t0 0\n)+")
+_LINES: Final = re.compile(
+    rb"^([ \t]*)([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*$", re.MULTILINE
+)
 
 
 class SizeFile(NamedTuple):
@@ -48,7 +51,7 @@ class SizeFile(NamedTuple):
     is_settled   whether each message of postvirt's is followed by its line
     is_exact     postvirt has counted, and nothing changed meanwhile or shortly before
     is_own       all lines are postvirt's
-    sums         how often lines have been replaced by their sum since it was counted
+    summed       how many times 512 bytes have been replaced by their sum since then
     """
 
     limit: Limit
@@ -57,42 +60,12 @@ class SizeFile(NamedTuple):
     is_settled: bool
     is_exact: bool
     is_own: bool
-    sums: int
+    summed: int
 
-    def with_lines(self, data: bytes) -> SizeFile | None:
-        """The same file after this has been appended; None as in `decode_size_file`."""
-        if not data:
-            return self
-        if not data.endswith(b"\n"):
-            return None
-        size, count = self.use
-        is_settled, is_own = self.is_settled, self.is_own
-        lines = data[:-1].split(b"\n")
-        for line in lines:
-            if line == _SETTLED_LINE:
-                is_settled = True
-                continue
-            match = _LINE.fullmatch(line)
-            if match is None:
-                return None
-            size += int(match[1])
-            count += int(match[2])
-            if line[0] == _TAB:
-                is_settled = False
-            else:
-                is_own = False
-        use = Use(size, count)
-        if _is_impossible(use):
-            return None
-        return SizeFile(
-            self.limit,
-            use,
-            self.lines + len(lines),
-            is_settled,
-            self.is_exact,
-            is_own,
-            self.sums,
-        )
+    @property
+    def is_as_counted(self) -> bool:
+        """Whether nothing has been added to what was counted."""
+        return self.lines == 1 and not self.summed
 
 
 def decode_size_file(data: bytes) -> SizeFile | None:
@@ -103,24 +76,45 @@ def decode_size_file(data: bytes) -> SizeFile | None:
     match = _COUNTED.fullmatch(counted)
     if limit is None or match is None or not newline:
         return None
-    tabs = match[1]
-    found = SizeFile(
+    tabs, blanks, size_text, count_text = match.groups()
+    size, count = int(size_text), int(count_text)
+    if _is_impossible(size, count):
+        return None
+    lines = rest.count(b"\n")
+    is_settled, is_own = True, bool(tabs)
+    if _DELIVERED.fullmatch(rest):
+        numbers = rest.split()
+        size += sum(map(int, numbers[::4]))
+        count += sum(map(int, numbers[1::4]))
+    elif rest:
+        found = _LINES.findall(rest)
+        if len(found) != lines or not rest.endswith(b"\n"):
+            return None
+        for indent, size_text, count_text in found:
+            size += int(size_text)
+            count += int(count_text)
+            if indent.startswith(b"\t"):
+                is_settled = (size_text, count_text) == (b"0", b"0")
+            else:
+                is_own = False
+    if _is_impossible(size, count):
+        return None
+    return SizeFile(
         limit,
-        Use(int(match[3]), int(match[4])),
-        1,
-        is_settled=True,
+        Use(size, count),
+        1 + lines,
+        is_settled,
         is_exact=tabs == b"\t",
-        is_own=bool(tabs),
-        sums=len(match[2]) if tabs else 0,
+        is_own=is_own,
+        summed=len(blanks) if tabs else 0,
     )
-    return None if _is_impossible(found.use) else found.with_lines(rest)
 
 
-def _is_impossible(use: Use) -> bool:
-    size, count = use
+def _is_impossible(size: int, count: int) -> bool:
     return size < 0 or count < 0 or (size > 0 and not count)
 
 
+@lru_cache(maxsize=64)
 def _decode_first(line: bytes) -> Limit | None:
     found = {b"S": 0, b"C": 0}
     if not line:
@@ -134,15 +128,15 @@ def _decode_first(line: bytes) -> Limit | None:
 
 
 def encode_size_file(
-    limit: Limit, use: Use, *, is_exact: bool = True, sums: int = 0
+    limit: Limit, use: Use, *, is_exact: bool = True, summed: int = 0
 ) -> bytes:
-    """A file for what has been counted; is_exact and sums as in `SizeFile`."""
+    """A file for what has been counted; is_exact and summed as in `SizeFile`."""
     parts = []
     if limit.size_bytes or not limit.messages:
         parts.append(b"%dS" % limit.size_bytes)
     if limit.messages:
         parts.append(b"%dC" % limit.messages)
-    mark = (b"\t" if is_exact else b"\t\t") + b" " * sums
+    mark = (b"\t" if is_exact else b"\t\t") + b" " * summed
     return b"%b\n%b%d %d\n" % (b",".join(parts), mark, use.size_bytes, use.messages)
 
 

@@ -34,7 +34,7 @@ from postvirt.errors import ConfigError, TableError
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.inside import inside
 from postvirt.mailbox.quota.asking import ask
-from postvirt.mailbox.quota.roots import counts, may_be_folder
+from postvirt.mailbox.quota.roots import counts
 from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.model.quota import NO_LIMIT, Use
 from postvirt.model.text import text, wire
@@ -210,7 +210,7 @@ class QuotaPolicy:
 
     def _may_not_count(self, mailbox: Mailbox) -> bool:
         """Whether this may be mail for a folder that does not count."""
-        return may_be_folder(mailbox) or (
+        return mailbox.may_be_folder or (
             mailbox.folder is not None and self._rules.inbox_only
         )
 

@@ -71,7 +71,7 @@ def deliver_to_maildir(
     rules are those of quotas, None if they are off; may_exceed as in Room.
     Raises: OverQuotaError when there is no room.
     """
-    if rules is not None:
+    if rules is not None and mailbox.may_be_folder:
         mailbox = yield from _rooted(mailbox)
     file = MaildirFile(mailbox, hostname, content.queue_file_bytes)
     if rules is not None and _needs_room(mailbox, rules):
@@ -127,10 +127,8 @@ def _room_for(
 
 
 def _rooted(mailbox: Mailbox) -> Steps[Mailbox]:
-    from postvirt.mailbox.quota.roots import may_be_folder, rooted
+    from postvirt.mailbox.quota.roots import rooted
 
-    if not may_be_folder(mailbox):
-        return mailbox
     found = [mailbox]
 
     def act() -> None:

@@ -76,6 +76,13 @@ class Mailbox:
         return self.path.endswith(b"/")
 
     @property
+    def may_be_folder(self) -> bool:
+        """Whether the path has the name of a folder of a maildir."""
+        path = self.path
+        begin = path.rfind(b"/", 0, -1) + 1
+        return path.startswith(b".", begin) and path.endswith(b"/")
+
+    @property
     def directory(self) -> bytes:
         """That of a folder in its root, b"" for the maildir itself."""
         return self.path[len(self.root) :].rstrip(b"/")

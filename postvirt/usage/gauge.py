@@ -20,7 +20,7 @@ from postvirt.explain.quota_findings import is_limit_of, limit_entry
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.inside import inside
 from postvirt.mailbox.quota.asking import Answer, Progress, ask, noted, recount
-from postvirt.mailbox.quota.roots import may_be_folder, rooted
+from postvirt.mailbox.quota.roots import rooted
 from postvirt.model.mailbox import Mailbox, Misconfigured, Owner, Unknown
 from postvirt.model.quota import NO_LIMIT, Limit, Use
 from postvirt.system import log, privileges
@@ -151,7 +151,7 @@ class Gauge:
 
 
 def _rooted(mailbox: Mailbox) -> Mailbox:
-    if not may_be_folder(mailbox):
+    if not mailbox.may_be_folder:
         return mailbox
     try:
         with inside(mailbox):

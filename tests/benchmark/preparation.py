@@ -8,12 +8,16 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from postvirt.codec.maildirsize import encode_size_file
+from postvirt.model.quota import NOTHING, Limit
 from postvirt.model.request import Recipient
 from postvirt.standin.instance import Instance
 from postvirt.standin.queue_file import encode_content
 from tests.benchmark.workloads import MAILDIR_PARTS, Mailbox, Workload
 from tests.harness.installed_postfix import request_data
 from tests.harness.requests import request_for
+
+_LIMIT = Limit(1 << 30, 0)
 
 
 def prepare(workload: Workload, instance: Instance) -> list[bytes]:
@@ -22,7 +26,7 @@ def prepare(workload: Workload, instance: Instance) -> list[bytes]:
     maps = workload.maps or instance.add_table("texthash", "mailboxes", entries)
     limits = {}
     if workload.limited:
-        values = dict.fromkeys(entries, "1G")
+        values = dict.fromkeys(entries, f"{_LIMIT.size_bytes}")
         limits = {
             "virtual_mailbox_limit_maps": instance.add_table("texthash", "l", values),
             "virtual_maildir_extended": "yes",
@@ -101,6 +105,10 @@ def _add_mailboxes(workload: Workload, instance: Instance) -> dict[str, str]:
                 one.mkdir(mode=0o700)
                 instance.recipient_owner.give(one)
             _hold_messages(path / "new", workload.held)
+            if workload.limited:
+                size_file = path / "maildirsize"
+                size_file.write_bytes(encode_size_file(_LIMIT, NOTHING))
+                instance.recipient_owner.give(size_file)
         elif workload.mailbox is Mailbox.MBOX and workload.held:
             _hold_bytes(path, workload.held)
             instance.recipient_owner.give(path)

@@ -22,7 +22,7 @@ FOREIGN = SizeFile(
     is_settled=True,
     is_exact=False,
     is_own=False,
-    sums=0,
+    summed=0,
 )
 OWN = FOREIGN._replace(is_exact=True, is_own=True)
 
@@ -40,7 +40,7 @@ SIZE_FILES = {
     ),
     b"1000S\n\t300 2\n": OWN,
     b"1000S\n\t\t300 2\n": OWN._replace(is_exact=False),
-    b"1000S\n\t   300 2\n": OWN._replace(sums=3),
+    b"1000S\n\t   300 2\n": OWN._replace(summed=3),
     b"1000S\n\t300 2\n\t100 1\n": OWN._replace(
         use=Use(400, 3), lines=2, is_settled=False
     ),
@@ -86,30 +86,43 @@ def test_what_comes_and_goes_is_added(
     limit: Limit, use: Use, others: list[Use]
 ) -> None:
     data = encode_size_file(limit, use)
-    found = decode_size_file(data)
-    assert found is not None
-    for other in others:
-        line = encode_coming(other)
-        found = found.with_lines(line)
-        data += line
-        assert found == decode_size_file(data)
+    for number, other in enumerate(others):
+        data += encode_coming(other)
+        found = decode_size_file(data)
         assert found is not None
         assert found.use == use.plus(other)
         assert not found.is_settled
-        line = SETTLED + encode_gone(other)
-        found = found.with_lines(line)
-        data += line
-        assert found == decode_size_file(data)
+        data += SETTLED + encode_gone(other)
+        found = decode_size_file(data)
         assert found is not None
-        assert (found.limit, found.use, found.is_settled) == (limit, use, True)
-        assert found.lines == data.count(b"\n") - 1
+        assert (found.limit, found.use) == (limit, use)
+        assert (found.is_settled, found.is_own) == (True, False)
+        assert found.lines == 4 + 3 * number
 
 
-@given(limit=LIMITS, use=USES, is_exact=st.booleans(), sums=st.integers(0, 20))
-def test_what_was_counted_comes_back(
-    limit: Limit, use: Use, is_exact: bool, sums: int
+@given(LIMITS, USES, st.lists(USES, min_size=1, max_size=30))
+def test_many_messages_of_postvirt_are_added(
+    limit: Limit, use: Use, others: list[Use]
 ) -> None:
-    found = decode_size_file(encode_size_file(limit, use, is_exact=is_exact, sums=sums))
+    """As fast as possible; all the same as with a line of another program."""
+    data = encode_size_file(limit, use)
+    data += b"".join(encode_coming(other) + SETTLED for other in others)
+    found = decode_size_file(data)
+    assert found is not None
+    size, count = zip(use, *others, strict=True)
+    assert found.use == Use(sum(size), sum(count))
+    assert (found.lines, found.is_settled) == (1 + 2 * len(others), True)
+    assert found._replace(is_own=False, lines=2 + 2 * len(others)) == decode_size_file(
+        data + b"0 0\n"
+    )
+
+
+@given(limit=LIMITS, use=USES, is_exact=st.booleans(), summed=st.integers(0, 90))
+def test_what_was_counted_comes_back(
+    limit: Limit, use: Use, is_exact: bool, summed: int
+) -> None:
+    data = encode_size_file(limit, use, is_exact=is_exact, summed=summed)
+    found = decode_size_file(data)
     assert found is not None
     assert found[:2] == (limit, use)
-    assert (found.is_exact, found.is_own, found.sums) == (is_exact, True, sums)
+    assert (found.is_exact, found.is_own, found.summed) == (is_exact, True, summed)

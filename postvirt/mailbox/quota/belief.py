@@ -49,4 +49,4 @@ def is_reason_to_refuse(file: OpenSizeFile) -> bool:
     """Whether mail that does not fit, as the file says, is refused without a count."""
     found = file.content
     is_old = time.time() - file.mtime > _STALE_SECONDS
-    return found is not None and found.lines == 1 and not is_old
+    return found is not None and found.is_as_counted and not is_old

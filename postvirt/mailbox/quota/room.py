@@ -47,14 +47,7 @@ from postvirt.mailbox.quota.over_quota import OverQuotaError
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.effects import AtOnce, Pause, Steps
 from postvirt.model.mailbox import Mailbox
-from postvirt.model.quota import (
-    NO_LIMIT,
-    NOTHING,
-    Filling,
-    QuotaRules,
-    Refusal,
-    Use,
-)
+from postvirt.model.quota import NO_LIMIT, NOTHING, Filling, QuotaRules, Refusal, Use
 from postvirt.model.text import text
 from postvirt.system import log
 
@@ -63,10 +56,12 @@ from postvirt.system import log
 _MOST_COUNTS: Final = 3
 _LONG_SECONDS: Final = 2.0
 
-# From what size on lines are replaced by their sum, and how often before the maildir is
-# counted again.
-_LONG_BYTES: Final = 4096
-_MOST_SUMS: Final = 10
+# From what size on lines are replaced by their sum: soon, because each delivery reads
+# them, but not where another program could append meanwhile. The maildir is counted
+# again, once so much has been summed up.
+_LONG_BYTES: Final = 512
+_LONG_BYTES_OF_OTHERS: Final = 4096
+_MOST_SUMMED: Final = 80  # times _LONG_BYTES
 
 # How often the lock is tried, and how far apart, in seconds.
 _LOCK_ATTEMPTS: Final = 20
@@ -289,11 +284,18 @@ class Room:
         Raises: _CountNeededError, _TakenError.
         """
         old, found = self._file, self._file.content
-        if found is None or old.size_bytes < _LONG_BYTES or found.sums >= _MOST_SUMS:
+        if found is None or old.size_bytes < (
+            _LONG_BYTES if found.is_own else _LONG_BYTES_OF_OTHERS
+        ):
             return
-        is_exact = found.is_exact and found.is_own
-        sums = found.sums + 1
-        data = encode_size_file(found.limit, found.use, is_exact=is_exact, sums=sums)
+        if found.summed >= _MOST_SUMMED:
+            raise _CountNeededError
+        data = encode_size_file(
+            found.limit,
+            found.use,
+            is_exact=found.is_exact and found.is_own,
+            summed=found.summed + old.size_bytes // _LONG_BYTES,
+        )
         try:
             old.replace(data, self._hostname)
         except OSError as error:  # it is counted when it is full

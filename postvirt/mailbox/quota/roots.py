@@ -25,16 +25,9 @@ from postvirt.model.quota import QuotaRules
 _MARK: Final = b"maildirfolder"
 
 
-def may_be_folder(mailbox: Mailbox) -> bool:
-    """Whether its name is that of a folder."""
-    path = mailbox.path
-    begin = path.rfind(b"/", 0, -1) + 1
-    return path.startswith(b".", begin) and path.endswith(b"/")
-
-
 def rooted(mailbox: Mailbox) -> Mailbox:
     """The mailbox, with the maildir above as its root if it is a folder."""
-    if not may_be_folder(mailbox):
+    if not mailbox.may_be_folder:
         return mailbox
     path = mailbox.path
     try:

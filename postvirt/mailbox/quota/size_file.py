@@ -33,10 +33,6 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE: Final = 0o600
 
-# What the files said that this process has read last, by path.
-_read: dict[bytes, tuple[bytes, SizeFile | None]] = {}
-_MOST_REMEMBERED: Final = 500
-
 # How often another file may be in its place once it is locked.
 _MOST_REPLACED: Final = 5
 
@@ -69,13 +65,17 @@ class OpenSizeFile:
 
     def read(self) -> None:
         """Open the file, if it is not open, and read it."""
+        self._open()
+        if self._fd >= 0:
+            self._read(os.fstat(self._fd))
+
+    def _open(self) -> None:
         if self._fd < 0:
             try:
-                self._fd = os.open(self._path, _OPEN)
+                self._fd = _open_to_append(self._path)
             except OSError:
                 return  # it has to be replaced
             self.size_bytes = -1
-        self._read(os.fstat(self._fd))
 
     def _read(self, status: os.stat_result) -> None:
         """Read the open file, if it has another size than before."""
@@ -85,8 +85,7 @@ class OpenSizeFile:
         self.mtime = status.st_mtime
         if status.st_size != self.size_bytes:
             self.size_bytes = status.st_size
-            data = os.pread(self._fd, FULL_BYTES, 0)
-            self.content = _decoded(self._path, data)
+            self.content = decode_size_file(os.pread(self._fd, FULL_BYTES, 0))
 
     def lock(self) -> None:
         """Lock the file, or the directory if there is no file; read it again.
@@ -95,23 +94,30 @@ class OpenSizeFile:
         file again and again.
         """
         for _ in range(_MOST_REPLACED):
-            if self._fd < 0:
-                self._unusable = self._identity()
-                self.read()
+            self._open()
+            if self._fd >= 0 and self._lock_file():
+                return
+            self._unusable = self._identity()
+            self.read()
             if self._fd < 0:
                 self._directory = os.open(self.root, _DIRECTORY)
                 self._lock(self._directory)
                 return
-            self._lock(self._fd)
-            status = os.fstat(self._fd)
-            if self._is_named(status):
-                self._read(status)
-            else:
-                self._forget()
-            if self._fd >= 0:
-                return
         self.close()
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def _lock_file(self) -> bool:
+        """Lock the open file and read it; False if it is another one by now, or unsafe.
+
+        Raises: BlockingIOError.
+        """
+        self._lock(self._fd)
+        status = os.fstat(self._fd)
+        if self._is_named(status):
+            self._read(status)
+        else:
+            self._forget()
+        return self._fd >= 0
 
     def _lock(self, fd: int) -> None:
         try:
@@ -200,17 +206,15 @@ class OpenSizeFile:
         self.content = None
 
 
-def _decoded(path: bytes, data: bytes) -> SizeFile | None:
-    """What the file says, of which usually all but the last lines is known."""
-    known, content = _read.get(path, (b"", None))
-    if content is not None and data.startswith(known):
-        content = content.with_lines(data[len(known) :])
-    else:
-        content = decode_size_file(data)
-    if len(_read) >= _MOST_REMEMBERED:
-        _read.clear()
-    _read[path] = (data, content)
-    return content
+def _open_to_append(path: bytes) -> int:
+    """Open the file, and leave its time of access as it is if that is allowed.
+
+    Otherwise each delivery changes it, because the one before has changed the file.
+    """
+    try:
+        return os.open(path, _OPEN | os.O_NOATIME)
+    except PermissionError:  # it is somebody else's
+        return os.open(path, _OPEN)
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -11,7 +11,7 @@ from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.message import Envelope
 from postvirt.mailbox.quota.asking import ask, noted
 from postvirt.mailbox.quota.over_quota import OverQuotaError
-from postvirt.mailbox.quota.roots import may_be_folder, rooted
+from postvirt.mailbox.quota.roots import rooted
 from postvirt.model.mailbox import Mailbox, Owner
 from postvirt.model.outcome import Delivered
 from postvirt.model.quota import Limit, QuotaRules, Use
@@ -54,7 +54,7 @@ def mailbox(path: Path, limit: Limit = LIMIT) -> Mailbox:
     ],
 )
 def test_the_name_of_a_folder_begins_with_a_dot(path, expected):
-    assert may_be_folder(Mailbox(path, OWNER)) == expected
+    assert Mailbox(path, OWNER).may_be_folder == expected
 
 
 @pytest.mark.parametrize(
