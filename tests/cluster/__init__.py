@@ -1,0 +1,1 @@
+"""Three hosts and what they share, on one machine: scripts/cluster."""
