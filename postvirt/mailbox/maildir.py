@@ -80,12 +80,16 @@ def deliver_to_maildir(
         write = _writing(file, envelope, content, rules)
         deliver = _delivering(file, write)
         with step(PLACE, CREATING, file.tmp):
-            if file.room is None and mailbox.folder is None:
-                yield together_inside(mailbox, write, deliver)
-            else:
-                yield from _into_tmp(
+            if mailbox.folder is not None:
+                yield from _into_folder(
                     file, lambda: together_inside(mailbox, write, deliver)
                 )
+            elif file.room is not None:
+                yield from file.room.making_room(
+                    lambda: together_inside(mailbox, write, deliver)
+                )
+            else:
+                yield together_inside(mailbox, write, deliver)
         if not file.is_in_new:
             with step(WRITE, WRITING):
                 has_its_names: bool = yield file.written()
@@ -141,10 +145,7 @@ def _rooted(mailbox: Mailbox) -> Steps[Mailbox]:
     return found[0]
 
 
-def _into_tmp(file: MaildirFile, act: Callable[[], AtOnce]) -> Steps[None]:
-    if file.mailbox.folder is None:
-        yield from _in_room(file, act)
-        return
+def _into_folder(file: MaildirFile, act: Callable[[], AtOnce]) -> Steps[None]:
     try:
         yield from _in_room(file, act)
     except MissingFolderError as error:

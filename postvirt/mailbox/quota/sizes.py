@@ -22,18 +22,19 @@ class Sizes(NamedTuple):
     @classmethod
     def of(cls, headers: bytes, content: Content, rules: QuotaRules) -> Sizes:
         """The sizes of these headers with this content."""
-        wants_virtual = rules.names_have_size and rules.names_have_virtual_size
+        chunks = content.chunks(quote_from=False)
+        if not (rules.names_have_size and rules.names_have_virtual_size):
+            return cls(len(headers) + sum(map(len, chunks)), 0)
         size = len(headers)
         added = headers.count(b"\n")
         last = b""
-        for chunk in content.chunks(quote_from=False):
+        for chunk in chunks:
             size += len(chunk)
-            if wants_virtual:
-                added += chunk.count(b"\n") - chunk.count(b"\r\n")
-                if last == b"\r" and chunk.startswith(b"\n"):
-                    added -= 1
-                last = chunk[-1:]
-        return cls(size, size + added if wants_virtual else 0)
+            added += chunk.count(b"\n") - chunk.count(b"\r\n")
+            if last == b"\r" and chunk.startswith(b"\n"):
+                added -= 1
+            last = chunk[-1:]
+        return cls(size, size + added)
 
     def in_name(self, rules: QuotaRules) -> bytes:
         """What the name of the file says about them."""
