@@ -94,16 +94,24 @@ def missing(what: str) -> None:
     pytest.skip(reason)
 
 
-def program(*names: str) -> str:
-    """The first program of these that there is."""
+def find_program(*names: str) -> str | None:
+    """The first program of these that there is, or None."""
     newest = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", *map(str, newest)])
     for name in names:
         found = shutil.which(name, path=path)
         if found:
             return os.path.realpath(found) if "postgresql" in found else found
-    missing(" or ".join(names))
-    raise AssertionError
+    return None
+
+
+def program(*names: str) -> str:
+    """The first program of these that there is, or the end of the test."""
+    found = find_program(*names)
+    if found is None:
+        missing(" or ".join(names))
+        raise AssertionError
+    return found
 
 
 def driver(name: str) -> ModuleType:
