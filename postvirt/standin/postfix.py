@@ -188,6 +188,10 @@ class PrivatePostfix:
             if (directory := spool / name).is_dir()
         )
 
+    def in_its_place(self, command: list[str]) -> list[str]:
+        """What runs a command where this instance is: on this machine, as it is."""
+        return command
+
     def command(self, program: str, *arguments: str, stdin: bytes = b"") -> str:
         """Run one of Postfix's commands on this instance; its output.
 
@@ -196,7 +200,7 @@ class PrivatePostfix:
         """
         options = ("-c", str(self.instance.etc)) if program == "postfix" else ()
         done = subprocess.run(
-            [program, *options, *arguments],
+            self.in_its_place([program, *options, *arguments]),
             check=False,
             input=stdin,
             stdout=subprocess.PIPE,

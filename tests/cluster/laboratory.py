@@ -75,6 +75,8 @@ def laboratory() -> Iterator[Laboratory]:
     finally:
         for machine in made.machines.values():
             machine.kill()
+        run("ip", "link", "delete", _BRIDGE)
+        run("umount", "--lazy", "/etc/hosts", STORE)
 
 
 def missing() -> str | None:

@@ -40,6 +40,8 @@ class Machine:
         self.disk = disk
         self._bridge = bridge
         self._cable = f"to-{name}"[:15]
+        # The same after each start: the others remember it for half a minute.
+        self._card = f"02:00:00:00:00:{int(address.rpartition('.')[2]):02x}"
         self._init: subprocess.Popen[bytes] | None = None
         self._pid = 0
         self._own: list[str] = []
@@ -49,6 +51,10 @@ class Machine:
     def is_running(self) -> bool:
         """Whether it has been started and not killed."""
         return self._init is not None
+
+    def seen(self, path: Argument) -> Path:
+        """A path as this machine sees it, with what it has mounted there."""
+        return Path(f"/proc/{self._pid}/root/{os.fspath(path)}")
 
     def start(self) -> None:
         """Start it, connected, without any services."""
@@ -63,7 +69,7 @@ class Machine:
         cable, pid = self._cable, str(self._pid)
         run(
             *("ip", "link", "add", cable, "type", "veth"),
-            *("peer", "name", "eth0", "netns", pid),
+            *("peer", "name", "eth0", "address", self._card, "netns", pid),
         )
         run("ip", "link", "set", cable, "master", self._bridge, "up")
         self.run("hostname", self.name)

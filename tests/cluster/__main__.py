@@ -1,0 +1,92 @@
+"""Mail for three hosts while parts of them, and of what they share, fail.
+
+Prints what became of the mail, and how long it took until all flowed again: the median,
+and the longest of all rounds. 1 when a promise was broken. scripts/cluster starts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from tests.cluster.failures import FAILURES, Failure, Seconds
+from tests.cluster.laboratory import inside_laboratory, laboratory, missing
+from tests.cluster.site import (
+    NAMES,
+    Database,
+    SharedDirectory,
+    SharedTable,
+    Site,
+    Volume,
+)
+from tests.cluster.tally import Tally
+
+STORAGES: dict[str, Callable[[], Volume]] = {"directory": SharedDirectory}
+DATABASES: dict[str, Callable[[], Database]] = {"texthash": SharedTable}
+_INSIDE = "--inside"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What the command does; it executes itself again in the laboratory."""
+    options = _parse(arguments)
+    if not options.inside:
+        if reason := missing():
+            print(reason, file=sys.stderr)
+            return 1
+        again = [sys.executable, "-m", "tests.cluster", _INSIDE, *arguments]
+        command = inside_laboratory(again)
+        os.execvp(command[0], command)
+    broken = 0
+    for name in options.failure or FAILURES:
+        began = time.monotonic()
+        tally, seconds = _trial(options, FAILURES[name])
+        minutes = (time.monotonic() - began) / 60
+        print(f"{name}, {options.rounds} rounds, {minutes:.1f} minutes: {tally}")
+        for what in seconds[0]:
+            each = [one[what] for one in seconds]
+            median, longest = statistics.median(each), max(each)
+            print(f"    {what}: {median:.1f} s, at most {longest:.1f} s")
+        if options.verbose:
+            for line, count in (*tally.deferred.items(), *tally.warnings.items()):
+                print(f"    {count:6} {line}")
+        if not tally.is_kept:
+            broken += 1
+            print(f"    BROKEN: {tally!r}")
+        sys.stdout.flush()
+    return int(bool(broken))
+
+
+def _trial(
+    options: argparse.Namespace, failure: Failure
+) -> tuple[Tally, Sequence[Seconds]]:
+    """All rounds of one failure, at a site of their own."""
+    with laboratory() as lab:
+        machines = [lab.add(name) for name in NAMES]
+        volume, database = STORAGES[options.storage](), DATABASES[options.database]()
+        site = Site(lab, machines, volume, database, failure.parameters)
+        with site.mail():
+            site.wait_for_new_mail()
+            seconds = [failure.happens(site, n) for n in range(options.rounds)]
+        return site.settle(), seconds
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/cluster",
+        description="Mail for three hosts while parts of all that fail.",
+    )
+    parser.add_argument("failure", nargs="*", choices=[[], *FAILURES])
+    parser.add_argument("--rounds", type=int, default=20, metavar="N")
+    parser.add_argument("--storage", choices=STORAGES, default="directory")
+    parser.add_argument("--database", choices=DATABASES, default="texthash")
+    parser.add_argument("--verbose", action="store_true", help="also the log, in short")
+    parser.add_argument(_INSIDE, action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""Three mail hosts with their mailboxes on one volume, and mail for all of them.
+
+Postfix starts postvirt as a drop-in on the first; on the others it is a service. All of
+them deliver all the time to the same two maildirs and two mbox files with dot locks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from postvirt.standin import identity
+from tests.cluster.laboratory import STORE, Laboratory
+from tests.cluster.machine import Machine
+from tests.cluster.mail_host import MailHost
+from tests.cluster.mail_log import LOOK_SECONDS, MailLog, followed
+from tests.cluster.stream import Stream, flowing
+from tests.cluster.tally import Tally, tally
+
+NAMES = ("one", "two", "three")
+MAILBOXES = {
+    "maildir@example.com": "maildir/",
+    "other@example.com": "other/",
+    "mbox@example.com": "mbox",
+    "second@example.com": "second",
+}
+PATIENCE_SECONDS = 180.0
+
+_PARAMETERS = {
+    "virtual_mailbox_domains": "example.com",
+    "virtual_mailbox_lock": "dotlock",
+    "postvirt_workers": "2",
+}
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Volume(Protocol):
+    """Where the mailboxes are."""
+
+    def mount_on(self, machine: Machine) -> Path:
+        """Have a machine use it; the path is the same on all of them."""
+
+
+class Database(Protocol):
+    """Where the tables are."""
+
+    def add_mailbox(self, address: str, path: str) -> None:
+        """Add a mailbox; all hosts know it soon."""
+
+    def move_mailbox(self, address: str, path: str) -> None:
+        """Have mail for an address delivered elsewhere; all hosts know it soon."""
+
+    def parameters(self, machine: Machine) -> Mapping[str, str]:
+        """What main.cf of a host says about the tables."""
+
+
+class Site:
+    """The hosts, and the mail for them.
+
+    places            where mail for each address is, or has been
+    outage_seconds    how long something is missing, if not for longer
+    """
+
+    def __init__(
+        self,
+        laboratory: Laboratory,
+        machines: Sequence[Machine],
+        volume: Volume,
+        database: Database,
+        parameters: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        self._parameters = _PARAMETERS | dict(parameters)
+        self.laboratory = laboratory
+        self.machines = machines
+        self.volume = volume
+        self.database = database
+        self.places = {address: [path] for address, path in MAILBOXES.items()}
+        self.outage_seconds = 2.0
+        self.kills: Counter[str] = Counter()
+        self._numbers = itertools.count(1)
+        for address, path in MAILBOXES.items():
+            database.add_mailbox(address, path)
+        self.streams = [self._new(*one) for one in enumerate(machines)]
+        owner = identity.recipient_owner()
+        machines[0].run("chown", f"{owner.uid}:{owner.gid}", self._mail)
+
+    def _new(self, number: int, machine: Machine) -> Stream:
+        self._mail = self.volume.mount_on(machine)
+        parameters = self._parameters | dict(self.database.parameters(machine))
+        host = MailHost(
+            machine, number, self._mail, parameters, as_service=bool(number)
+        )
+        return Stream(host, MailLog(host.log), list(MAILBOXES), self._numbers)
+
+    @property
+    def hosts(self) -> list[MailHost]:
+        """The mail hosts, in their order."""
+        return [one.host for one in self.streams]
+
+    def seen(self, path: str) -> Path:
+        """A mailbox, as one of the machines sees it."""
+        machine = next(one for one in self.machines if one.is_running)
+        return machine.seen(self._mail / path)
+
+    def kill(self, host: MailHost) -> None:
+        """Kill the machine where it is."""
+        self.kills[host.name] += 1
+        host.machine.kill()
+
+    def start_again(self, machine: Machine) -> None:
+        """Start a machine that was killed, with the volume and without mail."""
+        machine.start()
+        self.volume.mount_on(machine)
+
+    @contextmanager
+    def mail(self) -> Iterator[None]:
+        """Mail into all hosts, from the beginning to the end of the block."""
+        with ExitStack() as ends:
+            ends.enter_context(followed([one.log for one in self.streams]))
+            for host in self.hosts:
+                host.start()
+            ends.enter_context(flowing(self.streams))
+            yield
+
+    def wait_for_new_mail(self, *but: MailHost) -> float:
+        """Wait until each host delivered mail that came after now: seconds."""
+        return wait_until(self._has_new_mail(but), "new mail")
+
+    def _has_new_mail(self, but: Sequence[MailHost] = ()) -> Callable[[], bool]:
+        streams = [one for one in self.streams if one.host not in but]
+        last = {id(one): max(one.accepted, default=0) for one in streams}
+        return lambda: all(one.has_delivered_after(last[id(one)]) for one in streams)
+
+    def recovery(self) -> dict[str, float]:
+        """Wait until mail flows: seconds until old mail was gone, and new mail came."""
+        began = time.monotonic()
+        old = {name for one in self.hosts for name in one.queue()}
+        waits = {
+            "old mail waits": lambda: all(
+                old.isdisjoint(one.queue()) for one in self.hosts
+            ),
+            "new mail waits": self._has_new_mail(),
+        }
+        seconds: dict[str, float] = {}
+
+        def is_over() -> bool:
+            for name, is_done in waits.items():
+                if name not in seconds and is_done():
+                    seconds[name] = time.monotonic() - began
+            return len(seconds) == len(waits)
+
+        wait_until(is_over, "recovery")
+        return {name: seconds[name] for name in waits}
+
+    def settle(self) -> Tally:
+        """Wait until all is delivered, and count; nothing more may be sent."""
+
+        def is_done() -> bool:
+            for host in self.hosts:
+                host.flush()
+            return not any(host.queue() for host in self.hosts)
+
+        wait_until(is_done, "empty queues")
+        for one in self.streams:
+            one.log.read_on()
+        return tally(self.streams, self.seen(""), self.places, self.kills)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> float:
+    """Wait until something has happened: how long that took, in seconds."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() > began + PATIENCE_SECONDS:
+            raise TimeoutError(f"{what}: this does not happen")
+        time.sleep(LOOK_SECONDS)
+    return time.monotonic() - began
+
+
+class SharedDirectory:
+    """A directory that all machines see: what a volume is while nothing fails."""
+
+    def mount_on(self, machine: Machine) -> Path:
+        path = STORE / "shared"
+        path.mkdir(exist_ok=True)
+        return path
+
+
+class SharedTable:
+    """A texthash table that all machines see."""
+
+    def __init__(self) -> None:
+        self._path = STORE / "mailboxes"
+        self._entries: dict[str, str] = {}
+
+    def add_mailbox(self, address: str, path: str) -> None:
+        self._entries[address] = path
+        new = self._path.with_suffix(".new")
+        new.write_text("".join(f"{k} {v}\n" for k, v in self._entries.items()))
+        new.rename(self._path)
+
+    move_mailbox = add_mailbox
+
+    def parameters(self, machine: Machine) -> Mapping[str, str]:
+        return {"virtual_mailbox_maps": f"texthash:{self._path}"}
