@@ -154,7 +154,8 @@ class _Mbox:
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
         self._missing = b""  # at the end of the file, in front of the next message
         self._directory: Directory | None = None
-        self._has_dot_lock = self._is_new = self._is_file = False
+        self._has_dot_lock = self._has_fcntl_lock = False
+        self._is_new = self._is_file = False
 
     def open(self, locking: Locking, then: Callable[[], None]) -> Steps[None]:
         """Lock and open the file, and do something then, inside the mailbox.
@@ -297,6 +298,8 @@ class _Mbox:
             close(self._directory.fd)
             self._directory = None
         if self.fd >= 0:
+            if self._has_fcntl_lock:
+                locks.give_up_fcntl_lock(self.fd)
             close(self.fd)
             self.fd = -1
 
@@ -349,6 +352,7 @@ class _Mbox:
 
     def _fcntl_lock(self) -> None:
         self._kernel_lock(locks.try_fcntl_lock)
+        self._has_fcntl_lock = self._is_file
 
     def _kernel_lock(self, lock: Callable[[int], None]) -> None:
         if not self._is_file:

@@ -25,7 +25,8 @@ Parity: none.
 Differs: Unfinished messages. An incomplete message that a killed process has left in an
     mbox file is truncated by the next delivery, if the file system has extended
     attributes (user.*); virtual(8) leaves it there, in front of the next message.
-Raises: OSError from `forget`; a message that stays noted must not be reported.
+Raises: OSError when a note may be there that cannot be removed; a message that stays
+noted must not be reported.
 Security: called while acting as the owner, who may have forged both the note and the
 file; a forged note can truncate only the owner's own file. A note costs the search of
 at most _MOST_BYTES, in a time that is linear in it, whatever the data are.
@@ -53,6 +54,15 @@ _STRETCH_BYTES: Final = 327_680
 # Other programs may have made the message a little shorter, for example by a header.
 _MARGIN_BYTES: Final = 16_384
 _MOST_BYTES: Final = _STRETCH_BYTES + _MARGIN_BYTES
+
+# What a file system says that has not written a note.
+_REFUSALS: Final = (
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOSPC,
+    errno.EDQUOT,
+)
 
 _DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _FROM: Final = b"From "
@@ -102,9 +112,20 @@ class Note:
         note = b"%d %d %b" % (self._begin, complete_bytes, self._first_line)
         try:
             os.setxattr(self._fd, _NAME, note)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                # It may be there all the same, if only the answer of a server was lost,
+                # and would have a complete message truncated.
+                self._make_sure_of_none()
             return False
         return True
+
+    def _make_sure_of_none(self) -> None:
+        try:
+            forget(self._fd)
+        except OSError as error:
+            if error.errno not in (*_REFUSALS, errno.ENODATA):
+                raise
 
 
 def forget(fd: int) -> None:

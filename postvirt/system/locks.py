@@ -34,12 +34,27 @@ FLOCK_STRUCTURE: Final = struct.Struct("hhqqi4x")
 
 def try_fcntl_lock(fd: int) -> None:
     """Lock the whole file for writing."""
-    whole_file = FLOCK_STRUCTURE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, whole_file)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
     except PermissionError:
         # POSIX allows EACCES instead of EAGAIN for a lock that is held.
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+
+
+def give_up_fcntl_lock(fd: int) -> None:
+    """Unlock a file that is about to be closed; it does not matter if that fails.
+
+    The kernel does it then, but does not tell the server of a FUSE file system, which
+    may hold such a lock for ever.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_UNLCK))
+    except OSError:
+        pass
+
+
+def _whole_file(kind: int) -> bytes:
+    return FLOCK_STRUCTURE.pack(kind, os.SEEK_SET, 0, 0, 0)
 
 
 def try_flock(fd: int) -> None:

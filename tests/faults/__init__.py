@@ -9,6 +9,9 @@ is, the promise must be kept:
     no mailbox is damaged, and no message is there more often than it was tried;
     the next attempt delivers what this one did not.
 
+On a volume of a network file system, it is a request to the server that fails, or the
+answer to it is lost, and all after it fail until the server is well again.
+
 `scripts/faults` tries all that there is for as long as it is told to, and the tests of
 this package a part of it.
 """

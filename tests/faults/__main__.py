@@ -11,13 +11,17 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
+from pathlib import Path
 
 from tests.faults.rounds import CASES, Found, all_faults, play
-from tests.faults.site import site_on
+from tests.faults.site import site_on, site_on_volume
 from tests.faults.strace import missing_strace
+from tests.faults.volume_rounds import all_troubles, play_on
 from tests.power_cut.devices import (
     FILE_SYSTEMS,
     FileSystem,
@@ -28,10 +32,14 @@ from tests.power_cut.devices import (
 )
 from tests.power_cut.recording import in_memory
 
+# A network file system: its requests fail, and not the system calls.
+VOLUME = FileSystem("volume", "fuse", "", 0)
+
 CHOSEN = (
     *(one for one in FILE_SYSTEMS if one.name in ("ext4", "ext4-no-journal")),
     *(one for one in FILE_SYSTEMS if one.name in ("xfs", "btrfs")),
     FileSystem("tmpfs", "tmpfs", "", 0, "size=64m"),
+    VOLUME,
 )
 
 
@@ -45,21 +53,36 @@ def search(
     """How many faults there are, and what was found by those that were tried."""
     found = Found()
     deadline = time.monotonic() + seconds
-    with in_memory() as root, site_on(file_system, root) as site:
-        faults = [
-            (case, fault)
-            for case, fault in all_faults(site)
-            if f"{case.name}:{fault}".startswith(only)
-        ]
-        random.Random(seed).shuffle(faults)
-        for case, fault in faults:
+    with in_memory() as root, _rounds(file_system, root, found) as rounds:
+        chosen = [one for name, one in rounds if name.startswith(only)]
+        random.Random(seed).shuffle(chosen)
+        for one in chosen:
             if time.monotonic() > deadline:
                 break
             before = len(found.broken)
-            play(site, case, fault, found)
+            one()
             for problem in found.broken[before:]:
                 tell(f"{file_system.name}: {problem}")
-    return len(faults), found
+    return len(chosen), found
+
+
+@contextmanager
+def _rounds(
+    file_system: FileSystem, root: Path, found: Found
+) -> Iterator[list[tuple[str, Callable[[], None]]]]:
+    """All rounds that there are on a file system, by what fails in them."""
+    if file_system == VOLUME:
+        with site_on_volume(root) as (site, volume):
+            yield [
+                (f"{case.name}:{one}", partial(play_on, volume, site, case, one, found))
+                for case, one in all_troubles(site, volume)
+            ]
+        return
+    with site_on(file_system, root) as site:
+        yield [
+            (f"{case.name}:{one}", partial(play, site, case, one, found))
+            for case, one in all_faults(site)
+        ]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -107,7 +130,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--only",
         default="",
         metavar="CASE:CALL:NUMBER:ERROR",
-        help="only the faults that begin so; a case is one of "
+        help="only the faults that begin so (no CALL on a volume); a case is one of "
         + ", ".join(case.name for case in CASES),
     )
     return parser.parse_args(arguments)

@@ -13,7 +13,7 @@ from tests.faults.site import Client, Site, Tried
 from tests.faults.strace import Fault, Trace, traced
 from tests.power_cut.mail import is_mbox
 
-_BYSTANDER = "maildir-bystander"
+BYSTANDER = "maildir-bystander"
 
 # These make the mail bounce, as with virtual(8): the owner's quota, and a size limit.
 _MAY_BOUNCE = ("EDQUOT", "EFBIG")
@@ -28,6 +28,8 @@ _ERRORS = (
     "EINTR",
     "ENODEV",
     "ENOTCONN",
+    "ETIMEDOUT",
+    "EREMOTEIO",
     "ENOBUFS",
     "EMFILE",
 )
@@ -139,7 +141,7 @@ def _deliver(
 ) -> tuple[Trace, list[str]]:
     site.reset()
     clients = [site.client(name, case.size_bytes) for name in case.mailboxes]
-    bystanders = [site.client(_BYSTANDER)] if case.has_bystander else []
+    bystanders = [site.client(BYSTANDER)] if case.has_bystander else []
     worker = site.worker()
     log = site.root / "strace.log"
     site.connect(bystanders)
@@ -157,7 +159,7 @@ def _deliver(
     judge.first(everyone, first, has_ended=has_ended)
     if judge.problems:
         judge.problems += [f"logged: {line}" for line in site.last_logged()]
-    _count(found, first, has_ended=has_ended)
+    count(found, first, has_ended=has_ended)
     # strace leaves open what could not be closed, which no file system does.
     starts_anew = has_ended or (fault is not None and fault.call == "close")
     if starts_anew:
@@ -183,7 +185,8 @@ def _deliver(
     return trace, judge.problems
 
 
-def _count(found: Found, tried: Sequence[Tried], *, has_ended: bool) -> None:
+def count(found: Found, tried: Sequence[Tried], *, has_ended: bool) -> None:
+    """Add what an attempt has shown."""
     found.ended += has_ended
     for one in tried:
         found.cut_off += one.status is None

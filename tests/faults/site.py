@@ -1,5 +1,8 @@
 """A delivery agent with its mailboxes on a file system, and clients that try mail.
 
+The mailboxes of a volume of a network file system are examined where its server has
+them.
+
 Each client has one message for one mailbox. Everything is as it was before the next
 round: the mailboxes hold the same old mail, or are missing.
 
@@ -26,6 +29,7 @@ from postvirt.standin.queue_file import DONE_RECIPIENT
 from postvirt.standin.queue_manager import Reply, converse
 from postvirt.standin.services import Services
 from tests.harness.comparison import POSTVIRT
+from tests.harness.remote_volume import Volume
 from tests.harness.requests import request_for
 from tests.power_cut.devices import FileSystem, LoopDevice, mount, mounted, unmount
 from tests.power_cut.mail import Mail, is_mbox, maildir_messages, mbox_entries
@@ -80,12 +84,12 @@ class Client:
 
 
 class Site:
-    """The agent and everything around it; `folder` is where the mailboxes are."""
+    """The agent and everything around it; `folder` is where mailboxes are examined."""
 
-    def __init__(self, root: Path, instance: Instance) -> None:
+    def __init__(self, root: Path, instance: Instance, folder: Path) -> None:
         self.root = root
         self.instance = instance
-        self.folder = instance.mail
+        self.folder = folder
         self._numbers = itertools.count(1)
         self.services = Services(instance.spool)
         self._master: Master | None = None
@@ -227,6 +231,13 @@ class Site:
             damage,
         )
 
+    def copies(self, client: Client) -> int:
+        """How often the message is there now, whatever else is."""
+        mail, name = client.mail, client.name
+        if is_mbox(name):
+            return (self.folder / name).read_bytes().count(mail.delivered(name))
+        return maildir_messages(self.folder, name, (mail,))[0].count(mail.number)
+
     def last_logged(self) -> list[str]:
         """What the agent has logged in this round."""
         return [line.decode("utf-8", "replace") for line in self.services.log[-10:]]
@@ -299,15 +310,35 @@ def _instance(root: Path) -> Instance:
 def site_on(file_system: FileSystem, root: Path) -> Iterator[Site]:
     """A site whose mailboxes are on such a file system, in a process of its own."""
     instance = _instance(root)
-    with _mounted(file_system, root / "image", instance.mail):
-        instance.mail.chmod(0o1777)
-        site = Site(root, instance)
-        try:
-            site.start_agent()
-            site.warm_up()
-            yield site
-        finally:
-            site.stop()
+    with (
+        _mounted(file_system, root / "image", instance.mail),
+        _running(Site(root, instance, instance.mail)) as site,
+    ):
+        yield site
+
+
+@contextmanager
+def site_on_volume(root: Path) -> Iterator[tuple[Site, Volume]]:
+    """The same with a volume of a network file system."""
+    instance = _instance(root)
+    files = root / "files"
+    files.mkdir()
+    with (
+        closing(Volume(files, instance.mail)) as volume,
+        _running(Site(root, instance, files)) as site,
+    ):
+        yield site, volume
+
+
+@contextmanager
+def _running(site: Site) -> Iterator[Site]:
+    site.folder.chmod(0o1777)
+    try:
+        site.start_agent()
+        site.warm_up()
+        yield site
+    finally:
+        site.stop()
 
 
 @contextmanager

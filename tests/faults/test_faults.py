@@ -5,6 +5,7 @@ Those after which the agent starts anew take long, and are left to the script.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.__main__ import CHOSEN
-from tests.faults.rounds import SLOW, Found, all_faults, play
-from tests.faults.site import site_on
+from tests.faults.rounds import CASES, SLOW, Found, all_faults, play
+from tests.faults.site import site_on, site_on_volume
 from tests.faults.strace import missing_strace
+from tests.faults.volume_rounds import all_troubles, play_on, requests_of
 from tests.harness.child import in_child
+from tests.harness.volume_server import Trouble
 from tests.power_cut.devices import (
     FileSystem,
     missing_commands,
@@ -26,6 +29,7 @@ from tests.power_cut.devices import (
 from tests.power_cut.recording import in_memory
 
 _FAULTS = 40
+_TROUBLES = 100
 
 
 @pytest.fixture
@@ -64,3 +68,51 @@ def test_whatever_fails_the_promise_is_kept(
     assert found.hits > _FAULTS * 0.8
     assert found.deferred > 5
     assert found.sent > found.deferred
+
+
+@pytest.mark.slow
+@pytest.mark.root
+def test_whatever_a_server_does_the_promise_is_kept(root: Path) -> None:
+    def work() -> Found:
+        own_mounts()
+        found = Found()
+        with site_on_volume(root) as (site, volume):
+            troubles = all_troubles(site, volume)
+            for case, trouble in random.Random(1).sample(troubles, _TROUBLES):
+                play_on(volume, site, case, trouble, found)
+        return found
+
+    found = in_child(work)
+    assert found.broken == []
+    assert found.hits > _TROUBLES * 0.8
+    assert found.deferred > _TROUBLES / 2
+    assert found.sent > _TROUBLES / 2
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("case", "request_"),
+    [
+        ("maildir-alone", "LINK"),
+        ("mbox-alone", "SETXATTR"),
+        ("mbox-alone", "REMOVEXATTR"),
+        ("mbox-alone", "SETLK"),
+    ],
+)
+def test_an_answer_that_is_lost_costs_no_mail_and_no_second_copy(
+    root: Path, case: str, request_: str
+) -> None:
+    def work() -> Found:
+        own_mounts()
+        found = Found()
+        [chosen] = [one for one in CASES if one.name == case]
+        with site_on_volume(root) as (site, volume):
+            names = [name for name, _ in requests_of(site, volume, chosen)]
+            number = names.index(request_) + 1
+            trouble = Trouble(number, errno.EIO, is_done=True)
+            play_on(volume, site, chosen, trouble, found)
+        return found
+
+    found = in_child(work)
+    assert found.broken == []
+    assert found.hits == 1

@@ -127,6 +127,14 @@ def test_closing_another_descriptor_of_the_file_keeps_the_lock(
         assert seen_from_elsewhere(CLASSICAL[lock], mbox) == "taken"
 
 
+def test_an_fcntl_lock_can_be_given_up_before_the_file_is_closed(mbox: Path) -> None:
+    with opened(mbox) as fd:
+        locks.try_fcntl_lock(fd)
+        locks.give_up_fcntl_lock(fd)
+        assert seen_from_elsewhere("lockf", mbox) == "free"
+        locks.give_up_fcntl_lock(fd)  # there is none any more
+
+
 def test_the_fcntl_lock_covers_what_is_appended_later(mbox: Path) -> None:
     with opened(mbox) as fd:
         locks.try_fcntl_lock(fd)
