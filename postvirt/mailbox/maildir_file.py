@@ -1,9 +1,10 @@
 """One file of a maildir, on its way from tmp/ to new/.
 
-Its name in new/ cannot repeat on this host: device, inode and time. Missing directories
-are created. A message for a folder is written there; a folder that has to be created
-first is waited for (`MissingFolderError`). What cannot be written in the folder is
-written in the INBOX.
+Its name in new/ contains device, inode and time. It cannot repeat in a maildir, even if
+two hosts have the same name, because the inode is another one. Missing directories are
+created. A message for a folder is written there; a folder that has to be created first
+is waited for (`MissingFolderError`). What cannot be written in the folder is written in
+the INBOX.
 
 Parity: src/virtual/maildir.c.
 Raises: OSError.
@@ -64,9 +65,10 @@ class MaildirFile:
         self._hostname = hostname
         self._seconds = seconds
         self._microseconds = now // 1000 % 1_000_000
-        # No other process has this process ID while the file is in tmp/.
-        name = (mailbox.path, seconds, os.getpid(), next(_deliveries), hostname)
-        self.tmp = b"%btmp/%d.P%dQ%d.%b" % name
+        # No other process here has this process ID while the file is in tmp/. Another
+        # host with the same name may have one, but not at the same microsecond.
+        name = (seconds, self._microseconds, os.getpid(), next(_deliveries), hostname)
+        self.tmp = mailbox.path + b"tmp/%d.M%dP%dQ%d.%b" % name
         self.new = self.suffix = b""
         self.size_bytes = 0
         self.room: Room | None = None

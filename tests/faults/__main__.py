@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.rounds import CASES, Found, all_faults, play
-from tests.faults.site import site_on, site_on_volume
+from tests.faults.site import LIMITS, NO_LIMITS, site_on, site_on_volume
 from tests.faults.strace import missing_strace
 from tests.faults.volume_rounds import all_troubles, play_on
 from tests.power_cut.devices import (
@@ -34,12 +34,14 @@ from tests.power_cut.recording import in_memory
 
 # A network file system: its requests fail, and not the system calls.
 VOLUME = FileSystem("volume", "fuse", "", 0)
+VOLUME_WITH_LIMITS = FileSystem("volume-with-limits", "fuse", "", 0)
 
 CHOSEN = (
     *(one for one in FILE_SYSTEMS if one.name in ("ext4", "ext4-no-journal")),
     *(one for one in FILE_SYSTEMS if one.name in ("xfs", "btrfs")),
     FileSystem("tmpfs", "tmpfs", "", 0, "size=64m"),
     VOLUME,
+    VOLUME_WITH_LIMITS,
 )
 
 
@@ -71,8 +73,9 @@ def _rounds(
     file_system: FileSystem, root: Path, found: Found
 ) -> Iterator[list[tuple[str, Callable[[], None]]]]:
     """All rounds that there are on a file system, by what fails in them."""
-    if file_system == VOLUME:
-        with site_on_volume(root) as (site, volume):
+    if file_system.type == VOLUME.type:
+        limits = LIMITS if file_system == VOLUME_WITH_LIMITS else NO_LIMITS
+        with site_on_volume(root, limits) as (site, volume):
             yield [
                 (f"{case.name}:{one}", partial(play_on, volume, site, case, one, found))
                 for case, one in all_troubles(site, volume)

@@ -16,7 +16,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,14 @@ NEW = ("maildir-new", "mbox-new")
 NAMES = (*NEW, *OLD)
 _FIRST_UID = 5001
 _GID = 5000
+
+NO_LIMITS = {"virtual_mailbox_limit": "0"}
+# Each maildir has one, and a file maildirsize.
+LIMITS = {
+    "virtual_mailbox_limit": "100000000",
+    "virtual_create_maildirsize": "yes",
+    "virtual_maildir_extended": "yes",
+}
 
 _OLD_MAIL = Mail(0, NAMES, 300)
 _FROM_LINE = b"From alice@example.org  Thu Jan  1 00:00:00 1970\n"
@@ -282,7 +290,7 @@ def _uid(name: str) -> int:
     return _FIRST_UID + NAMES.index(name)
 
 
-def _instance(root: Path) -> Instance:
+def _instance(root: Path, parameters: Mapping[str, str] = NO_LIMITS) -> Instance:
     instance = Instance(root / "instance")
     addresses = {f"{name}@example.com": name for name in NAMES}
     boxes = {
@@ -295,12 +303,12 @@ def _instance(root: Path) -> Instance:
             "virtual_mailbox_maps": instance.add_table("texthash", "boxes", boxes),
             "virtual_uid_maps": instance.add_table("texthash", "uids", uids),
             "virtual_gid_maps": f"static:{_GID}",
-            "virtual_mailbox_limit": "0",
             "max_use": "1000000",
             "max_idle": "3600",
             "postvirt_workers": "1",
             "deliver_lock_attempts": "2",
             "deliver_lock_delay": "1",
+            **parameters,
         }
     )
     return instance
@@ -318,9 +326,11 @@ def site_on(file_system: FileSystem, root: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def site_on_volume(root: Path) -> Iterator[tuple[Site, Volume]]:
+def site_on_volume(
+    root: Path, parameters: Mapping[str, str] = NO_LIMITS
+) -> Iterator[tuple[Site, Volume]]:
     """The same with a volume of a network file system."""
-    instance = _instance(root)
+    instance = _instance(root, parameters)
     files = root / "files"
     files.mkdir()
     with (

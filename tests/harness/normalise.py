@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_TMP_NAME = re.compile(rb"\b\d{9,}\.P\d+(?:Q\d+)?\.[A-Za-z0-9.-]+")
+_TMP_NAME = re.compile(rb"\b\d{9,}\.(?:M\d+)?P\d+(?:Q\d+)?\.[A-Za-z0-9.-]+")
 _NEW_NAME = re.compile(rb"\b\d{9,}\.V([0-9a-f]+)I([0-9a-f]+)M\d+\.[A-Za-z0-9.-]+")
 _FROM_DATE = re.compile(
     rb"(?<=  )[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$", re.MULTILINE

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from postvirt.errors import QueueFileError
+from postvirt.mailbox import maildir_file
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.maildir import deliver_to_maildir
 from postvirt.mailbox.message import Envelope
@@ -46,7 +48,7 @@ DELIVERED = Delivered(Dsn("2.0.0", "delivered to maildir"))
 IO_ERROR = "input/output error"
 
 NEW_NAME = re.compile(r"(\d+)\.V([0-9a-f]+)I([0-9a-f]+)M(\d{1,6})\.mail\.example\.org")
-TMP_NAME = re.compile(r"(\d+)\.P(\d+)Q\d+\.mail\.example\.org")
+TMP_NAME = re.compile(r"(\d+)\.M\d+P(\d+)Q\d+\.mail\.example\.org")
 
 
 @pytest.fixture
@@ -207,6 +209,18 @@ def test_names_do_not_repeat_within_one_tick_of_the_clock(
         assert re.fullmatch(
             r"new/1700000000\.V[0-9a-f]+I[0-9a-f]+M123456\.mail\.example\.org", name
         )
+
+
+def test_hosts_that_have_one_name_do_not_take_each_others_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor if a process there has the same number, and delivers in the same second."""
+    microseconds = itertools.count(1_700_000_000_000_000)
+    monkeypatch.setattr("time.time_ns", lambda: next(microseconds) * 1000)
+    monkeypatch.setattr(maildir_file, "_deliveries", itertools.repeat(1))
+    mailbox = Mailbox(b"/maildir/", recipient())
+    names = [maildir_file.MaildirFile(mailbox, HOST).tmp for _ in range(100)]
+    assert len(set(names)) == 100
 
 
 def test_from_lines_are_left_alone(home: Path) -> None:

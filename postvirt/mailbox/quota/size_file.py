@@ -17,6 +17,7 @@ import errno
 import itertools
 import os
 import stat
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -32,6 +33,15 @@ _OPEN: Final = os.O_RDWR | os.O_APPEND | _SAFE
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE: Final = 0o600
+
+# A file system without such locks says so, and NFS of a directory.
+_NO_LOCKS: Final = (
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EINVAL,
+    errno.ENOLCK,
+    errno.EBADF,
+)
 
 # How often another file may be in its place once it is locked.
 _MOST_REPLACED: Final = 5
@@ -125,8 +135,10 @@ class OpenSizeFile:
         except BlockingIOError:
             self.close()
             raise
-        except OSError:
-            pass  # the file system knows no such locks
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                self.close()
+                raise
         self.is_locked = True
 
     def is_still_there(self) -> bool:
@@ -177,8 +189,8 @@ class OpenSizeFile:
 
         hostname is a part of the temporary name in tmp/.
         """
-        name = (self.root, os.getpid(), next(_numbers), hostname)
-        temporary = b"%btmp/P%dQ%d_maildirsize.%b" % name
+        name = (time.time_ns() // 1000, os.getpid(), next(_numbers), hostname)
+        temporary = self.root + b"tmp/M%dP%dQ%d_maildirsize.%b" % name
         fd = os.open(temporary, _CREATE, _MODE)
         try:
             _write(fd, data)

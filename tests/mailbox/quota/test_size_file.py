@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,35 @@ def test_without_a_file_the_directory_is_locked(root: Path) -> None:
     other.lock()
     other.close()
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF])
+def test_a_file_system_without_such_locks_does_without(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    file = opened(root)
+    monkeypatch.setattr(fcntl, "flock", _failing(number))
+    file.lock()
+    assert file.is_locked
+    file.close()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN, errno.ESTALE])
+def test_a_server_that_does_not_answer_has_not_locked(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    file = opened(root)
+    monkeypatch.setattr(fcntl, "flock", _failing(number))
+    with pytest.raises(OSError, match=os.strerror(number)):
+        file.lock()
+    assert not file.is_locked
+
+
+def _failing(number: int) -> Callable[[int, int], None]:
+    def fail(fd: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 def test_the_file_that_is_locked_is_that_with_the_name(root: Path, path: Path) -> None:
