@@ -80,9 +80,14 @@ class Machine:
             self._mount_own(directory)
 
     def kill(self) -> None:
-        """End all its processes at once; its memory and mounts are lost."""
+        """End all its processes at once; its memory and mounts are lost.
+
+        The others do not notice: what still would be sent, such as the end of a
+        connection, is not.
+        """
         if self._init is None:
             return
+        run("ip", "link", "delete", self._cable)
         os.kill(self._pid, signal.SIGKILL)
         self._init.wait()
         self._init = None
