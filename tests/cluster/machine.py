@@ -10,6 +10,7 @@ Raises: subprocess.CalledProcessError with what a command has said.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -89,7 +90,10 @@ class Machine:
             return
         run("ip", "link", "delete", self._cable)
         os.kill(self._pid, signal.SIGKILL)
-        self._init.wait()
+        # It ends when all others there have ended and their parents know.
+        while self._init.poll() is None:
+            _reap_orphans()
+            time.sleep(0.002)
         self._init = None
 
     def cut(self) -> None:
@@ -146,12 +150,26 @@ def run(*command: Argument, timeout: float = 60.0, **options: Any) -> str:
     return done.stdout
 
 
+def _reap_orphans() -> None:
+    """Wait for what nsenter(1) has started there, if that was killed: nobody does."""
+    for child in _children("self"):
+        status = Path(f"/proc/{child}/status").read_text()
+        [numbers] = re.findall(r"^NSpid:(.*)", status, re.MULTILINE)
+        if len(numbers.split()) > 1:
+            os.waitpid(child, os.WNOHANG)
+
+
+def _children(pid: int | str) -> list[int]:
+    """The children of a process."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(number) for one in lists for number in one.read_text().split()]
+
+
 def _only_child(pid: int) -> int:
     """The process that unshare(1) has started, once it has."""
     end = time.monotonic() + _START_SECONDS
     while True:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if children:
-            return int(children[0])
+        for child in _children(pid):
+            return child
         assert time.monotonic() < end, "unshare has not started"
         time.sleep(0.005)
