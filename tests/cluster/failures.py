@@ -85,12 +85,26 @@ def row(site: Site, number: int) -> Seconds:
     return {"all hosts know it": known, **site.recovery()}
 
 
+def name(site: Site, number: int) -> Seconds:
+    """All machines have the same name for a while."""
+    for one in site.hosts:
+        one.machine.run("hostname", "same")
+        one.restart()
+    time.sleep(site.outage_seconds)
+    seconds = site.wait_for_new_mail()
+    for one in site.hosts:
+        one.machine.run("hostname", one.name)
+        one.restart()
+    return {"one name": seconds, **site.recovery()}
+
+
 FAILURES = {
     "network": Failure(network),
     "row": Failure(row),
     # A dot lock of the dead host is in the way for so long.
     "host": Failure(host, {"stale_lock_time": "20s"}),
     "clocks": Failure(clocks),
+    "name": Failure(name),
 }
 
 

@@ -99,6 +99,11 @@ class MailHost:
         if self._as_service:
             self._postvirt("stop")
 
+    def restart(self) -> None:
+        """Stop both, and start them."""
+        self.stop()
+        self.start()
+
     def _postvirt(self, command: str) -> None:
         environment = (f"MAIL_CONFIG={self.instance.etc}", *_variables(self.clock))
         self.machine.run("env", *environment, POSTVIRT, command)
