@@ -319,7 +319,7 @@ class MariaDB(Server):
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=8M",
             f"--ssl-ca={self.directory}/ca.pem",
             f"--ssl-cert={self.directory}/server.pem",

@@ -2,8 +2,9 @@
 
 Parity: none; Postfix waits without limit, and reads answers of any size.
 Differs: Answers of databases. An answer of a database that takes longer than a minute
-    in all, or is larger than 256 KiB, is an error, and mail is deferred. Postfix waits
-    without limit, and reads answers of any size.
+    in all, or is larger than 256 KiB, is an error, and mail is deferred. So is a host
+    that does not acknowledge a query of a `mysql:` or `pgsql:` table for ten seconds.
+    Postfix waits without limit, and reads answers of any size.
 Raises: nothing.
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 # For a connection, with TLS and logging in.
 CONNECT_SECONDS = 10
+# For the other host to acknowledge what it was sent, even if the server has no time.
+ACKNOWLEDGE_SECONDS = 10
 # For the whole of an answer, however many parts it has.
 ANSWER_SECONDS = 60
 

@@ -37,7 +37,7 @@ import socket
 import ssl
 
 from pymysql.charset import charset_by_name
-from pymysql.constants import SERVER_STATUS
+from pymysql.constants import ER, SERVER_STATUS
 from pymysql.err import MySQLError
 
 from postvirt.config.lists import words
@@ -57,6 +57,7 @@ from postvirt.tables.databases.database import (
 from postvirt.tables.databases.mysql_connection import LimitedConnection
 from postvirt.tables.databases.mysql_options import read_options
 from postvirt.tables.databases.servers import (
+    BehindError,
     RefusedError,
     Server,
     ServerError,
@@ -69,6 +70,10 @@ from postvirt.tables.table import TableOptions
 DEFAULT_SOCKET = "/run/mysqld/mysqld.sock"
 DEFAULT_PORT = "3306"
 _PORT = re.compile("[0-9]{1,5}")
+
+# What Galera says: this server is not part of the majority, or (with wsrep_sync_wait)
+# it has not received in time what others know.
+_BEHIND = (ER.UNKNOWN_COM_ERROR, ER.LOCK_WAIT_TIMEOUT)
 
 _UTF8 = ("utf8mb4", "utf8mb3", "utf8")
 CHARSETS = (*_UTF8, "latin1", "ascii")
@@ -200,6 +205,13 @@ def _reason(error: Exception) -> str:
     return one_line(str(error)) or type(error).__name__
 
 
+def _judged(error: Exception, connection: LimitedConnection) -> type[ServerError]:
+    """What an error says of the server."""
+    if not isinstance(error, MySQLError) or not connection.open:
+        return ServerError
+    return BehindError if error.args[0] in _BEHIND else RefusedError
+
+
 def quoting(connection: LimitedConnection) -> Quote:
     """The function that quotes for a connection, by its SQL mode.
 
@@ -236,9 +248,7 @@ def run(
     except ServerError:
         raise
     except Exception as error:  # the driver may raise anything
-        is_well = isinstance(error, MySQLError) and connection.open
-        refusal = RefusedError if is_well else ServerError
-        raise refusal(f"query failed: {_reason(error)}") from None
+        raise _judged(error, connection)(f"query failed: {_reason(error)}") from None
     if len(results) > 1:
         raise RefusedError(
             "query failed: multiple result sets returning data are not supported"

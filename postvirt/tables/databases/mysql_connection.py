@@ -17,6 +17,7 @@ Security: a server may ask for the password in clear text, or encrypted with a k
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from pymysql.constants import CLIENT, CR
 from pymysql.err import OperationalError
 
 from postvirt.tables.databases.answer_limits import (
+    ACKNOWLEDGE_SECONDS,
     CONNECT_SECONDS,
     MAX_ANSWER_BYTES,
 )
@@ -86,6 +88,10 @@ class LimitedConnection(Connection):  # type: ignore[misc] # the driver has no t
         """Connect and log in, all in one time limit."""
         self.limit(CONNECT_SECONDS)
         super().connect(sock)
+        if self._sock.family != socket.AF_UNIX:
+            self._sock.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGE_SECONDS * 1000
+            )
         if not hasattr(self, "set_character_set"):
             # The driver before 1.1 only asks for a character set when it logs in, and
             # the server may have chosen another one then (init_connect).

@@ -41,6 +41,7 @@ from postvirt.errors import TableError
 from postvirt.model.text import text
 from postvirt.tables.context import TableContext
 from postvirt.tables.databases.answer_limits import (
+    ACKNOWLEDGE_SECONDS,
     ANSWER_SECONDS,
     MAX_ANSWER_BYTES,
     one_line,
@@ -74,6 +75,9 @@ from postvirt.tables.table import TableOptions
 
 _URI = re.compile("[A-Za-z][A-Za-z0-9+-]*://")
 _PORTS = re.compile("[0-9,]*")
+
+# Unless other settings are given.
+_PATIENCE = {"tcp_user_timeout": f"{ACKNOWLEDGE_SECONDS * 1000}"}
 
 _ANSWERED = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
@@ -130,7 +134,7 @@ class PgsqlServers(Servers[LimitedConnection]):
         known = parse(make_conninfo(base, **given))
         if not _PORTS.fullmatch(known.get("port", "")):
             raise ValueError("bad port")  # may be part of an unencoded password
-        return known | clear_text(known)
+        return _PATIENCE | known | clear_text(known)
 
     def exposed(self) -> list[str]:
         """Those that can have the password in clear text, and whoever replaces them."""

@@ -13,6 +13,10 @@ Parity: the common part of src/global/dict_mysql.c and dict_pgsql.c of Postfix 3
 Differs: SQL servers that refuse a query. An SQL server that works but refuses a query
     is still asked the next one; Postfix leaves it alone for retry_interval, so a single
     odd address could stop all lookups.
+Differs: SQL servers that are behind. A MariaDB server with Galera that is not part of
+    the majority, or does not catch up in time (wsrep_sync_wait), is asked last for
+    retry_interval, so it can be asked again at once if no other server answers; Postfix
+    does not ask it.
 Raises: TableError if no server answers.
 """
 
@@ -49,6 +53,10 @@ class RefusedError(ServerError):
     """A server rejects this query, but may accept others."""
 
 
+class BehindError(RefusedError):
+    """A server works, but does not know enough to answer; others may."""
+
+
 class TooLargeError(RefusedError):
     """An answer is too large, and was not read to its end."""
 
@@ -64,12 +72,14 @@ class Server(Generic[Connection]):
                 driver's default
     port        "" for the driver's default
     retry_at    when it may be tried again after a failure
+    last_until  until then it is asked after all others
     """
 
     __slots__ = (
         "address",
         "connection",
         "kind",
+        "last_until",
         "last_used",
         "port",
         "retry_at",
@@ -84,6 +94,7 @@ class Server(Generic[Connection]):
         self.connection: Connection | None = None
         self.last_used = 0.0
         self.retry_at = 0.0
+        self.last_until = 0.0
 
 
 class Servers(ABC, Generic[Connection]):
@@ -129,17 +140,25 @@ class Servers(ABC, Generic[Connection]):
             except ServerError as error:
                 reason = f"{server.shown}: {error}"
                 log.warning(f"{self._title}: {reason}")
+                self._judge(server, error)
                 if isinstance(error, RefusedError):
                     refused.add((server.address, server.port))
-                    server.last_used = time.monotonic()
-                else:
-                    server.retry_at = time.monotonic() + self._retry_seconds
-                if type(error) is not RefusedError:
-                    self._close(server)
                 continue
             server.last_used = time.monotonic()
             return answer
         raise TableError(f"{self._title}: {reason}")
+
+    def _judge(self, server: Server[Connection], error: ServerError) -> None:
+        """Remember what an error says of a server."""
+        now = time.monotonic()
+        if isinstance(error, RefusedError):
+            server.last_used = now
+        else:
+            server.retry_at = now + self._retry_seconds
+        if isinstance(error, BehindError):
+            server.last_until = now + self._retry_seconds
+        elif type(error) is not RefusedError:
+            self._close(server)
 
     def _choose(self, refused: set[tuple[str, str]]) -> Server[Connection] | None:
         now = time.monotonic()
@@ -151,13 +170,15 @@ class Servers(ABC, Generic[Connection]):
         for server in left:
             if server.connection and now >= server.last_used + self._idle_seconds:
                 self._close(server)
-        connected = [server for server in left if server.connection]
-        ready = [server for server in left if now >= server.retry_at]
-        for candidates in (connected, ready):
-            for kind in _KINDS:
-                alike = [server for server in candidates if server.kind == kind]
-                if alike:
-                    return random.choice(alike)
+        current = [server for server in left if now >= server.last_until]
+        for among in (current, left):
+            connected = [server for server in among if server.connection]
+            ready = [server for server in among if now >= server.retry_at]
+            for candidates in (connected, ready):
+                for kind in _KINDS:
+                    alike = [server for server in candidates if server.kind == kind]
+                    if alike:
+                        return random.choice(alike)
         return None
 
     def _close(self, server: Server[Connection]) -> None:

@@ -273,3 +273,30 @@ def test_what_cannot_be_used(mysql, logged, parameters, reason):
     with pytest.raises(TableError, match=reason):
         ask(mysql(**parameters), b"x")
     assert SECRET not in "".join(logged.take())
+
+
+def test_a_server_that_is_behind_is_asked_last(mysql, mariadb, logged):
+    """Galera's errors, from a server that says them on one of two ways to it."""
+    behind = (
+        "BEGIN NOT ATOMIC"
+        " IF USER() LIKE '%%@localhost' AND '%u' <> 'well' THEN"
+        " SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {}, MESSAGE_TEXT = 'not ready';"
+        " END IF; SELECT '%u'; END"
+    )
+    both = f"unix:{mariadb.socket} inet:127.0.0.1:{mariadb.port}"
+    for number in (1047, 1205):
+        query = behind.format(number)
+        table = open_table(mysql(hosts=both, query=query), OPTIONS)
+        for _ in range(2):
+            assert table.lookup(b"user@example.com") == b"user"
+        (line,) = logged.take()
+        assert line.endswith(f"unix:{mariadb.socket}: query failed: not ready")
+        table.close()
+
+        alone = mysql(hosts=f"unix:{mariadb.socket}", query=query)
+        table = open_table(alone, OPTIONS)
+        with pytest.raises(TableError, match="not ready"):
+            table.lookup(b"user@example.com")
+        assert table.lookup(b"well@example.com") == b"well"
+        logged.take()
+        table.close()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
+import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from postvirt.errors import TableError
+from postvirt.tables.databases.answer_limits import ACKNOWLEDGE_SECONDS
 from postvirt.tables.table import TableOptions
 from tests.harness.databases import KEYS, Server
 from tests.harness.tables import open_table
@@ -178,6 +182,27 @@ def test_a_restart_between_two_lookups_is_not_noticed(sql):
     sql.server.stop()
     sql.server.start()
     assert table.lookup(b"user@example.com") == b"user/"
+    table.close()
+
+
+def acknowledgement_limits(port: int) -> Iterator[int]:
+    """Of this process's connections to a port, in seconds."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            one = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue
+        with one:
+            if one.family == socket.AF_INET and one.getpeername()[1] == port:
+                limit = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                yield limit // 1000
+
+
+def test_a_host_that_is_gone_is_noticed_before_a_server_that_is_slow(sql):
+    """The kernel ends a connection whose other end does not acknowledge anything."""
+    table = open_table(sql.table(), OPTIONS)
+    assert table.lookup(b"user@example.com") == b"user/"
+    assert {*acknowledgement_limits(sql.server.port)} == {ACKNOWLEDGE_SECONDS}
     table.close()
 
 
