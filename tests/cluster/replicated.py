@@ -98,12 +98,22 @@ class Replicated(ABC):
 
     def parameters(self, machine: Machine) -> Mapping[str, str]:
         """What main.cf of a machine says, about a file that is written for it."""
-        own = [f"unix:{self.socket(machine)}"]
         others = [one for one in self.machines if one is not machine]
-        return self.table(machine, *own, *(f"inet:{one.address}" for one in others))
+        hosts = [self.local(machine), *map(self.remote, others)]
+        return {"virtual_mailbox_maps": self.table(machine, *hosts)}
 
-    def table(self, machine: Machine, *hosts: str, **more: str) -> Mapping[str, str]:
-        """The same, with hosts and other parameters of the table."""
+    def local(self, machine: Machine) -> str:
+        """How a machine calls its own server."""
+        return f"unix:{self.socket(machine)}"
+
+    def remote(self, machine: Machine) -> str:
+        """How other machines call the server of a machine."""
+        return f"inet:{machine.address}"
+
+    def table(
+        self, machine: Machine, *hosts: str, name: str = "mailboxes", **more: str
+    ) -> str:
+        """Write the file of a table for a machine: "type:/path"."""
         parameters = {
             "hosts": " ".join(hosts),
             "user": READER,
@@ -113,9 +123,9 @@ class Replicated(ABC):
             "retry_interval": "2",
             **more,
         }
-        path = machine.disk / f"{self.type}.cf"
+        path = machine.disk / f"{name}-{self.type}.cf"
         path.write_text("".join(f"{k} = {v}\n" for k, v in parameters.items()))
-        return {"virtual_mailbox_maps": f"{self.type}:{path}"}
+        return f"{self.type}:{path}"
 
     def fail_node(self, machine: Machine) -> None:
         """Kill the server of a machine."""
