@@ -16,6 +16,7 @@ Differs: Lines that postlogd(8) cannot receive. When its socket was replaced or 
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import re
@@ -109,6 +110,7 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
     host = hostname.split(".", 1)[0]
     connection: socket.socket | None = None
     waiting: deque[bytes] = deque(maxlen=MOST_WAITING_LINES)
+    lock = _thread.allocate_lock()  # threads that query databases log, too
     second, stamp, process = -1, "", os.getpid()  # of the last line
 
     def connect() -> socket.socket:
@@ -139,16 +141,17 @@ def to_postlog(tag: str, hostname: str, path: str) -> Sink:
         head = f"{stamp} {host} {tag}[{process}]: "
         if severity:
             head += f"{severity}: "
-        waiting.append(wire(head) + text[:MAX_TEXT_BYTES])
-        try:
-            while waiting:
-                try:
-                    (connection or connect()).send(waiting[0])
-                except OSError:
-                    connect().send(waiting[0])
-                waiting.popleft()
-        except OSError:
-            pass  # not now
+        with lock:
+            waiting.append(wire(head) + text[:MAX_TEXT_BYTES])
+            try:
+                while waiting:
+                    try:
+                        (connection or connect()).send(waiting[0])
+                    except OSError:
+                        connect().send(waiting[0])
+                    waiting.popleft()
+            except OSError:
+                pass  # not now
 
     return write
 

@@ -9,6 +9,7 @@ import random
 import re
 import socket
 import syslog
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
@@ -180,6 +181,22 @@ class TestPostlog:
             writing.join()
         assert lines[0].endswith(b"]: 6")
         assert lines[-1].endswith(b"]: last")
+
+    def test_lines_of_several_threads_arrive_once_each(self):
+        """Those that query databases warn at the same time when a server is gone."""
+        write = log.to_postlog("tag", "host", "postlog")
+        expected = [b"%d of %d" % (n, of) for of in range(8) for n in range(200)]
+
+        def warn(of: int) -> None:
+            for number in range(200):
+                write("", b"%d of %d" % (number, of))
+
+        with self.postlogd() as server, ThreadPoolExecutor(8) as threads:
+            warned = [threads.submit(warn, of) for of in range(8)]
+            lines = [server.recv(4096).partition(b"]: ")[2] for _ in expected]
+            for one in warned:
+                one.result()
+        assert sorted(lines) == sorted(expected)
 
     def test_a_child_sends_no_lines_of_its_parent(self):
         write = log.to_postlog("tag", "host", "postlog")
