@@ -13,20 +13,30 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from tests.cluster.failures import FAILURES, Failure, Seconds
-from tests.cluster.laboratory import inside_laboratory, laboratory, missing
-from tests.cluster.site import (
-    NAMES,
-    Database,
-    SharedDirectory,
-    SharedTable,
-    Site,
-    Volume,
+from tests.cluster.failures import (
+    ALL_FAILURES,
+    DATABASE_FAILURES,
+    FAILURES,
+    STORAGE_FAILURES,
+    Failure,
+    Seconds,
 )
+from tests.cluster.galera import Galera
+from tests.cluster.gluster import Gluster
+from tests.cluster.laboratory import inside_laboratory, laboratory, missing
+from tests.cluster.machine import Machine
+from tests.cluster.postgres import Postgres
+from tests.cluster.site import NAMES, Database, Site
 from tests.cluster.tally import Tally
+from tests.cluster.unreplicated import Directory, Texthash
+from tests.cluster.volume import Volume
 
-STORAGES: dict[str, Callable[[], Volume]] = {"directory": SharedDirectory}
-DATABASES: dict[str, Callable[[], Database]] = {"texthash": SharedTable}
+STORAGES: dict[str, type[Volume]] = {"directory": Directory, "gluster": Gluster}
+DATABASES: dict[str, Callable[[Sequence[Machine]], Database]] = {
+    "texthash": Texthash,
+    "galera": Galera,
+    "postgres": Postgres,
+}
 _INSIDE = "--inside"
 
 
@@ -41,9 +51,9 @@ def main(arguments: Sequence[str]) -> int:
         command = inside_laboratory(again)
         os.execvp(command[0], command)
     broken = 0
-    for name in options.failure or FAILURES:
+    for name in options.failure or _possible(options):
         began = time.monotonic()
-        tally, seconds = _trial(options, FAILURES[name])
+        tally, seconds = _trial(options, ALL_FAILURES[name])
         minutes = (time.monotonic() - began) / 60
         print(f"{name}, {options.rounds} rounds, {minutes:.1f} minutes: {tally}")
         for what in seconds[0]:
@@ -60,13 +70,23 @@ def main(arguments: Sequence[str]) -> int:
     return int(bool(broken))
 
 
+def _possible(options: argparse.Namespace) -> list[str]:
+    """The failures that this storage and this database can have."""
+    storage = STORAGE_FAILURES if options.storage != "directory" else {}
+    database = DATABASE_FAILURES if options.database != "texthash" else {}
+    return [*FAILURES, *storage, *database]
+
+
 def _trial(
     options: argparse.Namespace, failure: Failure
 ) -> tuple[Tally, Sequence[Seconds]]:
     """All rounds of one failure, at a site of their own."""
     with laboratory() as lab:
+        volume = STORAGES[options.storage]([lab.add(f"{one}-store") for one in NAMES])
         machines = [lab.add(name) for name in NAMES]
-        volume, database = STORAGES[options.storage](), DATABASES[options.database]()
+        database = DATABASES[options.database](machines)
+        volume.start()
+        database.start()
         site = Site(lab, machines, volume, database, failure.parameters)
         with site.mail():
             site.wait_for_new_mail()
@@ -79,7 +99,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="scripts/cluster",
         description="Mail for three hosts while parts of all that fail.",
     )
-    parser.add_argument("failure", nargs="*", choices=[[], *FAILURES])
+    parser.add_argument("failure", nargs="*", choices=[[], *ALL_FAILURES])
     parser.add_argument("--rounds", type=int, default=20, metavar="N")
     parser.add_argument("--storage", choices=STORAGES, default="directory")
     parser.add_argument("--database", choices=DATABASES, default="texthash")

@@ -15,7 +15,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tests.cluster.mail_host import MailHost
-from tests.cluster.site import NAMES, Site, wait_until
+from tests.cluster.replicated import Replicated
+from tests.cluster.site import NAMES, Site
+from tests.cluster.waiting import wait_until
 
 Seconds = dict[str, float]
 
@@ -74,14 +76,8 @@ def clocks(site: Site, number: int) -> Seconds:
 
 def row(site: Site, number: int) -> Seconds:
     """A mailbox moves: a row changes while mail for it comes."""
-    address = list(site.places)[number % len(site.places)]
-    old = site.places[address][0]
-    new = f"moved-{number}-{old}"
-    site.places[address].insert(0, new)
-    site.database.move_mailbox(address, new)
-    known = wait_until(
-        lambda: _hosts_of_mail_in(site, new) == set(NAMES), "it is known"
-    )
+    moved = site.move(number)
+    known = wait_until(lambda: _hosts_of_mail_in(site, moved) == set(NAMES), "known")
     return {"all hosts know it": known, **site.recovery()}
 
 
@@ -98,14 +94,87 @@ def name(site: Site, number: int) -> Seconds:
     return {"one name": seconds, **site.recovery()}
 
 
+def storage(site: Site, number: int) -> Seconds:
+    """A machine that keeps a copy of the mailboxes is killed, and comes back."""
+    nodes = site.volume.nodes
+    node = nodes[number % len(nodes)]
+    site.volume.fail_node(node)
+    missing = site.wait_for_new_mail()
+    time.sleep(site.outage_seconds)
+    site.volume.recover_node(node)
+    return {"it is missed": missing, **site.recovery(), **_healing(site)}
+
+
+def split(site: Site, number: int) -> Seconds:
+    """A host is alone with a copy of the mailboxes and one of the database."""
+    host = _next(site, number)
+    node = site.volume.nodes[number % len(site.volume.nodes)]
+    for machine in (host.machine, node):
+        machine.cut()
+    others = site.wait_for_new_mail(host)
+    time.sleep(site.outage_seconds)
+    for machine in (host.machine, node):
+        machine.reconnect()
+    return {"the others wait": others, **site.recovery(), **_healing(site)}
+
+
+def _healing(site: Site) -> Seconds:
+    return {"copies are equal": site.volume.wait_until_healed()}
+
+
+def database(site: Site, number: int) -> Seconds:
+    """A server of the database is killed, and started again."""
+    machine = _next(site, number).machine
+    _replicated(site).fail_node(machine)
+    missing = site.wait_for_new_mail()
+    time.sleep(site.outage_seconds)
+    back = _seconds(lambda: _replicated(site).recover_node(machine))
+    return {"it is missed": missing, "it is back": back, **site.recovery()}
+
+
+def primary(site: Site, number: int) -> Seconds:
+    """Another server becomes the primary."""
+    former = _replicated(site).primary
+    _replicated(site).change_primary()
+    missing = site.wait_for_new_mail()
+    time.sleep(site.outage_seconds)
+    _replicated(site).recover_node(former)
+    return {"it is missed": missing, **site.recovery()}
+
+
+def lag(site: Site, number: int) -> Seconds:
+    """A server of the database lags, while a mailbox moves."""
+    servers = _replicated(site)
+    others = [one for one in site.machines if one is not servers.primary]
+    behind = others[number % len(others)]
+    servers.hold_back(behind)
+    moved = site.move(number)
+    site.wait_for_new_mail()
+    time.sleep(site.outage_seconds)
+    servers.catch_up(behind)
+    known = wait_until(lambda: _hosts_of_mail_in(site, moved) == set(NAMES), "known")
+    return {"all hosts know it": known, **site.recovery()}
+
+
+def _replicated(site: Site) -> Replicated:
+    assert isinstance(site.database, Replicated)
+    return site.database
+
+
 FAILURES = {
     "network": Failure(network),
     "row": Failure(row),
-    # A dot lock of the dead host is in the way for so long.
-    "host": Failure(host, {"stale_lock_time": "20s"}),
-    "clocks": Failure(clocks),
+    "host": Failure(host),
+    "clocks": Failure(clocks, {"stale_lock_time": "500s"}),
     "name": Failure(name),
 }
+STORAGE_FAILURES = {"storage": Failure(storage), "split": Failure(split)}
+DATABASE_FAILURES = {
+    "database": Failure(database),
+    "primary": Failure(primary),
+    "lag": Failure(lag),
+}
+ALL_FAILURES = FAILURES | STORAGE_FAILURES | DATABASE_FAILURES
 
 
 def _next(site: Site, number: int) -> MailHost:

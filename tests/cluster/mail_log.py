@@ -17,6 +17,7 @@ from pathlib import Path
 LOOK_SECONDS = 0.05
 
 _NUMBER = re.compile(r": (\w+): message-id=<(\d+)@stream>")
+_TRY = re.compile(r"/qmgr\S+: (\w+): from=.* \(queue active\)")
 _STATUS = re.compile(r": (\w+): to=<([^>]*)>, .*, status=(\w+) (.*)")
 
 Delivery = tuple[int, str]
@@ -26,7 +27,7 @@ class MailLog:
     """The log of one host.
 
     sent        when a message was delivered to an address; monotonic time
-    tries       how often that was tried, as far as that was logged
+    tries       how often a message was given to postvirt, by its number
     bounced     messages and addresses, and why
     deferred    why mail was deferred, and how often
     warnings    of all programs, without what is different each time
@@ -34,7 +35,7 @@ class MailLog:
 
     def __init__(self, path: Path) -> None:
         self.sent: dict[Delivery, float] = {}
-        self.tries: Counter[Delivery] = Counter()
+        self.tries: Counter[int] = Counter()
         self.bounced: list[tuple[Delivery, str]] = []
         self.deferred: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
@@ -47,6 +48,8 @@ class MailLog:
         for line in self._new_lines():
             if found := _NUMBER.search(line):
                 self._numbers[found[1]] = int(found[2])
+            elif found := _TRY.search(line):
+                self.tries[self._numbers.get(found[1], 0)] += 1
             elif found := _STATUS.search(line):
                 self._note_status(*found.groups())
             elif re.search(r"(warning|error|fatal|panic): ", line):
@@ -68,7 +71,6 @@ class MailLog:
         if number is None:
             return  # a report of Postfix's own
         delivery = (number, address)
-        self.tries[delivery] += 1
         if status == "sent":
             self.sent.setdefault(delivery, time.monotonic())
         elif status == "deferred":

@@ -16,12 +16,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from postvirt.standin import identity
-from tests.cluster.laboratory import STORE, Laboratory
+from tests.cluster.laboratory import Laboratory
 from tests.cluster.machine import Machine
 from tests.cluster.mail_host import MailHost
-from tests.cluster.mail_log import LOOK_SECONDS, MailLog, followed
+from tests.cluster.mail_log import MailLog, followed
 from tests.cluster.stream import Stream, flowing
 from tests.cluster.tally import Tally, tally
+from tests.cluster.volume import Volume
+from tests.cluster.waiting import wait_until
 
 NAMES = ("one", "two", "three")
 MAILBOXES = {
@@ -35,20 +37,22 @@ PATIENCE_SECONDS = 180.0
 _PARAMETERS = {
     "virtual_mailbox_domains": "example.com",
     "virtual_mailbox_lock": "dotlock",
+    # The lock of a host that is gone is in the way for so long.
+    "stale_lock_time": "20s",
     "postvirt_workers": "2",
 }
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Volume(Protocol):
-    """Where the mailboxes are."""
-
-    def mount_on(self, machine: Machine) -> Path:
-        """Have a machine use it; the path is the same on all of them."""
-
-
 class Database(Protocol):
     """Where the tables are."""
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why there can be no such database here; None if there can."""
+
+    def start(self) -> None:
+        """Start it on all machines."""
 
     def add_mailbox(self, address: str, path: str) -> None:
         """Add a mailbox; all hosts know it soon."""
@@ -58,6 +62,9 @@ class Database(Protocol):
 
     def parameters(self, machine: Machine) -> Mapping[str, str]:
         """What main.cf of a host says about the tables."""
+
+    def recover_node(self, machine: Machine) -> None:
+        """Start it again on a machine that was killed and started."""
 
 
 class Site:
@@ -116,7 +123,16 @@ class Site:
     def start_again(self, machine: Machine) -> None:
         """Start a machine that was killed, with the volume and without mail."""
         machine.start()
+        self.database.recover_node(machine)
         self.volume.mount_on(machine)
+
+    def move(self, number: int) -> str:
+        """Have mail for one of the addresses delivered to a new mailbox: its path."""
+        address = list(self.places)[number % len(self.places)]
+        new = f"moved-{number}-{self.places[address][-1]}"
+        self.places[address].insert(0, new)
+        self.database.move_mailbox(address, new)
+        return new
 
     @contextmanager
     def mail(self) -> Iterator[None]:
@@ -130,7 +146,7 @@ class Site:
 
     def wait_for_new_mail(self, *but: MailHost) -> float:
         """Wait until each host delivered mail that came after now: seconds."""
-        return wait_until(self._has_new_mail(but), "new mail")
+        return wait_until(self._has_new_mail(but), "new mail", PATIENCE_SECONDS)
 
     def _has_new_mail(self, but: Sequence[MailHost] = ()) -> Callable[[], bool]:
         streams = [one for one in self.streams if one.host not in but]
@@ -155,7 +171,7 @@ class Site:
                     seconds[name] = time.monotonic() - began
             return len(seconds) == len(waits)
 
-        wait_until(is_over, "recovery")
+        wait_until(is_over, "recovery", PATIENCE_SECONDS)
         return {name: seconds[name] for name in waits}
 
     def settle(self) -> Tally:
@@ -166,45 +182,7 @@ class Site:
                 host.flush()
             return not any(host.queue() for host in self.hosts)
 
-        wait_until(is_done, "empty queues")
+        wait_until(is_done, "empty queues", PATIENCE_SECONDS)
         for one in self.streams:
             one.log.read_on()
         return tally(self.streams, self.seen(""), self.places, self.kills)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> float:
-    """Wait until something has happened: how long that took, in seconds."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() > began + PATIENCE_SECONDS:
-            raise TimeoutError(f"{what}: this does not happen")
-        time.sleep(LOOK_SECONDS)
-    return time.monotonic() - began
-
-
-class SharedDirectory:
-    """A directory that all machines see: what a volume is while nothing fails."""
-
-    def mount_on(self, machine: Machine) -> Path:
-        path = STORE / "shared"
-        path.mkdir(exist_ok=True)
-        return path
-
-
-class SharedTable:
-    """A texthash table that all machines see."""
-
-    def __init__(self) -> None:
-        self._path = STORE / "mailboxes"
-        self._entries: dict[str, str] = {}
-
-    def add_mailbox(self, address: str, path: str) -> None:
-        self._entries[address] = path
-        new = self._path.with_suffix(".new")
-        new.write_text("".join(f"{k} {v}\n" for k, v in self._entries.items()))
-        new.rename(self._path)
-
-    move_mailbox = add_mailbox
-
-    def parameters(self, machine: Machine) -> Mapping[str, str]:
-        return {"virtual_mailbox_maps": f"texthash:{self._path}"}

@@ -17,8 +17,8 @@ from tests.cluster.mail_log import MailLog
 SENDER = "alice@example.org"
 
 # A host that has so many messages in its queue receives no more for a moment.
-_MOST_WAITING = 25
-_PAUSE_SECONDS = 0.05
+_MOST_WAITING = 200
+_PAUSE_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
 _REFUSED_FOR_GOOD = 500
 

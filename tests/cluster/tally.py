@@ -75,12 +75,11 @@ def tally(
         for number in one.accepted
         for address in places
     }
-    tries: Counter[Delivery] = Counter()
+    tries: Counter[int] = Counter()
     for one in streams:
         tries.update(one.log.tries)
         for number in (*one.accepted, *one.unsure):
-            for address in places:
-                tries[number, address] += kills.get(one.host.name, 0)
+            tries[number] += kills.get(one.host.name, 0)
     names = Counter(path.name for path in _files(mail, places, ("new", "cur")))
     return Tally(
         accepted=len(accepted),
@@ -88,9 +87,9 @@ def tally(
         lost=sorted(accepted - arrived.keys()),
         doubled=sum(n - 1 for n in arrived.values()),
         excessive=[
-            f"{delivery}: {n} copies, {tries[delivery]} tries"
-            for delivery, n in arrived.items()
-            if n > tries[delivery]
+            f"{number} for {address}: {n} copies, {tries[number]} tries"
+            for (number, address), n in arrived.items()
+            if n > tries[number]
         ],
         torn=torn,
         bounced=[
