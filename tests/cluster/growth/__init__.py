@@ -1,0 +1,1 @@
+"""How much a few hosts deliver, and what many would need: scripts/cluster growth."""
