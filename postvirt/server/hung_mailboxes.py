@@ -10,6 +10,7 @@ owners. So that workers do not hang one after the other:
     one mailbox of an owner hangs         mail for it has to wait
     two of one owner on one file system   so does all mail for this owner there
     those of eight owners there           so does all mail for this file system
+    of three, if it is a file server's    the same: that is the likely cause
 
 Raises: nothing.
 """
@@ -24,11 +25,13 @@ from typing import NamedTuple
 
 from postvirt.server.metrics.scoreboard import MOST_PATH_BYTES, Inside
 from postvirt.system import mounts
+from postvirt.system.file_systems import is_remote
 
 MOST_HUNG = 50
 
 _MOST_MAILBOXES_OF_AN_OWNER = 1
 _MOST_OWNERS_OF_A_FILE_SYSTEM = 7
+_MOST_OWNERS_OF_A_REMOTE_ONE = 2
 
 
 class _Field(IntEnum):
@@ -57,7 +60,7 @@ class _Hung(NamedTuple):
     """
 
     inside: Inside | None
-    point: bytes
+    point: bytes = b""
 
 
 class HungMailboxes:
@@ -85,10 +88,11 @@ class HungMailboxes:
         if not free:
             return None
         number = min(free)
-        point = b"" if inside is None else _mount_point(inside.path)
-        self._hung[number] = _Hung(inside, point)
+        self._hung[number] = _Hung(inside)
         if inside is not None:
-            self._write(self._entries[number], inside, point)
+            point, most_owners = _file_system(inside.path)
+            self._hung[number] = _Hung(inside, point)
+            self._write(self._entries[number], inside, point, most_owners)
         self._head[0] = len(self._hung)
         return number
 
@@ -108,14 +112,16 @@ class HungMailboxes:
                 return time.monotonic() - since / 1000
         return None
 
-    def _write(self, entry: memoryview, inside: Inside, point: bytes) -> None:
+    def _write(
+        self, entry: memoryview, inside: Inside, point: bytes, most_owners: int
+    ) -> None:
         path, uid, is_whole = inside.path, inside.uid, True
         here = [
             one.inside
             for one in self._hung.values()
             if one.inside is not None and one.point == point
         ]
-        if len({one.uid for one in here}) > _MOST_OWNERS_OF_A_FILE_SYSTEM:
+        if len({one.uid for one in here}) > most_owners:
             path, uid, is_whole = point, _ANYBODY, False
         elif len([one for one in here if one.uid == uid]) > _MOST_MAILBOXES_OF_AN_OWNER:
             path, is_whole = point, False
@@ -136,7 +142,14 @@ def _concerns(entry: memoryview, path: bytes, uid: int) -> bool:
     return mounts.is_below(os.fsdecode(path), os.fsdecode(hung))
 
 
-def _mount_point(path: bytes) -> bytes:
-    """Where the file system of a path is mounted, without touching it."""
+def _file_system(path: bytes) -> tuple[bytes, int]:
+    """Where the file system of a path is mounted, without touching it.
+
+    And the mailboxes of how many owners may hang before all of it does.
+    """
     mount = mounts.covering(mounts.mounted(), os.fsdecode(path))
-    return b"/" if mount is None else os.fsencode(mount.point)
+    if mount is None:
+        return b"/", _MOST_OWNERS_OF_A_FILE_SYSTEM
+    if is_remote(mount.type):
+        return os.fsencode(mount.point), _MOST_OWNERS_OF_A_REMOTE_ONE
+    return os.fsencode(mount.point), _MOST_OWNERS_OF_A_FILE_SYSTEM

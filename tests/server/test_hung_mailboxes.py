@@ -14,10 +14,11 @@ from tests.harness.child import in_child
 
 
 @pytest.fixture(autouse=True)
-def two_file_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    """/ and /mail."""
+def three_file_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/, /home and /mail, which is a file server's."""
     found = [
         Mount(1, 1, "/", "ext4", "/dev/a", frozenset()),
+        Mount(3, 3, "/home", "ext4", "/dev/b", frozenset()),
         Mount(2, 2, "/mail", "nfs4", "server:/mail", frozenset()),
     ]
     monkeypatch.setattr(mounts, "mounted", lambda: found)
@@ -70,15 +71,16 @@ def test_of_a_second_one_all_mail_of_the_owner_there_waits() -> None:
     assert must_wait(hung, "/mail/a/")
 
 
-def test_of_many_owners_all_mail_there_waits() -> None:
-    """It is the file server that hangs."""
+@pytest.mark.parametrize(("mount", "owners"), [("/home", 8), ("/mail", 3)])
+def test_of_many_owners_all_mail_there_waits(mount: str, owners: int) -> None:
+    """It is the disk or the file server that hangs."""
     hung = HungMailboxes()
-    for uid in range(1, 8):
-        hung.add(at(f"/mail/{uid}/", uid))
-    assert not must_wait(hung, "/mail/x/", uid=99)
-    hung.add(at("/mail/8/", 8))
-    assert must_wait(hung, "/mail/x/", uid=99)
-    assert not must_wait(hung, "/home/x/", uid=99)
+    for uid in range(1, owners):
+        hung.add(at(f"{mount}/{uid}/", uid))
+    assert not must_wait(hung, f"{mount}/x/", uid=99)
+    hung.add(at(f"{mount}/{owners}/", owners))
+    assert must_wait(hung, f"{mount}/x/", uid=99)
+    assert not must_wait(hung, "/elsewhere/x/", uid=99)
 
 
 def test_a_worker_that_hangs_elsewhere_keeps_no_mail_waiting() -> None:
