@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,10 @@ from tests.cluster.waiting import wait_until
 from tests.harness.databases import SECRET, driver, find_program
 
 _PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
-# Failures are noticed sooner than by default (5 and 15 seconds).
+# A server does not answer before it has applied what the others have, when asked.
+CAUSAL = "SET STATEMENT wsrep_sync_wait=1 FOR SELECT path FROM users WHERE address='%s'"
+# Failures are noticed sooner than by default (5 and 15 seconds), and servers that are
+# behind, too (30 seconds).
 _PROVIDER_OPTIONS = {
     "gcache.size": "4M",
     "evs.keepalive_period": "PT0.2S",
@@ -43,6 +47,7 @@ _PROVIDER_OPTIONS = {
     "evs.install_timeout": "PT2S",
     "gmcast.peer_timeout": "PT1S",
     "pc.recovery": "false",
+    "repl.causal_read_timeout": "PT2S",
 }
 # The joiner has a pipe, which it names as its address; all machines see it.
 _TRANSFER = """#!/bin/sh
@@ -116,6 +121,10 @@ class Galera(Replicated):
         server.terminate()
         server.wait()
 
+    def maps(self, machine: Machine) -> str:
+        """A server that is behind waits, or says so, and others are asked."""
+        return self.table(machine, *self.hosts(machine), query=CAUSAL)
+
     def start_first(self) -> None:
         """Found the cluster."""
         self._start(self.primary, "--wsrep-new-cluster")
@@ -138,7 +147,7 @@ class Galera(Replicated):
         self._root(self.home(machine)).close()
 
     def recover_node(self, machine: Machine) -> None:
-        """Start a server where it was killed; the others send what it missed."""
+        """Start a server that has ended; the others send what it missed."""
         home = self.home(machine)
         state = home / "data" / "grastate.dat"
         is_alone = not any(map(self.processes, self.machines))
@@ -160,9 +169,14 @@ class Galera(Replicated):
         return str(position)
 
     def change_primary(self) -> None:
-        """Send changes to the next server that works."""
-        working = [one for one in self.machines if self.processes(one)]
-        self.primary = next(one for one in working if one is not self.primary)
+        """End the server that changes are sent to, in good order; another gets them."""
+        former = self.primary
+        self.primary = next(
+            one for one in self.machines if one is not former and self.processes(one)
+        )
+        if self.processes(former):
+            self.signal(former, signal.SIGTERM)
+            wait_until(lambda: not self.processes(former), f"{former.name} ended")
 
     def hold_back(self, machine: Machine) -> None:
         """A lock on all tables takes a server out of the flow control, too."""

@@ -57,6 +57,13 @@ class Postgres(Replicated):
     type = "pgsql"
     programs = ("postgres", "initdb", "pg_basebackup")
 
+    def maps(self, machine: Machine) -> str:
+        """What no standby knows, the primary is asked, whichever that is."""
+        hosts = self.hosts(machine)
+        near = self.table(machine, *hosts, name="near")
+        dbname = f"dbname={DATABASE} target_session_attrs=primary"
+        return f"{near}, {self.table(machine, *hosts, name='primary', dbname=dbname)}"
+
     def prepare(self, home: Path) -> None:
         """Make a cluster of databases."""
         data = home / "data"

@@ -97,10 +97,17 @@ class Replicated(ABC):
         return rows[0][0] if rows else None
 
     def parameters(self, machine: Machine) -> Mapping[str, str]:
-        """What main.cf of a machine says, about a file that is written for it."""
+        """What main.cf of a machine says, about files that are written for it."""
+        return {"virtual_mailbox_maps": self.maps(machine)}
+
+    @abstractmethod
+    def maps(self, machine: Machine) -> str:
+        """Tables that say of no mailbox that there is none, if one was added."""
+
+    def hosts(self, machine: Machine) -> list[str]:
+        """All servers, that of the machine first."""
         others = [one for one in self.machines if one is not machine]
-        hosts = [self.local(machine), *map(self.remote, others)]
-        return {"virtual_mailbox_maps": self.table(machine, *hosts)}
+        return [self.local(machine), *map(self.remote, others)]
 
     def local(self, machine: Machine) -> str:
         """How a machine calls its own server."""
