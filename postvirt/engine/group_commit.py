@@ -24,7 +24,9 @@ Owners may have replaced their file by another one, which then received no name 
 commits nothing. So no owner's mail relies on the last file of another owner.
 
 On any other disk: fsync of every file, then the names, then fsync of every directory in
-which a name changed. That is the sequence that every file system must get right.
+which a name changed. That is the sequence that every file system must get right. Where
+other machines keep the files, those that have received a name are committed once more
+(FileSystems.is_remote).
 
 While a commit is under way in the background, what is handed in gathers for the next
 one. Deliveries of a client that is alone are committed in the foreground.
@@ -205,7 +207,7 @@ class Disks:
         if self._on_commit is not None:
             self._on_commit(len(files))
         disk.is_committing, disk.began = True, time.monotonic()
-        commit = self._commit_log if disk.has_log else self._commit_directories
+        commit = self._commit_log if disk.has_log else self._commit_names
         commit(disk, files, in_background=in_background)
 
     def _commit_log(
@@ -239,10 +241,15 @@ class Disks:
             tell(None, errors[effect.fd])
         self._end_commit(disk)
 
-    def _commit_directories(
+    def _commit_names(
         self, disk: _Disk, files: Sequence[_Uncommitted], *, in_background: bool
     ) -> None:
         concerns = _directories([effect for effect, _ in files])
+        for (effect, _), fds in zip(files, concerns, strict=True):
+            if effect.named_by is not None and self.file_systems.is_remote(
+                effect.device
+            ):
+                fds.append(effect.fd)
         # Each by its own file, because the kernel reports what has failed since that
         # file was opened. Only the first of them has much to wait for.
         whole = [
@@ -256,12 +263,12 @@ class Disks:
                 tell(None, next(filter(None, found), None))
             self._end_commit(disk)
 
-        directories = {
+        descriptors = {
             fd: effect.mailbox
             for (effect, _), fds in zip(files, concerns, strict=True)
             for fd in fds
         }
-        self.commits.commit(directories, finish, in_background=in_background)
+        self.commits.commit(descriptors, finish, in_background=in_background)
 
     def _end_commit(self, disk: _Disk) -> None:
         disk.is_committing = False
@@ -278,7 +285,7 @@ def _chosen(effects: Sequence[Durable]) -> list[int]:
 
 
 def _counting(error: OSError | None) -> OSError | None:
-    """The error of a directory's commit, if it counts."""
+    """The error of a commit of names, if it counts."""
     return None if durability.is_unsupported(error) else error
 
 

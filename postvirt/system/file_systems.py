@@ -7,6 +7,12 @@ directory needs a commit of its own.
 
 An ext4 without a journal has no such order, and one whose journal is on another device
 keeps names and data in two caches. Both are treated like other file systems.
+
+A file system of other machines may confirm the commit of a directory although it has
+done nothing: GlusterFS does, and FUSE does where a server has no such call. What its
+machines keep the files on is ext4 or xfs as a rule, where committing the file commits
+the name that it has received. So a file there is committed once more with its
+directories: `is_remote`. tests/cluster/test_volumes.py cuts the power of such machines.
 """
 
 from __future__ import annotations
@@ -35,6 +41,7 @@ class FileSystems:
 
     def __init__(self) -> None:
         self._known: dict[int, bool] = {}
+        self._remote: dict[int, bool] = {}
         try:
             self._mounts = os.open(mounts.MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -55,6 +62,14 @@ class FileSystems:
         """The same, but False if nothing has asked for this device before."""
         return self._known.get(device, False)
 
+    def is_remote(self, device: int) -> bool:
+        """Whether its files are another machine's, by st_dev; they are if in doubt."""
+        remote = self._remote.get(device)
+        if remote is None:
+            remote = self._mounts < 0 or is_remote(self.type_of(device))
+            self._remote[device] = remote
+        return remote
+
     def type_of(self, device: int) -> str:
         """The type of the file system on a device, "" if it is not mounted here."""
         if self._mounts < 0:
@@ -70,6 +85,7 @@ class FileSystems:
     def forget(self) -> None:
         """Clear the cache: a device may contain another file system now."""
         self._known.clear()
+        self._remote.clear()
 
     def _look_up(self, device: int) -> bool:
         match self.type_of(device):

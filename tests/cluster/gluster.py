@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from tests.cluster.laboratory import STORE
 from tests.cluster.machine import Argument, Machine
+from tests.cluster.own_disk import disk_of, mount_disk
 from tests.cluster.volume import MAIL, Volume
 from tests.cluster.waiting import wait_until
 
@@ -41,15 +42,24 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
 
 
 class Gluster(Volume):
-    """The volume; options are those of the volume, as `gluster volume set` has them."""
+    """The volume.
+
+    options     of the volume, as `gluster volume set` has them
+    has_disks   the copies are on disks with a cache (own_disk), for `cut_power`
+    """
 
     programs = ("glusterd", "glusterfsd", "gluster", "mount.glusterfs")
 
     def __init__(
-        self, nodes: Sequence[Machine], options: Mapping[str, str] = OPTIONS
+        self,
+        nodes: Sequence[Machine],
+        options: Mapping[str, str] = OPTIONS,
+        *,
+        has_disks: bool = False,
     ) -> None:
         super().__init__(nodes)
         self.options = options
+        self.has_disks = has_disks
         self._with_own: set[str] = set()
         self._users: list[Machine] = []
 
@@ -74,7 +84,7 @@ class Gluster(Volume):
 
     def brick(self, node: Machine) -> Path:
         """Where a machine keeps its copy."""
-        return node.disk / "brick"
+        return (disk_of(node) if self.has_disks else node.disk) / "brick"
 
     def mount_on(self, machine: Machine) -> Path:
         self._give_own(machine)
@@ -86,6 +96,8 @@ class Gluster(Volume):
         return MAIL
 
     def start_node(self, node: Machine) -> None:
+        if self.has_disks:
+            mount_disk(node)
         node.run("mount", "-t", "tmpfs", "tmpfs", _RUN)
         _without_geo_replication(node)
         node.run("glusterd", "-f", _CONFIGURATION, "-p", _RUN / "glusterd.pid")
@@ -99,8 +111,9 @@ class Gluster(Volume):
 
     def unhealed(self) -> int:
         """How many files and directories have to be brought up to date somewhere."""
-        lists = [self.brick(node) / _UNHEALED for node in self.nodes]
-        names = {path.name for one in lists for path in one.iterdir()}
+        names: set[str] = set()
+        for node in self.nodes:
+            names.update(node.run("ls", self.brick(node) / _UNHEALED).split())
         return sum(not name.startswith("xattrop") for name in names)
 
     def _has_brick(self, node: Machine) -> bool:

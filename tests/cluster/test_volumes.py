@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from postvirt.standin.identity import recipient_owner
-from tests.cluster import volume_calls
+from tests.cluster import deliveries, volume_calls
 from tests.cluster.gluster import Gluster
 from tests.cluster.in_laboratory import in_laboratory
 from tests.cluster.laboratory import STORE, Laboratory
 from tests.cluster.machine import Machine
-from tests.cluster.volume import Volume
 from tests.cluster.volume_calls import BUSY, LOCKED, LOCKS
 from tests.cluster.waiting import wait_until
+from tests.harness.child import recipient
 from tests.harness.databases import missing
 
 _POSTVIRT = "import sys; from postvirt.cli.main import main; sys.exit(main())"
 
-KINDS: dict[str, type[Volume]] = {"gluster": Gluster}
+KINDS: dict[str, type[Gluster]] = {"gluster": Gluster}
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +115,35 @@ def test_deliveries_while_a_node_fails(lab: Laboratory, kind: str) -> None:
     volume.wait_until_healed()
     text = messages(one, mail / "box/maildir")
     assert [text.count(f"Subject: {one}") for one in ("without", "later")] == [1, 1]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mailbox", ["maildir/", "mbox"])
+@in_laboratory
+def test_what_is_delivered_survives_a_power_cut(
+    lab: Laboratory, mailbox: str, kind: str
+) -> None:
+    """The last message, too, after which nothing else is committed."""
+    host = lab.add("host")
+    nodes = [lab.add(name) for name in ("first", "second", "third")]
+    volume = KINDS[kind](nodes, has_disks=True)
+    volume.start()
+    mail = volume.mount_on(host)
+    owner = recipient()
+    host.run("chown", f"{owner.uid}:{owner.gid}", mail)
+    module = (sys.executable, "-m", deliveries.__name__)
+    said = host.run(*module, "message", "3", f"{mail}/{mailbox}")
+    assert said.split()[:3] == ["0", "1", "2"]
+    volume.cut_power()
+    for node in nodes:
+        volume.recover_node(node)
+    volume.wait_until_healed()
+    is_maildir = mailbox.endswith("/")
+    text = (
+        messages(host, mail / mailbox)
+        if is_maildir
+        else host.run("cat", mail / mailbox)
+    )
+    for number in range(3):
+        assert text.count(deliveries.content("message", number).decode()) == 1

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from tests.cluster.laboratory import STORE
 from tests.cluster.machine import Machine
+from tests.cluster.own_disk import lose_caches
 from tests.cluster.waiting import wait_until
 from tests.harness.databases import find_program
 
@@ -53,6 +54,12 @@ class Volume(ABC):
     def fail_node(self, node: Machine) -> None:
         """Cut the power of a machine."""
         node.kill()
+
+    def cut_power(self) -> None:
+        """Cut the power of all of them at once, and of the caches of their disks."""
+        lose_caches(self.nodes)
+        for node in self.nodes:
+            self.fail_node(node)
 
     def recover_node(self, node: Machine) -> None:
         """Start a machine again, unless it runs, and its servers."""

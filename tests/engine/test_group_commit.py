@@ -576,6 +576,22 @@ def test_a_directory_that_cannot_be_committed_is_taken_at_its_word(
     assert numbers(told) == [0, 0, errno.EIO]
 
 
+def test_where_other_machines_keep_it_a_file_is_committed_with_its_name(
+    disks: Disks, background: Background
+) -> None:
+    """The file that has received a name: an mbox file has had it before."""
+    disks.file_systems.is_remote = lambda _: True  # type: ignore[assignment, method-assign]
+    told = [Told(), Told()]
+    first, second = named_in(1, 2)
+    disks.add(Durable(98, 1, False, named_by=5000, directories=(first,)), told[0])
+    disks.add(Durable(99, 1, False, directories=(second,)), told[1])
+    disks.work(in_background=True)
+    assert [fd for fd, _ in background.under_way] == [first.fd, 98, second.fd]
+    background.end(0, errno.EIO, 0)
+    disks.commits.finish_done()
+    assert numbers(told) == [errno.EIO, 0]
+
+
 def test_a_failure_concerns_those_in_that_directory(
     disks: Disks, background: Background
 ) -> None:

@@ -19,6 +19,7 @@ from tests.harness.file_systems import (
     tmpfs,
     with_journal_elsewhere,
 )
+from tests.harness.remote_directory import mount_remote
 
 EXT4 = ("mkfs.ext4", "-q")
 XFS_BYTES = 300 << 20  # what mkfs.xfs insists on
@@ -50,6 +51,21 @@ def test_ext4_and_xfs_keep_names_in_order(
             return known.orders_names(device), known.orders_names(device)
 
     assert in_child(ask) == (expected, expected)
+
+
+@pytest.mark.root
+def test_what_another_machine_keeps_is_known(ground: Path) -> None:
+    (ground / "there").mkdir()
+    (ground / "here").mkdir()
+
+    def ask() -> tuple[bool, bool]:
+        leave_the_mounts_of_the_others()
+        mount_remote(ground / "there", ground / "here")
+        known = FileSystems()
+        there, here = (os.stat(ground / name) for name in ("there", "here"))
+        return known.is_remote(there.st_dev), known.is_remote(here.st_dev)
+
+    assert in_child(ask) == (False, True)
 
 
 @pytest.mark.root
@@ -93,3 +109,4 @@ def test_without_proc_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> Non
     known = FileSystems()
     assert known.fileno() == -1
     assert not known.orders_names(os.stat("/").st_dev)
+    assert known.is_remote(os.stat("/").st_dev)
