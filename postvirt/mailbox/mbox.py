@@ -65,6 +65,7 @@ from postvirt.model.text import text
 from postvirt.system import locks, log, whereabouts
 from postvirt.system.descriptors import close
 from postvirt.system.directories import open_directory
+from postvirt.system.fresh_status import fresh_status
 from postvirt.system.safe_open import open_or_create
 
 WOULD_DELIVER: Final = Delivered(Dsn("2.0.0", "delivers to mailbox"))
@@ -154,8 +155,7 @@ class _Mbox:
         self._length = -1  # as it must be if the commit fails; -1: nothing to undo
         self._missing = b""  # at the end of the file, in front of the next message
         self._directory: Directory | None = None
-        self._has_dot_lock = self._has_fcntl_lock = False
-        self._is_new = self._is_file = False
+        self._has_dot_lock = self._is_new = self._is_file = False
 
     def open(self, locking: Locking, then: Callable[[], None]) -> Steps[None]:
         """Lock and open the file, and do something then, inside the mailbox.
@@ -298,7 +298,7 @@ class _Mbox:
             close(self._directory.fd)
             self._directory = None
         if self.fd >= 0:
-            if self._has_fcntl_lock:
+            if self._is_file:
                 locks.give_up_fcntl_lock(self.fd)
             close(self.fd)
             self.fd = -1
@@ -352,7 +352,6 @@ class _Mbox:
 
     def _fcntl_lock(self) -> None:
         self._kernel_lock(locks.try_fcntl_lock)
-        self._has_fcntl_lock = self._is_file
 
     def _kernel_lock(self, lock: Callable[[int], None]) -> None:
         if not self._is_file:
@@ -370,7 +369,7 @@ class _Mbox:
         """
         if not self._is_file:
             return
-        status = os.fstat(self.fd)
+        status = fresh_status(self.fd)
         check_name(status, self._path)
         if not mbox_end.is_as_left(status):
             start = unfinished.find(self.fd, self._path)

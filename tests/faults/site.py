@@ -327,14 +327,14 @@ def site_on(file_system: FileSystem, root: Path) -> Iterator[Site]:
 
 @contextmanager
 def site_on_volume(
-    root: Path, parameters: Mapping[str, str] = NO_LIMITS
+    root: Path, parameters: Mapping[str, str] = NO_LIMITS, valid_seconds: int = 0
 ) -> Iterator[tuple[Site, Volume]]:
     """The same with a volume of a network file system."""
     instance = _instance(root, parameters)
     files = root / "files"
     files.mkdir()
     with (
-        closing(Volume(files, instance.mail)) as volume,
+        closing(Volume(files, instance.mail, valid_seconds)) as volume,
         _running(Site(root, instance, files)) as site,
     ):
         yield site, volume

@@ -19,7 +19,7 @@ from tests.faults.site import site_on, site_on_volume
 from tests.faults.strace import missing_strace
 from tests.faults.volume_rounds import all_troubles, play_on, requests_of
 from tests.harness.child import in_child
-from tests.harness.volume_server import Trouble
+from tests.harness.volume_trouble import Trouble
 from tests.power_cut.devices import (
     FileSystem,
     missing_commands,

@@ -21,10 +21,11 @@ from tests.faults.rounds import BYSTANDER, CASES, Case, Found, Judge, count
 from tests.faults.site import Client, Site, Tried
 from tests.faults.strace import Fault, Trace
 from tests.harness.remote_volume import Volume
-from tests.harness.volume_server import Asked, Trouble
+from tests.harness.volume_trouble import Asked, Trouble
 from tests.power_cut.mail import is_mbox
 
-# What network file systems say when a server is gone, or has lost a file.
+# What network file systems say when a server is gone, or has lost a file, or when those
+# that are left must not change anything (EROFS).
 ERRORS = (
     errno.ESTALE,
     errno.ENOTCONN,
@@ -36,6 +37,7 @@ ERRORS = (
     errno.ECONNRESET,
     errno.ECONNABORTED,
     errno.EPIPE,
+    errno.EROFS,
 )
 _END = 0
 

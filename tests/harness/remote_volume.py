@@ -17,16 +17,21 @@ from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 
-from tests.harness.volume_server import Asked, Server, Trouble
+from tests.harness.volume_server import Server
+from tests.harness.volume_trouble import Asked, Trouble
 from tests.power_cut.devices import end_with_parent, mount, unmount
 
 
 class Volume:
-    """A mounted volume; `files` is where its files are, `point` where it is mounted."""
+    """A mounted volume; `files` is where its files are, `point` where it is mounted.
 
-    def __init__(self, files: Path, point: Path) -> None:
+    valid_seconds    how long the kernel believes what it has heard of a file
+    """
+
+    def __init__(self, files: Path, point: Path, valid_seconds: int = 0) -> None:
         self.files = files
         self.point = point
+        self._valid_seconds = valid_seconds
         self.server = 0
         self._mount()
 
@@ -38,7 +43,7 @@ class Volume:
             try:
                 end_with_parent()
                 _close_others(fuse, control.fileno())
-                Server(fuse, control, self.files).serve()
+                Server(fuse, control, self.files, self._valid_seconds).serve()
             finally:
                 os._exit(0)
         control.close()
@@ -62,10 +67,14 @@ class Volume:
             self._control.send(None)
             asked: list[Asked] = self._control.recv()
         except (EOFError, OSError):  # the server has ended
-            self.close()
-            self._mount()
+            self.mount_again()
             return []
         return asked
+
+    def mount_again(self) -> None:
+        """Start another server; the kernel has not heard of anything yet."""
+        self.close()
+        self._mount()
 
     @contextmanager
     def hanging(self) -> Iterator[None]:

@@ -1,9 +1,11 @@
 """The server of a volume of a network file system, which fails when it is told to.
 
-It keeps its files in another directory. The kernel keeps nothing in mind, and asks for
-everything. As some servers do, this one gives up an fcntl lock only when its owner
-unlocks or flushes the file, and the owner of a lock of the open file never flushes.
-When it has failed, and is well again, all locks are gone.
+It keeps its files in another directory. For valid_seconds, the kernel believes what it
+has heard of a file, and so does the server, which is the client of those that keep it:
+like that of GlusterFS, it asks again when it writes or commits a file. As some servers
+do, this one gives up an fcntl lock only when its owner unlocks or flushes the file, and
+the owner of a lock of the open file never flushes. When it has failed, and is well
+again, all locks are gone.
 
 Source: fuse(4), linux/fuse.h.
 Raises: OSError.
@@ -17,11 +19,14 @@ import os
 import select
 import stat
 import struct
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.harness.volume_trouble import Asked, Trouble
 
 _IN_HEADER = struct.Struct("=IIQQIIII")
 _OUT_HEADER = struct.Struct("=IiQ")
@@ -36,32 +41,12 @@ _MOST_WRITE_BYTES = 128 << 10
 _ROOT = 1
 _RENAME_NOREPLACE = 1
 
+# After these, it asks what has become of files.
+_FRESH = ("SETATTR", "UNLINK", "RENAME", "RENAME2", "LINK", "WRITE", "FSYNC", "CREATE")
+
 # What cannot fail, and is of no interest.
 _WITHOUT_ANSWER = {2: "FORGET", 36: "INTERRUPT", 42: "BATCH_FORGET"}
 _NOT_COUNTED = {18: "RELEASE", 26: "INIT", 29: "RELEASEDIR", 38: "DESTROY"}
-
-
-class Trouble(NamedTuple):
-    """The request of this number, from 1, fails.
-
-    error      what it fails with; 0: the server ends
-    is_done    only the answer is lost
-    lasts      all requests after it fail, too, until the volume is well again
-    """
-
-    number: int
-    error: int
-    is_done: bool = False
-    lasts: bool = False
-
-    def __str__(self) -> str:
-        error = errno.errorcode.get(self.error, "END")
-        kind = "answer" if self.is_done else "request"
-        return f"{self.number}:{error}:{kind}{':lasts' * self.lasts}"
-
-
-# What the server was asked for: the request, and the path of its file.
-Asked = tuple[str, str]
 
 
 class Server:
@@ -70,14 +55,18 @@ class Server:
     A file's handle is another descriptor. Locks are by file: the owner of each.
     """
 
-    def __init__(self, fuse: int, control: Connection, files: Path) -> None:
+    def __init__(
+        self, fuse: int, control: Connection, files: Path, valid_seconds: int
+    ) -> None:
         self._fuse = fuse
         self._control = control
+        self._valid_seconds = valid_seconds
         root = os.open(files, os.O_PATH | os.O_DIRECTORY)
         self._nodes = {_ROOT: root}
         self._numbers: dict[tuple[int, int], int] = {}
         self._locks: dict[tuple[int, bool], int] = {}
         self._lists: dict[int, list[tuple[str, int, int]]] = {}
+        self._believed: dict[int, tuple[float, bytes]] = {}
         self._trouble: Trouble | None = None
         self._asked: list[Asked] = []
         self._answers: dict[int, tuple[str, Callable[[_Asking], bytes]]] = {
@@ -150,9 +139,14 @@ class Server:
         name, act = self._answers[kind]
         if kind in _NOT_COUNTED:
             return act(asking)
+        if name in _FRESH:
+            self._believed.clear()
         self._asked.append((name, self._path(asking)))
-        trouble, number = self._trouble, len(self._asked)
-        if trouble is None or number < trouble.number:
+        trouble = self._trouble
+        if trouble is None or trouble.of not in ("", name):
+            return act(asking)
+        number = sum(trouble.of in ("", one) for one, _ in self._asked)
+        if number < trouble.number:
             return act(asking)
         if number > trouble.number:
             if trouble.lasts:
@@ -172,15 +166,12 @@ class Server:
         return f"/proc/self/fd/{self._nodes[node]}"
 
     def _attributes(self, fd: int) -> bytes:
-        status = os.fstat(fd)
-        times = (status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns)
-        return _ATTRIBUTES.pack(
-            *(status.st_ino, status.st_size, status.st_blocks),
-            *(one // 1_000_000_000 for one in times),
-            *(one % 1_000_000_000 for one in times),
-            *(status.st_mode, status.st_nlink, status.st_uid, status.st_gid),
-            *(0, 4096, 0),
-        )
+        status, now = os.fstat(fd), time.monotonic()
+        until, believed = self._believed.get(status.st_ino, (0.0, b""))
+        if now >= until:
+            believed = _packed(status)
+            self._believed[status.st_ino] = now + self._valid_seconds, believed
+        return believed
 
     def _entry(self, node: int, name: bytes) -> bytes:
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -192,8 +183,8 @@ class Server:
             os.close(fd)
         else:
             self._nodes[number] = fd
-        # Nothing is valid for any time: the kernel asks again.
-        return struct.pack("=QQQQII", number, 0, 0, 0, 0, 0) + self._attributes(
+        times = self._valid_seconds, self._valid_seconds, 0, 0
+        return struct.pack("=QQQQII", number, 0, *times) + self._attributes(
             self._nodes[number]
         )
 
@@ -215,7 +206,9 @@ class Server:
         return self._entry(asking.node, asking.name())
 
     def _getattr(self, asking: _Asking) -> bytes:
-        return struct.pack("=QII", 0, 0, 0) + self._attributes(self._nodes[asking.node])
+        return struct.pack("=QII", self._valid_seconds, 0, 0) + self._attributes(
+            self._nodes[asking.node]
+        )
 
     def _setattr(self, asking: _Asking) -> bytes:
         (valid, _, _, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, *rest) = (
@@ -383,6 +376,17 @@ class _Asking(NamedTuple):
 
     def name(self, start: int = 0) -> bytes:
         return self.body[start:].partition(b"\0")[0]
+
+
+def _packed(status: os.stat_result) -> bytes:
+    times = (status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns)
+    return _ATTRIBUTES.pack(
+        *(status.st_ino, status.st_size, status.st_blocks),
+        *(one // 1_000_000_000 for one in times),
+        *(one % 1_000_000_000 for one in times),
+        *(status.st_mode, status.st_nlink, status.st_uid, status.st_gid),
+        *(0, 4096, 0),
+    )
 
 
 def _nothing(asking: _Asking) -> bytes:

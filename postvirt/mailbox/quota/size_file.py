@@ -25,6 +25,7 @@ from postvirt.codec.maildirsize import FULL_BYTES, SizeFile, decode_size_file
 from postvirt.system import locks
 from postvirt.system.birth_time import birth_time
 from postvirt.system.descriptors import close
+from postvirt.system.fresh_status import fresh_status
 
 NAME: Final = b"maildirsize"
 
@@ -122,7 +123,7 @@ class OpenSizeFile:
         Raises: BlockingIOError.
         """
         self._lock(self._fd)
-        status = os.fstat(self._fd)
+        status = fresh_status(self._fd)
         if self._is_named(status):
             self._read(status)
         else:

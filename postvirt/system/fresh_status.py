@@ -1,0 +1,63 @@
+"""The status of a file that other machines may have changed a moment ago.
+
+On a network file system, this machine believes for a second or more what it has heard
+of a file, even if it has locked it meanwhile. It would append in the wrong place, or
+truncate what others have appended. To commit the file makes the client ask the servers
+(the cache of GlusterFS is not cleared otherwise), and statx(2) makes the kernel ask the
+client.
+
+Parity: none.
+Source: statfs(2), statx(2), linux/magic.h.
+Raises: OSError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any, Final
+
+# 9p, AFS, Ceph, CIFS, FUSE, GFS2, Lustre, NFS, OCFS2, SMB.
+_REMOTE: Final = frozenset(
+    (
+        0x0102_1997,
+        0x5346_414F,
+        0x00C3_6400,
+        0xFF53_4D42,
+        0x6573_5546,
+        0x0116_1970,
+        0x0BD0_0BD0,
+        0x6969,
+        0x7461_636F,
+        0xFE53_4D42,
+    )
+)
+_WORD: Final = 0xFFFF_FFFF
+_STATFS_BYTES: Final = 256
+
+_EMPTY_PATH, _FORCE_SYNC = 0x1000, 0x2000
+_BASIC: Final = 0x7FF
+_STATX_BYTES: Final = 256
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_fstatfs = _libc.fstatfs
+# Some C libraries do not have it.
+_statx: Final[Any] = getattr(_libc, "statx", None)
+
+
+def fresh_status(fd: int) -> os.stat_result:
+    """The status of an open file that is locked now."""
+    if _is_remote(fd):
+        os.fsync(fd)
+        if _statx is not None:
+            found = ctypes.create_string_buffer(_STATX_BYTES)
+            _statx(fd, b"", _EMPTY_PATH | _FORCE_SYNC, _BASIC, found)
+    return os.fstat(fd)
+
+
+def _is_remote(fd: int) -> bool:
+    """Whether the file may be another machine's."""
+    found = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _fstatfs(fd, found) != 0:
+        return True
+    return ctypes.c_ulong.from_buffer(found).value & _WORD in _REMOTE

@@ -1,0 +1,98 @@
+"""What another host has appended a moment ago stays, whatever becomes of a delivery.
+
+The kernel of this one has not heard of it yet, and believes for a minute what it knows.
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from postvirt.mailbox.quota.size_file import OpenSizeFile
+from postvirt.model.quota import Use
+from tests.faults.site import Client, Site, site_on_volume
+from tests.faults.test_faults import root
+from tests.harness.child import in_child
+from tests.harness.remote_volume import Volume
+from tests.harness.volume_trouble import Trouble
+from tests.power_cut.devices import own_mounts
+
+__all__ = ["root"]
+
+_OTHERS = (
+    b"From other@example.org  Thu Jan  1 00:00:00 1970\nSubject: other\n\nText.\n\n"
+)
+_VALID_SECONDS = 60
+
+pytestmark = pytest.mark.root
+
+
+def deliver(site: Site, name: str = "mbox") -> tuple[Client, int | None]:
+    """One message."""
+    client = site.client(name)
+    site.connect([client])
+    [reply] = site.converse([client])
+    return client, reply.status
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        None,
+        Trouble(1, errno.EIO, of="WRITE"),
+        Trouble(1, errno.EIO, is_done=True, of="WRITE"),
+        Trouble(2, errno.EIO, of="FSYNC"),
+        Trouble(1, errno.EIO, of="REMOVEXATTR"),
+    ],
+    ids=str,
+)
+def test_an_mbox_file_keeps_what_others_append(
+    root: Path, trouble: Trouble | None
+) -> None:
+    def work() -> None:
+        own_mounts()
+        with site_on_volume(root, valid_seconds=_VALID_SECONDS) as (site, volume):
+            site.reset()
+            volume.mount_again()
+            first, status = deliver(site)
+            assert status == 0
+            mbox = site.folder / "mbox"
+            with mbox.open("ab") as file:
+                file.write(_OTHERS)
+            before = mbox.read_bytes()
+            volume.fail(trouble)
+            second, status = deliver(site)
+            volume.recover()
+            assert (status == 0) == (trouble is None)
+            assert mbox.read_bytes().startswith(before)
+            assert site.copies(second) == (trouble is None)
+            third, status = deliver(site)
+            assert status == 0
+            assert mbox.read_bytes().startswith(before)
+            assert [site.copies(one) for one in (first, third)] == [1, 1]
+
+    in_child(work)
+
+
+def test_maildirsize_has_what_others_append(root: Path) -> None:
+    def work() -> None:
+        own_mounts()
+        files, point = root / "files", root / "point"
+        (files / "tmp").mkdir(parents=True)
+        point.mkdir()
+        path = files / "maildirsize"
+        path.write_bytes(b"1000S\n300 2\n")
+        with closing(Volume(files, point, _VALID_SECONDS)):
+            file = OpenSizeFile(f"{point}/".encode())
+            file.read()
+            with path.open("ab") as other:
+                other.write(b"50 1\n")
+            file.lock()
+            assert file.content is not None
+            assert file.content.use == Use(350, 3)
+            file.close()
+
+    in_child(work)

@@ -1,0 +1,52 @@
+"""See tests/faults/test_other_hosts.py for what it is good for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postvirt.system import fresh_status as module
+from postvirt.system.fresh_status import fresh_status
+
+
+@pytest.fixture
+def fd(tmp_path: Path) -> Iterator[int]:
+    fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def committed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    fds: list[int] = []
+    monkeypatch.setattr(os, "fsync", fds.append)
+    return fds
+
+
+def test_a_file_of_this_machine_is_not_committed(fd: int, committed: list[int]) -> None:
+    os.write(fd, b"text")
+    assert fresh_status(fd).st_size == 4
+    assert committed == []
+
+
+def test_one_that_may_be_another_machines_is(
+    fd: int, committed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
+    assert fresh_status(fd).st_size == 0
+    assert committed == [fd]
+
+
+def test_an_error_of_the_commit_is_one_of_the_status(
+    fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(5, "no server")
+
+    monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="no server"):
+        fresh_status(fd)
