@@ -7,8 +7,8 @@ and the longest of all rounds. 1 when a promise was broken. scripts/cluster star
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -41,15 +41,14 @@ _INSIDE = "--inside"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """What the command does; it executes itself again in the laboratory."""
+    """What the command does; it starts itself again, in the laboratory."""
     options = _parse(arguments)
     if not options.inside:
         if reason := missing():
             print(reason, file=sys.stderr)
             return 1
         again = [sys.executable, "-m", "tests.cluster", _INSIDE, *arguments]
-        command = inside_laboratory(again)
-        os.execvp(command[0], command)
+        return subprocess.run(inside_laboratory(again), check=False).returncode
     broken = 0
     for name in options.failure or _possible(options):
         began = time.monotonic()

@@ -27,8 +27,11 @@ _BRIDGE = "bridge"
 
 
 def inside_laboratory(command: Sequence[str]) -> list[str]:
-    """The command that runs this one where `Laboratory` may be used."""
-    return [*NAMESPACES, *command]
+    """The command that runs this one where `Laboratory` may be used.
+
+    It ends with the thread that starts it, since unshare(1) ignores SIGTERM.
+    """
+    return ["setpriv", "--pdeathsig", "KILL", "--", *NAMESPACES, *command]
 
 
 class Laboratory:

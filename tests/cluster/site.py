@@ -36,9 +36,9 @@ PATIENCE_SECONDS = 180.0
 
 _PARAMETERS = {
     "virtual_mailbox_domains": "example.com",
-    "virtual_mailbox_lock": "dotlock",
-    # The lock of a host that is gone is in the way for so long.
-    "stale_lock_time": "20s",
+    # A dot lock of a host that is gone is in the way for so long. Less than a delivery
+    # may hang would be too short.
+    "stale_lock_time": "30s",
     "postvirt_workers": "2",
 }
 _NOTHING: Mapping[str, str] = MappingProxyType({})

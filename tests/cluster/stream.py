@@ -18,7 +18,7 @@ SENDER = "alice@example.org"
 
 # A host that has so many messages in its queue receives no more for a moment.
 _MOST_WAITING = 200
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.3
 _PATIENCE_SECONDS = 5.0
 _REFUSED_FOR_GOOD = 500
 

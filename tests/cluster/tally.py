@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,18 +109,24 @@ def _arrived(mail: Path, places: Places) -> tuple[Counter[Delivery], list[str]]:
     torn = []
     for address, paths in places.items():
         for path in paths:
-            try:
-                found = messages(mail / path)
-            except AssertionError:
-                torn.append(f"{path} is no mbox file")
-                continue
-            for message in found:
+            for message in _messages(mail / path):
                 number = _number(message)
                 if number is None:
-                    torn.append(f"{path}: {message[:200]!r}")
+                    torn.append(f"{path}: {message[:300]!r}...{message[-100:]!r}")
                 else:
                     arrived[number, address] += 1
     return arrived, torn
+
+
+def _messages(mailbox: Path) -> list[bytes]:
+    """What is in a mailbox, whole or not."""
+    if mailbox.is_file():
+        first, *found = re.split(rb"(?m)^From .*\n", mailbox.read_bytes())
+        return [
+            *([first] if first else []),
+            *(one.removesuffix(b"\n") for one in found),
+        ]
+    return messages(mailbox)
 
 
 def _number(message: bytes) -> int | None:
