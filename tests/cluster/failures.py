@@ -118,6 +118,16 @@ def split(site: Site, number: int) -> Seconds:
     return {"the others wait": others, **site.recovery(), **_healing(site)}
 
 
+def power(site: Site, number: int) -> Seconds:
+    """All machines that keep the mailboxes lose their power, and come back."""
+    nodes = site.volume.nodes
+    site.volume.fail_node(*nodes)
+    time.sleep(site.outage_seconds)
+    for node in nodes:
+        site.volume.recover_node(node)
+    return {**site.recovery(), **_healing(site)}
+
+
 def _healing(site: Site) -> Seconds:
     return {"copies are equal": site.volume.wait_until_healed()}
 
@@ -168,7 +178,11 @@ FAILURES = {
     "clocks": Failure(clocks, {"stale_lock_time": "500s"}),
     "name": Failure(name),
 }
-STORAGE_FAILURES = {"storage": Failure(storage), "split": Failure(split)}
+STORAGE_FAILURES = {
+    "storage": Failure(storage),
+    "power": Failure(power),
+    "split": Failure(split),
+}
 DATABASE_FAILURES = {
     "database": Failure(database),
     "primary": Failure(primary),

@@ -42,24 +42,15 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
 
 
 class Gluster(Volume):
-    """The volume.
-
-    options     of the volume, as `gluster volume set` has them
-    has_disks   the copies are on disks with a cache (own_disk), for `cut_power`
-    """
+    """The volume; options are those of the volume, as `gluster volume set` has them."""
 
     programs = ("glusterd", "glusterfsd", "gluster", "mount.glusterfs")
 
     def __init__(
-        self,
-        nodes: Sequence[Machine],
-        options: Mapping[str, str] = OPTIONS,
-        *,
-        has_disks: bool = False,
+        self, nodes: Sequence[Machine], options: Mapping[str, str] = OPTIONS
     ) -> None:
         super().__init__(nodes)
         self.options = options
-        self.has_disks = has_disks
         self._with_own: set[str] = set()
         self._users: list[Machine] = []
 
@@ -84,7 +75,7 @@ class Gluster(Volume):
 
     def brick(self, node: Machine) -> Path:
         """Where a machine keeps its copy."""
-        return (disk_of(node) if self.has_disks else node.disk) / "brick"
+        return disk_of(node) / "brick"
 
     def mount_on(self, machine: Machine) -> Path:
         self._give_own(machine)
@@ -96,8 +87,7 @@ class Gluster(Volume):
         return MAIL
 
     def start_node(self, node: Machine) -> None:
-        if self.has_disks:
-            mount_disk(node)
+        mount_disk(node)
         node.run("mount", "-t", "tmpfs", "tmpfs", _RUN)
         _without_geo_replication(node)
         node.run("glusterd", "-f", _CONFIGURATION, "-p", _RUN / "glusterd.pid")

@@ -14,6 +14,7 @@ from tests.cluster.gluster import Gluster
 from tests.cluster.in_laboratory import in_laboratory
 from tests.cluster.laboratory import STORE, Laboratory
 from tests.cluster.machine import Machine
+from tests.cluster.volume import Volume
 from tests.cluster.volume_calls import BUSY, LOCKED, LOCKS
 from tests.cluster.waiting import wait_until
 from tests.harness.child import recipient
@@ -21,7 +22,7 @@ from tests.harness.databases import missing
 
 _POSTVIRT = "import sys; from postvirt.cli.main import main; sys.exit(main())"
 
-KINDS: dict[str, type[Gluster]] = {"gluster": Gluster}
+KINDS: dict[str, type[Volume]] = {"gluster": Gluster}
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +128,7 @@ def test_what_is_delivered_survives_a_power_cut(
     """The last message, too, after which nothing else is committed."""
     host = lab.add("host")
     nodes = [lab.add(name) for name in ("first", "second", "third")]
-    volume = KINDS[kind](nodes, has_disks=True)
+    volume = KINDS[kind](nodes)
     volume.start()
     mail = volume.mount_on(host)
     owner = recipient()
@@ -135,7 +136,7 @@ def test_what_is_delivered_survives_a_power_cut(
     module = (sys.executable, "-m", deliveries.__name__)
     said = host.run(*module, "message", "3", f"{mail}/{mailbox}")
     assert said.split()[:3] == ["0", "1", "2"]
-    volume.cut_power()
+    volume.fail_node(*nodes)
     for node in nodes:
         volume.recover_node(node)
     volume.wait_until_healed()

@@ -51,15 +51,11 @@ class Volume(ABC):
     def mount_on(self, machine: Machine) -> Path:
         """Have a machine use it; the path is the same on all of them."""
 
-    def fail_node(self, node: Machine) -> None:
-        """Cut the power of a machine."""
-        node.kill()
-
-    def cut_power(self) -> None:
-        """Cut the power of all of them at once, and of the caches of their disks."""
-        lose_caches(self.nodes)
-        for node in self.nodes:
-            self.fail_node(node)
+    def fail_node(self, *nodes: Machine) -> None:
+        """Cut the power of machines at once; the caches of their disks are lost."""
+        lose_caches(nodes)
+        for node in nodes:
+            node.kill()
 
     def recover_node(self, node: Machine) -> None:
         """Start a machine again, unless it runs, and its servers."""
