@@ -25,13 +25,18 @@ from tests.cluster.galera import Galera
 from tests.cluster.gluster import Gluster
 from tests.cluster.laboratory import inside_laboratory, laboratory, missing
 from tests.cluster.machine import Machine
+from tests.cluster.nfs import Nfs
 from tests.cluster.postgres import Postgres
 from tests.cluster.site import NAMES, Database, Site
 from tests.cluster.tally import Tally
 from tests.cluster.unreplicated import Directory, Texthash
 from tests.cluster.volume import Volume
 
-STORAGES: dict[str, type[Volume]] = {"directory": Directory, "gluster": Gluster}
+STORAGES: dict[str, type[Volume]] = {
+    "directory": Directory,
+    "gluster": Gluster,
+    "nfs": Nfs,
+}
 DATABASES: dict[str, Callable[[Sequence[Machine]], Database]] = {
     "texthash": Texthash,
     "galera": Galera,

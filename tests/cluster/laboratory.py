@@ -76,7 +76,8 @@ def laboratory() -> Iterator[Laboratory]:
     try:
         yield made
     finally:
-        for machine in made.machines.values():
+        # The first ones may be servers, and who uses them cannot end without them.
+        for machine in reversed(made.machines.values()):
             machine.kill()
         run("ip", "link", "delete", _BRIDGE)
         run("umount", "--lazy", "/etc/hosts", STORE)

@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Machine:
         self._init: subprocess.Popen[bytes] | None = None
         self._pid = 0
         self._own: list[str] = []
+        self._last_words: list[tuple[Argument, ...]] = []
         disk.mkdir(exist_ok=True)
 
     @property
@@ -88,6 +90,9 @@ class Machine:
         """
         if self._init is None:
             return
+        while self._last_words:
+            with suppress(subprocess.CalledProcessError):
+                self.run(*self._last_words.pop())
         run("ip", "link", "delete", self._cable)
         os.kill(self._pid, signal.SIGKILL)
         # It ends when all others there have ended and their parents know.
@@ -95,6 +100,10 @@ class Machine:
             _reap_orphans()
             time.sleep(0.002)
         self._init = None
+
+    def before_kill(self, *command: Argument) -> None:
+        """What to do there first: the kernel lives on, and may wait for something."""
+        self._last_words.append(command)
 
     def cut(self) -> None:
         """Pull the cable: packets are lost, connections do not notice."""
