@@ -154,16 +154,19 @@ def primary(site: Site, number: int) -> Seconds:
 
 
 def lag(site: Site, number: int) -> Seconds:
-    """A server of the database lags, while a mailbox moves."""
+    """A server of the database lags, while a mailbox is new, and another moves."""
     servers = _replicated(site)
     others = [one for one in site.machines if one is not servers.primary]
     behind = others[number % len(others)]
     servers.hold_back(behind)
-    moved = site.move(number)
-    site.wait_for_new_mail()
-    time.sleep(site.outage_seconds)
-    servers.catch_up(behind)
-    known = wait_until(lambda: _hosts_of_mail_in(site, moved) == set(NAMES), "known")
+    with site.new_mailbox(number):
+        site.wait_for_new_mail()
+        moved = site.move(number)
+        time.sleep(site.outage_seconds)
+        servers.catch_up(behind)
+        known = wait_until(
+            lambda: _hosts_of_mail_in(site, moved) == set(NAMES), "known"
+        )
     return {"all hosts know it": known, **site.recovery()}
 
 

@@ -70,6 +70,7 @@ class Database(Protocol):
 class Site:
     """The hosts, and the mail for them.
 
+    addresses         that the mail is for
     places            where mail for each address is, or has been
     outage_seconds    how long something is missing, if not for longer
     """
@@ -87,6 +88,7 @@ class Site:
         self.machines = machines
         self.volume = volume
         self.database = database
+        self.addresses = list(MAILBOXES)
         self.places = {address: [path] for address, path in MAILBOXES.items()}
         self.outage_seconds = 2.0
         self.kills: Counter[str] = Counter()
@@ -103,7 +105,7 @@ class Site:
         host = MailHost(
             machine, number, self._mail, parameters, as_service=bool(number)
         )
-        return Stream(host, MailLog(host.log), list(MAILBOXES), self._numbers)
+        return Stream(host, MailLog(host.log), self.addresses, self._numbers)
 
     @property
     def hosts(self) -> list[MailHost]:
@@ -125,6 +127,16 @@ class Site:
         machine.start()
         self.database.recover_node(machine)
         self.volume.mount_on(machine)
+
+    @contextmanager
+    def new_mailbox(self, number: int) -> Iterator[None]:
+        """Add a mailbox, and have mail for it, too, until the end of the block."""
+        address, path = f"new-{number}@example.com", f"new-{number}/"
+        self.database.add_mailbox(address, path)
+        self.places[address] = [path]
+        self.addresses.append(address)
+        yield
+        self.addresses.remove(address)
 
     def move(self, number: int) -> str:
         """Have mail for one of the addresses delivered to a new mailbox: its path."""

@@ -30,9 +30,9 @@ def text_of(number: int) -> bytes:
 
 
 class Stream:
-    """Mail for one host, to all addresses.
+    """Mail for one host, to all addresses; others may be added meanwhile.
 
-    accepted    numbers of the messages that the host has accepted
+    accepted    numbers of the messages that the host has accepted, and their addresses
     unsure      and of those of which nobody knows
     refused     5xx replies
     """
@@ -46,7 +46,7 @@ class Stream:
     ) -> None:
         self.host = host
         self.log = log
-        self.accepted: list[int] = []
+        self.accepted: dict[int, tuple[str, ...]] = {}
         self.unsure: list[int] = []
         self.refused: list[str] = []
         self._addresses = addresses
@@ -65,8 +65,9 @@ class Stream:
     def _send(self, client: smtplib.SMTP, number: int) -> None:
         head = f"Message-ID: <{number}@stream>\r\nSubject: {number}\r\n\r\n".encode()
         message = head + text_of(number).replace(b"\n", b"\r\n")
+        addresses = tuple(self._addresses)
         try:
-            refused = client.sendmail(SENDER, self._addresses, message)
+            refused = client.sendmail(SENDER, addresses, message)
         except smtplib.SMTPResponseException as error:
             self._note_refusal(error.smtp_code, error.smtp_error)
         except smtplib.SMTPRecipientsRefused as error:
@@ -81,7 +82,7 @@ class Stream:
             if refused:
                 self.unsure.append(number)  # some of its recipients were
             else:
-                self.accepted.append(number)
+                self.accepted[number] = addresses
 
     def _note_refusal(self, code: int, text: bytes | str) -> None:
         if code >= _REFUSED_FOR_GOOD:

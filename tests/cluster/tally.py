@@ -73,8 +73,8 @@ def tally(
     accepted = {
         (number, address)
         for one in streams
-        for number in one.accepted
-        for address in places
+        for number, addresses in one.accepted.items()
+        for address in addresses
     }
     tries: Counter[int] = Counter()
     for one in streams:
