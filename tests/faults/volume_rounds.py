@@ -96,8 +96,6 @@ def _deliver(
     judge = Judge(*_as_fault(site, trouble, asked), site.folder)
     judge.first(everyone, _judged(first, is_single=is_single), has_ended=has_ended)
     problems = judge.problems
-    if problems:
-        problems += [f"logged: {line}" for line in site.last_logged()]
     count(found, first, has_ended=has_ended)
     site.remove_locks()
     _change_mbox_files(site)
@@ -106,7 +104,8 @@ def _deliver(
         for client, tried in zip(everyone, first, strict=True)
         if not (tried.is_done or tried.is_corrupt)
     ]
-    judge.second(again, _try(site, again))
+    second = _try(site, again)
+    judge.second(again, second)
     _change_mbox_files(site)
     later = [site.client(name) for name in case.mailboxes]
     judge.second(
@@ -116,12 +115,17 @@ def _deliver(
             for client, tried in zip(later, _try(site, later), strict=True)
         ],
     )
+    undone = [
+        one for one, tried in zip(again, second, strict=True) if not tried.is_done
+    ]
     for client in everyone:
         copies = site.copies(client)
-        if not copies:
+        if not copies and client not in undone:
             problems.append(f"{client.name}: lost with the next message")
         if copies > 1 and is_single:
             problems.append(f"{client.name}: {copies} copies after one failure")
+    if problems:
+        problems += [f"logged: {line}" for line in site.last_logged()]
     site.forget([*everyone, *later])
     judge.leaks(site.new_descriptors())
     return asked, problems
