@@ -95,7 +95,8 @@ def remove_stale_dot_lock(
 
     Raises: OSError when it is stale and cannot be removed.
     """
-    if is_stale_dot_lock(path, stale_seconds, now):
+    seen = _stale_dot_lock(path, stale_seconds, now)
+    if seen is not None and _is_still_there(path, seen):
         try:
             os.unlink(dot_lock_path(path))
         except FileNotFoundError:
@@ -104,11 +105,33 @@ def remove_stale_dot_lock(
 
 def is_stale_dot_lock(path: bytes, stale_seconds: int, now: Now = time_of_day) -> bool:
     """Whether there is a PATH.lock that has not changed for stale_seconds."""
+    return _stale_dot_lock(path, stale_seconds, now) is not None
+
+
+def _stale_dot_lock(path: bytes, stale_seconds: int, now: Now) -> os.stat_result | None:
     try:
-        changed = os.stat(dot_lock_path(path)).st_ctime_ns // 1_000_000_000
+        status = os.stat(dot_lock_path(path))
+    except OSError:
+        return None
+    changed = status.st_ctime_ns // 1_000_000_000
+    return status if int(now()) > changed + stale_seconds else None
+
+
+def _is_still_there(path: bytes, seen: os.stat_result) -> bool:
+    """Whether the lock is the one that was seen, and not what took its place.
+
+    A client of a network file system may believe for a second that there is a file that
+    another host has replaced, but not when it changes that file.
+    """
+    lock = dot_lock_path(path)
+    try:
+        os.utime(lock, follow_symlinks=False)
+    except OSError:
+        pass  # it is another user's
+    try:
+        return os.path.samestat(os.stat(lock), seen)
     except OSError:
         return False
-    return int(now()) > changed + stale_seconds
 
 
 def remove_dot_lock(path: bytes) -> None:

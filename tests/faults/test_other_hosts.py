@@ -6,6 +6,7 @@ The kernel of this one has not heard of it yet, and believes for a minute what i
 from __future__ import annotations
 
 import errno
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.quota import Use
+from postvirt.system import locks
 from tests.faults.site import Client, Site, site_on_volume
 from tests.faults.test_faults import root
 from tests.harness.child import in_child
@@ -94,5 +96,26 @@ def test_maildirsize_has_what_others_append(root: Path) -> None:
             assert file.content is not None
             assert file.content.use == Use(350, 3)
             file.close()
+
+    in_child(work)
+
+
+def test_a_dot_lock_that_another_host_has_replaced_is_not_stale(root: Path) -> None:
+    def work() -> None:
+        own_mounts()
+        files, point = root / "files", root / "point"
+        files.mkdir()
+        point.mkdir()
+        lock = files / "mbox.lock"
+        lock.touch()
+        mbox = f"{point}/mbox".encode()
+        later = time.time() + 1000
+        with closing(Volume(files, point, _VALID_SECONDS)):
+            assert locks.is_stale_dot_lock(mbox, 500, lambda: later)
+            lock.unlink()
+            (files / "another").touch()  # not with the inode of the one before
+            lock.touch()
+            locks.remove_stale_dot_lock(mbox, 500, lambda: later)
+            assert lock.exists()
 
     in_child(work)

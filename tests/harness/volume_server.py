@@ -215,6 +215,8 @@ class Server:
             _SETATTR_IN.unpack_from(asking.body)
         )
         place = self._place(asking.node)
+        if not valid & 64 and not os.fstat(self._nodes[asking.node]).st_nlink:
+            raise _error(errno.ESTALE)
         if valid & 1:
             os.chmod(place, stat.S_IMODE(mode))
         if valid & 6:
