@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from tests.cluster.cephfs import CephFS
 from tests.cluster.failures import (
     ALL_FAILURES,
     DATABASE_FAILURES,
@@ -36,6 +37,7 @@ STORAGES: dict[str, type[Volume]] = {
     "directory": Directory,
     "gluster": Gluster,
     "nfs": Nfs,
+    "cephfs": CephFS,
 }
 DATABASES: dict[str, Callable[[Sequence[Machine]], Database]] = {
     "texthash": Texthash,

@@ -19,7 +19,8 @@ from pathlib import Path
 from tests.cluster.machine import Machine, run
 from tests.cluster.waiting import wait_until
 
-_BYTES = 400 << 20
+# The file is sparse.
+_BYTES = 3 << 30
 # linux/fs.h, EXT4_IOC_SHUTDOWN: without writing the log first.
 _SHUTDOWN = 0x8004_587D
 _WITHOUT_LOG = struct.pack("I", 2)
