@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,9 @@ from postvirt.system.fresh_status import fresh_status
 
 
 @pytest.fixture
-def fd(tmp_path: Path) -> Iterator[int]:
-    fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+def fd() -> Iterator[int]:
+    """A file that is on no block device."""
+    fd = os.memfd_create("file")
     yield fd
     os.close(fd)
 
@@ -38,6 +38,16 @@ def test_one_that_may_be_another_machines_is(
     monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
     assert fresh_status(fd).st_size == 0
     assert committed == [fd]
+
+
+def test_one_on_a_block_device_is_not(
+    fd: int, committed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the file system is."""
+    monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
+    monkeypatch.setattr(os, "major", lambda _: 8)
+    fresh_status(fd)
+    assert committed == []
 
 
 def test_an_error_of_the_commit_is_one_of_the_status(
