@@ -42,10 +42,10 @@ _PROVIDER_OPTIONS = {
     "evs.keepalive_period": "PT0.2S",
     "evs.inactive_check_period": "PT0.2S",
     "evs.join_retrans_period": "PT0.2S",
-    "evs.suspect_timeout": "PT1S",
-    "evs.inactive_timeout": "PT3S",
-    "evs.install_timeout": "PT2S",
-    "gmcast.peer_timeout": "PT1S",
+    "evs.suspect_timeout": "PT2S",
+    "evs.inactive_timeout": "PT6S",
+    "evs.install_timeout": "PT3S",
+    "gmcast.peer_timeout": "PT2S",
     "pc.recovery": "false",
     "repl.causal_read_timeout": "PT2S",
 }
@@ -136,11 +136,9 @@ class Galera(Replicated):
 
     def _start(self, machine: Machine, *more: str) -> None:
         home = self.home(machine)
-        self.pid_file(machine).unlink(missing_ok=True)
         everyone = ",".join(one.address for one in self.machines)
         command = self._command(home, machine.address, f"gcomm://{everyone}", *more)
-        with (home / "log").open("a") as log:
-            machine.spawn(*command, stderr=log)
+        self.spawn(machine, *command)
 
     def wait_for(self, machine: Machine) -> None:
         """Wait until a server is part of the majority, and knows all."""

@@ -9,7 +9,6 @@ The standbys follow without being waited for, so each may be behind (Debian's de
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,16 +100,8 @@ class Postgres(Replicated):
 
     def _start(self, machine: Machine) -> None:
         home = self.home(machine)
-        self.pid_file(machine).unlink(missing_ok=True)
-        options = f"--unix_socket_directories={home}"
-        with (home / "log").open("a") as log:
-            machine.spawn(
-                *(*AS_NOBODY, _program("postgres"), "-D", home / "data", options),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=home,
-            )
+        options = ("-D", home / "data", f"--unix_socket_directories={home}")
+        self.spawn(machine, *AS_NOBODY, _program("postgres"), *options)
 
     def _leader(self) -> str:
         return f"host={self.primary.address} user={ADMINISTRATOR} connect_timeout=2"
@@ -118,6 +109,8 @@ class Postgres(Replicated):
     def wait_for(self, machine: Machine) -> None:
         """Wait until a standby has applied all that the primary has written."""
         self._wait_until_open(machine)
+        if machine is self.primary:
+            return
         ((end,),) = self.ask(self.primary, "SELECT pg_current_wal_lsn()::text")
         query = f"SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{end}'"
         wait_until(lambda: bool(self.ask(machine, query)), f"{machine.name} following")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tests.cluster.laboratory import STORE
-from tests.cluster.machine import Machine, run
+from tests.cluster.machine import Argument, Machine, run
 from tests.cluster.waiting import wait_until
 from tests.harness.databases import SECRET, find_program
 
@@ -52,6 +52,7 @@ class Replicated(ABC):
     def __init__(self, machines: Sequence[Machine]) -> None:
         self.machines = list(machines)
         self.primary = self.machines[0]
+        self._started: dict[str, subprocess.Popen[str]] = {}
 
     @classmethod
     def missing(cls) -> str | None:
@@ -146,6 +147,17 @@ class Replicated(ABC):
     def wake_node(self, machine: Machine) -> None:
         """Have it go on."""
         self.signal(machine, signal.SIGCONT)
+        # nsenter(1) stops when its child does.
+        self._started[machine.name].send_signal(signal.SIGCONT)
+
+    def spawn(self, machine: Machine, *command: Argument) -> None:
+        """Start a server, which writes its log in its directory."""
+        home = self.home(machine)
+        self.pid_file(machine).unlink(missing_ok=True)
+        with (home / "log").open("a") as log:
+            self._started[machine.name] = machine.spawn(
+                *command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home
+            )
 
     def signal(self, machine: Machine, number: signal.Signals) -> None:
         """Send a signal to all processes of a server, the first one first."""
