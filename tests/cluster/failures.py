@@ -170,6 +170,17 @@ def lag(site: Site, number: int) -> Seconds:
     return {"all hosts know it": known, **site.recovery()}
 
 
+def hang(site: Site, number: int) -> Seconds:
+    """A server of the database accepts connections and says nothing, for a while."""
+    machine = _next(site, number).machine
+    _replicated(site).hang_node(machine)
+    time.sleep(site.outage_seconds)
+    others = site.wait_for_new_mail(_next(site, number))
+    _replicated(site).wake_node(machine)
+    _replicated(site).wait_for(machine)
+    return {"the others wait": others, **site.recovery()}
+
+
 def _replicated(site: Site) -> Replicated:
     assert isinstance(site.database, Replicated)
     return site.database
@@ -191,6 +202,7 @@ DATABASE_FAILURES = {
     "database": Failure(database),
     "primary": Failure(primary),
     "lag": Failure(lag),
+    "hang": Failure(hang),
 }
 ALL_FAILURES = FAILURES | STORAGE_FAILURES | DATABASE_FAILURES
 

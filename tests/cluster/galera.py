@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ _STATEMENTS = (
     f"GRANT ALL ON *.* TO {ADMINISTRATOR}",
 )
 _ANSWER_SECONDS = 10
+Rows = list[tuple[str, ...]]
 _POSITION = re.compile(r"Recovered position: (\S+)")
 
 
@@ -143,6 +145,22 @@ class Galera(Replicated):
     def wait_for(self, machine: Machine) -> None:
         """Wait until a server is part of the majority, and knows all."""
         self._root(self.home(machine)).close()
+
+    def wake_node(self, machine: Machine) -> None:
+        """Have it go on; for a moment it does not know that the others left it out."""
+        super().wake_node(machine)
+        running = [one for one in self.machines if self.processes(one)]
+        size = "SHOW STATUS LIKE 'wsrep_cluster_size'"
+        complete: Rows = [("wsrep_cluster_size", str(len(running)))]
+        for _ in range(2):  # the first may have answered before it knew
+            for one in running:
+                wait_until(partial(self._says, one, size, complete), f"{one.name} back")
+
+    def _says(self, machine: Machine, query: str, rows: Rows) -> bool:
+        try:
+            return self.ask(machine, query) == rows
+        except UnansweredError:
+            return False
 
     def recover_node(self, machine: Machine) -> None:
         """Start a server that has ended; the others send what it missed."""
