@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.cluster.cephfs import CephFS
 from tests.cluster.failures import (
@@ -19,8 +20,6 @@ from tests.cluster.failures import (
     DATABASE_FAILURES,
     FAILURES,
     STORAGE_FAILURES,
-    Failure,
-    Seconds,
 )
 from tests.cluster.galera import Galera
 from tests.cluster.gluster import Gluster
@@ -56,24 +55,32 @@ def main(arguments: Sequence[str]) -> int:
             return 1
         again = [sys.executable, "-m", "tests.cluster", _INSIDE, *arguments]
         return subprocess.run(inside_laboratory(again), check=False).returncode
-    broken = 0
-    for name in options.failure or _possible(options):
-        began = time.monotonic()
-        tally, seconds = _trial(options, ALL_FAILURES[name])
-        minutes = (time.monotonic() - began) / 60
-        print(f"{name}, {options.rounds} rounds, {minutes:.1f} minutes: {tally}")
-        for what in seconds[0]:
-            each = [one[what] for one in seconds]
-            median, longest = statistics.median(each), max(each)
-            print(f"    {what}: {median:.1f} s, at most {longest:.1f} s")
-        if options.verbose:
-            for line, count in (*tally.deferred.items(), *tally.warnings.items()):
-                print(f"    {count:6} {line}")
-        if not tally.is_kept:
-            broken += 1
-            print(f"    BROKEN: {tally!r}")
-        sys.stdout.flush()
-    return int(bool(broken))
+    names = options.failure or _possible(options)
+    trials = [names] if options.together else [[name] for name in names]
+    broken = [_is_broken(options, trial) for trial in trials]
+    return int(any(broken))
+
+
+def _is_broken(options: argparse.Namespace, names: Sequence[str]) -> bool:
+    """Try failures, say what became of the mail, and whether a promise was broken."""
+    began = time.monotonic()
+    print(", ".join(names), end=f", {options.rounds} rounds: ", flush=True)
+    try:
+        tally, seconds = _trial(options, names)
+    except TimeoutError as error:
+        print(f"BROKEN: {error}", flush=True)
+        return True
+    print(f"{tally}, {(time.monotonic() - began) / 60:.1f} minutes")
+    for what, each in seconds.items():
+        median, longest = statistics.median(each), max(each)
+        print(f"    {what}: {median:.1f} s, at most {longest:.1f} s")
+    if options.verbose:
+        for line, count in (*tally.deferred.items(), *tally.warnings.items()):
+            print(f"    {count:6} {line}")
+    if not tally.is_kept:
+        print(f"    BROKEN: {tally!r}")
+    sys.stdout.flush()
+    return not tally.is_kept
 
 
 def _possible(options: argparse.Namespace) -> list[str]:
@@ -84,19 +91,30 @@ def _possible(options: argparse.Namespace) -> list[str]:
 
 
 def _trial(
-    options: argparse.Namespace, failure: Failure
-) -> tuple[Tally, Sequence[Seconds]]:
-    """All rounds of one failure, at a site of their own."""
+    options: argparse.Namespace, names: Sequence[str]
+) -> tuple[Tally, Mapping[str, Sequence[float]]]:
+    """All rounds of some failures, at one site: how long everything took."""
+    failures = {name: ALL_FAILURES[name] for name in names}
+    parameters = {k: v for one in failures.values() for k, v in one.parameters.items()}
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
     with laboratory() as lab:
         volume = STORAGES[options.storage]([lab.add(f"{one}-store") for one in NAMES])
         machines = [lab.add(name) for name in NAMES]
         database = DATABASES[options.database](machines)
         volume.start()
         database.start()
-        site = Site(lab, machines, volume, database, failure.parameters)
+        site = Site(lab, machines, volume, database, parameters)
+        site.waits_for_old_mail = not options.together
         with site.mail():
             site.wait_for_new_mail()
-            seconds = [failure.happens(site, n) for n in range(options.rounds)]
+            for number in range(options.rounds):
+                for name, failure in failures.items():
+                    took = failure.happens(site, number)
+                    if options.verbose:
+                        print(f"\n    {number}: {name}", took, end="", flush=True)
+                    for what, passed in took.items():
+                        where = f"{name}, {what}" if options.together else what
+                        seconds[where].append(passed)
         return site.settle(), seconds
 
 
@@ -109,6 +127,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20, metavar="N")
     parser.add_argument("--storage", choices=STORAGES, default="directory")
     parser.add_argument("--database", choices=DATABASES, default="texthash")
+    together = "one after the other at one site, whatever mail still waits"
+    parser.add_argument("--together", action="store_true", help=together)
     parser.add_argument("--verbose", action="store_true", help="also the log, in short")
     parser.add_argument(_INSIDE, action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

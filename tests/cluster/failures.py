@@ -76,7 +76,7 @@ def clocks(site: Site, number: int) -> Seconds:
 
 def row(site: Site, number: int) -> Seconds:
     """A mailbox moves: a row changes while mail for it comes."""
-    moved = site.move(number)
+    moved = site.move()
     known = wait_until(lambda: _hosts_of_mail_in(site, moved) == set(NAMES), "known")
     return {"all hosts know it": known, **site.recovery()}
 
@@ -161,7 +161,7 @@ def lag(site: Site, number: int) -> Seconds:
     servers.hold_back(behind)
     with site.new_mailbox(number):
         site.wait_for_new_mail()
-        moved = site.move(number)
+        moved = site.move()
         time.sleep(site.outage_seconds)
         servers.catch_up(behind)
         known = wait_until(

@@ -120,9 +120,9 @@ class MailHost:
         """Try all deferred mail now."""
         self._postfix.flush()
 
-    def queue(self) -> set[str]:
-        """The names of the files in its queue."""
-        names = ("maildrop", "incoming", "active", "deferred")
+    def queue(self, *names: str) -> set[str]:
+        """The names of the files in its queue, or in some of its parts."""
+        names = names or ("maildrop", "incoming", "active", "deferred")
         return {
             path.name
             for name in names

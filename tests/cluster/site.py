@@ -70,9 +70,10 @@ class Database(Protocol):
 class Site:
     """The hosts, and the mail for them.
 
-    addresses         that the mail is for
-    places            where mail for each address is, or has been
-    outage_seconds    how long something is missing, if not for longer
+    addresses             that the mail is for
+    places                where mail for each address is, or has been
+    outage_seconds        how long something is missing, if not for longer
+    waits_for_old_mail    whether recovery includes all mail that was deferred
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class Site:
         self.addresses = list(MAILBOXES)
         self.places = {address: [path] for address, path in MAILBOXES.items()}
         self.outage_seconds = 2.0
+        self.waits_for_old_mail = True
         self.kills: Counter[str] = Counter()
         self._numbers = itertools.count(1)
+        self._moves = itertools.count()
         for address, path in MAILBOXES.items():
             database.add_mailbox(address, path)
         self.streams = [self._new(*one) for one in enumerate(machines)]
@@ -138,10 +141,11 @@ class Site:
         yield
         self.addresses.remove(address)
 
-    def move(self, number: int) -> str:
-        """Have mail for one of the addresses delivered to a new mailbox: its path."""
-        address = list(self.places)[number % len(self.places)]
-        new = f"moved-{number}-{self.places[address][-1]}"
+    def move(self) -> str:
+        """Have mail for the next address delivered to a new mailbox: its path."""
+        number = next(self._moves)
+        address = list(MAILBOXES)[number % len(MAILBOXES)]
+        new = f"moved-{number}-{MAILBOXES[address]}"
         self.places[address].insert(0, new)
         self.database.move_mailbox(address, new)
         return new
@@ -175,6 +179,8 @@ class Site:
             ),
             "new mail waits": self._has_new_mail(),
         }
+        if not self.waits_for_old_mail:
+            del waits["old mail waits"]
         seconds: dict[str, float] = {}
 
         def is_over() -> bool:
