@@ -72,6 +72,8 @@ class Gluster(Volume):
         settings = [text for option in self.options.items() for text in option]
         self._gluster(first, "volume", "set", _NAME, *settings)
         self._gluster(first, "volume", "start", _NAME)
+        for node in self.nodes:  # as after a few seconds
+            node.run("sync", "--file-system", disk_of(node))
 
     def brick(self, node: Machine) -> Path:
         """Where a machine keeps its copy."""
