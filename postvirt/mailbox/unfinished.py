@@ -124,7 +124,7 @@ class Note:
         try:
             forget(self._fd)
         except OSError as error:
-            if error.errno not in (*_REFUSALS, errno.ENODATA):
+            if error.errno != errno.ENODATA and error.errno not in _REFUSALS:
                 raise
 
 

@@ -22,7 +22,7 @@ def test_each_part_with_each_other_is_a_mistake(
 
     monkeypatch.setattr(repeated, "_LEAST_SECONDS", 0.01)
     found = list(mistakes(Target(run)))
-    assert found[0].startswith("b'' + b'#' * n + b'' * n, 8000 bytes: ")
+    assert any(" + b'#' * n + b'' * n, 8000 bytes: " in one for one in found)
     assert all("b'#' * n" in one for one in found)
 
 
