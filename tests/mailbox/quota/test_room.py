@@ -291,6 +291,13 @@ def test_the_sum_is_doubtful_where_another_program_has_written(
     assert recorded(path) == counted(path)
 
 
+def test_a_sum_is_no_reason_to_refuse(home: Path) -> None:
+    """Even if nothing has been appended since."""
+    path = maildir(home, b"1000S\n\t 1000 9\n", messages=1)
+    assert deliver(path, Limit(1000, 0)) == "delivered"
+    assert recorded(path) == counted(path)
+
+
 def test_others_that_append_all_the_time_do_not_delay_a_refusal(home: Path) -> None:
     path = maildir(home, b"1000S\n\t1500 1\n", messages=10)
 
