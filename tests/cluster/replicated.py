@@ -162,7 +162,9 @@ class Replicated(ABC):
     def signal(self, machine: Machine, number: signal.Signals) -> None:
         """Send a signal to all processes of a server, the first one first."""
         numbers = map(str, self.processes(machine))
-        machine.run("kill", f"-{number.value}", *numbers)
+        kill = machine.command("kill", f"-{number.value}", *numbers)
+        # Some may have ended with the first one.
+        subprocess.run(kill, stderr=subprocess.DEVNULL, check=False)
 
     def processes(self, machine: Machine) -> list[int]:
         """The processes of a server, as the machine knows them."""
