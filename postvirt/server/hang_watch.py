@@ -7,7 +7,8 @@ clients. From the last sign of life on:
     1 second    another worker accepts clients; mail for the mailbox waits
     4 seconds   the clients are told to try again, and the process is killed; mail for
                 the mailbox is deferred until the process has ended, which may take as
-                long as the system call in which it is, and for a minute after that
+                long as the system call in which it is, and for 5 seconds after that, up
+                to a minute when it happens again (server.repeated_hangs)
 
 A commit may take 5 seconds, because it waits for all that the disk has to do.
 
@@ -34,16 +35,13 @@ from postvirt.server.hung_mailboxes import HungMailboxes
 from postvirt.server.loop import Loop
 from postvirt.server.metrics.scoreboard import Inside
 from postvirt.server.orphaned_clients import answer, clients_of
+from postvirt.server.repeated_hangs import RepeatedHangs
 from postvirt.server.watched_worker import Health, WatchedWorker
 from postvirt.system import log
 from postvirt.system.whereabouts import COMMIT_HUNG_SECONDS, HUNG_SECONDS
 
 # Another worker accepts clients after this time without a sign of life.
 QUIET_SECONDS = 1.0
-
-# How long mail for a mailbox is deferred after that, so that an owner cannot have one
-# worker after the other killed. The queue manager waits longer before it tries again.
-AFTER_SECONDS = 60.0
 
 # More processes than this must not hang: then no further ones are started.
 _MOST_WORKERS = 50
@@ -76,6 +74,7 @@ class HangWatch:
         self._workers = workers
         self._replace = replace
         self._on_look = on_look
+        self._repeated = RepeatedHangs()
         self._rested = 0.0
         loop.on_signal(signal.SIGCHLD, self._see_stopped)
 
@@ -91,10 +90,11 @@ class HangWatch:
         if worker.hung is None or worker.health is not Health.GIVEN_UP:
             self._release(worker)
             return
-        self._loop.call_after(AFTER_SECONDS, partial(self._release, worker))
+        seconds = self._repeated.seconds(worker.hung)
+        self._loop.call_after(seconds, partial(self._release, worker))
         log.info(
             f"worker process {worker.pid} has ended: mailbox {text(worker.hung.path)}"
-            f" receives mail again in {AFTER_SECONDS:g} seconds"
+            f" receives mail again in {seconds:g} seconds"
         )
 
     @property

@@ -114,15 +114,15 @@ def test_in_a_mailbox_it_is_replaced_then_killed(scene: Scene, logged: Log) -> N
     )
 
 
-def test_mail_waits_for_a_minute_after_its_end(scene: Scene, logged: Log) -> None:
+def test_mail_waits_for_a_while_after_its_end(scene: Scene, logged: Log) -> None:
     scene.slot.enter(MAILBOX, 5001)
     scene.loop.pass_by(6)
     scene.watch.handle_end(scene.worker)
     assert logged.lines[-1] == (
         "worker process 7 has ended: mailbox /mail/evil/ receives mail again"
-        " in 60 seconds"
+        " in 5 seconds"
     )
-    scene.loop.pass_by(59)
+    scene.loop.pass_by(4)
     assert scene.watch.hung.seconds(MAILBOX, 5001) is not None
     scene.loop.pass_by(2)
     assert scene.watch.hung.seconds(MAILBOX, 5001) is None

@@ -85,7 +85,7 @@ def read_until(agent: DropIn, wanted: str) -> str:
     return line
 
 
-SOON = "from postvirt.server import hang_watch; hang_watch.AFTER_SECONDS = 1"
+SOON = "from postvirt.server import repeated_hangs as r; r.FIRST_SECONDS = 1"
 PLACES = pytest.mark.parametrize("name", ["evil0", "evilm"])
 
 
