@@ -72,6 +72,10 @@ class MailHost:
                 "virtual_mailbox_limit": "0",
                 "virtual_transport": "postvirt" if as_service else "virtual",
                 "service_throttle_time": "1s",
+                # A worker that was killed while a file server is gone needs a moment to
+                # end. A queue file that it still has locked is left alone for a minute.
+                "minimal_backoff_time": "4s",
+                "maximal_backoff_time": "5s",
             }
             | dict(parameters),
             [
