@@ -4,7 +4,8 @@
 below `disk`, is there when it starts again. It shares the programs, /etc and all else
 with the others; `mount_own` gives it a directory of its own.
 
-Raises: subprocess.CalledProcessError with what a command has said.
+Raises: subprocess.CalledProcessError with what a command has said; TimeoutError when a
+machine does not end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tests.cluster.waiting import wait_until
 
 # Reaps what its children leave behind.
 _INIT = "trap : CHLD; while :; do sleep infinity & wait $!; done"
@@ -88,17 +91,15 @@ class Machine:
         The others do not notice: what still would be sent, such as the end of a
         connection, is not.
         """
-        if self._init is None:
+        init = self._init
+        if init is None:
             return
         while self._last_words:
-            with suppress(subprocess.CalledProcessError):
+            with suppress(subprocess.SubprocessError):
                 self.run(*self._last_words.pop())
         run("ip", "link", "delete", self._cable)
         os.kill(self._pid, signal.SIGKILL)
-        # It ends when all others there have ended and their parents know.
-        while self._init.poll() is None:
-            _reap_orphans()
-            time.sleep(0.002)
+        wait_until(lambda: _has_ended(init), f"{self.name} has ended")
         self._init = None
 
     def before_kill(self, *command: Argument) -> None:
@@ -157,6 +158,29 @@ def run(*command: Argument, timeout: float = 60.0, **options: Any) -> str:
         error.add_note(f"{error.stdout}{error.stderr}")
         raise
     return done.stdout
+
+
+def state_of(pid: int) -> str:
+    """What a process does: "T" if it is stopped, "Z" if its parent has not heard."""
+    try:
+        known = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return known.rpartition(") ")[2][:1]
+
+
+def _has_ended(init: subprocess.Popen[bytes]) -> bool:
+    """Whether a machine has: when all there have ended, and their parents know."""
+    _wake_parents()
+    _reap_orphans()
+    return init.poll() is not None
+
+
+def _wake_parents() -> None:
+    """Have nsenter(1), which stops when its child does, hear of its child's end."""
+    for child in _children("self"):
+        if state_of(child) == "T" and "Z" in map(state_of, _children(child)):
+            os.kill(child, signal.SIGCONT)
 
 
 def _reap_orphans() -> None:
