@@ -20,6 +20,7 @@ from tests.cluster.failures import (
     DATABASE_FAILURES,
     FAILURES,
     STORAGE_FAILURES,
+    Failure,
 )
 from tests.cluster.galera import Galera
 from tests.cluster.gluster import Gluster
@@ -68,7 +69,9 @@ def _is_broken(options: argparse.Namespace, names: Sequence[str]) -> bool:
     try:
         tally, seconds = _trial(options, names)
     except TimeoutError as error:
-        print(f"BROKEN: {error}", flush=True)
+        print(
+            f"BROKEN: {error}", *getattr(error, "__notes__", ()), sep="\n", flush=True
+        )
         return True
     print(f"{tally}, {(time.monotonic() - began) / 60:.1f} minutes")
     for what, each in seconds.items():
@@ -96,7 +99,6 @@ def _trial(
     """All rounds of some failures, at one site: how long everything took."""
     failures = {name: ALL_FAILURES[name] for name in names}
     parameters = {k: v for one in failures.values() for k, v in one.parameters.items()}
-    seconds: defaultdict[str, list[float]] = defaultdict(list)
     with laboratory() as lab:
         volume = STORAGES[options.storage]([lab.add(f"{one}-store") for one in NAMES])
         machines = [lab.add(name) for name in NAMES]
@@ -105,17 +107,29 @@ def _trial(
         database.start()
         site = Site(lab, machines, volume, database, parameters)
         site.waits_for_old_mail = not options.together
-        with site.mail():
-            site.wait_for_new_mail()
-            for number in range(options.rounds):
-                for name, failure in failures.items():
-                    took = failure.happens(site, number)
-                    if options.verbose:
-                        print(f"\n    {number}: {name}", took, end="", flush=True)
-                    for what, passed in took.items():
-                        where = f"{name}, {what}" if options.together else what
-                        seconds[where].append(passed)
-        return site.settle(), seconds
+        try:
+            with site.mail():
+                seconds = _rounds(options, site, failures)
+            return site.settle(), seconds
+        except TimeoutError as error:
+            error.add_note(site.situation())
+            raise
+
+
+def _rounds(
+    options: argparse.Namespace, site: Site, failures: Mapping[str, Failure]
+) -> Mapping[str, Sequence[float]]:
+    site.wait_for_new_mail()
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    for number in range(options.rounds):
+        for name, failure in failures.items():
+            took = failure.happens(site, number)
+            if options.verbose:
+                print(f"\n    {number}: {name}", took, end="", flush=True)
+            for what, passed in took.items():
+                where = f"{name}, {what}" if options.together else what
+                seconds[where].append(passed)
+    return seconds
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 LOOK_SECONDS = 0.05
+_TROUBLE_LINES = 10
 
 _NUMBER = re.compile(r": (\w+): message-id=<(\d+)@stream>")
 _TRY = re.compile(r"/qmgr\S+: (\w+): from=.* \(queue active\)")
@@ -31,6 +32,7 @@ class MailLog:
     bounced     messages and addresses, and why
     deferred    why mail was deferred, and how often
     warnings    of all programs, without what is different each time
+    trouble     the last lines that say that something was deferred or wrong
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +41,7 @@ class MailLog:
         self.bounced: list[tuple[Delivery, str]] = []
         self.deferred: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
+        self.trouble: deque[str] = deque(maxlen=_TROUBLE_LINES)
         self._path = path
         self._numbers: dict[str, int] = {}
         self._position = 0
@@ -46,6 +49,8 @@ class MailLog:
     def read_on(self) -> None:
         """Read the lines that are new."""
         for line in self._new_lines():
+            if re.search(r"status=deferred|warning: |skipped, ", line):
+                self.trouble.append(line)
             if found := _NUMBER.search(line):
                 self._numbers[found[1]] = int(found[2])
             elif found := _TRY.search(line):

@@ -192,6 +192,14 @@ class Site:
         wait_until(is_over, "recovery", PATIENCE_SECONDS)
         return {name: seconds[name] for name in waits}
 
+    def situation(self) -> str:
+        """What waits in the queues, and what the hosts have said last."""
+        lines = []
+        for one in self.streams:
+            lines.append(f"{one.host.name}: {' '.join(sorted(one.host.queue()))}")
+            lines += one.log.trouble
+        return "\n".join(lines)
+
     def settle(self) -> Tally:
         """Wait until all is delivered, and count; nothing more may be sent."""
 
