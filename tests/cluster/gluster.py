@@ -37,6 +37,8 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "cluster.quorum-type": "auto",
         # A machine that was cut off is missed after so many seconds; default: 42.
         "network.ping-timeout": "5",
+        # What is not up to date is looked for so often, in seconds; default: 600.
+        "cluster.heal-timeout": "10",
     }
 )
 
