@@ -143,7 +143,7 @@ class HangWatch:
     def _go_on_without(self, worker: WatchedWorker) -> None:
         worker.health = Health.QUIET
         worker.hung = inside = worker.slot.inside()
-        worker.hung_number = self.hung.add(inside)
+        worker.hung_number = self.hung.add(inside, worker.pid)
         worker.slot.is_hung = True
         log.warning(
             f"worker process {worker.pid} does not come back{_place(inside, 'from')}"

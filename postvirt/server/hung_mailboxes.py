@@ -12,6 +12,9 @@ owners. So that workers do not hang one after the other:
     those of eight owners there           so does all mail for this file system
     of three, if it is a file server's    the same: that is the likely cause
 
+A worker that looks there has come back from where it hung itself, even if the watchdog
+process has not noticed: it goes on, or what it has written so far would stay in tmp/.
+
 Raises: nothing.
 """
 
@@ -40,12 +43,14 @@ class _Field(IntEnum):
     SINCE       when it began, in milliseconds of time.monotonic(); 0: an empty entry
     UID         the owner whose mail has to wait, or _ANYBODY
     IS_WHOLE    whether the path is the whole one, or that of a directory above it
+    PID         the worker that hangs
     """
 
     SINCE = 0
     UID = 1
     IS_WHOLE = 2
-    PATH_BYTES = 3
+    PID = 3
+    PATH_BYTES = 4
 
 
 _NUMBER_BYTES = 8
@@ -79,8 +84,8 @@ class HungMailboxes:
     def __len__(self) -> int:
         return max(0, int(self._head[0]))  # a worker may have written any number
 
-    def add(self, inside: Inside | None) -> int | None:
-        """A worker hangs in this mailbox: the number to remove it by.
+    def add(self, inside: Inside | None, pid: int) -> int | None:
+        """This worker hangs in this mailbox: the number to remove it by.
 
         None: there are too many.
         """
@@ -92,6 +97,7 @@ class HungMailboxes:
         if inside is not None:
             point, most_owners = _file_system(inside.path)
             self._hung[number] = _Hung(inside, point)
+            self._entries[number][_Field.PID] = pid
             self._write(self._entries[number], inside, point, most_owners)
         self._head[0] = len(self._hung)
         return number
@@ -106,9 +112,10 @@ class HungMailboxes:
         """For how long mail for this mailbox has had to wait; None: it need not."""
         if not self._head[0]:
             return None
+        own = os.getpid()
         for entry in self._entries:
             since = entry[_Field.SINCE]
-            if since and _concerns(entry, path, uid):
+            if since and entry[_Field.PID] != own and _concerns(entry, path, uid):
                 return time.monotonic() - since / 1000
         return None
 

@@ -64,7 +64,7 @@ def fuzz_scoreboard(data: bytes) -> None:
         view[place : place + size] = words[:size]
     hung._head[:] = slot._numbers[:1]
     slot.read()
-    number = hung.add(slot.inside())
+    number = hung.add(slot.inside(), 1)
     hung.seconds(b"/", 1)
     list(Collector(Spectator(scoreboard.fd)).collect())
     assert len(hung) >= 0

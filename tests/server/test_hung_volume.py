@@ -1,9 +1,13 @@
-"""When a file server does not answer, mail for its mailboxes waits, and no other."""
+"""When a file server does not answer, mail for its mailboxes waits, and no other.
+
+When it is only slow, what is being delivered is delivered.
+"""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -35,6 +39,7 @@ class Users(Post):
         names = [f"user{number}" for number in range(OWNERS)]
         boxes = {f"{name}@example.com": f"volume/{name}/" for name in names}
         boxes["good@example.com"] = "good/"
+        boxes["mbox@example.com"] = "volume/mbox"
         uids = {box: str(FIRST_UID + n) for n, box in enumerate(boxes)}
         self.configure(
             virtual_mailbox_maps=instance.add_table("texthash", "boxes", boxes),
@@ -51,7 +56,10 @@ class Users(Post):
         return agent.ask(self.to(name)).status
 
 
-def test_mail_for_a_file_server_that_does_not_answer_waits(instance: Instance) -> None:
+def with_a_volume(
+    instance: Instance, test: Callable[[DropIn, Users, Volume], None]
+) -> None:
+    """Run a test, in a process of its own."""
     files, point = instance.root / "files", instance.mail / "volume"
     files.mkdir()
     files.chmod(0o1777)
@@ -63,11 +71,15 @@ def test_mail_for_a_file_server_that_does_not_answer_waits(instance: Instance) -
         with closing(Volume(files, point)) as volume:
             agent = DropIn(instance)
             try:
-                _deliver_all(agent, users, volume)
+                test(agent, users, volume)
             finally:
                 agent.close()
 
     in_child(work)
+
+
+def test_mail_for_a_file_server_that_does_not_answer_waits(instance: Instance) -> None:
+    with_a_volume(instance, _deliver_all)
 
 
 def _deliver_all(agent: DropIn, users: Users, volume: Volume) -> None:
@@ -91,3 +103,23 @@ def _deliver_all(agent: DropIn, users: Users, volume: Volume) -> None:
     assert users.arrived("good") == OWNERS
     # What a worker was killed with has not arrived, too.
     assert len(os.listdir(volume.files / "user0" / "new")) == 2
+
+
+@pytest.mark.parametrize("name", ["user0", "mbox"])
+def test_what_was_under_way_goes_on_when_it_answers(
+    instance: Instance, name: str
+) -> None:
+    """No file in tmp/ is left behind, and no lock, for which later mail would wait."""
+
+    def deliver(agent: DropIn, users: Users, volume: Volume) -> None:
+        assert users.deliver(agent, name) == DONE
+        before = set(volume.files.rglob("*"))
+        with ThreadPoolExecutor(1) as background:
+            with volume.hanging():
+                held_up = background.submit(users.deliver, agent, name)
+                read_until(agent, "does not come back")
+            assert held_up.result() == DONE
+        after = set(volume.files.rglob("*"))
+        assert {one.parent.name for one in after - before} <= {"new"}
+
+    with_a_volume(instance, deliver)

@@ -211,7 +211,7 @@ def test_whatever_a_worker_writes_the_watchdog_process_goes_on(number: int) -> N
             for place in range(len(memory)):
                 memory[place] = number
         slot.read()
-        hung.add(slot.inside())
+        hung.add(slot.inside(), 1)
         Spectator(scoreboard.fd).look()
         assert len(hung) >= 0
         scoreboard.count_end(Reason.DIED)
