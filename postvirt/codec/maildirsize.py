@@ -7,12 +7,18 @@ r"""Decode and encode maildirsize, the file that says how much a maildir holds.
 
 The sum of all lines but the first is what the maildir holds.
 
-Lines of postvirt begin with a tab, which the other programs skip. A message has two:
-"\t2048 1" before it gets its name in new/, and "\t0 0" after that. If the second is
-missing while no process holds the lock, a process was killed in between. In front of
-what was counted, a second tab says that something changed meanwhile or shortly before,
-and each blank that 512 bytes of lines have been replaced by their sum, instead of being
-counted again.
+Lines of postvirt begin with a tab, which the other programs skip. It has two at most:
+what it has counted, and what has come since, through all its processes. The latter
+has a fixed width and is changed in its place, so that the file does not grow. It
+begins with
+
+    \t and a blank      all of it has its name in new/
+    two \t              the last message may not have its name yet; while no process
+                        holds the lock, one was killed in between
+
+What was counted begins with two if something changed meanwhile or shortly before, and
+then with a blank for each time that 4096 bytes of lines were replaced by their sum,
+instead of being counted again.
 
 Source: Maildir++ (README.maildirquota of Courier). Courier, Dovecot 2.3 and the VDA
     patch skip blanks in front of a number; Courier does not know a plus sign.
@@ -23,44 +29,63 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, final
 
-from postvirt.model.quota import NO_LIMIT, Limit, Use
+from postvirt.model.quota import NO_LIMIT, NOTHING, Limit, Use
 
 # A file of this size has to be counted again, instead of growing further.
 FULL_BYTES: Final = 5120
 
-SETTLED: Final = b"\t0 0\n"
+# The line for what has come, and the byte that it is settled by.
+COME_BYTES: Final = 30
+SETTLED: Final = b" "
+_NOT_SETTLED: Final = b"\t"
 
+_LARGEST: Final = 10**18
 _LIMIT: Final = re.compile(rb"([0-9]{1,19})([SC])")
-_COUNTED: Final = re.compile(
-    rb"(\t{0,2})( *)[ \t]*([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*"
-)
-# All at once, because a match for each line takes longer than reading the file. Mostly
-# there are only messages that postvirt has delivered.
-_DELIVERED: Final = re.compile(rb"(?:\t[0-9]{1,18} [0-9]{1,18}\n\t0 0\n)+")
+_COME_MARKS: Final = (b"\t" + SETTLED, b"\t" + _NOT_SETTLED)
+_COME: Final = re.compile(rb"^\t[ \t][- 0-9]{27}$", re.MULTILINE)
+# All at once, because a match for each line takes longer than reading the file.
 _LINES: Final = re.compile(
-    rb"^([ \t]*)([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*$", re.MULTILINE
+    rb"^[ \t]*([+-]?[0-9]{1,18})[ \t]+([+-]?[0-9]{1,18})[ \t\r]*$", re.MULTILINE
 )
 
 
-class SizeFile(NamedTuple):
+@final
+class SizeFile:
     """What a maildirsize says.
 
     lines        the number of lines after the limit
-    is_settled   whether each message of postvirt's is followed by its line
+    come         what has come through postvirt since the count
+    come_offset  where that line is; -1: nowhere
+    is_settled   whether all of that is in new/
     is_exact     postvirt has counted, and nothing changed meanwhile or shortly before
     is_own       all lines are postvirt's
-    summed       how many times 512 bytes have been replaced by their sum since then
+    summed       how many times 4096 bytes have been replaced by their sum since then
     """
 
-    limit: Limit
-    use: Use
-    lines: int
-    is_settled: bool
-    is_exact: bool
-    is_own: bool
-    summed: int
+    def __init__(
+        self,
+        limit: Limit,
+        use: Use,
+        *,
+        lines: int = 1,
+        come: Use = NOTHING,
+        come_offset: int = -1,
+        is_settled: bool = True,
+        is_exact: bool = False,
+        is_own: bool = False,
+        summed: int = 0,
+    ) -> None:
+        self.limit: Final = limit
+        self.use: Final = use
+        self.lines: Final = lines
+        self.come: Final = come
+        self.come_offset: Final = come_offset
+        self.is_settled: Final = is_settled
+        self.is_exact: Final = is_exact
+        self.is_own: Final = is_own
+        self.summed: Final = summed
 
     @property
     def is_as_counted(self) -> bool:
@@ -70,48 +95,70 @@ class SizeFile(NamedTuple):
 
 def decode_size_file(data: bytes) -> SizeFile | None:
     """What the file says; None if it has to be counted again."""
-    first, _, rest = data.partition(b"\n")
-    counted, newline, rest = rest.partition(b"\n")
+    try:
+        return _decode(data)
+    except ValueError:
+        return None
+
+
+def _decode(data: bytes) -> SizeFile | None:
+    first, counted, rest = data.split(b"\n", 2)
+    size, count = map(int, counted.split())
     limit = _decode_first(first)
-    match = _COUNTED.fullmatch(counted)
-    if limit is None or match is None or not newline:
+    if limit is None or _is_impossible(size, count):
         return None
-    tabs, blanks, size_text, count_text = match.groups()
-    size, count = int(size_text), int(count_text)
-    if _is_impossible(size, count):
-        return None
-    lines = rest.count(b"\n")
-    is_settled, is_own = True, bool(tabs)
-    if _DELIVERED.fullmatch(rest):
-        numbers = rest.split()
-        size += sum(map(int, numbers[::4]))
-        count += sum(map(int, numbers[1::4]))
-    elif rest:
-        found = _LINES.findall(rest)
-        if len(found) != lines or not rest.endswith(b"\n"):
+    indent = len(counted) - len(counted.lstrip())
+    is_own = counted.startswith(b"\t")
+    is_exact = is_own and not counted.startswith(b"\t\t")
+    lines, come, come_offset, is_settled = 1, NOTHING, -1, True
+    if rest:
+        if not rest.endswith(b"\n"):
             return None
-        for indent, size_text, count_text in found:
-            size += int(size_text)
-            count += int(count_text)
-            if indent.startswith(b"\t"):
-                is_settled = (size_text, count_text) == (b"0", b"0")
-            else:
-                is_own = False
-    if _is_impossible(size, count):
-        return None
+        begin = _find_come(rest)
+        if begin >= 0:
+            end = begin + COME_BYTES
+            line = rest[begin:end]
+            come_size, come_count = map(int, line.split())
+            come = Use(come_size, come_count)
+            size += come_size
+            count += come_count
+            come_offset = len(data) - len(rest) + begin
+            is_settled = line[1:2] == SETTLED
+            lines = 2
+            rest = rest[:begin] + rest[end:]
+        if rest:
+            is_own = False
+            others = _LINES.findall(rest)
+            if len(others) != rest.count(b"\n"):
+                return None
+            lines += len(others)
+            size += sum([int(size_text) for size_text, _ in others])
+            count += sum([int(count_text) for _, count_text in others])
+        if _is_impossible(size, count):
+            return None
     return SizeFile(
         limit,
         Use(size, count),
-        1 + lines,
-        is_settled,
-        is_exact=tabs == b"\t",
+        lines=lines,
+        come=come,
+        come_offset=come_offset,
+        is_settled=is_settled,
+        is_exact=is_exact,
         is_own=is_own,
-        summed=len(blanks) if tabs else 0,
+        summed=max(0, indent - 2 + is_exact) if counted[:1] == b"\t" else 0,
     )
 
 
+def _find_come(rest: bytes) -> int:
+    """Where the line for what has come begins, -1 if there is none."""
+    if rest.startswith(_COME_MARKS) and rest.find(b"\n") == COME_BYTES - 1:
+        return 0  # mostly
+    found = _COME.search(rest)
+    return found.start() if found else -1
+
+
 def _is_impossible(size: int, count: int) -> bool:
-    return size < 0 or count < 0 or (size > 0 and not count)
+    return not 0 <= size < _LARGEST or count < 0 or (size > 0 and not count)
 
 
 @lru_cache(maxsize=64)
@@ -140,11 +187,12 @@ def encode_size_file(
     return b"%b\n%b%d %d\n" % (b",".join(parts), mark, use.size_bytes, use.messages)
 
 
-def encode_coming(use: Use) -> bytes:
-    """The line for messages that are about to get their names in new/."""
-    return b"\t%d %d\n" % use
+def encode_come(use: Use, *, is_settled: bool) -> bytes:
+    """The line for what has come since the count."""
+    mark = SETTLED if is_settled else _NOT_SETTLED
+    return b"\t%b%16d %10d\n" % (mark, use.size_bytes, use.messages)
 
 
 def encode_gone(use: Use) -> bytes:
-    """The line for messages that are gone again."""
+    """A line for messages that are gone again."""
     return b"-%d -%d\n" % use

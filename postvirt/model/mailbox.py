@@ -79,6 +79,8 @@ class Mailbox:
     def may_be_folder(self) -> bool:
         """Whether the path has the name of a folder of a maildir."""
         path = self.path
+        if b"/." not in path and not path.startswith(b"."):
+            return False  # mostly, and soon found out
         begin = path.rfind(b"/", 0, -1) + 1
         return path.startswith(b".", begin) and path.endswith(b"/")
 

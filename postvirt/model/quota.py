@@ -23,6 +23,10 @@ class Use(NamedTuple):
         """What there is when this comes, too."""
         return Use(self.size_bytes + more.size_bytes, self.messages + more.messages)
 
+    def minus(self, gone: Use) -> Use:
+        """What there is when this is gone."""
+        return Use(self.size_bytes - gone.size_bytes, self.messages - gone.messages)
+
 
 class Limit(NamedTuple):
     """What a mailbox may hold; 0 means no limit."""

@@ -1,11 +1,11 @@
-"""The status of a file that other machines may have changed a moment ago.
+"""A file that other machines may have changed a moment ago, and its status.
 
 On a network file system, this machine believes for a second or more what it has heard
 of a file, even if it has locked it meanwhile. It would append in the wrong place, or
 truncate what others have appended. To commit the file makes the client ask the servers
 (the cache of GlusterFS is not cleared otherwise), and statx(2) makes the kernel ask the
-client. File systems on a shared block device, as GFS2 and OCFS2, have asked the others
-before they grant the lock.
+client; what the kernel has read of the file it forgets. File systems on a shared block
+device, as GFS2 and OCFS2, have asked the others before they grant the lock.
 
 Parity: none.
 Source: statfs(2), statx(2), linux/magic.h.
@@ -45,11 +45,12 @@ _statx: Final[Any] = getattr(_libc, "statx", None)
 
 
 def fresh_status(fd: int) -> os.stat_result:
-    """The status of an open file that is locked now."""
+    """The status of an open file that is locked now, and may be read now."""
     status = os.fstat(fd)
     if os.major(status.st_dev) or not _is_remote(fd):
         return status  # mostly there is a block device, which has a major number
     os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     if _statx is not None:
         found = ctypes.create_string_buffer(_STATX_BYTES)
         _statx(fd, b"", _EMPTY_PATH | _FORCE_SYNC, _BASIC, found)

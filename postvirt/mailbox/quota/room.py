@@ -2,14 +2,14 @@
 
 A delivery asks twice. `check` comes before anything is written, and reads maildirsize.
 `take` is the moment before the message gets its name in new/: the file is locked, so
-that the sum is that of all other deliveries, and a line for the message is appended;
-`settle` gives up the lock when the message has its name. All of that is done in one go.
+that the sum is that of all other deliveries, and the message is added to it; `settle`
+gives up the lock when the message has its name. All of that is done in one go.
 So mail never exceeds a limit, and what fits is never refused.
 
 The maildir is counted where the file is not to be believed (mailbox.quota.belief), and
-before mail is refused, unless it has been counted a short time ago. Before the file is
-so long that other programs would count, its lines are replaced by their sum. That is
-doubtful only where other programs have written, which may do so at that moment.
+before mail is refused, unless it has been counted a short time ago. Before the lines of
+other programs are so many that those would count, their sum replaces them; a doubtful
+one, because another line may come at that moment.
 
 Parity: Maildir++ (README.maildirquota of Courier).
 Differs: Exact quotas. Deliveries to a maildir with a limit exclude each other, so that
@@ -30,14 +30,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from postvirt.codec.maildirsize import (
-    FULL_BYTES,
-    SETTLED,
-    SizeFile,
-    encode_coming,
-    encode_gone,
-    encode_size_file,
-)
+from postvirt.codec.maildirsize import FULL_BYTES, SizeFile, encode_size_file
 from postvirt.mailbox.errno_dsn import PLACE, DeliveryFailedError, step
 from postvirt.mailbox.inside import Act, together_inside
 from postvirt.mailbox.lock_pauses import pauses
@@ -56,12 +49,11 @@ from postvirt.system import log
 _MOST_COUNTS: Final = 3
 _LONG_SECONDS: Final = 2.0
 
-# From what size on lines are replaced by their sum: soon, because each delivery reads
-# them, but not where another program could append meanwhile. The maildir is counted
-# again, once so much has been summed up.
-_LONG_BYTES: Final = 512
-_LONG_BYTES_OF_OTHERS: Final = 4096
-_MOST_SUMMED: Final = 80  # times _LONG_BYTES
+# From what size on lines of others are replaced by their sum. The maildir is counted
+# again once that has been done so often, or so many messages have come.
+_LONG_BYTES: Final = 4096
+_MOST_SUMMED: Final = 10
+_MOST_COME: Final = 3000
 
 # How often the lock is tried, and how far apart, in seconds.
 _LOCK_ATTEMPTS: Final = 20
@@ -114,7 +106,8 @@ class Room:
         self._more = Use(0, 1)
         self._counted: int | None = None  # names, in all counts
         self._counted_seconds = 0.0
-        self._is_incomplete = False  # maildirsize, because a line could not be written
+        self._is_noted = False  # in maildirsize
+        self._is_incomplete = False  # maildirsize, because that could not be written
         self.filling: Filling | None = None
         self.count: Count | None = None
 
@@ -131,6 +124,10 @@ class Room:
         if not (self._may_exceed or self._limit.can_hold(message_bytes)):
             raise self._over_quota(NOTHING)
         if not self._file.is_locked:
+            self._file.look()
+            found = self._file.content
+            if found is not None and self._has_room(found.use):
+                return
             self._file.read()
         if not self._has_room(self._use()):
             self._lock()
@@ -150,25 +147,19 @@ class Room:
         before = self._use()
         if not self._has_room(before):
             self._refuse()
-        self._append(encode_coming(self._more))
+        self._note()
         self.filling = self._filling(before, before.plus(self._more))
 
     def settle(self) -> None:
         """The message has its name: give up the lock."""
-        self._append(SETTLED)
-        self._remove_incomplete()
-        self.close()
+        self._end_with(self._file.settle)
 
     def give_back(self) -> None:
         """The message is gone, or did not get its name."""
         if self.filling is None:
             return
         self.filling = None
-        if not self._file.is_locked:
-            self._file.read()
-        self._append(encode_gone(self._more) + SETTLED)
-        self._remove_incomplete()
-        self.close()
+        self._end_with(partial(self._file.go, self._more))
 
     def close(self) -> None:
         """Give up the lock."""
@@ -284,18 +275,14 @@ class Room:
         Raises: _CountNeededError, _TakenError.
         """
         old, found = self._file, self._file.content
-        if found is None or old.size_bytes < (
-            _LONG_BYTES if found.is_own else _LONG_BYTES_OF_OTHERS
-        ):
+        if found is None:
             return
-        if found.summed >= _MOST_SUMMED:
+        if found.come.messages >= _MOST_COME or found.summed >= _MOST_SUMMED:
             raise _CountNeededError
-        data = encode_size_file(
-            found.limit,
-            found.use,
-            is_exact=found.is_exact and found.is_own,
-            summed=found.summed + old.size_bytes // _LONG_BYTES,
-        )
+        if old.size_bytes < _LONG_BYTES:
+            return
+        summed = found.summed + 1
+        data = encode_size_file(found.limit, found.use, is_exact=False, summed=summed)
         try:
             old.replace(data, self._hostname)
         except OSError as error:  # it is counted when it is full
@@ -307,20 +294,33 @@ class Room:
             raise _CountNeededError
         self._lock()
 
-    def _append(self, line: bytes) -> None:
+    def _note(self) -> None:
+        """Add the message in maildirsize, if that can be read."""
         # A file that is full is counted by all programs, whatever is in it.
-        if self._file.is_there and self._file.size_bytes < FULL_BYTES:
-            try:
-                self._file.append(line)
-            except OSError as error:
-                self._warn("write to", error)
-                self._is_incomplete = True
+        if self._file.content is None or self._file.size_bytes >= FULL_BYTES:
+            return
+        try:
+            self._file.come(self._more)
+        except OSError as error:
+            self._warn_incomplete(error)
+        else:
+            self._is_noted = True
 
-    def _remove_incomplete(self) -> None:
-        """A file that lacks a line goes, so that the next delivery counts."""
-        if self._is_incomplete:
+    def _end_with(self, write: Callable[[], None]) -> None:
+        """Write the last about the message in maildirsize, and give up the lock."""
+        if self._is_noted:
+            try:
+                write()
+            except OSError as error:
+                self._warn_incomplete(error)
+        if self._is_incomplete:  # so that the next delivery counts
             self._is_incomplete = False
             self._file.remove()
+        self.close()
+
+    def _warn_incomplete(self, error: OSError) -> None:
+        self._warn("write to", error)
+        self._is_incomplete = True
 
     def _count(self) -> Steps[bool]:
         """Count the maildir; True if another delivery holds the lock.

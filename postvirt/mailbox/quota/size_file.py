@@ -1,9 +1,10 @@
 """maildirsize on the disk: read it, lock it, append to it, replace it.
 
 Deliveries of postvirt exclude each other by flock(2) on the file itself, or on the
-maildir's directory where there is no such file. Other programs do not lock. They append
-their lines, and replace the file when they have counted; the one that has been locked
-is no longer the one that the name leads to then.
+maildir's directory where there is no such file; the one that has the lock changes
+postvirt's own line in its place. Other programs do not lock. They append their lines,
+and replace the file when they have counted; the one that has been locked is no longer
+the one that the name leads to then.
 
 Source: Maildir++ (README.maildirquota of Courier).
 Raises: OSError.
@@ -14,6 +15,7 @@ regular file with one name is not read but replaced. Nothing here waits.
 from __future__ import annotations
 
 import errno
+import fcntl
 import itertools
 import os
 import stat
@@ -21,7 +23,15 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from postvirt.codec.maildirsize import FULL_BYTES, SizeFile, decode_size_file
+from postvirt.codec.maildirsize import (
+    FULL_BYTES,
+    SETTLED,
+    SizeFile,
+    decode_size_file,
+    encode_come,
+    encode_gone,
+)
+from postvirt.model.quota import NOTHING, Use
 from postvirt.system import locks
 from postvirt.system.birth_time import birth_time
 from postvirt.system.descriptors import close
@@ -30,7 +40,7 @@ from postvirt.system.fresh_status import fresh_status
 NAME: Final = b"maildirsize"
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_OPEN: Final = os.O_RDWR | os.O_APPEND | _SAFE
+_OPEN: Final = os.O_RDWR | _SAFE
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE: Final = 0o600
@@ -64,6 +74,8 @@ class OpenSizeFile:
         self._path: Final = root + NAME
         self._fd = self._directory = -1
         self._unusable: tuple[int, int] | None = None
+        self._data: bytes | None = None
+        self._come, self._come_offset = NOTHING, -1
         self.content: SizeFile | None = None
         self.size_bytes = 0
         self.mtime = 0.0
@@ -74,6 +86,13 @@ class OpenSizeFile:
         """Whether there is such a file, and it is safe."""
         return self._fd >= 0
 
+    def look(self) -> None:
+        """Read what may change at any moment, and has not been checked."""
+        self._open()
+        if self._fd >= 0:
+            with suppress(OSError):  # as of a FIFO
+                self._decode()
+
     def read(self) -> None:
         """Open the file, if it is not open, and read it."""
         self._open()
@@ -83,20 +102,26 @@ class OpenSizeFile:
     def _open(self) -> None:
         if self._fd < 0:
             try:
-                self._fd = _open_to_append(self._path)
+                self._fd = _open(self._path)
             except OSError:
-                return  # it has to be replaced
-            self.size_bytes = -1
+                pass  # it has to be replaced
 
     def _read(self, status: os.stat_result) -> None:
-        """Read the open file, if it has another size than before."""
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             self._forget()
             return
         self.mtime = status.st_mtime
-        if status.st_size != self.size_bytes:
-            self.size_bytes = status.st_size
-            self.content = decode_size_file(os.pread(self._fd, FULL_BYTES, 0))
+        self.size_bytes = status.st_size
+        self._decode()
+
+    def _decode(self) -> None:
+        data = os.pread(self._fd, FULL_BYTES, 0)
+        if data == self._data:
+            return
+        self._data = data
+        self.content = found = decode_size_file(data)
+        if found is not None:
+            self._come, self._come_offset = found.come, found.come_offset
 
     def lock(self) -> None:
         """Lock the file, or the directory if there is no file; read it again.
@@ -149,6 +174,10 @@ class OpenSizeFile:
         return self._identity() == self._unusable
 
     def _is_named(self, status: os.stat_result) -> bool:
+        if not status.st_nlink:
+            return False
+        if os.major(status.st_dev):
+            return True  # here it had no name any more if it had been replaced
         return self._identity() == (status.st_dev, status.st_ino)
 
     def _identity(self) -> tuple[int, int] | None:
@@ -175,9 +204,46 @@ class OpenSizeFile:
         """Whether somebody has appended to the open file since it was read."""
         return self._fd >= 0 and os.fstat(self._fd).st_size != self.size_bytes
 
-    def append(self, line: bytes) -> None:
-        """Append a line, in one piece."""
-        _write(self._fd, line)
+    def come(self, more: Use) -> None:
+        """Note that this comes; it has to be settled before the lock is given up."""
+        self._write_come(self._come.plus(more), is_settled=False)
+
+    def settle(self) -> None:
+        """All that has been noted is there."""
+        _check(os.pwrite(self._fd, SETTLED, self._come_offset + 1), SETTLED)
+
+    def go(self, more: Use) -> None:
+        """Note that this is gone again: by a line more while another has the lock."""
+        if not self.is_locked:
+            try:
+                self.lock()
+            except BlockingIOError:
+                self.read()
+        if self.content is None:
+            return
+        if self.is_locked:
+            is_settled = self.content.is_settled
+            self._write_come(self._come.minus(more), is_settled=is_settled)
+        else:
+            self._append(encode_gone(more))
+
+    def _write_come(self, come: Use, *, is_settled: bool) -> None:
+        """Write postvirt's line, in one piece, where it was before, or at the end."""
+        line = encode_come(come, is_settled=is_settled)
+        if self._come_offset >= 0:
+            _check(os.pwrite(self._fd, line, self._come_offset), line)
+        else:
+            self._come_offset = self._append(line)
+        self._come = come
+
+    def _append(self, line: bytes) -> int:
+        """Append a line, in one piece: where it begins."""
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
+        try:
+            _write(self._fd, line)
+        finally:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, 0)
+        return os.lseek(self._fd, 0, os.SEEK_CUR) - len(line)
 
     def remove(self) -> None:
         """Remove the file, unless another one is in its place by now."""
@@ -216,10 +282,11 @@ class OpenSizeFile:
             close(self._fd)
             self._fd = -1
             self.is_locked = False
-        self.content = None
+        self.content = self._data = None
+        self._come, self._come_offset = NOTHING, -1
 
 
-def _open_to_append(path: bytes) -> int:
+def _open(path: bytes) -> int:
     """Open the file, and leave its time of access as it is if that is allowed.
 
     Otherwise each delivery changes it, because the one before has changed the file.
@@ -232,5 +299,9 @@ def _open_to_append(path: bytes) -> int:
 
 def _write(fd: int, data: bytes) -> None:
     """Write it in one piece."""
-    if os.write(fd, data) != len(data):
+    _check(os.write(fd, data), data)
+
+
+def _check(written: int, data: bytes) -> None:
+    if written != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

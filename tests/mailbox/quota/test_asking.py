@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from postvirt.codec.maildirsize import encode_come
 from postvirt.mailbox.errno_dsn import DeliveryFailedError
 from postvirt.mailbox.maildir import DELIVERED, deliver_to_maildir
 from postvirt.mailbox.message import Envelope
@@ -114,6 +115,11 @@ def test_a_message_that_moves_meanwhile_counts_once(
     assert answer == (Use(360, 3), "counted")
 
 
+def come(size_bytes: int, *, is_settled: bool = True) -> str:
+    """The line for a message that has come since the count."""
+    return encode_come(Use(size_bytes, 1), is_settled=is_settled).decode()
+
+
 def changes(file: Path) -> tuple[int, int, int]:
     """What is another if somebody has written; reading changes st_atime."""
     status = file.stat()
@@ -121,7 +127,7 @@ def changes(file: Path) -> tuple[int, int, int]:
 
 
 def test_what_maildirsize_says_is_believed(maildir: Path) -> None:
-    file = note(maildir, "1000S\n\t500 5\n\t10 1\n\t0 0\n")
+    file = note(maildir, "1000S\n\t500 5\n" + come(10))
     before = changes(file)
     assert asked(maildir) == (Use(510, 6), "maildirsize")
     assert changes(file) == before
@@ -139,7 +145,7 @@ def test_so_is_the_count_of_another_program(maildir: Path) -> None:
         "1000S\n",
         "2000S\n\t500 5\n",
         "1000S\n\t500 x\n",
-        "1000S\n" + "\t1 1\n" * 2000,
+        "1000S\n" + "1 1\n" * 2000,
     ],
 )
 def test_a_file_that_a_delivery_would_not_believe(maildir: Path, content: str) -> None:
@@ -165,7 +171,7 @@ def test_what_maildirsize_says_does_not_matter_without_it(maildir: Path) -> None
     [
         ("\t950 5\n", 0, "maildirsize"),
         ("\t950 5\n", LONG_AGO, "counted"),
-        ("\t900 4\n\t50 1\n\t0 0\n", 0, "counted"),
+        ("\t900 4\n" + come(50), 0, "counted"),
     ],
 )
 def test_a_refusal_must_be_certain(
@@ -178,7 +184,7 @@ def test_a_refusal_must_be_certain(
 
 
 def test_a_delivery_that_was_killed_and_one_that_goes_on(maildir: Path) -> None:
-    file = note(maildir, "1000S\n\t500 5\n\t10 1\n")
+    file = note(maildir, "1000S\n\t500 5\n" + come(10, is_settled=False))
     assert asked(maildir) == (Use(360, 3), "counted")
     with file.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

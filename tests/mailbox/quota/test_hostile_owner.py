@@ -21,7 +21,9 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.codec.maildirsize import encode_come
 from postvirt.delivery.agent import DONE, TRY_AGAIN
+from postvirt.model.quota import Use
 from postvirt.standin.instance import Instance
 from tests.harness.child import tree
 from tests.harness.drop_in import DropIn
@@ -96,7 +98,9 @@ CONTENTS = {
     "one long line": b"1000000S\n" + b"1" * 100_000,
     "megabytes": b"1000000S\n" + b"0 0\n" * 1_000_000,
     "tabs": b"1000000S\n\t\t\t\t\t5\t\t\t1\t\n",
-    "unpaired": b"1000000S\n\t0 0\n\t400 1\n",
+    "not settled": b"1000000S\n\t0 0\n" + encode_come(Use(400, 1), is_settled=False),
+    "almost postvirt's": b"1000000S\n\t0 0\n\t " + b"-" * 27 + b"\n",
+    "huge, settled": b"1000000S\n\t0 0\n\t " + b"9" * 16 + b" " + b"9" * 10 + b"\n",
 }
 
 

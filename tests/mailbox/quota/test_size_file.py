@@ -3,11 +3,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from postvirt.codec.maildirsize import encode_come
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.quota import Use
 from tests.harness.child import open_descriptors
@@ -36,29 +38,95 @@ def opened(root: Path) -> OpenSizeFile:
 def test_it_is_read_and_what_is_appended_is_added(root: Path, path: Path) -> None:
     before = open_descriptors()
     file = opened(root)
-    file.read()
+    file.look()
     assert file.content is not None
     assert file.content.use == Use(300, 2)
     with path.open("ab") as other:
         other.write(b"50 1\n")
     file.lock()
     assert file.content.use == Use(350, 3)
-    file.append(b"\t50 1\n")
     file.close()
-    assert path.read_bytes() == CONTENT + b"50 1\n\t50 1\n"
     assert open_descriptors() == before
-    again = opened(root)
-    again.read()
-    assert again.content is not None
-    assert again.content.use == Use(400, 4)
-    again.close()
+
+
+def test_what_comes_has_one_line(root: Path, path: Path) -> None:
+    """Which is changed where it is, whatever others append."""
+    file = opened(root)
+    file.lock()
+    file.come(Use(50, 1))
+    assert path.read_bytes() == CONTENT + encode_come(Use(50, 1), is_settled=False)
+    file.settle()
+    settled = CONTENT + encode_come(Use(50, 1), is_settled=True)
+    assert path.read_bytes() == settled
+    with path.open("ab") as other:
+        other.write(b"-10 -1\n")
+    file.close()
+    file.lock()
+    assert file.content is not None
+    assert file.content.use == Use(340, 2)
+    file.come(Use(7, 1))
+    with path.open("ab") as other:
+        other.write(b"-20 -1\n")
+    file.settle()
+    file.close()
+    one_line = CONTENT + encode_come(Use(57, 2), is_settled=True)
+    assert path.read_bytes() == one_line + b"-10 -1\n-20 -1\n"
+
+
+def test_others_append_behind_what_is_being_appended(root: Path, path: Path) -> None:
+    """The line goes to the end, wherever that was when the file was read."""
+    file = opened(root)
+    file.lock()
+    with path.open("ab") as other:
+        other.write(b"-10 -1\n")
+    file.come(Use(50, 1))
+    file.settle()
+    file.close()
+    line = encode_come(Use(50, 1), is_settled=True)
+    assert path.read_bytes() == CONTENT + b"-10 -1\n" + line
+
+
+def test_what_is_gone_again(root: Path, path: Path) -> None:
+    file, other = opened(root), opened(root)
+    file.lock()
+    file.come(Use(50, 1))
+    file.go(Use(50, 1))
+    nothing = CONTENT + encode_come(Use(0, 0), is_settled=True)
+    assert path.read_bytes() == nothing
+    file.close()
+    file.go(Use(50, 1))
+    gone = CONTENT + encode_come(Use(-50, -1), is_settled=True)
+    assert path.read_bytes() == gone
+    file.close()
+    other.lock()
+    file.go(Use(50, 1))  # without the lock
+    file.close()
+    assert path.read_bytes() == gone + b"-50 -1\n"
+    other.close()
+
+
+def test_what_another_has_not_settled_stays_so(root: Path, path: Path) -> None:
+    path.write_bytes(CONTENT + encode_come(Use(50, 1), is_settled=False))
+    file = opened(root)
+    file.go(Use(10, 1))
+    file.close()
+    assert path.read_bytes() == CONTENT + encode_come(Use(40, 0), is_settled=False)
+
+
+def test_the_time_of_access_stays(root: Path, path: Path) -> None:
+    """Although the file has changed since, which is when most file systems set it."""
+    os.utime(path, (1000, 2000))
+    file = opened(root)
+    file.lock()
+    file.close()
+    assert path.stat().st_atime == 1000
 
 
 def test_a_file_that_begins_differently_is_read_anew(root: Path, path: Path) -> None:
     file = opened(root)
     file.read()
     file.close()
-    path.write_bytes(b"1000S\n\t500 2\n\t50 1\n")
+    path.write_bytes(b"1000S\n\t500 2\n50 1\n")
     file.read()
     assert file.content is not None
     assert file.content.use == Use(550, 3)
@@ -128,9 +196,10 @@ def test_the_file_that_is_locked_is_that_with_the_name(root: Path, path: Path) -
     file.lock()
     assert file.content is not None
     assert file.content.use == Use(700, 7)
-    file.append(b"\t1 1\n")
+    file.come(Use(1, 1))
     file.close()
-    assert path.read_bytes() == b"1000S\n\t700 7\n\t1 1\n"
+    line = encode_come(Use(1, 1), is_settled=False)
+    assert path.read_bytes() == b"1000S\n\t700 7\n" + line
 
 
 def test_a_file_that_is_replaced_again_and_again(
@@ -154,7 +223,7 @@ def test_a_maildir_that_is_gone_is_not_locked(root: Path, path: Path) -> None:
     before = open_descriptors()
     file = opened(root)
     file.read()
-    root.rename(root.parent / "other")
+    shutil.rmtree(root)
     with pytest.raises(FileNotFoundError):
         file.lock()
     assert not file.is_locked
