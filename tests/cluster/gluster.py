@@ -97,18 +97,32 @@ class Gluster(Volume):
         node.run("glusterd", "-f", _CONFIGURATION, "-p", _RUN / "glusterd.pid")
 
     def is_healed(self) -> bool:
-        return (
-            all(self._has_brick(node) for node in self.nodes)
-            and all(self._sees_all(machine) for machine in self._users)
-            and self.unhealed() == 0
-        )
+        return self._is_whole() and not self.unhealed()
 
-    def unhealed(self) -> int:
-        """How many files and directories have to be brought up to date somewhere."""
+    def wait_until_healed(self) -> float:
+        """Wait until all that is behind now has been brought up to date: seconds.
+
+        While mail comes, something always is, for the moment of its writing.
+        """
+        behind = self.unhealed()
+
+        def is_over() -> bool:
+            behind.intersection_update(self.unhealed())
+            return self._is_whole() and not behind
+
+        return wait_until(is_over, "healed")
+
+    def unhealed(self) -> set[str]:
+        """The files and directories that have to be brought up to date somewhere."""
         names: set[str] = set()
         for node in self.nodes:
             names.update(node.run("ls", self.brick(node) / _UNHEALED).split())
-        return sum(not name.startswith("xattrop") for name in names)
+        return {name for name in names if not name.startswith("xattrop")}
+
+    def _is_whole(self) -> bool:
+        return all(self._has_brick(node) for node in self.nodes) and all(
+            self._sees_all(machine) for machine in self._users
+        )
 
     def _has_brick(self, node: Machine) -> bool:
         return node.is_running and bool(
