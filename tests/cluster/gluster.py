@@ -119,6 +119,12 @@ class Gluster(Volume):
             names.update(node.run("ls", self.brick(node) / _UNHEALED).split())
         return {name for name in names if not name.startswith("xattrop")}
 
+    def situation(self) -> str:
+        node = next(node for node in self.nodes if node.is_running)
+        told = [self._gluster(node, "volume", "heal", _NAME, "info")]
+        told.append(self._gluster(node, "volume", "heal", _NAME, "info", "split-brain"))
+        return "".join(told)
+
     def _is_whole(self) -> bool:
         return all(self._has_brick(node) for node in self.nodes) and all(
             self._sees_all(machine) for machine in self._users

@@ -193,8 +193,8 @@ class Site:
         return {name: seconds[name] for name in waits}
 
     def situation(self) -> str:
-        """What waits in the queues, and what the hosts have said last."""
-        lines = []
+        """What waits in the queues, and what hosts and servers say."""
+        lines = [self.volume.situation()]
         for one in self.streams:
             lines.append(f"{one.host.name}: {' '.join(sorted(one.host.queue()))}")
             lines += one.log.trouble

@@ -71,6 +71,10 @@ class Volume(ABC):
     def is_healed(self) -> bool:
         """Whether all machines that keep it have the same."""
 
+    def situation(self) -> str:
+        """What its servers say about it."""
+        return ""
+
     def wait_until_healed(self) -> float:
         """Wait until all machines that keep it have the same: seconds."""
         return wait_until(self.is_healed, "healed")
