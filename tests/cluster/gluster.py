@@ -39,6 +39,9 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "network.ping-timeout": "5",
         # What is not up to date is looked for so often, in seconds; default: 600.
         "cluster.heal-timeout": "10",
+        # Otherwise a call whose file could not be opened is never answered, and the
+        # process hangs for good (10.3, "Failed to submit fop").
+        "performance.open-behind": "off",
     }
 )
 
