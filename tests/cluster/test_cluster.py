@@ -13,6 +13,7 @@ import pytest
 from tests.cluster.galera import Galera
 from tests.cluster.gluster import Gluster
 from tests.cluster.laboratory import missing
+from tests.cluster.postgres import Postgres
 from tests.harness import databases
 
 pytestmark = [pytest.mark.postfix, pytest.mark.timeout(180)]
@@ -48,3 +49,13 @@ def test_mail_arrives_whatever_fails() -> None:
         *("--together", "--storage", "gluster", "--database", "galera"),
     )
     assert "host, new mail waits" in said, said
+
+
+def test_mail_arrives_whatever_fails_of_a_primary_and_its_standbys() -> None:
+    """Tables in PostgreSQL."""
+    if reason := Postgres.missing():
+        databases.missing(reason)
+    said = cluster(
+        *("lag", "primary", "database", "--together", "--database", "postgres")
+    )
+    assert "lag, all hosts know it" in said, said
