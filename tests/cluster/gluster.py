@@ -28,6 +28,7 @@ _OWN = ("/var/lib/glusterd", "/var/log/glusterfs")
 # By their numbers, on each copy.
 _UNHEALED = ".glusterfs/indices/xattrop"
 _CONNECTIONS = ".meta/graphs/active/*-client-*/private"
+_LOG_LINES = 10
 _CONFIGURATION = STORE / "glusterd.vol"
 # Geo-replication is not used, and would be asked ten times at each start, in Python.
 _STUB = "#!/bin/sh\necho gsyncd 10.3\n"
@@ -123,10 +124,11 @@ class Gluster(Volume):
         return {name for name in names if not name.startswith("xattrop")}
 
     def situation(self) -> str:
-        node = next(node for node in self.nodes if node.is_running)
-        told = [self._gluster(node, "volume", "heal", _NAME, "info")]
-        told.append(self._gluster(node, "volume", "heal", _NAME, "info", "split-brain"))
-        return "".join(told)
+        told = []
+        for node in self.nodes:
+            log = node.disk / "own" / "var/log/glusterfs/glusterd.log"
+            told += [node.name, *log.read_text().splitlines()[-_LOG_LINES:]]
+        return "\n".join(told)
 
     def _is_whole(self) -> bool:
         return all(self._has_brick(node) for node in self.nodes) and all(
