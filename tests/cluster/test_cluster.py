@@ -45,7 +45,7 @@ def test_mail_arrives_whatever_fails() -> None:
         if reason:
             databases.missing(reason)
     said = cluster(
-        *("row", "database", "primary", "lag", "network", "host"),
+        *("row", "lag", "database", "primary", "network", "host"),
         *("--together", "--storage", "gluster", "--database", "galera"),
     )
     assert "host, new mail waits" in said, said
