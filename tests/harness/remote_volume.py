@@ -10,6 +10,7 @@ Raises: OSError.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ class Volume:
             try:
                 end_with_parent()
                 _close_others(fuse, control.fileno())
+                _have_more_descriptors()
                 Server(fuse, control, self.files, self._valid_seconds).serve()
             finally:
                 os._exit(0)
@@ -92,6 +94,12 @@ class Volume:
             os.kill(self.server, signal.SIGKILL)
         os.waitpid(self.server, 0)
         unmount(self.point, lazily=True)
+
+
+def _have_more_descriptors() -> None:
+    """The server keeps one of each file that it has heard of; a shell allows 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _close_others(*kept: int) -> None:
