@@ -100,6 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     head = "".join(f"{name:>10}" for name in ("faults", *columns, "broken"))
     print(f"{'file system':<20}{head}", flush=True)
     is_broken = False
+    rounds = 0
     for file_system in chosen:
         with ProcessPoolExecutor(1, initializer=_begin) as pool:
             faults, found = pool.submit(
@@ -109,6 +110,10 @@ def main(arguments: Sequence[str]) -> int:
         row = "".join(f"{number:>10}" for number in (*numbers, len(found.broken)))
         print(f"{file_system.name:<20}{row}", flush=True)
         is_broken = is_broken or bool(found.broken)
+        rounds += found.rounds
+    if not rounds:
+        print("faults: none was tried", file=sys.stderr)
+        return 2
     return int(is_broken)
 
 
