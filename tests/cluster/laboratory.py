@@ -3,7 +3,8 @@
 `inside_laboratory` runs a command as the first process of a PID namespace of its own,
 with its own mounts and network. Whatever ends it, even SIGKILL, ends everything: the
 kernel kills all processes in there, and with them go the machines, their network, and
-all mounts. What they write is below `STORE`, a tmpfs that only they see.
+all mounts. What they write is below `STORE`, a tmpfs that only they see; so is their
+shared memory, which servers that are killed do not remove.
 
 Needs root. Raises: subprocess.CalledProcessError with what a command has said.
 """
@@ -22,6 +23,7 @@ from tests.cluster.machine import NAMESPACES, Machine, run
 # Where machines keep everything; an empty directory outside.
 STORE = Path("/srv")
 
+_SHARED_MEMORY = "/dev/shm"
 _NETWORK = "10.77.0"
 _BRIDGE = "bridge"
 
@@ -66,6 +68,7 @@ def laboratory() -> Iterator[Laboratory]:
     """The network without machines yet; inside `inside_laboratory` only."""
     assert os.getpid() == 1, "see inside_laboratory"
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", STORE)
+    run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", _SHARED_MEMORY)
     (STORE / "hosts").touch()
     run("mount", "--bind", STORE / "hosts", "/etc/hosts")
     run("ip", "link", "set", "lo", "up")
@@ -80,7 +83,7 @@ def laboratory() -> Iterator[Laboratory]:
         for machine in reversed(made.machines.values()):
             machine.kill()
         run("ip", "link", "delete", _BRIDGE)
-        run("umount", "--lazy", "/etc/hosts", STORE)
+        run("umount", "--lazy", "/etc/hosts", _SHARED_MEMORY, STORE)
 
 
 def missing() -> str | None:
