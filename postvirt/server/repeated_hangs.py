@@ -3,7 +3,7 @@
 A file server may be back at once; mail should not wait for longer than that was gone.
 An owner can have workers hang again and again, and each time costs other mail a worker.
 So mail waits for a moment the first time, and for twice as long whenever the owner's
-mailboxes hang again, up to a minute, until they have not for ten.
+mailboxes hang again, up to a minute, until they have not for two.
 
 Raises: nothing.
 """
@@ -18,7 +18,7 @@ from postvirt.server.metrics.scoreboard import Inside
 FIRST_SECONDS = 5.0
 MOST_SECONDS = 60.0
 
-_FORGOTTEN_SECONDS = 600.0
+_FORGOTTEN_SECONDS = 120.0
 
 
 class _Hang(NamedTuple):

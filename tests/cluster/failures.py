@@ -120,7 +120,11 @@ def split(site: Site, number: int) -> Seconds:
 
 
 def power(site: Site, number: int) -> Seconds:
-    """All machines that keep the mailboxes lose their power, and come back."""
+    """All machines that keep the mailboxes lose their power, and come back.
+
+    Each may have another dot lock of one name then, and a person has to choose one.
+    """
+    site.deliver_to_maildirs_only()
     nodes = site.volume.nodes
     site.volume.fail_node(*nodes)
     time.sleep(site.outage_seconds)

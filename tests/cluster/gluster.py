@@ -43,9 +43,6 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         # Otherwise a call whose file could not be opened is never answered, and the
         # process hangs for good (10.3, "Failed to submit fop").
         "performance.open-behind": "off",
-        # After a power cut of all machines each may have another dot lock of one name;
-        # then all calls for it fail (EIO) until a person removes it.
-        "cluster.favorite-child-policy": "mtime",
     }
 )
 

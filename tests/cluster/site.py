@@ -141,6 +141,12 @@ class Site:
         yield
         self.addresses.remove(address)
 
+    def deliver_to_maildirs_only(self) -> None:
+        """Have no more mail for mbox files."""
+        self.addresses[:] = [
+            one for one in self.addresses if self.places[one][0].endswith("/")
+        ]
+
     def move(self) -> str:
         """Have mail for the next address delivered to a new mailbox: its path."""
         number = next(self._moves)
