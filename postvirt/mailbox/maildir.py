@@ -116,8 +116,10 @@ def deliver_to_maildir(
 
 def _needs_room(mailbox: Mailbox, rules: QuotaRules) -> bool:
     """Whether the message counts, and somebody wants to know."""
+    if mailbox.may_be_folder and not rules.counts(mailbox.directory):
+        return False
     is_limited = mailbox.limit is not None and mailbox.limit != NO_LIMIT
-    return rules.counts(mailbox.directory) and (is_limited or rules.keeps_size_file)
+    return is_limited or rules.keeps_size_file
 
 
 def _room_for(

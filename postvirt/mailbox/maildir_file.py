@@ -224,7 +224,9 @@ class MaildirFile:
 
         Raises: as `Room.check`.
         """
-        if self.room is None or not self.room.counts(place):
+        if self.room is None:
+            return False
+        if place is not self.mailbox and not self.room.counts(place):
             return False
         self.room.check(self.size_bytes)
         return True
