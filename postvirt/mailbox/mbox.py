@@ -306,8 +306,9 @@ class _Mbox:
     def _cut(self, length: int) -> bool:
         """Truncate the file to this length; whether it has it."""
         try:
-            # Under some quotas ftruncate(2) fails even when the length stays the same.
-            if os.fstat(self.fd).st_size != length:
+            # If it is shorter, a server has lost its end: there would be zeros instead.
+            # Under some quotas a truncation to the same length fails.
+            if os.fstat(self.fd).st_size > length:
                 os.ftruncate(self.fd, length)
         except OSError as error:
             log.warning(f"truncate {text(self._path)}: {log.errno_text(error)}")

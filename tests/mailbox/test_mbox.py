@@ -794,6 +794,20 @@ def test_a_length_that_cannot_be_restored_is_a_warning(
     assert os.listdir(mbox.parent) == ["mbox"]
 
 
+def test_a_file_that_is_shorter_already_is_not_made_longer(mbox: Path) -> None:
+    """A file server that was started again may have lost its end."""
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Durable):
+            with all_rights():
+                os.truncate(mbox, 1)
+
+    hand = Hand(fail_at=1, failure=OSError(errno.EIO, "disk"), look=look)
+    outcome, _, _ = run(hand, mbox)
+    assert isinstance(outcome, Deferred)
+    assert mbox.read_bytes() == OLD[:1]
+
+
 def together(path: Path, locking: Locking, *contents: Chunks) -> Steps[list[object]]:
     """What an engine has done with letters that came together, in one go."""
     letters, performs = [], []
