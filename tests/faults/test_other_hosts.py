@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from postvirt.codec.maildirsize import encode_come
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.quota import Use
 from postvirt.system import locks
@@ -95,6 +96,31 @@ def test_maildirsize_has_what_others_append(root: Path) -> None:
             file.lock()
             assert file.content is not None
             assert file.content.use == Use(350, 3)
+            file.close()
+
+    in_child(work)
+
+
+def test_maildirsize_has_what_others_have_changed_in_its_place(root: Path) -> None:
+    """The file is as large as before."""
+
+    def work() -> None:
+        own_mounts()
+        files, point = root / "files", root / "point"
+        (files / "tmp").mkdir(parents=True)
+        point.mkdir()
+        path = files / "maildirsize"
+        counted = b"1000S\n\t300 2\n"
+        path.write_bytes(counted + encode_come(Use(50, 1), is_settled=True))
+        with closing(Volume(files, point, _VALID_SECONDS)):
+            file = OpenSizeFile(f"{point}/".encode())
+            file.read()
+            with path.open("r+b") as other:
+                other.seek(len(counted))
+                other.write(encode_come(Use(70, 2), is_settled=True))
+            file.lock()
+            assert file.content is not None
+            assert file.content.use == Use(370, 4)
             file.close()
 
     in_child(work)
