@@ -54,9 +54,6 @@ _NO_LOCKS: Final = (
     errno.EBADF,
 )
 
-# Mostly there is no more, and memory for so much is at hand.
-_FEW_BYTES: Final = 400
-
 # How often another file may be in its place once it is locked.
 _MOST_REPLACED: Final = 5
 
@@ -118,9 +115,7 @@ class OpenSizeFile:
         self._decode()
 
     def _decode(self) -> None:
-        data = os.pread(self._fd, _FEW_BYTES, 0)
-        if len(data) == _FEW_BYTES:
-            data = os.pread(self._fd, FULL_BYTES, 0)
+        data = os.pread(self._fd, FULL_BYTES, 0)
         if data == self._data:
             return
         self._data = data
