@@ -48,13 +48,12 @@ def not_dot_locked(error: OSError, path: bytes) -> DeliveryFailedError:
     return DeliveryFailedError(number, PLACE, reason)
 
 
-def tell_dot_lock_stays(path: bytes, why: DeliveryFailedError | OSError) -> None:
+def tell_not_undone(act: str, path: bytes, why: DeliveryFailedError | OSError) -> None:
     """A process hangs in the mailbox, or the identity cannot be taken."""
-    lock = text(locks.dot_lock_path(path))
     if isinstance(why, DeliveryFailedError):
-        log.warning(f"remove {lock}: {why.dsn.reason}")
+        log.warning(f"{act} {text(path)}: {why.dsn.reason}")
     else:
-        log.warning(f"remove {lock}: {log.errno_text(why)}")
+        log.warning(f"{act} {text(path)}: {log.errno_text(why)}")
 
 
 def not_locked(error: OSError) -> DeliveryFailedError:

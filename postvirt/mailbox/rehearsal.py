@@ -19,7 +19,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from postvirt.mailbox import maildir, mbox, mbox_refusals
+from postvirt.mailbox import maildir, mbox_file, mbox_refusals
 from postvirt.mailbox.errno_dsn import PLACE, WRITE, WRITING, DeliveryFailedError, step
 from postvirt.mailbox.locking import Locking
 from postvirt.mailbox.maildir_file import MaildirFile
@@ -122,7 +122,7 @@ def rehearse_mbox(
     finally:
         if fd >= 0:
             os.close(fd)
-    return mbox.DELIVERED
+    return mbox_file.DELIVERED
 
 
 def check_mbox_file(mailbox: Mailbox, *, strict_ownership: bool) -> None:

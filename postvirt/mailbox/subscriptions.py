@@ -63,7 +63,7 @@ def subscribe(maildir: bytes, directory: bytes) -> int:
             close(changed)
     path = maildir + _DOVECOTS
     remove_stale_dot_lock(path, _STALE_SECONDS)
-    try_dot_lock(path)
+    close(try_dot_lock(path))
     try:
         fd = open_or_create(path, _FLAGS, _FILE_MODE)[0]
         return _append(fd, directory[1:], _DOVECOTS_FIRST_LINES)

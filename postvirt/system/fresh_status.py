@@ -34,6 +34,7 @@ _REMOTE: Final = frozenset(
 _WORD: Final = 0xFFFF_FFFF
 _STATFS_BYTES: Final = 256
 
+_WORKING_DIRECTORY: Final = -100
 _EMPTY_PATH, _FORCE_SYNC = 0x1000, 0x2000
 _BASIC: Final = 0x7FF
 _STATX_BYTES: Final = 256
@@ -51,10 +52,20 @@ def fresh_status(fd: int) -> os.stat_result:
         return status  # mostly there is a block device, which has a major number
     os.fsync(fd)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    _ask(fd, b"", _EMPTY_PATH)
+    return os.fstat(fd)
+
+
+def fresh_status_of(path: bytes) -> os.stat_result:
+    """The status of a file that is not open, as far as the kernel can ask for it."""
+    _ask(_WORKING_DIRECTORY, path)
+    return os.stat(path)
+
+
+def _ask(directory: int, path: bytes, flags: int = 0) -> None:
     if _statx is not None:
         found = ctypes.create_string_buffer(_STATX_BYTES)
-        _statx(fd, b"", _EMPTY_PATH | _FORCE_SYNC, _BASIC, found)
-    return os.fstat(fd)
+        _statx(directory, path, flags | _FORCE_SYNC, _BASIC, found)
 
 
 def _is_remote(fd: int) -> bool:

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from typing import Final
 
 from postvirt.system.clock import time_of_day
-from postvirt.system.descriptors import close
+from postvirt.system.fresh_status import fresh_status_of
 
 Now = Callable[[], float]
+_StatusOf = Callable[[bytes], os.stat_result]
 
 _SHARED: Final = fcntl.LOCK_SH | fcntl.LOCK_NB
 
@@ -80,10 +81,13 @@ def is_missing_or_regular(path: bytes) -> bool:
         return True
 
 
-def try_dot_lock(path: bytes) -> None:
-    """Create PATH.lock; that it exists is the lock, whatever its content and mode."""
-    lock = dot_lock_path(path)
-    close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
+def try_dot_lock(path: bytes) -> int:
+    """Create PATH.lock; that it exists is the lock, whatever its content and mode.
+
+    Returns its descriptor, which may be closed.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.open(dot_lock_path(path), flags, 0)
 
 
 def remove_stale_dot_lock(
@@ -95,7 +99,10 @@ def remove_stale_dot_lock(
 
     Raises: OSError when it is stale and cannot be removed.
     """
-    seen = _stale_dot_lock(path, stale_seconds, now)
+    if not is_stale_dot_lock(path, stale_seconds, now):
+        return
+    # On NFS, the one that has replaced it may have its inode number, but is younger.
+    seen = _stale_dot_lock(path, stale_seconds, now, fresh_status_of)
     if seen is not None and _is_still_there(path, seen):
         try:
             os.unlink(dot_lock_path(path))
@@ -108,9 +115,11 @@ def is_stale_dot_lock(path: bytes, stale_seconds: int, now: Now = time_of_day) -
     return _stale_dot_lock(path, stale_seconds, now) is not None
 
 
-def _stale_dot_lock(path: bytes, stale_seconds: int, now: Now) -> os.stat_result | None:
+def _stale_dot_lock(
+    path: bytes, stale_seconds: int, now: Now, status_of: _StatusOf = os.stat
+) -> os.stat_result | None:
     try:
-        status = os.stat(dot_lock_path(path))
+        status = status_of(dot_lock_path(path))
     except OSError:
         return None
     changed = status.st_ctime_ns // 1_000_000_000
@@ -120,8 +129,8 @@ def _stale_dot_lock(path: bytes, stale_seconds: int, now: Now) -> os.stat_result
 def _is_still_there(path: bytes, seen: os.stat_result) -> bool:
     """Whether the lock is the one that was seen, and not what took its place.
 
-    A client of a network file system may believe for a second that there is a file that
-    another host has replaced, but not when it changes that file.
+    The client of GlusterFS may believe for a second that there is a file that another
+    host has replaced, but not when it changes that file.
     """
     lock = dot_lock_path(path)
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from postvirt.codec.maildirsize import encode_come
+from postvirt.mailbox.dot_lock import DotLock, LostDotLockError
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.quota import Use
 from postvirt.system import locks
@@ -126,7 +127,10 @@ def test_maildirsize_has_what_others_have_changed_in_its_place(root: Path) -> No
     in_child(work)
 
 
-def test_a_dot_lock_that_another_host_has_replaced_is_not_stale(root: Path) -> None:
+@pytest.mark.parametrize("client", ["GlusterFS", "NFS"])
+def test_a_dot_lock_that_another_host_has_replaced_is_not_stale(
+    root: Path, client: str
+) -> None:
     def work() -> None:
         own_mounts()
         files, point = root / "files", root / "point"
@@ -136,12 +140,47 @@ def test_a_dot_lock_that_another_host_has_replaced_is_not_stale(root: Path) -> N
         lock.touch()
         mbox = f"{point}/mbox".encode()
         later = time.time() + 1000
-        with closing(Volume(files, point, _VALID_SECONDS)):
+        believes = client == "GlusterFS"
+        with closing(Volume(files, point, _VALID_SECONDS, believes=believes)):
             assert locks.is_stale_dot_lock(mbox, 500, lambda: later)
-            lock.unlink()
-            (files / "another").touch()  # not with the inode of the one before
-            lock.touch()
+            if client == "GlusterFS":
+                lock.unlink()
+                (files / "another").touch()  # not with the inode of the one before
+                lock.touch()
+            else:  # with the same inode number
+                while int(time.time()) == int(lock.stat().st_ctime):
+                    time.sleep(0.02)
+                lock.chmod(0)
+                later = lock.stat().st_ctime + 500
+                assert locks.is_stale_dot_lock(mbox, 500, lambda: later)
             locks.remove_stale_dot_lock(mbox, 500, lambda: later)
             assert lock.exists()
+
+    in_child(work)
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["gone", "replaced"])
+def test_a_dot_lock_that_another_host_has_removed_is_lost(
+    root: Path, is_there: bool
+) -> None:
+    def work() -> None:
+        own_mounts()
+        files, point = root / "files", root / "point"
+        files.mkdir()
+        point.mkdir()
+        other = files / "mbox.lock"
+        with closing(Volume(files, point, _VALID_SECONDS)):
+            lock = DotLock(f"{point}/mbox".encode())
+            lock.take()
+            assert (point / "mbox.lock").exists()
+            other.unlink()
+            if is_there:
+                other.touch()
+            later = time.monotonic() + 600
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("time.monotonic", lambda: later)
+                with pytest.raises(LostDotLockError):
+                    lock.give_up()
+            assert other.exists() == is_there
 
     in_child(work)

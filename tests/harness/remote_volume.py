@@ -27,12 +27,22 @@ class Volume:
     """A mounted volume; `files` is where its files are, `point` where it is mounted.
 
     valid_seconds    how long the kernel believes what it has heard of a file
+    believes         whether the client does, too, when the kernel asks: that of
+                     GlusterFS, unlike that of NFS
     """
 
-    def __init__(self, files: Path, point: Path, valid_seconds: int = 0) -> None:
+    def __init__(
+        self,
+        files: Path,
+        point: Path,
+        valid_seconds: int = 0,
+        *,
+        believes: bool = True,
+    ) -> None:
         self.files = files
         self.point = point
         self._valid_seconds = valid_seconds
+        self._believes = believes
         self.server = 0
         self._mount()
 
@@ -45,7 +55,13 @@ class Volume:
                 end_with_parent()
                 _close_others(fuse, control.fileno())
                 _have_more_descriptors()
-                Server(fuse, control, self.files, self._valid_seconds).serve()
+                Server(
+                    fuse,
+                    control,
+                    self.files,
+                    self._valid_seconds,
+                    believes=self._believes,
+                ).serve()
             finally:
                 os._exit(0)
         control.close()

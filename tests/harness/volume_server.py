@@ -53,14 +53,22 @@ class Server:
     """Serves requests; a node is a descriptor of O_PATH, whatever its name is by now.
 
     A file's handle is another descriptor. Locks are by file: the owner of each.
+    believes is whether it answers GETATTR without asking, for valid_seconds.
     """
 
     def __init__(
-        self, fuse: int, control: Connection, files: Path, valid_seconds: int
+        self,
+        fuse: int,
+        control: Connection,
+        files: Path,
+        valid_seconds: int,
+        *,
+        believes: bool,
     ) -> None:
         self._fuse = fuse
         self._control = control
         self._valid_seconds = valid_seconds
+        self._believes = believes
         root = os.open(files, os.O_PATH | os.O_DIRECTORY)
         self._nodes = {_ROOT: root}
         self._numbers: dict[tuple[int, int], int] = {}
@@ -206,6 +214,8 @@ class Server:
         return self._entry(asking.node, asking.name())
 
     def _getattr(self, asking: _Asking) -> bytes:
+        if not self._believes:
+            self._believed.clear()
         return struct.pack("=QII", self._valid_seconds, 0, 0) + self._attributes(
             self._nodes[asking.node]
         )

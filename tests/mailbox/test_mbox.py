@@ -55,6 +55,7 @@ ENVELOPE = Envelope(b"alice@example.org", b"", b"bob@example.com")
 HEADERS = b"Return-Path: <alice@example.org>\nDelivered-To: bob@example.com\n"
 CONTENT = b"Subject: hello\n\nHello.\n"
 OLD = b"From somebody\n\nOld mail.\n\n"
+OTHERS = b"From another\n\nAnother's mail.\n\n"
 DELIVERED = Delivered(Dsn("2.0.0", "delivered to mailbox"))
 DATE = re.compile(
     rb"From alice@example\.org  [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d "
@@ -778,6 +779,107 @@ def test_an_mbox_in_a_directory_that_cannot_be_read_is_synced_with_all_the_rest(
             hand.effects.clear()
 
     as_mail_system(work)
+
+
+def held_up(monkeypatch: pytest.MonkeyPatch, mbox: Path) -> None:
+    """Another process has taken the dot lock for stale meanwhile, and has appended."""
+    later = time.monotonic() + 600
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    with all_rights():
+        mbox.with_name("mbox.lock").unlink()
+        mbox.with_name("mbox.lock").write_bytes(b"another's")
+        with mbox.open("ab") as file:
+            file.write(OTHERS)
+
+
+def lost(mbox: Path) -> Deferred | Bounced:
+    return failed(
+        mbox, "4.2.0", f"lock file {mbox}.lock was removed by another process"
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["commit", "commit fails"])
+def test_what_others_append_when_the_dot_lock_is_lost_stays(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """The message, which may be damaged by theirs, is tried again."""
+
+    def look(effect: Effect) -> None:
+        if isinstance(effect, Durable):
+            held_up(monkeypatch, mbox)
+
+    fail_at = 1 if fails else -1
+    hand = Hand(look, fail_at=fail_at, failure=OSError(errno.EIO, "disk"))
+    outcome, log, _ = run(hand, mbox)
+    reason = f"lock file {mbox}.lock was removed by another process"
+    if fails:
+        written = "error writing message: Input/output error"
+        assert outcome == failed(mbox, "4.3.0", written)
+        assert log.lines == [f"warning: truncate {mbox}: {reason}"]
+    else:
+        assert outcome == lost(mbox)
+        assert log.lines == []
+    assert mbox.read_bytes().startswith(OLD)
+    assert mbox.read_bytes().endswith(OTHERS)
+    assert mbox.with_name("mbox.lock").read_bytes() == b"another's"
+
+
+def test_nothing_is_written_once_the_dot_lock_is_lost(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for another lock for too long. Nor is a message truncated."""
+    with held_elsewhere("lockf", mbox) as holder:
+
+        def look(effect: Effect) -> None:
+            if isinstance(effect, Pause):
+                held_up(monkeypatch, mbox)
+                os.kill(holder.pid, signal.SIGKILL)
+                assert holder.stdout is not None
+                assert holder.stdout.read() == b""  # it is gone
+
+        outcome, _, _ = run(Hand(look), mbox)
+    assert outcome == lost(mbox)
+    assert mbox.read_bytes() == OLD + OTHERS
+    assert mbox.with_name("mbox.lock").read_bytes() == b"another's"
+
+
+def test_an_incomplete_message_stays_once_the_dot_lock_is_lost(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another host's, which is writing it."""
+    incomplete = b"From other@example.org  Thu Jan  1 00:00:00 1970\nSubj"
+    try_fcntl_lock = locks.try_fcntl_lock
+
+    def lock(fd: int) -> None:
+        with all_rights():
+            with mbox.open("ab") as file:
+                file.write(incomplete)
+            note = b"%d 0 49 %b" % (len(OLD), b"Thu Jan  1 00:00:00 1970\n")
+            os.setxattr(mbox, "user.postvirt.unfinished", note)
+            mbox.with_name("mbox.lock").unlink()
+        later = time.monotonic() + 600
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        try_fcntl_lock(fd)
+
+    monkeypatch.setattr(locks, "try_fcntl_lock", lock)
+    outcome, log, _ = run(Hand(), mbox)
+    assert outcome == lost(mbox)
+    assert mbox.read_bytes() == OLD + incomplete
+    assert len(log.lines) == 2
+    assert log.lines[1].startswith(f"warning: truncate {mbox}: lock file")
+
+
+def test_what_cannot_be_undone_is_a_warning(
+    mbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whereabouts, "hung", IdentitiesRefused(3))
+    hand = Hand(fail_at=1, failure=OSError(errno.EIO, "disk"))
+    outcome, log, _ = run(hand, mbox)
+    assert isinstance(outcome, Deferred)
+    assert log.lines == [
+        f"warning: truncate {mbox}: Cannot allocate memory",
+        f"warning: remove {mbox}.lock: Cannot allocate memory",
+    ]
 
 
 def test_a_length_that_cannot_be_restored_is_a_warning(
