@@ -118,16 +118,22 @@ class Gluster(Volume):
 
     def unhealed(self) -> set[str]:
         """The files and directories that have to be brought up to date somewhere."""
-        names: set[str] = set()
-        for node in self.nodes:
-            names.update(node.run("ls", self.brick(node) / _UNHEALED).split())
-        return {name for name in names if not name.startswith("xattrop")}
+        return {name for node in self.nodes for name in self._unhealed_on(node)}
+
+    def _unhealed_on(self, node: Machine) -> list[str]:
+        names = node.run("ls", self.brick(node) / _UNHEALED).split()
+        return [name for name in names if not name.startswith("xattrop")]
 
     def situation(self) -> str:
         told = []
         for node in self.nodes:
+            has_brick = node.is_running and self._has_brick(node)
+            behind = " ".join(self._unhealed_on(node)) if node.is_running else ""
+            told.append(f"{node.name}: serves {has_brick}, knows of unhealed {behind}")
             log = node.disk / "own" / "var/log/glusterfs/glusterd.log"
-            told += [node.name, *log.read_text().splitlines()[-_LOG_LINES:]]
+            told += log.read_text().splitlines()[-_LOG_LINES:]
+        for machine in self._users:
+            told.append(f"{machine.name}: sees all {self._sees_all(machine)}")
         return "\n".join(told)
 
     def _is_whole(self) -> bool:
