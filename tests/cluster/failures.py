@@ -98,6 +98,7 @@ def storage(site: Site, number: int) -> Seconds:
     """A machine that keeps a copy of the mailboxes is killed, and comes back."""
     nodes = site.volume.nodes
     node = nodes[number % len(nodes)]
+    site.move_all()
     site.volume.fail_node(node)
     is_only_one = len(nodes) == 1
     missing = 0.0 if is_only_one else site.wait_for_new_mail()
@@ -110,6 +111,7 @@ def split(site: Site, number: int) -> Seconds:
     """A host is alone with a copy of the mailboxes and one of the database."""
     host = _next(site, number)
     node = site.volume.nodes[number % len(site.volume.nodes)]
+    site.move_all()
     for machine in (host.machine, node):
         machine.cut()
     others = site.wait_for_new_mail(host)

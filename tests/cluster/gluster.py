@@ -28,6 +28,8 @@ _OWN = ("/var/lib/glusterd", "/var/log/glusterfs")
 # By their numbers, on each copy.
 _UNHEALED = ".glusterfs/indices/xattrop"
 _CONNECTIONS = ".meta/graphs/active/*-client-*/private"
+# Its programs share a machine with all others.
+_HEALING_SECONDS = 180.0
 _LOG_LINES = 10
 _CONFIGURATION = STORE / "glusterd.vol"
 # Geo-replication is not used, and would be asked ten times at each start, in Python.
@@ -114,7 +116,7 @@ class Gluster(Volume):
             behind.intersection_update(self.unhealed())
             return self._is_whole() and not behind
 
-        return wait_until(is_over, "healed")
+        return wait_until(is_over, "healed", _HEALING_SECONDS)
 
     def unhealed(self) -> set[str]:
         """The files and directories that have to be brought up to date somewhere."""
