@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.cluster.in_laboratory import in_laboratory
 from tests.cluster.laboratory import STORE, Laboratory
 from tests.cluster.machine import Machine
 from tests.cluster.volume import Volume
-from tests.cluster.volume_calls import BUSY, LOCKED, LOCKS
+from tests.cluster.volume_calls import BUSY, LOCKED, LOCKS, LOST
 from tests.cluster.waiting import wait_until
 from tests.harness.child import recipient
 from tests.harness.databases import missing
@@ -63,6 +64,19 @@ def lock(machine: Machine, kind: str, path: Path) -> tuple[str, subprocess.Popen
     return process.stdout.readline().strip(), process
 
 
+def is_kept(one: Machine, file: Path, meanwhile: Callable[[], object]) -> bool:
+    """Whether a delivery keeps its dot lock while something is done."""
+    module = (sys.executable, "-m", volume_calls.__name__)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = one.spawn(*module, "check", file, **pipes)
+    assert process.stdout
+    assert process.stdout.readline().strip() == LOCKED
+    meanwhile()
+    said = process.communicate()[0].strip()
+    assert said in (LOCKED, LOST)
+    return bool(said == LOCKED)
+
+
 def messages(machine: Machine, maildir: Path) -> str:
     """What is in new/ of a maildir, as a machine sees it."""
     return machine.run("sh", "-c", f"cat {maildir}/new/*")
@@ -108,6 +122,12 @@ def test_deliveries_while_a_node_fails(lab: Laboratory, kind: str) -> None:
         assert said == LOCKED
         assert lock(two, name, file)[0] == BUSY
         holder.kill()
+    kept, gone, replaced = (mail / f"calls/{name}" for name in ("kept", "gone", "new"))
+    assert is_kept(one, kept, lambda: two.run("ls", f"{kept}.lock"))
+    assert not is_kept(one, gone, lambda: two.run("rm", f"{gone}.lock"))
+    replace = f"rm {replaced}.lock; >{replaced}.lock"
+    assert not is_kept(one, replaced, lambda: two.run("sh", "-c", replace))
+    assert two.run("ls", f"{replaced}.lock")
 
     volume.fail_node(nodes[0])
     assert deliver(one, mail, "box/maildir/", "without one") == 0

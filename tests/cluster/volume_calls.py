@@ -2,9 +2,12 @@
 
     python -m tests.cluster.volume_calls DIRECTORY    say what they do
     python -m tests.cluster.volume_calls LOCK FILE    lock a file, until killed
+    python -m tests.cluster.volume_calls check FILE   whether a dot lock stays, until
+                                                      standard input ends
 
 LOCK is fcntl, flock or dotlock. Whatever is not as deliveries need it is said on a line
-of its own; a lock that is held by another process is BUSY.
+of its own; a lock that is held by another process is BUSY. A dot lock is LOCKED, and
+LOCKED again in the end, or LOST.
 """
 
 from __future__ import annotations
@@ -12,14 +15,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from postvirt.mailbox.dot_lock import DotLock, LostDotLockError
 from postvirt.system import durability, locks
 from postvirt.system.file_systems import FileSystems, is_remote
 from postvirt.system.rename_noreplace import rename_to_new_name
 
-LOCKED, BUSY = "locked", "busy"
+LOCKED, BUSY, LOST = "locked", "busy", "lost"
+_CHECK = "check"
+# Then a delivery is not sure of its dot lock any more.
+_HELD_SECONDS = 1.1
 _ATTRIBUTE = "user.postvirt.test"
 
 
@@ -83,8 +91,25 @@ def hold(lock: str, path: Path) -> None:
     signal.pause()
 
 
+def check(path: Path) -> None:
+    """Hold a dot lock as a delivery does that takes long."""
+    lock = DotLock(os.fsencode(path))
+    lock.take()
+    print(LOCKED, flush=True)
+    time.sleep(_HELD_SECONDS)
+    sys.stdin.read()
+    try:
+        lock.give_up()
+    except LostDotLockError:
+        print(LOST, flush=True)
+    else:
+        print(LOCKED, flush=True)
+
+
 def main(*arguments: str) -> None:
-    if len(arguments) > 1:
+    if arguments[0] == _CHECK:
+        check(Path(arguments[1]))
+    elif len(arguments) > 1:
         lock, path = arguments
         hold(lock, Path(path))
     else:
