@@ -1,6 +1,9 @@
 """Create directories on demand, and open directories to make names in them durable.
 
 Parity: src/util/make_dirs.c.
+Differs: Directories on network file systems. While a missing directory is created
+    there, a dot lock beside it keeps other hosts from doing so, because GlusterFS may
+    become unreadable otherwise; virtual(8) has no lock.
 Raises: OSError, with the errno that Postfix would report.
 Security: called while acting as the owner, so that nothing is created where the owner
 could not create it.
@@ -11,11 +14,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
+from typing import Final
 
 from postvirt.model.effects import Directory
-from postvirt.system import file_identity
+from postvirt.system import file_identity, locks
 from postvirt.system.descriptors import close
+from postvirt.system.remote_files import is_remote_directory
+
+_LOOKS: Final = 20
+_LOOK_SECONDS: Final = 0.005
+# The host that holds the lock must be dead.
+_STALE_SECONDS: Final = 30
 
 
 def make_directories(path: bytes, mode: int) -> list[bytes]:
@@ -46,17 +57,54 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
     try:
         status = os.stat(place)
     except FileNotFoundError:
-        try:
-            os.mkdir(place, mode)
+        is_remote = is_remote_directory(os.path.dirname(place) or b"/")
+        make = _make_while_locked if is_remote else _make
+        if make(place, mode):
             made.append(place)
-        except FileExistsError:
-            pass  # another process was faster
         status = os.stat(place)
         gid = file_identity.gid()
         if stat.S_ISDIR(status.st_mode) and status.st_gid != gid:
             os.chown(place, -1, gid)
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def _make(place: bytes, mode: int) -> bool:
+    """Create a directory; False if another process was faster."""
+    try:
+        os.mkdir(place, mode)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make_while_locked(place: bytes, mode: int) -> bool:
+    """The same, but so that no two hosts do it at once.
+
+    GlusterFS 10 may then keep two directories of one name on different machines, until
+    it cannot read the directory above any more. Of files it keeps one.
+
+    Raises: BlockingIOError when another host is at it for too long.
+    """
+    try:
+        close(locks.try_dot_lock(place))
+    except FileExistsError:
+        _wait_for(place)
+        return False
+    try:
+        return not os.path.lexists(place) and _make(place, mode)
+    finally:
+        locks.remove_dot_lock(place)
+
+
+def _wait_for(place: bytes) -> None:
+    """Wait until another host has created it, which takes milliseconds."""
+    for _ in range(_LOOKS):
+        time.sleep(_LOOK_SECONDS)
+        if os.path.lexists(place):
+            return
+    locks.remove_stale_dot_lock(place, _STALE_SECONDS)
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def open_directory(path: bytes) -> Directory | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from postvirt.standin.identity import recipient_owner
-from tests.cluster import deliveries, volume_calls
+from tests.cluster import deliveries, maildirs, volume_calls
 from tests.cluster.gluster import Gluster
 from tests.cluster.in_laboratory import in_laboratory
 from tests.cluster.laboratory import STORE, Laboratory
@@ -21,6 +22,7 @@ from tests.cluster.waiting import wait_until
 from tests.harness.child import recipient
 from tests.harness.databases import missing
 
+_MAILDIRS = 150
 _POSTVIRT = "import sys; from postvirt.cli.main import main; sys.exit(main())"
 
 KINDS: dict[str, type[Volume]] = {"gluster": Gluster}
@@ -141,6 +143,28 @@ def test_deliveries_while_a_node_fails(lab: Laboratory, kind: str) -> None:
     volume.wait_until_healed()
     text = messages(one, mail / "box/maildir")
     assert [text.count(f"Subject: {one}") for one in ("without", "later")] == [1, 1]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("kind", KINDS)
+@in_laboratory
+def test_hosts_create_the_same_maildirs_at_the_same_time(
+    lab: Laboratory, kind: str
+) -> None:
+    """GlusterFS alone cannot read some of them then, and in the end nothing at all."""
+    hosts = [lab.add(name) for name in ("one", "two", "three")]
+    volume = KINDS[kind](hosts)
+    volume.start()
+    for host in hosts:
+        mail = volume.mount_on(host)
+    start = f"{time.time() + 1}"
+    module = (sys.executable, "-m", maildirs.__name__)
+    arguments = (*module, mail, f"{_MAILDIRS}", start)
+    processes = [host.spawn(*arguments, stdout=subprocess.PIPE) for host in hosts]
+    assert [process.communicate()[0] for process in processes] == ["", "", ""]
+    for host in hosts:
+        found = host.run("find", mail, "-mindepth", "2", "-type", "d").split()
+        assert len(found) == 3 * _MAILDIRS
 
 
 @pytest.mark.root

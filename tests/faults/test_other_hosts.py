@@ -17,6 +17,7 @@ from postvirt.mailbox.dot_lock import DotLock, LostDotLockError
 from postvirt.mailbox.quota.size_file import OpenSizeFile
 from postvirt.model.quota import Use
 from postvirt.system import locks
+from postvirt.system.directories import make_directories
 from tests.faults.site import Client, Site, site_on_volume
 from tests.faults.test_faults import root
 from tests.harness.child import in_child
@@ -182,5 +183,21 @@ def test_a_dot_lock_that_another_host_has_removed_is_lost(
                 with pytest.raises(LostDotLockError):
                     lock.give_up()
             assert other.exists() == is_there
+
+    in_child(work)
+
+
+def test_no_two_hosts_make_a_directory_at_once(root: Path) -> None:
+    def work() -> None:
+        own_mounts()
+        files, point = root / "files", root / "point"
+        files.mkdir()
+        point.mkdir()
+        with closing(Volume(files, point)) as volume:
+            make_directories(f"{point}/user/tmp".encode(), 0o700)
+            asked = [name for name, _ in volume.recover()]
+        changes = [one for one in asked if one in ("CREATE", "MKDIR", "UNLINK")]
+        assert changes == ["CREATE", "MKDIR", "UNLINK"] * 2
+        assert [path.name for path in sorted(files.rglob("*"))] == ["user", "tmp"]
 
     in_child(work)

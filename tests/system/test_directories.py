@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from postvirt.model.mailbox import Owner
+from postvirt.system import directories, locks
 from postvirt.system.directories import make_directories, open_directory
 from postvirt.system.privileges import acting_as
 from tests.harness import genuine_files
@@ -53,6 +54,86 @@ def test_any_spelling_of_a_path_makes_each_directory_once(
 @pytest.mark.parametrize("path", ["", "/", "//"])
 def test_nothing_is_made_for_no_name(path: str) -> None:
     assert made(path) == []
+
+
+@pytest.fixture
+def remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is on a file system of other machines."""
+    monkeypatch.setattr(directories, "is_remote_directory", lambda _: True)
+
+
+@pytest.mark.usefixtures("remote")
+def test_another_host_makes_a_directory_before_or_after_but_not_meanwhile(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    are_locked = []
+    mkdir = os.mkdir
+
+    def look(path: bytes, mode: int) -> None:
+        are_locked.append(os.path.lexists(path + b".lock"))
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", look)
+    assert made(ground / "a" / "b") == [f"{ground}/a", f"{ground}/a/b"]
+    assert are_locked == [True, True]
+    assert [path.name for path in sorted(ground.rglob("*"))] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("remote")
+def test_a_directory_that_another_host_makes_is_waited_for(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = ground / "a.lock"
+    lock.touch()
+    monkeypatch.setattr("time.sleep", lambda _: (ground / "a").mkdir())
+    assert made(ground / "a") == []
+    assert lock.exists()
+
+
+@pytest.mark.usefixtures("remote")
+def test_a_directory_that_another_host_has_just_made_is_not_made(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was missing before the lock was taken."""
+    take = locks.try_dot_lock
+
+    def lose(path: bytes) -> int:
+        os.mkdir(path)
+        return take(path)
+
+    monkeypatch.setattr(locks, "try_dot_lock", lose)
+    monkeypatch.delattr(directories, "_make")
+    assert made(ground / "a") == []
+    assert os.listdir(ground) == ["a"]
+
+
+@pytest.mark.usefixtures("remote")
+def test_a_host_that_died_while_it_made_a_directory_is_not_waited_for_for_ever(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = ground / "a.lock"
+    lock.touch()
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    for seconds, is_there in ((30, True), (31, False)):
+        now = int(lock.stat().st_ctime) + seconds
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        with pytest.raises(BlockingIOError):
+            made(ground / "a")
+        assert lock.exists() == is_there
+    assert made(ground / "a") == [f"{ground}/a"]
+
+
+@pytest.mark.usefixtures("remote")
+def test_the_lock_goes_when_a_directory_cannot_be_made(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: bytes, mode: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(OSError, match="quota"):
+        made(ground / "a")
+    assert os.listdir(ground) == []
 
 
 def test_the_mode_is_the_callers(ground: Path) -> None:

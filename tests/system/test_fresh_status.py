@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from postvirt.system import fresh_status as module
+from postvirt.system import remote_files
 from postvirt.system.fresh_status import fresh_status
 
 
@@ -35,7 +35,7 @@ def test_a_file_of_this_machine_is_not_committed(fd: int, committed: list[int]) 
 def test_one_that_may_be_another_machines_is(
     fd: int, committed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
+    monkeypatch.setattr(remote_files, "_fstatfs", lambda *_: -1)
     assert fresh_status(fd).st_size == 0
     assert committed == [fd]
 
@@ -44,7 +44,7 @@ def test_one_on_a_block_device_is_not(
     fd: int, committed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the file system is."""
-    monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
+    monkeypatch.setattr(remote_files, "_fstatfs", lambda *_: -1)
     monkeypatch.setattr(os, "major", lambda _: 8)
     fresh_status(fd)
     assert committed == []
@@ -56,7 +56,7 @@ def test_an_error_of_the_commit_is_one_of_the_status(
     def fail(fd: int) -> None:
         raise OSError(5, "no server")
 
-    monkeypatch.setattr(module, "_fstatfs", lambda *_: -1)
+    monkeypatch.setattr(remote_files, "_fstatfs", lambda *_: -1)
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="no server"):
         fresh_status(fd)
