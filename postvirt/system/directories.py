@@ -57,7 +57,7 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
     try:
         status = os.stat(place)
     except FileNotFoundError:
-        is_remote = is_remote_directory(os.path.dirname(place) or b"/")
+        is_remote = is_remote_directory(os.path.dirname(place) or b".")
         make = _make_while_locked if is_remote else _make
         if make(place, mode):
             made.append(place)
