@@ -91,6 +91,8 @@ def _make_while_locked(place: bytes, mode: int) -> bool:
     except FileExistsError:
         _wait_for(place)
         return False
+    except OSError:  # such as a name that is too long with .lock
+        return _make(place, mode)
     try:
         return not os.path.lexists(place) and _make(place, mode)
     finally:

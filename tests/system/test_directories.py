@@ -136,6 +136,13 @@ def test_the_lock_goes_when_a_directory_cannot_be_made(
     assert os.listdir(ground) == []
 
 
+@pytest.mark.usefixtures("remote")
+def test_a_directory_is_made_where_no_lock_can_be(ground: Path) -> None:
+    name = "a" * 255
+    assert made(ground / name) == [f"{ground}/{name}"]
+    assert os.listdir(ground) == [name]
+
+
 def test_the_mode_is_the_callers(ground: Path) -> None:
     before = os.umask(0)
     try:
