@@ -1,9 +1,9 @@
 """Create directories on demand, and open directories to make names in them durable.
 
 Parity: src/util/make_dirs.c.
-Differs: Directories on network file systems. While a missing directory is created
-    there, a dot lock beside it keeps other hosts from doing so, because GlusterFS may
-    become unreadable otherwise; virtual(8) has no lock.
+Differs: Directories on FUSE. While a missing directory is created there, a dot lock
+    beside it keeps other hosts from doing so, because GlusterFS may become unreadable
+    otherwise; virtual(8) has no lock.
 Raises: OSError, with the errno that Postfix would report.
 Security: called while acting as the owner, so that nothing is created where the owner
 could not create it.
@@ -21,7 +21,7 @@ from typing import Final
 from postvirt.model.effects import Directory
 from postvirt.system import file_identity, locks
 from postvirt.system.descriptors import close
-from postvirt.system.remote_files import is_remote_directory
+from postvirt.system.remote_files import is_on_fuse
 
 _LOOKS: Final = 20
 _LOOK_SECONDS: Final = 0.005
@@ -57,8 +57,8 @@ def _make_one(place: bytes, mode: int, made: list[bytes]) -> None:
     try:
         status = os.stat(place)
     except FileNotFoundError:
-        is_remote = is_remote_directory(os.path.dirname(place) or b".")
-        make = _make_while_locked if is_remote else _make
+        may_be_twice = is_on_fuse(os.path.dirname(place) or b".")
+        make = _make_while_locked if may_be_twice else _make
         if make(place, mode):
             made.append(place)
         status = os.stat(place)

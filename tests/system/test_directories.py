@@ -57,12 +57,12 @@ def test_nothing_is_made_for_no_name(path: str) -> None:
 
 
 @pytest.fixture
-def remote(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All is on a file system of other machines."""
-    monkeypatch.setattr(directories, "is_remote_directory", lambda _: True)
+def fuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is on a file system that may be that of other machines."""
+    monkeypatch.setattr(directories, "is_on_fuse", lambda _: True)
 
 
-@pytest.mark.usefixtures("remote")
+@pytest.mark.usefixtures("fuse")
 def test_another_host_makes_a_directory_before_or_after_but_not_meanwhile(
     ground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +79,7 @@ def test_another_host_makes_a_directory_before_or_after_but_not_meanwhile(
     assert [path.name for path in sorted(ground.rglob("*"))] == ["a", "b"]
 
 
-@pytest.mark.usefixtures("remote")
+@pytest.mark.usefixtures("fuse")
 def test_a_directory_that_another_host_makes_is_waited_for(
     ground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_directory_that_another_host_makes_is_waited_for(
     assert lock.exists()
 
 
-@pytest.mark.usefixtures("remote")
+@pytest.mark.usefixtures("fuse")
 def test_a_directory_that_another_host_has_just_made_is_not_made(
     ground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +107,7 @@ def test_a_directory_that_another_host_has_just_made_is_not_made(
     assert os.listdir(ground) == ["a"]
 
 
-@pytest.mark.usefixtures("remote")
+@pytest.mark.usefixtures("fuse")
 def test_a_host_that_died_while_it_made_a_directory_is_not_waited_for_for_ever(
     ground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_host_that_died_while_it_made_a_directory_is_not_waited_for_for_ever(
     assert made(ground / "a") == [f"{ground}/a"]
 
 
-@pytest.mark.usefixtures("remote")
+@pytest.mark.usefixtures("fuse")
 def test_the_lock_goes_when_a_directory_cannot_be_made(
     ground: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +136,7 @@ def test_the_lock_goes_when_a_directory_cannot_be_made(
     assert os.listdir(ground) == []
 
 
-@pytest.mark.usefixtures("remote")
+@pytest.mark.usefixtures("fuse")
 def test_a_directory_is_made_where_no_lock_can_be(ground: Path) -> None:
     name = "a" * 255
     assert made(ground / name) == [f"{ground}/{name}"]
