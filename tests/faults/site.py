@@ -259,7 +259,7 @@ class Site:
 
     def remove_locks(self) -> None:
         """As if they had become stale."""
-        for path in self.folder.glob("*.lock"):
+        for path in self.folder.rglob("*.lock"):
             path.unlink()
 
     def _found(self, mail: Mail, name: str) -> tuple[int, str]:
