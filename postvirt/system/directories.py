@@ -91,7 +91,10 @@ def _make_while_locked(place: bytes, mode: int) -> bool:
     except FileExistsError:
         _wait_for(place)
         return False
-    except OSError:  # such as a name that is too long with .lock
+    except OSError as error:
+        # A server that fails may be just about to create it for another host.
+        if error.errno not in (errno.ENAMETOOLONG, errno.EACCES):
+            raise
         return _make(place, mode)
     try:
         return not os.path.lexists(place) and _make(place, mode)

@@ -137,6 +137,19 @@ def test_the_lock_goes_when_a_directory_cannot_be_made(
 
 
 @pytest.mark.usefixtures("fuse")
+def test_no_directory_is_made_while_the_server_of_locks_fails(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: bytes) -> int:
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    monkeypatch.setattr(locks, "try_dot_lock", fail)
+    with pytest.raises(OSError, match="not connected"):
+        made(ground / "a")
+    assert os.listdir(ground) == []
+
+
+@pytest.mark.usefixtures("fuse")
 def test_a_directory_is_made_where_no_lock_can_be(ground: Path) -> None:
     name = "a" * 255
     assert made(ground / name) == [f"{ground}/{name}"]
